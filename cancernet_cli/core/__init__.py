@@ -1,0 +1,1 @@
+"""What every room shares: errors, records, options, cards, registries. Standard library and numpy only."""

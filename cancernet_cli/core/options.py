@@ -1,0 +1,140 @@
+"""Every option of every command: type, default, bounds and help, declared once.
+
+The command line (`cli.bind`) and library callers read the same dataclasses. Rules between fields stand in
+`__post_init__` and name the flags.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from cancernet_cli.core.errors import OptionError
+from cancernet_cli.core.models import DEFAULT_MODEL
+
+Auto = Literal["auto"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class OptionSpec:
+    """What the command line needs to know beyond a field's name, type and default."""
+
+    help: str
+    min: float | None = None
+    max: float | None = None
+    short: str | None = None
+    group: str = "Options"
+    changes_result: bool = False
+
+
+def option(
+    default: Any,
+    *,
+    help: str,
+    min: float | None = None,
+    max: float | None = None,
+    short: str | None = None,
+    group: str = "Options",
+    changes_result: bool = False,
+) -> Any:
+    """A dataclass field that is also a command-line flag.
+
+    `changes_result` marks options on which the predictions depend: they go into the table's metadata and decide
+    what a resumed run may reuse.
+    """
+    return field(default=default, metadata={"option": OptionSpec(help, min, max, short, group, changes_result)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base of all options: checks bounds and choices, for library callers as for the command line."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for spec, name, value in self._declared():
+            allowed = choices(hints[name])
+            flag = flag_name(name)
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if allowed and isinstance(value, str) and value not in allowed:
+                raise OptionError(f"{flag} is {value!r}", fix=f"choose one of: {', '.join(allowed)}")
+            if is_number and spec.min is not None and value < spec.min:
+                raise OptionError(f"{flag} is {value}", fix=f"give at least {spec.min:g}")
+            if is_number and spec.max is not None and value > spec.max:
+                raise OptionError(f"{flag} is {value}", fix=f"give at most {spec.max:g}")
+
+    def _declared(self) -> list[tuple[OptionSpec, str, Any]]:
+        found = [(f.metadata.get("option"), f.name) for f in dataclasses.fields(self)]
+        return [(spec, name, getattr(self, name)) for spec, name in found if spec is not None]
+
+    def result_options(self) -> dict[str, Any]:
+        """The options on which the predictions depend."""
+        return {name: value for spec, name, value in self._declared() if spec.changes_result}
+
+
+def choices(hint: Any) -> tuple[str, ...]:
+    """The strings that a type admits when it is a Literal; empty when it admits other things too."""
+    if typing.get_origin(hint) is Literal:
+        return tuple(typing.get_args(hint))
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        inner = [h for h in typing.get_args(hint) if h is not type(None)]
+        found = [choices(h) for h in inner]
+        return sum(found, ()) if all(f or h is int for f, h in zip(found, inner, strict=True)) else ()
+    return ()
+
+
+def flag_name(name: str) -> str:
+    """`batch_size` as `--batch-size`."""
+    return "--" + name.replace("_", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderOptions(Options):
+    """How files are read and where the networks run; shared by the commands that do so."""
+
+    device: str = option("auto", help="auto, cpu, cuda, cuda:N or mps.", group="Machine")
+    precision: Precision = option(
+        "auto", help="Number format of the networks; auto is fp32 on a CPU and fp16 on CUDA.", group="Machine", changes_result=True
+    )
+    batch_size: int | Auto = option("auto", help="Views a forward pass takes.", min=1, group="Machine")
+    workers: int | Auto = option("auto", help="Processes that read and decode; 0 does it in the main one.", min=0, max=256, group="Machine")
+    max_megapixels: float = option(
+        100.0, help="Refuse images with more pixels than this, in millions.", min=0.001, group="Input", changes_result=True
+    )
+    labels: str = option(
+        "auto",
+        help="Where true labels come from: auto, none, folders, breakhis, or a CSV or Parquet file with path,label[,patient].",
+        group="Input",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions(LoaderOptions):
+    """Options of `cancernet classify`."""
+
+    out: Path = option(Path("predictions.parquet"), help="The table to write.", short="-o", group="Output")
+    model: str = option(DEFAULT_MODEL, help="A bundled model's name, or a model's folder.", short="-m", group="Model")
+    segmenter: str | None = option(
+        None, help="none, threshold, watershed or unet, where the model's card allows it; default: the card's.", group="Model", changes_result=True
+    )
+    metrics: Path | None = option(None, help="Where metrics go when labels are known; default: beside the table.", group="Output")
+    overlays: Path | None = option(None, help="Write each image with mask contour, label and percentage here.", group="Output")
+    masks: Path | None = option(None, help="Write each image's mask (PNG, 0 to 255) here.", group="Output")
+    overwrite: bool = option(False, help="Replace an output that was made with other options.", group="Output")
+    strict: bool = option(False, help="Stop at the first file that fails.", group="Run")
+    dry_run: bool = option(False, help="Say what would be done, and do nothing.", group="Run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneOptions(LoaderOptions):
+    """Options of `cancernet finetune`."""
+
+    out: Path = option(Path("models/mine"), help="The model's folder to write.", short="-o", group="Output")
+    task: Literal["classify", "segment"] = option("classify", help="Train a classifier on labels, or a U-Net on masks.", group="Model")
+    seed: int = option(0, help="Seed of every random choice.", min=0, group="Training")
+    folds: int = option(5, help="Folds of the cross-validation, split by patient.", min=2, max=100, group="Training")
+    overwrite: bool = option(False, help="Replace a model that is already there.", group="Output")

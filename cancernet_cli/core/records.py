@@ -1,0 +1,77 @@
+"""The records that travel between the rooms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is known about a file beside its pixels; None where it is unknown.
+
+    `patient` is the unit that splits and intervals group by: for BreakHis the slide number without its letters
+    ("14-22549"), for a label file its `case` column, or else its `patient` column. `slide` is the physical slide
+    ("14-22549AB"). `magnification` is the objective's (40, 100, 200, 400); `mpp` is micrometres per pixel.
+    """
+
+    label: str | None = None
+    patient: str | None = None
+    slide: str | None = None
+    magnification: float | None = None
+    mpp: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file that discovery came upon.
+
+    `path` is its name in the table (core.paths.display_path); `location` opens it: the bytes of an absolute path.
+    `problem` is set when it cannot even be looked at (a dangling link, a name in a list that does not exist).
+    """
+
+    path: str
+    location: bytes
+    size_bytes: int
+    mtime_ns: int
+    truth: Truth = Truth()
+    problem: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a file has no prediction: where it happened, what class of error, and its words."""
+
+    stage: str
+    error: str
+    message: str
+
+    @classmethod
+    def of(cls, stage: str, error: BaseException) -> Failure:
+        """The failure that an exception stands for; its message on one line."""
+        words = " ".join(str(error).split()) or "no message"
+        return cls(stage, type(error).__name__, words)
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.error}: {self.message}"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished classify run left behind."""
+
+    out: Path
+    run_file: Path
+    model: str
+    files: int
+    ok: int
+    failed: int
+    reused: int
+    elapsed_s: float
+    label_counts: dict[str, int] = field(default_factory=dict)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    metrics: dict[str, Any] | None = None
+    metrics_file: Path | None = None
+    overlays: Path | None = None
+    masks: Path | None = None
