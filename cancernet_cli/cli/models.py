@@ -1,0 +1,92 @@
+"""`cancernet models list` and `cancernet models show`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cancernet_cli.cli import output
+from cancernet_cli.cli.bind import FORMAT, Format
+from cancernet_cli.cli.present_card import card_parts, headline, network
+from cancernet_cli.core.cards import WEIGHTS_FILE, Card, read_card
+from cancernet_cli.core.models import DEFAULT_MODEL, bundled_models, find_model
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+app = typer.Typer(help="List the bundled models, and show what a model's card says.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_models(*, format: Annotated[Format, FORMAT] = "human") -> None:
+    """List the models that travel with the package.
+
+    Examples:
+
+        cancernet models list
+
+        cancernet models list --format json
+    """
+    rows = [summary(name, read_card(folder), folder) for name, folder in bundled_models().items()]
+    if format == "json":
+        output.record(rows)
+    elif format == "human":
+        output.show(list_table(rows))
+
+
+@app.command("show")
+def show_model(
+    name: Annotated[str, typer.Argument(help="A bundled model's name, or a model's folder.")] = DEFAULT_MODEL,
+    *,
+    format: Annotated[Format, FORMAT] = "human",
+) -> None:
+    """Show a model's card: what it is, what it learned from, how good it is, and what it is not for.
+
+    Examples:
+
+        cancernet models show breakhis_lite0
+
+        cancernet models show models/mine --format json
+    """
+    folder = find_model(name)
+    card = read_card(folder)
+    if format == "json":
+        output.record(asdict(card))
+    elif format == "human":
+        for part in card_parts(card, folder):
+            output.show(part)
+
+
+def summary(name: str, card: Card, folder: Path) -> dict[str, Any]:
+    """One line of the list."""
+    weights = folder / WEIGHTS_FILE
+    return {
+        "name": name,
+        "task": card.task,
+        "network": network(card),
+        "segmenter": card.segmentation.segmenter if card.task == "classify" else "",
+        "classes": list(card.architecture.classes),
+        "size_bytes": weights.stat().st_size if weights.is_file() else 0,
+        "figure": headline(card.metrics),
+        "default": name == DEFAULT_MODEL,
+    }
+
+
+def list_table(rows: list[dict[str, Any]]) -> RenderableType:
+    """The list of models as a table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("name", "task", "network", "segmenter", "classes", "size", "figure"):
+        table.add_column(column, overflow="fold", no_wrap=column == "name")
+    for row in rows:
+        name = f"{row['name']} (default)" if row["default"] else row["name"]
+        size = f"{row['size_bytes'] / 1e6:.1f} MB" if row["size_bytes"] else "no weights"
+        classes = ", ".join(row["classes"])
+        cells = (name, row["task"], row["network"], row["segmenter"], classes, size, row["figure"])
+        table.add_row(*map(Text, cells))
+    return table

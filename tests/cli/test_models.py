@@ -1,0 +1,127 @@
+"""`cancernet models list` and `show`, on a card made for the purpose and on the bundled ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cancernet_cli.cli.app import main
+from cancernet_cli.core import cards, models
+from cancernet_cli.core.cards import WEIGHTS_FILE, Architecture, Card, Decision, Training, Use, Weights
+
+CARD = Card(
+    name="tiny",
+    task="classify",
+    summary="A card for tests.",
+    architecture=Architecture(backbone="resnet50", head="linear", classes=("benign", "malignant")),
+    decision=Decision(positive="malignant", threshold=0.4, chosen_on="out-of-fold scores"),
+    training=Training(data="BreakHis", licence="CC BY 4.0", group_by="case", splits={"fold 0": ["14-9461", "14-2523"]}),
+    metrics={
+        "out_of_fold": {
+            "accuracy": {"value": 0.75, "low": 0.6, "high": 0.85, "cases": 20},
+            "auroc": {"value": 0.8, "low": 0.7, "high": 0.9, "cases": 20},
+        }
+    },
+    use=Use(intended="Research.", not_for="Diagnosis."),
+)
+
+
+@pytest.fixture
+def one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of bundled models that holds one, with eight bytes of weights."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / WEIGHTS_FILE).write_bytes(b"12345678")
+    sha256 = cards.file_sha256(folder / WEIGHTS_FILE)
+    card = Card(**{**CARD.__dict__, "weights": Weights(sha256=sha256, size_bytes=8, licence="CC BY 4.0")})
+    cards.write_card(card, folder)
+    monkeypatch.setattr(models, "bundled_models_folder", lambda: tmp_path)
+    return folder
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of one call; table borders and line breaks as single spaces."""
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    shown = capsys.readouterr()
+    return int(left.value.code or 0), shown.out, shown.err
+
+
+def test_list_shows_each_model_with_its_headline_figure(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "models", "list")
+    words = " ".join(out.split())
+    assert code == 0
+    assert "tiny" in words
+    assert "resnet50" in words
+    assert "benign, malignant" in words
+    assert "0.800" in words
+    assert "accuracy" not in words, "one figure a model: AUROC where there is one"
+
+
+def test_list_as_json(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "models", "list", "--format", "json")
+    assert code == 0
+    assert json.loads(out) == [
+        {
+            "name": "tiny",
+            "task": "classify",
+            "network": "resnet50",
+            "segmenter": "none",
+            "classes": ["benign", "malignant"],
+            "size_bytes": 8,
+            "figure": "auroc 0.800 (95% CI 0.700 to 0.900)",
+            "default": False,
+        }
+    ]
+
+
+def test_show_says_what_a_reader_must_know(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "models", "show", "tiny")
+    words = " ".join(out.split())
+    assert code == 0
+    for wanted in (
+        "Diagnosis.",
+        "out_of_fold / accuracy 0.750 (95% CI 0.600 to 0.850), cases 20",
+        "CC BY 4.0",
+        "2: 14-9461, 14-2523",
+        "malignant when its probability is at least 0.400",
+        "as the card says",
+    ):
+        assert wanted in words
+
+
+def test_show_tells_of_changed_weights(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (one_model / WEIGHTS_FILE).write_bytes(b"changed!")
+    code, out, _ = run(capsys, "models", "show", str(one_model))
+    assert code == 0
+    assert "restore the weights or the card" in " ".join(out.split())
+
+
+def test_show_as_json_is_the_whole_card(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "models", "show", "tiny", "--format", "json")
+    assert code == 0
+    shown = json.loads(out)
+    assert shown["metrics"] == CARD.metrics
+    assert shown["architecture"]["classes"] == ["benign", "malignant"]
+
+
+def test_unknown_model_names_the_nearest(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "models", "show", "tinny")
+    assert code == 4
+    assert out == ""
+    assert "no model is called 'tinny'" in err
+    assert "choose a bundled one (tiny)" in err
+
+
+@pytest.mark.parametrize("name", models.bundled_models() or [pytest.param("", marks=pytest.mark.skip("no model yet"))])
+def test_every_bundled_model_says_what_it_is_not_for(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "models", "show", name)
+    card = cards.read_card(models.find_model(name))
+    assert code == 0
+    assert card.use.not_for
+    assert card.training.data
+    assert card.training.licence
+    assert card.metrics
+    assert "as the card says" in " ".join(out.split())
