@@ -1,0 +1,142 @@
+"""How far probabilities may be taken at their word, and the two numbers that turn logits into a decision.
+
+Everywhere: N images, K classes; labels are class indices; weights count how many images an entry stands for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
+from scipy.special import log_softmax  # type: ignore[import-untyped]
+
+Floats = NDArray[np.float64]
+
+BINS = 15  # as Guo et al., arXiv:1706.04599
+_TEMPERATURES = (0.05, 20.0)
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """One bin of a reliability diagram: probabilities in (low, high], and how often the images in it were right."""
+
+    low: float
+    high: float
+    count: float
+    confidence: float
+    accuracy: float
+
+
+def reliability_table(
+    labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | None = None, *, bins: int = BINS
+) -> list[ReliabilityBin]:
+    """The bins that hold images, by the probability of the most probable class.
+
+    Args:
+        labels: `[N]` int, 0 to K - 1.
+        probs: `[N, K]` float; the most probable class is the predicted one, whatever the decision threshold.
+        weights: `[N]`, images an entry stands for; None is one each.
+    """
+    right, confidence, w = _confidence(labels, probs, weights)
+    at = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(at, w, bins)
+    confident = np.bincount(at, w * confidence, bins)
+    correct = np.bincount(at, w * right, bins)
+    filled = np.flatnonzero(count)
+    means = zip(confident[filled] / count[filled], correct[filled] / count[filled], strict=True)
+    return [
+        ReliabilityBin(b / bins, (b + 1) / bins, float(count[b]), float(sure), float(right_share))
+        for b, (sure, right_share) in zip(filled.tolist(), means, strict=True)
+    ]
+
+
+def expected_calibration_error(
+    labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | None = None, *, bins: int = BINS
+) -> float | None:
+    """Mean distance between confidence and accuracy over equal-width bins; None without images.
+
+    Naeini et al., AAAI 2015; with 15 bins on the probability of the predicted class as Guo et al., arXiv:1706.04599.
+    Arguments as `reliability_table`.
+    """
+    table = reliability_table(labels, probs, weights, bins=bins)
+    total = sum(b.count for b in table)
+    return sum(b.count * abs(b.accuracy - b.confidence) for b in table) / total if total else None
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """The temperature T that gives softmax(logits / T) the least log loss (Guo et al., arXiv:1706.04599).
+
+    Args:
+        logits: `[N, K]` float, of images that the network was not trained on.
+        labels: `[N]` int.
+        weights: `[N]`, or None for one each.
+
+    Returns:
+        Between 0.05 and 20; small without meaning when every image is right, because then nothing bounds it.
+
+    Raises:
+        ValueError: there is no image, or a logit is not finite.
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    y = np.asarray(labels, dtype=np.int64)
+    w = _weights(weights, len(y))
+    if not len(y):
+        raise ValueError("a temperature needs at least one labelled image")
+    if not np.isfinite(z).all():
+        raise ValueError("a temperature needs finite logits")
+
+    def loss(log_temperature: float) -> float:
+        log_probs = log_softmax(z / np.exp(log_temperature), axis=1)
+        return float(-np.average(log_probs[np.arange(len(y)), y], weights=w))
+
+    low, high = _TEMPERATURES
+    found = minimize_scalar(loss, bounds=(np.log(low), np.log(high)), method="bounded", options={"xatol": 1e-6})
+    return float(np.clip(np.exp(found.x), low, high))
+
+
+def choose_threshold(labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """The threshold with the best balanced accuracy, midway between two neighbouring probabilities.
+
+    An image counts as positive at or above the threshold. Of several equally good ones the nearest to 0.5 is taken,
+    and 0.5 when all probabilities are the same.
+
+    Args:
+        labels: `[N]`, 1 (or True) for the positive class, else 0.
+        probs: `[N]` float, probability of the positive class.
+        weights: `[N]`, or None for one each.
+
+    Raises:
+        ValueError: one of the two classes is missing.
+    """
+    y = np.asarray(labels).astype(bool)
+    p = np.asarray(probs, dtype=np.float64)
+    w = _weights(weights, len(y))
+    scores, at = np.unique(p, return_inverse=True)
+    positives = np.bincount(at, w * y, len(scores))
+    negatives = np.bincount(at, w * ~y, len(scores))
+    if not positives.sum() or not negatives.sum():
+        raise ValueError("a threshold needs images of both classes")
+    if len(scores) == 1:
+        return 0.5
+    # Cut i lies between score i and i + 1: what is at or below score i is called negative.
+    sensitivity = 1 - np.cumsum(positives)[:-1] / positives.sum()
+    specificity = np.cumsum(negatives)[:-1] / negatives.sum()
+    balanced = (sensitivity + specificity) / 2
+    cuts = (scores[:-1] + scores[1:]) / 2
+    best = cuts[balanced >= balanced.max() - 1e-12]
+    return float(best[np.argmin(np.abs(best - 0.5))])
+
+
+def _confidence(
+    labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | None
+) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    """Whether the most probable class is the true one, its probability, and the weight; each `[N]`."""
+    y = np.asarray(labels, dtype=np.int64)
+    p = np.asarray(probs, dtype=np.float64)
+    return p.argmax(axis=1) == y, p.max(axis=1), _weights(weights, len(y))
+
+
+def _weights(weights: ArrayLike | None, n: int) -> Floats:
+    return np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
