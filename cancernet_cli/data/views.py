@@ -1,0 +1,138 @@
+"""The views that a network sees of an image, and their maps put back onto it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cancernet_cli.core.cards import InputPolicy
+
+T = TypeVar("T", np.uint8, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewGrid:
+    """Where the views of one image lie.
+
+    `width_px`, `height_px`: the image's size once scaled. `corners`: left and top of each view in the scaled image,
+    row by row.
+    """
+
+    width_px: int
+    height_px: int
+    corners: tuple[tuple[int, int], ...]
+
+
+def view_grid(width_px: int, height_px: int, policy: InputPolicy) -> ViewGrid:
+    """The scaled size and the views' corners for an image of this size.
+
+    An image smaller than a view grows, both sides alike, until it fills one. One that needs more than `max_views`
+    shrinks, both sides alike, but neither side below the view's: a long strip is squeezed along its length.
+    """
+    view_w, view_h = policy.width_px, policy.height_px
+    if policy.view == "resize":
+        return ViewGrid(view_w, view_h, ((0, 0),))
+    factor = max(policy.scale, view_w / width_px, view_h / height_px)
+    longest = max(width_px, height_px)
+
+    def scaled(longest_px: int) -> tuple[int, int]:
+        share = longest_px / longest
+        return max(view_w, round(width_px * share)), max(view_h, round(height_px * share))
+
+    def views(longest_px: int) -> int:
+        width, height = scaled(longest_px)
+        return _count(width, view_w, policy.overlap) * _count(height, view_h, policy.overlap)
+
+    fits, too_many = 1, max(1, round(longest * factor)) + 1  # one pixel long: both sides are a view's, so one view
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        if views(middle) <= max(1, policy.max_views):
+            fits = middle
+        else:
+            too_many = middle
+    width, height = scaled(fits)
+    lefts, tops = _starts(width, view_w, policy.overlap), _starts(height, view_h, policy.overlap)
+    return ViewGrid(width, height, tuple((left, top) for top in tops for left in lefts))
+
+
+def make_views(image: NDArray[np.uint8], policy: InputPolicy) -> NDArray[np.uint8]:
+    """The views of an image.
+
+    Args:
+        image: `[H, W, 3]` uint8 RGB.
+
+    Returns:
+        `[V, h, w, 3]` uint8, in the order of `view_grid`'s corners.
+    """
+    height_px, width_px = image.shape[:2]
+    grid = view_grid(width_px, height_px, policy)
+    # Cubic keeps nuclear edges when enlarging; its overshoot is clipped by uint8.
+    scaled = resized(image, grid.width_px, grid.height_px, enlarge=cv2.INTER_CUBIC)
+    views = np.empty((len(grid.corners), policy.height_px, policy.width_px, 3), np.uint8)
+    for view, (left, top) in zip(views, grid.corners, strict=True):
+        view[:] = scaled[top : top + policy.height_px, left : left + policy.width_px]
+    return views
+
+
+def stitch(maps: NDArray[np.float32], width_px: int, height_px: int, policy: InputPolicy) -> NDArray[np.float32]:
+    """The views' maps put back onto the image; where views overlap, their mean.
+
+    Args:
+        maps: `[V, h, w]` float32, one a view, of the view's size, in the order of `make_views`.
+        width_px, height_px: the size of the image that the views were made of.
+
+    Returns:
+        `[H, W]` float32, within the range of `maps`.
+
+    Raises:
+        ValueError: the maps are not those of such an image.
+    """
+    grid = view_grid(width_px, height_px, policy)
+    expected = (len(grid.corners), policy.height_px, policy.width_px)
+    if maps.shape != expected:
+        raise ValueError(f"maps have shape {maps.shape}, the views of a {width_px} x {height_px} image {expected}")
+    total = np.zeros((grid.height_px, grid.width_px), np.float32)
+    count = np.zeros_like(total)
+    for values, (left, top) in zip(maps, grid.corners, strict=True):
+        total[top : top + policy.height_px, left : left + policy.width_px] += values
+        count[top : top + policy.height_px, left : left + policy.width_px] += 1
+    # Linear, not cubic: a mask must not overshoot 0 and 1.
+    return resized(total / count, width_px, height_px, enlarge=cv2.INTER_LINEAR)
+
+
+def resized(pixels: NDArray[T], width_px: int, height_px: int, *, enlarge: int) -> NDArray[T]:
+    """Pixels at another size: means over areas where a side shrinks, interpolation where one grows.
+
+    OpenCV's INTER_AREA averages only when no side grows, so an image that changes both ways takes two steps.
+    """
+    changed: Any = pixels  # OpenCV's types forget the dtype
+    height, width = pixels.shape[:2]
+    smaller = (min(width, width_px), min(height, height_px))
+    if smaller != (width, height):
+        changed = cv2.resize(changed, smaller, interpolation=cv2.INTER_AREA)
+    if smaller != (width_px, height_px):
+        changed = cv2.resize(changed, (width_px, height_px), interpolation=enlarge)
+    return changed  # type: ignore[no-any-return]
+
+
+def _overlap_px(view_px: int, overlap: float) -> int:
+    return min(view_px - 1, math.ceil(view_px * overlap - 1e-9))
+
+
+def _count(side_px: int, view_px: int, overlap: float) -> int:
+    """How many views cover a side when neighbours share at least `overlap` of a view."""
+    if side_px <= view_px:
+        return 1
+    shared = _overlap_px(view_px, overlap)
+    return math.ceil((side_px - shared) / (view_px - shared))
+
+
+def _starts(side_px: int, view_px: int, overlap: float) -> list[int]:
+    """Evenly spread, the first at 0, the last flush with the far edge."""
+    last = _count(side_px, view_px, overlap) - 1
+    return [i * (side_px - view_px) // last for i in range(last + 1)] if last else [0]
