@@ -69,7 +69,8 @@ class SegmentationPolicy:
     """Where a classifier's mask comes from and what it does to the pixels.
 
     segmenter: a name in the segmentation registry. model, sha256: the segmentation model (a `unet` needs one) and
-        the checksum of its weights. keep: `pixel * (m + (1 - m) * keep)`; 0 blanks what lies outside, 1 ignores the mask.
+        the checksum of its weights. keep: `pixel * (m + (1 - m) * keep)`; 0 blanks what lies outside, 1 ignores the
+        mask.
     allowed: the segmenters that `--segmenter` may choose instead.
     """
 
@@ -158,7 +159,9 @@ def read_card(folder: Path) -> Card:
     except FileNotFoundError:
         raise ModelError(f"{folder} holds no {CARD_FILE}", fix="name a folder made by `cancernet finetune`") from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}", fix="restore the card from where the model came from") from None
+        raise ModelError(
+            f"{path} cannot be read: {error}", fix="restore the card from where the model came from"
+        ) from None
     if table.get("schema") != CARD_SCHEMA:
         raise ModelError(
             f"{path} has schema {table.get('schema')!r}, this version reads {CARD_SCHEMA}",
@@ -211,7 +214,7 @@ def _build(record: type[R], table: dict[str, Any], path: Path, where: str) -> R:
             raise ModelError(f"{path} has an unknown entry {where}{key}", fix="remove it, or correct its spelling")
         hint = hints[key]
         if is_dataclass(hint):
-            value = _build(hint, value, path, f"{where}{key}.")  # type: ignore[arg-type, type-var]
+            value = _build(hint, value, path, f"{where}{key}.")  # type: ignore[arg-type]
         elif getattr(hint, "__origin__", None) is tuple and isinstance(value, list):
             value = tuple(value)
         elif hint is float and isinstance(value, int):

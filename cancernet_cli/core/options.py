@@ -98,17 +98,28 @@ class LoaderOptions(Options):
 
     device: str = option("auto", help="auto, cpu, cuda, cuda:N or mps.", group="Machine")
     precision: Precision = option(
-        "auto", help="Number format of the networks; auto is fp32 on a CPU and fp16 on CUDA.", group="Machine", changes_result=True
+        "auto",
+        help="Number format of the networks; auto is fp32 on a CPU and fp16 on CUDA.",
+        group="Machine",
+        changes_result=True,
     )
     batch_size: int | Auto = option("auto", help="Views a forward pass takes.", min=1, group="Machine")
-    workers: int | Auto = option("auto", help="Processes that read and decode; 0 does it in the main one.", min=0, max=256, group="Machine")
+    workers: int | Auto = option(
+        "auto", help="Processes that read and decode; 0 does it in the main one.", min=0, max=256, group="Machine"
+    )
     max_megapixels: float = option(
-        100.0, help="Refuse images with more pixels than this, in millions.", min=0.001, group="Input", changes_result=True
+        100.0,
+        help="Refuse images with more pixels than this, in millions.",
+        min=0.001,
+        group="Input",
+        changes_result=True,
     )
     labels: str = option(
         "auto",
-        help="Where true labels come from: auto, none, folders, breakhis, or a CSV or Parquet file with path,label[,patient].",
+        help="Where true labels come from: auto, none, folders, breakhis, or a CSV or Parquet file with "
+        "path,label[,patient].",
         group="Input",
+        changes_result=True,
     )
 
 
@@ -119,10 +130,17 @@ class ClassifyOptions(LoaderOptions):
     out: Path = option(Path("predictions.parquet"), help="The table to write.", short="-o", group="Output")
     model: str = option(DEFAULT_MODEL, help="A bundled model's name, or a model's folder.", short="-m", group="Model")
     segmenter: str | None = option(
-        None, help="none, threshold, watershed or unet, where the model's card allows it; default: the card's.", group="Model", changes_result=True
+        None,
+        help="none, threshold, watershed or unet, where the model's card allows it; default: the card's.",
+        group="Model",
+        changes_result=True,
     )
-    metrics: Path | None = option(None, help="Where metrics go when labels are known; default: beside the table.", group="Output")
-    overlays: Path | None = option(None, help="Write each image with mask contour, label and percentage here.", group="Output")
+    metrics: Path | None = option(
+        None, help="Where metrics go when labels are known; default: beside the table.", group="Output"
+    )
+    overlays: Path | None = option(
+        None, help="Write each image with mask contour, label and percentage here.", group="Output"
+    )
     masks: Path | None = option(None, help="Write each image's mask (PNG, 0 to 255) here.", group="Output")
     overwrite: bool = option(False, help="Replace an output that was made with other options.", group="Output")
     strict: bool = option(False, help="Stop at the first file that fails.", group="Run")
@@ -134,7 +152,9 @@ class FinetuneOptions(LoaderOptions):
     """Options of `cancernet finetune`."""
 
     out: Path = option(Path("models/mine"), help="The model's folder to write.", short="-o", group="Output")
-    task: Literal["classify", "segment"] = option("classify", help="Train a classifier on labels, or a U-Net on masks.", group="Model")
+    task: Literal["classify", "segment"] = option(
+        "classify", help="Train a classifier on labels, or a U-Net on masks.", group="Model"
+    )
     seed: int = option(0, help="Seed of every random choice.", min=0, group="Training")
     folds: int = option(5, help="Folds of the cross-validation, split by patient.", min=2, max=100, group="Training")
     overwrite: bool = option(False, help="Replace a model that is already there.", group="Output")

@@ -1,0 +1,73 @@
+"""The table of contents of the command line, and the only place that turns errors into text and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from cancernet_cli.cli import classify, finetune, models, output
+from cancernet_cli.core import interruption
+from cancernet_cli.core.errors import CancernetError
+
+HELP = """Classify folders of breast histopathology images: benign or malignant, one row a file.
+
+Research use only: not a medical device, not for diagnosis.
+
+Examples:
+
+    cancernet classify ./slides --out preds.parquet
+
+    cancernet finetune ./BreaKHis_v1 --out models/mine
+
+    cancernet models list
+"""
+
+app = typer.Typer(
+    name="cancernet",
+    help=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(classify.classify)
+app.command()(finetune.finetune)
+app.add_typer(models.app, name="models")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from cancernet_cli import __version__
+
+        output.line(f"cancernet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code (see `core.errors`)."""
+    try:
+        with interruption.watch():
+            app(args=arguments)
+    except CancernetError as error:
+        output.error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of stdout went away (`| head`); Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""`cancernet classify`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cancernet_cli.cli import output, progress
+from cancernet_cli.cli.bind import FORMAT, Format, options_from
+from cancernet_cli.core.errors import PartialFailure
+from cancernet_cli.core.options import ClassifyOptions
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        help="Folders (searched in depth), files, glob patterns, a CSV or Parquet manifest with a column path, "
+        "or - for paths on stdin."
+    ),
+]
+
+
+@options_from(ClassifyOptions)
+def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Format, FORMAT] = "human") -> None:
+    """Classify every image under INPUTS: one row a file in a Parquet table, and metrics when labels are known.
+
+    Give the same command again after an interruption and it goes on where it was. Exit code 7: finished, but some
+    files failed; their rows say why.
+
+    Examples:
+
+        cancernet classify ./slides --out preds.parquet
+
+        cancernet classify a.png 'more/**/*.tif' --overlays overlays
+
+        find . -name '*.png' -print0 | cancernet classify - --out preds.parquet
+
+        cancernet classify ./BreaKHis_v1 --labels breakhis --format json
+    """
+    with progress.reporter(format) as report:
+        from cancernet_cli.engine import classify as engine  # torch comes in here, not at --help
+
+        if options.dry_run:
+            outlook = engine.outlook(inputs, options, report)
+        else:
+            result = engine.classify(inputs, options, report)
+    if options.dry_run:
+        present_outlook(outlook, format)
+        return
+    from cancernet_cli.cli.present import present_result
+
+    present_result(result, format)
+    if result.failed:
+        raise PartialFailure(
+            f"{result.failed:,} of {result.files:,} files failed",
+            fix=f"their rows in {result.out} have status = failed and the reason in error",
+        )
+
+
+def present_outlook(outlook: dict[str, object], format: str) -> None:
+    """What a dry run found."""
+    if format == "json":
+        output.record(outlook)
+    elif format == "human":
+        for name, value in outlook.items():
+            output.line(f"{name.replace('_', ' '):<16} {value}")

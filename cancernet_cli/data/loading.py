@@ -1,0 +1,130 @@
+"""DataLoader workers that read, check and decode: files in, batches of uint8 views out, in order, never raising."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from cancernet_cli.core.cards import InputPolicy
+from cancernet_cli.core.records import Failure, FoundFile
+from cancernet_cli.data.qc import Quality, quality
+from cancernet_cli.data.readers import UnreadableImage, read_image
+from cancernet_cli.data.views import make_views
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """What a worker learned of one good file; `views` counts its rows in the batch's pixels."""
+
+    width_px: int
+    height_px: int
+    views: int
+    quality: Quality
+
+
+@dataclass(frozen=True)
+class DecodedBatch:
+    """One batch of files, in path order.
+
+    `images[i]` belongs to `files[i]`. `pixels` is `[V, h, w, 3]` uint8, the views of the good files one after the other
+    (V may be 0). `originals` holds the whole images, `[H, W, 3]` uint8, of the good files, where they were asked for.
+    """
+
+    files: list[FoundFile]
+    images: list[DecodedImage | Failure]
+    pixels: torch.Tensor
+    originals: list[torch.Tensor] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class BatchDecoder(Dataset[DecodedBatch]):
+    """Turns a list of files into a DecodedBatch; the DataLoader calls it in its workers."""
+
+    policy: InputPolicy
+    max_pixels: int
+    keep_originals: bool = False
+
+    def __getitem__(self, files: list[FoundFile]) -> DecodedBatch:
+        images: list[DecodedImage | Failure] = []
+        views: list[np.ndarray] = []
+        originals: list[torch.Tensor] = []
+        for file in files:
+            try:
+                if file.problem is not None:
+                    raise UnreadableImage(file.problem)
+                image = read_image(file.location, max_pixels=self.max_pixels)
+                its_views = make_views(image, self.policy)
+            except UnreadableImage as error:
+                images.append(error.failure)
+                continue
+            except Exception as error:  # the per-image edge: whatever one file does, the others go on
+                images.append(Failure.of("decode", error))
+                continue
+            height_px, width_px = image.shape[:2]
+            images.append(DecodedImage(width_px, height_px, len(its_views), quality(image)))
+            views.append(its_views)
+            if self.keep_originals:
+                originals.append(torch.from_numpy(image))
+        empty = np.empty((0, self.policy.height_px, self.policy.width_px, 3), np.uint8)
+        pixels = torch.from_numpy(np.concatenate(views) if views else empty)
+        return DecodedBatch(files, images, pixels, originals)
+
+
+def load_batches(
+    batches: Iterable[list[FoundFile]], decoder: BatchDecoder, *, workers: int, pin_memory: bool = False
+) -> Iterator[DecodedBatch]:
+    """Decoded batches in the order of `batches`, which is read lazily, a few batches ahead of the workers."""
+    loader: DataLoader[DecodedBatch] = DataLoader(
+        decoder,
+        batch_size=None,
+        sampler=_Lazy(batches),
+        num_workers=workers,
+        worker_init_fn=_start_worker if workers else None,
+        collate_fn=_as_it_is,  # type: ignore[arg-type]  # without a batch size it gets one item, not a list
+        pin_memory=pin_memory,
+        prefetch_factor=2 if workers else None,
+    )
+    return iter(loader)
+
+
+class _Lazy(torch.utils.data.Sampler[list[FoundFile]]):
+    """A sampler over batches that are not known beforehand."""
+
+    def __init__(self, batches: Iterable[list[FoundFile]]) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[list[FoundFile]]:
+        return iter(self._batches)
+
+
+def _as_it_is(batch: DecodedBatch) -> DecodedBatch:
+    return batch
+
+
+def _start_worker(index: int) -> None:
+    # A terminal sends Ctrl-C to every process of the group: only the main one decides what to do about it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    if hasattr(os, "nice"):
+        os.nice(5)  # the network's threads come first; decoding fills what they leave
+
+
+def chunks(files: Iterable[FoundFile], size: int) -> Iterator[list[FoundFile]]:
+    """Consecutive lists of `size` files; the last may be shorter."""
+    chunk: list[FoundFile] = []
+    for file in files:
+        chunk.append(file)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

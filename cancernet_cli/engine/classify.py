@@ -1,0 +1,190 @@
+"""Classify files: discover, plan, decode, segment, classify, write; resumable, one row a file."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from cancernet_cli.core import interruption
+from cancernet_cli.core.errors import InputError, OutputError
+from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn, silent
+from cancernet_cli.core.options import ClassifyOptions
+from cancernet_cli.core.records import Failure, RunResult
+from cancernet_cli.data.discover import discover
+from cancernet_cli.data.loading import BatchDecoder, DecodedBatch, chunks, load_batches
+from cancernet_cli.engine.finish import finish, from_finished, is_finished
+from cancernet_cli.engine.job import Job, prepare
+from cancernet_cli.engine.pipeline import load_pipeline
+from cancernet_cli.engine.plan import Plan
+from cancernet_cli.engine.rows import judge, record_batch
+from cancernet_cli.engine.runtime import Answer, Runner
+from cancernet_cli.engine.sides import side_files
+from cancernet_cli.engine.workspace import Workspace
+from cancernet_cli.outputs.atomic import output_error
+from cancernet_cli.outputs.parts import Finished, PartWriter
+from cancernet_cli.outputs.table import part_origins, part_schema, table_schema
+
+STAGE = "classify"
+
+
+def classify(
+    inputs: Sequence[str | Path], options: ClassifyOptions | None = None, report: Reporter = silent
+) -> RunResult:
+    """Classify every image that `inputs` name and write one row a file to `options.out`.
+
+    Args:
+        inputs: folders, files, glob patterns, manifests, or "-" for paths on standard input.
+        options: default: the bundled model on the best device, into predictions.parquet.
+        report: is told of progress, notes and warnings (`core.events`).
+
+    Returns:
+        Counts, failures and metrics; files that failed are no error here, `failed` counts them.
+
+    Raises:
+        CancernetError: nothing can be done at all; its subclass says why, its `fix` what mends it.
+    """
+    options = options or ClassifyOptions()
+    started = time.monotonic()
+    job = prepare(inputs, options)
+    if options.out.is_dir():
+        raise OutputError(f"{options.out} is a folder", fix="give --out the name of a file, such as preds.parquet")
+    finished = not options.overwrite and is_finished(job)
+    workspace = Workspace(options.out)
+    try:
+        with closing(_plan(job, workspace.folder, report)) as plan:
+            if finished:
+                result = from_finished(job, plan, started)
+                report(Note(f"{options.out} is finished already: nothing to do (--overwrite makes it anew)"))
+            else:
+                workspace.adopt(job.parts_state, overwrite=options.overwrite)
+                _use_parts(plan, workspace)
+                reused = len(plan) - plan.count_pending()
+                _run(job, plan, workspace, report)
+                _use_parts(plan, workspace)
+                result = finish(job, plan, workspace, reused=reused, started=started)
+    except (OSError, sqlite3.OperationalError) as error:
+        workspace.close()
+        raise output_error(options.out, error if isinstance(error, OSError) else OSError(str(error))) from error
+    except BaseException:
+        workspace.close()
+        raise
+    workspace.remove()
+    return result
+
+
+def outlook(inputs: Sequence[str | Path], options: ClassifyOptions, report: Reporter = silent) -> dict[str, Any]:
+    """What `classify` would do with the same arguments: nothing is decoded and nothing written."""
+    job = prepare(inputs, options)
+    finished = not options.overwrite and is_finished(job)
+    with tempfile.TemporaryDirectory() as scratch, closing(_plan(job, Path(scratch), report)) as plan:
+        return {
+            "files": len(plan),
+            "endings": plan.endings(),
+            "model": job.card.name,
+            "segmenter": job.card.segmentation.segmenter,
+            "device": job.runtime.device_name,
+            "precision": job.runtime.precision,
+            "batch_size": job.runtime.batch_size,
+            "workers": job.runtime.workers,
+            "out": str(options.out),
+            "is_finished": finished,
+        }
+
+
+def _plan(job: Job, folder: Path, report: Reporter) -> Plan:
+    """Every file that the inputs name, in a database in `folder`."""
+    plan = Plan(folder / "plan.sqlite")
+    stage = "find files"
+    report(StageStarted(stage))
+    side = [path for path in (job.options.overlays, job.options.masks) if path is not None]
+    files = discover(
+        job.inputs,
+        base=job.base,
+        labels=job.options.labels,
+        classes=job.card.architecture.classes,
+        exclude=side,
+        stdin=sys.stdin.buffer if "-" in job.inputs else None,
+        on_problem=lambda message: report(Warn(message)),
+    )
+    for count in plan.add(files):
+        report(StageAdvanced(stage, count))
+        interruption.check()
+    report(StageFinished(stage))
+    if not len(plan):
+        plan.close()
+        raise InputError(
+            f"no image was found under {', '.join(job.inputs[:3])}",
+            fix="give a folder with PNG, JPEG, TIFF, BMP or WebP files, or name the files themselves",
+        )
+    return plan
+
+
+def _use_parts(plan: Plan, workspace: Workspace) -> None:
+    """Mark as done what finished parts hold and is unchanged; drop parts that cannot be read."""
+    for number, path in workspace.parts().items():
+        try:
+            rows = list(part_origins(path))
+        except (OSError, pa.ArrowException):
+            path.unlink()
+            continue
+        plan.mark_done((number, row, name, size, mtime) for row, name, size, mtime in rows)
+
+
+def _run(job: Job, plan: Plan, workspace: Workspace, report: Reporter) -> None:
+    """Decode and classify what is pending, into parts."""
+    options, card, runtime = job.options, job.card, job.runtime
+    pending = plan.count_pending()
+    if not pending:
+        return
+    wants_masks = bool(options.overlays or options.masks)
+    decoder = BatchDecoder(card.input, round(options.max_megapixels * 1e6), keep_originals=wants_masks)
+    workers = runtime.workers if pending > runtime.batch_size else 0  # one batch: a process costs more than it saves
+    # The workers start decoding while the networks are loaded.
+    batches = load_batches(
+        chunks(plan.pending(), runtime.batch_size), decoder, workers=workers, pin_memory=runtime.device.type == "cuda"
+    )
+    runner = Runner(load_pipeline(job.folder, card, card.segmentation.segmenter), runtime, want_mask=wants_masks)
+    schema = part_schema(table_schema(card.architecture.classes, job.state))
+    first = max(workspace.parts(), default=-1) + 1
+    report(StageStarted(STAGE, pending))
+    done = 0
+    with PartWriter(workspace.part, schema, first) as writer:
+        for batch, answer in _answers(batches, runner):
+            verdicts = judge(batch, answer, card)
+            failed = [(file, v) for file, v in zip(batch.files, verdicts, strict=True) if isinstance(v, Failure)]
+            if failed and options.strict:
+                file, why = failed[0]
+                raise InputError(f"{file.path} failed: {why}", fix="mend or remove the file, or run without --strict")
+            sides = (
+                side_files(batch, verdicts, answer, card, overlays=options.overlays, masks=options.masks)
+                if wants_masks
+                else []
+            )
+            writer.put(Finished(record_batch(batch, verdicts, card, schema), sides))
+            done += len(batch.files)
+            report(StageAdvanced(STAGE, len(batch.files), len(failed)))
+            if interruption.requested():
+                break
+    report(StageFinished(STAGE))
+    interruption.check(f"{done:,} of {pending:,} files are done and kept")
+
+
+def _answers(batches: Iterator[DecodedBatch], runner: Runner) -> Iterator[tuple[DecodedBatch, Answer]]:
+    """Each batch with its answer, one batch late: the device works on the next while this one's rows are written."""
+    waiting: deque[tuple[DecodedBatch, Callable[[], Answer]]] = deque()
+    for batch in batches:
+        waiting.append((batch, runner.start(batch.pixels)))
+        if len(waiting) > 1:
+            ready, wait = waiting.popleft()
+            yield ready, wait()
+    for ready, wait in waiting:
+        yield ready, wait()

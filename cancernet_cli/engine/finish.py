@@ -1,0 +1,157 @@
+"""The end of a classify run: one table, its metrics, its run record."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from cancernet_cli.core.cards import Card
+from cancernet_cli.core.errors import OutputError
+from cancernet_cli.core.records import RunResult
+from cancernet_cli.engine.job import Job
+from cancernet_cli.engine.plan import Plan
+from cancernet_cli.engine.provenance import run_record
+from cancernet_cli.engine.summary import summarise, write_metrics
+from cancernet_cli.engine.workspace import Workspace, describe_difference
+from cancernet_cli.outputs.atomic import write_bytes
+from cancernet_cli.outputs.table import METADATA_PREFIX, assemble, read_metadata, table_schema
+
+FAILURES_SHOWN = 20
+
+
+def run_file(out: Path) -> Path:
+    """Where the run record of a table stands."""
+    return out.with_name(f"{out.stem}.run.json")
+
+
+def metrics_file(job: Job) -> Path:
+    """Where the metrics go."""
+    return job.options.metrics or job.options.out.with_name(f"{job.options.out.stem}.metrics.json")
+
+
+def is_finished(job: Job) -> bool:
+    """Whether the output is there already, made with the same options by a finished run.
+
+    Raises:
+        OutputError: something else is there under that name.
+    """
+    out = job.options.out
+    if not out.exists():
+        return False
+    found = read_metadata(out)
+    if found is None:
+        raise OutputError(
+            f"{out} exists and is not a table of ours", fix="choose another --out, or pass --overwrite to replace it"
+        )
+    wanted = _expected_metadata(job)
+    if found != wanted:
+        raise OutputError(
+            f"{out} holds predictions made with {describe_difference(found, wanted)}",
+            fix="choose another --out, or pass --overwrite to replace them",
+        )
+    return True
+
+
+def _expected_metadata(job: Job) -> dict[str, str]:
+    entries = table_schema(job.card.architecture.classes, job.state).metadata
+    return {k.decode().removeprefix(METADATA_PREFIX): v.decode() for k, v in entries.items()}
+
+
+def from_finished(job: Job, plan: Plan, started: float) -> RunResult:
+    """The result of a run that is finished already.
+
+    Raises:
+        OutputError: the input files are no longer those that it was made from.
+    """
+    out = job.options.out
+    try:
+        record = json.loads(run_file(out).read_text("utf-8"))
+    except (OSError, ValueError):
+        record = {}
+    if record.get("input_sha256") != plan.digest():
+        raise OutputError(
+            f"{out} was made from other files than are there now",
+            fix="pass --overwrite to make it anew, or choose another --out",
+        )
+    return _result(job, reused=len(plan), started=started, metrics=_metrics(job))
+
+
+def finish(job: Job, plan: Plan, workspace: Workspace, *, reused: int, started: float) -> RunResult:
+    """Put the parts together, measure, write the run record, and give the table its name last of all."""
+    out = job.options.out
+    schema = table_schema(job.card.architecture.classes, job.state)
+    whole = workspace.folder / "whole.parquet"
+    assemble(plan.done(), workspace.parts(), whole, schema)
+    with whole.open("rb+") as file:
+        os.fsync(file.fileno())
+    metrics = _metrics(job, whole)
+    if metrics is not None:
+        write_metrics(metrics, metrics_file(job))
+    result = _result(job, table=whole, reused=reused, started=started, metrics=metrics)
+    counts = {"files": result.files, "ok": result.ok, "failed": result.failed, "reused": reused}
+    record = run_record(
+        job.options,
+        job.runtime,
+        job.state,
+        folder=job.parts_state["folder"],
+        input_sha256=plan.digest(),
+        elapsed_s=round(result.elapsed_s, 3),
+        **counts,
+    )
+    write_bytes(run_file(out), json.dumps(record, indent=2).encode())
+    os.replace(whole, out)
+    return result
+
+
+def _metrics(job: Job, table: Path | None = None) -> dict[str, Any] | None:
+    card = job.card
+    return summarise(
+        table or job.options.out,
+        positive=card.decision.positive,
+        classes=card.architecture.classes,
+        seen_patients=seen_patients(card),
+        seen_note=card.training.data,
+    )
+
+
+def seen_patients(card: Card) -> set[str]:
+    """Patients whose images decided the weights: those of every split but a held-out test."""
+    return {p for split, patients in card.training.splits.items() if not split.startswith("test") for p in patients}
+
+
+def _result(
+    job: Job, *, reused: int, started: float, metrics: dict[str, Any] | None, table: Path | None = None
+) -> RunResult:
+    options = job.options
+    statuses: Counter[str] = Counter()
+    labels: Counter[str] = Counter()
+    failures: list[tuple[str, str]] = []
+    file = pq.ParquetFile(table or options.out)
+    for batch in file.iter_batches(columns=["path", "status", "error", "label"]):
+        rows = batch.to_pydict()
+        statuses.update(rows["status"])
+        labels.update(label for label in rows["label"] if label is not None)
+        if len(failures) < FAILURES_SHOWN:
+            failures += [(path, error) for path, error in zip(rows["path"], rows["error"], strict=True) if error]
+    return RunResult(
+        out=options.out,
+        run_file=run_file(options.out),
+        model=job.card.name,
+        files=statuses.total(),
+        ok=statuses["ok"],
+        failed=statuses["failed"],
+        reused=reused,
+        elapsed_s=time.monotonic() - started,
+        label_counts={name: labels[name] for name in job.card.architecture.classes},
+        failures=failures[:FAILURES_SHOWN],
+        metrics=metrics,
+        metrics_file=metrics_file(job) if metrics is not None else None,
+        overlays=options.overlays,
+        masks=options.masks,
+    )

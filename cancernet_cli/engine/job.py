@@ -1,0 +1,73 @@
+"""What a classify run is about to do, settled before the first file is touched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cancernet_cli.core.cards import Card, checked_weights, read_card
+from cancernet_cli.core.errors import InputError, ModelError, OptionError
+from cancernet_cli.core.models import find_model
+from cancernet_cli.core.options import ClassifyOptions
+from cancernet_cli.data.inputs import resolve_base
+from cancernet_cli.engine.provenance import result_state
+from cancernet_cli.engine.runtime import Runtime, resolve
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model, a runtime and inputs that fit together.
+
+    `card` has the run's segmenter filled in. `state` is everything that the rows depend on.
+    """
+
+    inputs: list[str]
+    options: ClassifyOptions
+    base: Path
+    folder: Path
+    card: Card
+    runtime: Runtime
+    state: dict[str, str]
+
+    @property
+    def parts_state(self) -> dict[str, str]:
+        """What must agree before finished parts are used again: also the folder, and what is written beside."""
+        side = {"overlays": self.options.overlays, "masks": self.options.masks}
+        beside = {name: str(path.resolve()) if path else "" for name, path in side.items()}
+        return {**self.state, "folder": os.fsencode(self.base).decode("utf-8", "backslashreplace"), **beside}
+
+
+def prepare(inputs: Sequence[str | Path], options: ClassifyOptions) -> Job:
+    """Settle the model, the device and the folder that paths are relative to.
+
+    Raises:
+        CancernetError: one of them is not there or does not fit the options.
+    """
+    if not inputs:
+        raise InputError(
+            "no input was given", fix="name a folder, a file, a glob pattern, a manifest, or - for standard input"
+        )
+    names = [os.fspath(name) for name in inputs]
+    folder = find_model(options.model)
+    card = read_card(folder)
+    if card.task != "classify":
+        raise ModelError(
+            f"{card.name} is a model for {card.task}ing", fix="choose a classifier; `cancernet models list` shows them"
+        )
+    checked_weights(folder, card)
+    segmenter = options.segmenter or card.segmentation.segmenter
+    if segmenter not in (card.segmentation.segmenter, *card.segmentation.allowed):
+        allowed = ", ".join(card.segmentation.allowed)
+        raise ModelError(
+            f"{card.name} was not trained for the segmenter {segmenter!r}", fix=f"choose one of: {allowed}"
+        )
+    card = replace(card, segmentation=replace(card.segmentation, segmenter=segmenter))
+    if options.masks and segmenter == "none":
+        raise OptionError(
+            "--masks was given, but nothing is segmented", fix="choose a --segmenter, or leave --masks away"
+        )
+    runtime = resolve(options)
+    state = result_state(card, folder, options, runtime)
+    return Job(names, options, resolve_base(names), folder, card, runtime, state)

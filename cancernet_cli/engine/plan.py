@@ -1,0 +1,92 @@
+"""The list of files of a run, on disk and in path order, however long it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from cancernet_cli.core.records import Failure, FoundFile, Truth
+
+_COLUMNS = "path, location, size_bytes, mtime_ns, label, patient, slide, magnification, mpp, problem"
+_INSERT_EVERY = 1024
+
+
+class Plan:
+    """Found files in a SQLite database, sorted by `path`; each name is held once, the first one wins.
+
+    The database is scratch: a new run makes it anew, so it is never synced to disk. `done` marks rows that finished
+    parts hold: (part, row) says where.
+    """
+
+    def __init__(self, database: Path) -> None:
+        database.unlink(missing_ok=True)
+        self._db = sqlite3.connect(database, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = OFF")
+        self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute(f"CREATE TABLE file ({_COLUMNS}, part INTEGER, row INTEGER, PRIMARY KEY (path)) WITHOUT ROWID")
+
+    def close(self) -> None:
+        """Let go of the database file."""
+        self._db.close()
+
+    def add(self, files: Iterable[FoundFile]) -> Iterator[int]:
+        """Take in files; yields how many were looked at, every so often, so that the caller can tell of it."""
+        insert = f"INSERT OR IGNORE INTO file ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        rows: list[tuple[object, ...]] = []
+        for file in files:
+            problem = json.dumps(asdict(file.problem)) if file.problem else None
+            truth = file.truth
+            known = (truth.label, truth.patient, truth.slide, truth.magnification, truth.mpp)
+            rows.append((file.path, file.location, file.size_bytes, file.mtime_ns, *known, problem))
+            if len(rows) == _INSERT_EVERY:
+                self._insert(insert, rows)
+                yield len(rows)
+                rows = []
+        self._insert(insert, rows)
+        yield len(rows)
+
+    def _insert(self, statement: str, rows: list[tuple[object, ...]]) -> None:
+        self._db.execute("BEGIN")
+        self._db.executemany(statement, rows)
+        self._db.execute("COMMIT")
+
+    def __len__(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM file").fetchone()[0])
+
+    def count_pending(self) -> int:
+        """How many files no finished part holds."""
+        return int(self._db.execute("SELECT count(*) FROM file WHERE part IS NULL").fetchone()[0])
+
+    def endings(self) -> dict[str, int]:
+        """How many files there are of each ending, most first."""
+        counts: dict[str, int] = {}
+        for (path,) in self._db.execute("SELECT path FROM file"):
+            ending = Path(path).suffix.lower()
+            counts[ending] = counts.get(ending, 0) + 1
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def pending(self) -> Iterator[FoundFile]:
+        """Files that are still to be done, in path order."""
+        query = f"SELECT {_COLUMNS} FROM file WHERE part IS NULL ORDER BY path"
+        for path, location, size, mtime, label, patient, slide, magnification, mpp, problem in self._db.execute(query):
+            failure = Failure(**json.loads(problem)) if problem else None
+            yield FoundFile(path, location, size, mtime, Truth(label, patient, slide, magnification, mpp), failure)
+
+    def mark_done(self, rows: Iterable[tuple[int, int, str, int, int]]) -> None:
+        """Note what finished parts hold, as (part, row, path, size_bytes, mtime_ns); changed files stay pending."""
+        self._insert("UPDATE file SET part = ?, row = ? WHERE path = ? AND size_bytes = ? AND mtime_ns = ?", list(rows))
+
+    def done(self) -> Iterator[tuple[int, int]]:
+        """(part, row) of every file, in path order."""
+        yield from self._db.execute("SELECT part, row FROM file ORDER BY path")
+
+    def digest(self) -> str:
+        """SHA-256 over names, sizes and times: the same for the same unchanged inputs."""
+        hashed = hashlib.sha256()
+        for path, size, mtime in self._db.execute("SELECT path, size_bytes, mtime_ns FROM file ORDER BY path"):
+            hashed.update(f"{len(path)}:{path}:{size}:{mtime}\n".encode())
+        return hashed.hexdigest()

@@ -1,0 +1,87 @@
+"""A thread that writes finished rows as Parquet parts, so that the networks never wait for the disk."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cancernet_cli.outputs.atomic import atomic_write
+
+FLUSH_ROWS = 2048
+FLUSH_S = 15.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The rows of one batch, and the overlays and masks that must be on disk before the rows count as done."""
+
+    rows: pa.RecordBatch
+    side_files: list[Callable[[], None]] = field(default_factory=list)
+
+
+class PartWriter:
+    """Takes finished batches in order and writes a part whenever enough rows or seconds have come together.
+
+    Use it as a context manager: leaving it writes what is left, also after an interruption; after a failure of its own
+    the error is raised in the caller's thread.
+
+    Args:
+        path_of: where part number N goes. first: the number of the first part.
+    """
+
+    def __init__(self, path_of: Callable[[int], Path], schema: pa.Schema, first: int) -> None:
+        self._path_of, self._schema, self._number = path_of, schema, first
+        # A few batches at most wait here: a slow disk holds the networks back instead of filling the memory.
+        self._queue: queue.Queue[Finished | None] = queue.Queue(maxsize=8)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="part-writer", daemon=True)
+
+    def __enter__(self) -> PartWriter:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def put(self, finished: Finished) -> None:
+        """Hand over a batch; waits when the disk is far behind."""
+        if self._error is not None:
+            raise self._error
+        self._queue.put(finished)
+
+    def _work(self) -> None:
+        waiting: list[pa.RecordBatch] = []
+        last = time.monotonic()
+        while (finished := self._queue.get()) is not None:
+            if self._error is not None:
+                continue  # keep emptying the queue, so that the caller can come to its next `put`
+            try:
+                for write in finished.side_files:
+                    write()
+                waiting.append(finished.rows)
+                if sum(map(len, waiting)) >= FLUSH_ROWS or time.monotonic() - last >= FLUSH_S:
+                    self._flush(waiting)
+                    waiting, last = [], time.monotonic()
+            except BaseException as error:
+                self._error = error
+        if waiting and self._error is None:
+            try:
+                self._flush(waiting)
+            except BaseException as error:
+                self._error = error
+
+    def _flush(self, rows: list[pa.RecordBatch]) -> None:
+        table = pa.Table.from_batches(rows, self._schema)
+        with atomic_write(self._path_of(self._number)) as temporary:
+            pq.write_table(table, temporary)
+        self._number += 1

@@ -1,0 +1,109 @@
+"""The predictions table: its columns, and how a finished run's parts become one file."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+TABLE_SCHEMA = 1
+ROW_GROUP_ROWS = 8192
+METADATA_PREFIX = "cancernet."
+
+_WORDS = pa.dictionary(pa.int32(), pa.string())
+# Kept in parts only: which state of the file a row was made from.
+_ORIGIN = [pa.field("_size_bytes", pa.int64()), pa.field("_mtime_ns", pa.int64())]
+
+
+def table_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Schema:
+    """The columns of the table, in order; `metadata` holds what decides the result."""
+    columns = [
+        ("path", pa.string()),
+        ("kind", _WORDS),
+        ("status", _WORDS),
+        ("error", pa.string()),
+        ("label", _WORDS),
+        *((f"prob_{name}", pa.float32()) for name in classes),
+        ("decision_threshold", pa.float32()),
+        ("patient", _WORDS),
+        ("slide", _WORDS),
+        ("magnification", pa.float32()),
+        ("mpp", pa.float32()),
+        ("true_label", _WORDS),
+        ("width_px", pa.int32()),
+        ("height_px", pa.int32()),
+        ("mask_fraction", pa.float32()),
+        ("blur", pa.float32()),
+        ("tissue_fraction", pa.float32()),
+        ("views", pa.int32()),
+        ("model", _WORDS),
+    ]
+    entries = {METADATA_PREFIX + name: value for name, value in {"schema": str(TABLE_SCHEMA), **metadata}.items()}
+    return pa.schema(columns, metadata=entries)
+
+
+def part_schema(schema: pa.Schema) -> pa.Schema:
+    """The table's columns as a part holds them: plain strings, and the file's size and time."""
+    plain = [f.with_type(pa.string()) if pa.types.is_dictionary(f.type) else f for f in schema]
+    return pa.schema([*plain, *_ORIGIN])
+
+
+def read_metadata(table: Path) -> dict[str, str] | None:
+    """What a table's metadata says decided its result; None when the file is not one of ours."""
+    try:
+        found = pq.read_schema(table).metadata or {}
+    except (OSError, pa.ArrowException):
+        return None
+    prefix = METADATA_PREFIX.encode()
+    entries = {k.removeprefix(prefix).decode(): v.decode() for k, v in found.items() if k.startswith(prefix)}
+    return entries or None
+
+
+def part_origins(part: Path) -> Iterator[tuple[int, str, int, int]]:
+    """(row, path, size_bytes, mtime_ns) of the rows of a part that may be used again.
+
+    Files that could not be read at all are left out: a permission or a network drive may be back.
+    """
+    table = pq.read_table(part, columns=["path", "error", "_size_bytes", "_mtime_ns"])
+    columns = (table.column(name).to_pylist() for name in table.column_names)
+    for row, (path, error, size, mtime) in enumerate(zip(*columns, strict=True)):
+        if not error.startswith("read: "):
+            yield row, path, size, mtime
+
+
+def assemble(
+    rows: Iterable[tuple[int, int]],
+    parts: Mapping[int, Path],
+    out: Path,
+    schema: pa.Schema,
+) -> None:
+    """Write the rows, given as (part, row) in path order, into one file: the same bytes however they were parted.
+
+    Every row group is put together anew with a fixed count of rows, so that neither the parts nor the runs that made
+    them leave a trace.
+    """
+    names = [f.name for f in schema]
+
+    @functools.lru_cache(maxsize=64)
+    def part(number: int) -> pa.Table:
+        return pq.read_table(parts[number], columns=names)
+
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        places = iter(rows)
+        while window := list(islice(places, ROW_GROUP_ROWS)):
+            writer.write_table(_gather(window, part).cast(schema), row_group_size=ROW_GROUP_ROWS)
+
+
+def _gather(window: Sequence[tuple[int, int]], part: Callable[[int], pa.Table]) -> pa.Table:
+    """The rows of one window, in its order, taking each part once."""
+    places: dict[int, list[tuple[int, int]]] = {}
+    for place, (number, row) in enumerate(window):
+        places.setdefault(number, []).append((row, place))
+    taken = [part(number).take(pa.array([row for row, _ in pairs])) for number, pairs in places.items()]
+    order = [place for pairs in places.values() for _, place in pairs]
+    return pa.concat_tables(taken).take(pc.sort_indices(pa.array(order, pa.int64()))).combine_chunks()
