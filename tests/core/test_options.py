@@ -1,0 +1,24 @@
+import pytest
+
+from cancernet_cli.core.errors import OptionError
+from cancernet_cli.core.options import ClassifyOptions
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batch_size": 0}, "--batch-size is 0; give at least 1"),
+        ({"workers": -1}, "--workers is -1; give at least 0"),
+        ({"precision": "fp8"}, "--precision is 'fp8'; choose one of: auto, fp32, bf16, fp16"),
+        ({"batch_size": "many"}, "--batch-size is 'many'; choose one of: auto"),
+    ],
+)
+def test_a_wrong_value_names_its_flag(values: dict[str, object], message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        ClassifyOptions(**values)  # type: ignore[arg-type]
+    assert str(caught.value) == message
+    assert caught.value.exit_code == 2
+
+
+def test_result_options_are_those_that_change_rows() -> None:
+    assert set(ClassifyOptions().result_options()) == {"precision", "max_megapixels", "labels", "segmenter"}
