@@ -41,7 +41,8 @@ def _laplacian_variance(image: NDArray[np.uint8]) -> float:
     """Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy: a comparative study", ICPR 2000."""
     grey = _shrunk(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), BLUR_SIDE_PX)
     _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S, ksize=1))
-    return float(deviation[0, 0]) ** 2
+    spread = float(deviation[0, 0])
+    return spread * spread
 
 
 def _tissue_fraction(image: NDArray[np.uint8]) -> float:
@@ -50,7 +51,7 @@ def _tissue_fraction(image: NDArray[np.uint8]) -> float:
     red, green, blue = cv2.split(smooth)
     magenta = cv2.subtract(cv2.addWeighted(red, 0.5, blue, 0.5, 0), green) >= MAGENTA
     is_tissue = (magenta | (green < ABSORBING_GREEN)) & (cv2.max(cv2.max(red, green), blue) > BLACK)
-    return float(np.count_nonzero(is_tissue)) / is_tissue.size
+    return int(np.count_nonzero(is_tissue)) / int(is_tissue.size)
 
 
 def _shrunk(image: Any, side_px: int) -> Any:

@@ -1,0 +1,106 @@
+"""One file to RGB pixels, or to the reason why not."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cancernet_cli.core.records import Failure
+from cancernet_cli.data.readers.base import (
+    BadImage,
+    EmptyFile,
+    FileTooLarge,
+    NotAnImage,
+    OpenedImage,
+    TooFewPixels,
+    TooManyPixels,
+    UnreadableImage,
+    readers,
+)
+
+MAX_FILE_BYTES = 4 * 1024**3
+_ADDRESS = re.compile(r"<([\w.]+) object at 0x[0-9a-f]+>")
+
+
+def read_image(location: bytes, *, max_pixels: int, min_side_px: int = 16) -> NDArray[np.uint8]:
+    """The pixels of an image file, upright as its EXIF orientation says.
+
+    Transparency is laid on white, 16 bits are scaled by their full range, and of several pages the first is taken.
+
+    Returns:
+        `[H, W, 3]` uint8 RGB, C-contiguous.
+
+    Raises:
+        UnreadableImage: with stage `read` (the file cannot be had), `check` (it is empty, no image, too large, too
+            small or damaged by its own checksums) or `decode` (the decoder fails). Nothing else, whatever the file.
+    """
+    stage = "read"
+    try:
+        data = _read(location)
+        stage = "check"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata would come out of every worker
+            opened = _open(data)
+            _check_size(opened, max_pixels, min_side_px)
+            stage = "decode"
+            return np.ascontiguousarray(opened.decode())
+    except BadImage as error:
+        raise UnreadableImage(Failure.of("check", error)) from None
+    except OSError as error:
+        raise UnreadableImage(_failure(stage, error, error.strerror or str(error))) from None
+    except MemoryError:
+        raise UnreadableImage(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
+    except Exception as error:  # the per-image edge: decoders fail with whatever they like
+        raise UnreadableImage(_failure(stage, error, str(error))) from None
+
+
+def _read(location: bytes) -> bytes:
+    """All bytes of a regular file; anything else is refused without waiting on it."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    descriptor = os.open(location, flags)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError("a folder, not a file")
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("not a regular file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise FileTooLarge(
+                f"{status.st_size / 1024**3:.1f} GiB, more than the {MAX_FILE_BYTES // 1024**3} GiB read at once"
+            )
+        data = file.read(MAX_FILE_BYTES + 1)
+    if not data:
+        raise EmptyFile("the file is empty")
+    return data
+
+
+def _open(data: bytes) -> OpenedImage:
+    for entry in readers:
+        for magic in entry.facts["magic"]:
+            head = data[: len(magic)]
+            if len(head) == len(magic) and all(m in (h, ord("?")) for h, m in zip(head, magic, strict=True)):
+                return entry.factory(data)
+    names = ", ".join(readers.names())
+    raise NotAnImage(f"it begins with {data[:8]!r}, as no file of these formats does: {names}")
+
+
+def _check_size(opened: OpenedImage, max_pixels: int, min_side_px: int) -> None:
+    width, height = opened.width_px, opened.height_px
+    if width * height > max_pixels:
+        raise TooManyPixels(
+            f"{width} x {height} is {width * height / 1e6:.1f} megapixels, more than {max_pixels / 1e6:g}; "
+            "raise --max-megapixels to read it"
+        )
+    if min(width, height) < min_side_px:
+        raise TooFewPixels(f"{width} x {height}, and a side must have at least {min_side_px} pixels")
+
+
+def _failure(stage: str, error: Exception, words: str) -> Failure:
+    """A failure in the same words on every run: decoders put memory addresses into theirs."""
+    plain = " ".join(_ADDRESS.sub(r"\1", words).split())
+    return Failure(stage, type(error).__name__, plain or "no message")

@@ -1,0 +1,70 @@
+"""TIFF, first page: 16-bit colour through libtiff, the rest through Pillow."""
+
+from __future__ import annotations
+
+import io
+from functools import partial
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import TiffImagePlugin
+
+from cancernet_cli.data.readers.base import OpenedImage, TruncatedImage, UnsupportedPixels, readers
+from cancernet_cli.data.readers.pixels import pillow_to_rgb, samples_to_rgb, upright
+
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _FORMAT = 256, 257, 258, 262, 274, 277, 339
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
+_UNSIGNED = 1
+
+
+@readers.register("TIFF", magic=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
+def tiff(data: bytes) -> OpenedImage:
+    """A TIFF or BigTIFF; Pillow would drop the lower half of 16-bit colours, and knows few layouts of them."""
+    tags = _first_directory(data)
+    width, height = int(tags.get(_WIDTH, 0)), int(tags.get(_HEIGHT, 0))
+    bits = max(_numbers(tags.get(_BITS, 1)))
+    kinds = set(_numbers(tags.get(_FORMAT, _UNSIGNED)))
+    if kinds != {_UNSIGNED} or bits > 16:
+        kind = "floating-point" if 3 in kinds else "signed" if 2 in kinds else "unsigned"
+        raise UnsupportedPixels(
+            f"its pixels are {bits}-bit {kind} numbers, whose range is not that of colours; save it with 8 or 16 bits"
+        )
+    if bits == 16:
+        return OpenedImage(width, height, partial(_decode_16_bit, data, tags))
+    return OpenedImage(width, height, partial(_decode, data, bits))
+
+
+def _decode(data: bytes, bits: int) -> NDArray[np.uint8]:
+    image = TiffImagePlugin.TiffImageFile(io.BytesIO(data))  # not Image.open, whose limit on pixels is a global one
+    if bits > 8 and image.mode.startswith("I;16"):  # 12 bits, say: Pillow has turned them upright on loading
+        return samples_to_rgb(np.asarray(image).astype(np.uint16), bits=bits)
+    return pillow_to_rgb(image)
+
+
+def _decode_16_bit(data: bytes, tags: Any) -> NDArray[np.uint8]:
+    photometric = tags.get(_PHOTOMETRIC, _BLACK_IS_ZERO)
+    if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
+        raise UnsupportedPixels(f"16-bit colours of photometric {photometric}; save it as RGB or grey")
+    samples = imagecodecs.tiff_decode(data, index=0)
+    if samples.ndim == 3 and samples.shape[2] > (4 if photometric == _RGB else 2):
+        raise UnsupportedPixels(f"{samples.shape[2]} channels; save it as RGB or grey")
+    if photometric == _WHITE_IS_ZERO:
+        samples = 65535 - samples
+    return upright(samples_to_rgb(samples), int(tags.get(_ORIENTATION, 1)))
+
+
+def _first_directory(data: bytes) -> Any:
+    file = io.BytesIO(data)
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(16 if data[2] == 43 or data[3] == 43 else 8))
+        file.seek(tags.next)
+        tags.load(file)
+    except Exception as error:  # Pillow fails in many ways on damaged directories
+        raise TruncatedImage(f"its directory cannot be read: {error}") from None
+    return tags
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, tuple) else (value,)
