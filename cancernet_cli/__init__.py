@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cancernet_cli.core.options import ClassifyOptions as ClassifyOptions
+    from cancernet_cli.core.options import FinetuneOptions as FinetuneOptions
     from cancernet_cli.engine.classify import classify as classify
     from cancernet_cli.engine.finetune import finetune as finetune
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "classify", "finetune"]
+__all__ = ["ClassifyOptions", "FinetuneOptions", "__version__", "classify", "finetune"]
+
+_HOMES = {"classify": "engine.classify", "finetune": "engine.finetune"}
+_HOMES |= {"ClassifyOptions": "core.options", "FinetuneOptions": "core.options"}
 
 
 def __getattr__(name: str) -> Any:
-    """Load an engine function when it is first asked for, so that importing the package stays light."""
-    if name in ("classify", "finetune"):
+    """Load what is offered when it is first asked for, so that importing the package stays light."""
+    if name in _HOMES:
         import importlib
 
-        return getattr(importlib.import_module(f"cancernet_cli.engine.{name}"), name)
+        return getattr(importlib.import_module(f"cancernet_cli.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -57,6 +57,9 @@ class Options:
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
         for spec, name, value in self._declared():
+            if isinstance(value, str) and (hints[name] is Path or Path in typing.get_args(hints[name])):
+                object.__setattr__(self, name, Path(value))
+                continue
             allowed = choices(hints[name])
             flag = flag_name(name)
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -72,15 +74,78 @@ class BatchDecoder(Dataset[DecodedBatch]):
             views.append(its_views)
             if self.keep_originals:
                 originals.append(torch.from_numpy(image))
-        empty = np.empty((0, self.policy.height_px, self.policy.width_px, 3), np.uint8)
-        pixels = torch.from_numpy(np.concatenate(views) if views else empty)
+        pixels = torch.from_numpy(np.concatenate(views)) if views else self.no_views()
         return DecodedBatch(files, images, pixels, originals)
+
+    def no_views(self) -> torch.Tensor:
+        """The pixels of a batch without a good file."""
+        return torch.empty((0, self.policy.height_px, self.policy.width_px, 3), dtype=torch.uint8)
 
 
 def load_batches(
     batches: Iterable[list[FoundFile]], decoder: BatchDecoder, *, workers: int, pin_memory: bool = False
 ) -> Iterator[DecodedBatch]:
-    """Decoded batches in the order of `batches`, which is read lazily, a few batches ahead of the workers."""
+    """Decoded batches in the order of `batches`, which is read lazily, a few batches ahead of the workers.
+
+    The workers start at once. A worker that dies (a decoder that crashes, a kernel that runs out of memory) costs the
+    file that killed it, nothing else.
+    """
+    source = iter(batches)
+    flying: deque[list[FoundFile]] = deque()
+    loader = _start_loader(_noted(source, flying), decoder, workers, pin_memory)
+    return _surviving(loader, source, flying, decoder, workers, pin_memory)
+
+
+def _surviving(
+    loader: Iterator[DecodedBatch],
+    source: Iterator[list[FoundFile]],
+    flying: deque[list[FoundFile]],
+    decoder: BatchDecoder,
+    workers: int,
+    pin_memory: bool,
+) -> Iterator[DecodedBatch]:
+    while True:
+        try:
+            for batch in loader:
+                flying.popleft()
+                yield batch
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+        while flying:
+            yield join([_decode_apart(file, decoder) for file in flying.popleft()])
+        loader = _start_loader(_noted(source, flying), decoder, workers, pin_memory)
+
+
+def _noted(source: Iterator[list[FoundFile]], flying: deque[list[FoundFile]]) -> Iterator[list[FoundFile]]:
+    for files in source:
+        flying.append(files)
+        yield files
+
+
+def _decode_apart(file: FoundFile, decoder: BatchDecoder) -> DecodedBatch:
+    """One file in a process of its own, which it may take down with it."""
+    try:
+        return next(_start_loader([[file]], decoder, 1, False))
+    except RuntimeError as error:
+        failure = Failure("decode", "WorkerDied", " ".join(str(error).split()))
+        return DecodedBatch([file], [failure], decoder.no_views())
+
+
+def join(batches: Sequence[DecodedBatch]) -> DecodedBatch:
+    """Several batches as one."""
+    return DecodedBatch(
+        [file for batch in batches for file in batch.files],
+        [image for batch in batches for image in batch.images],
+        torch.cat([batch.pixels for batch in batches]),
+        [original for batch in batches for original in batch.originals],
+    )
+
+
+def _start_loader(
+    batches: Iterable[list[FoundFile]], decoder: BatchDecoder, workers: int, pin_memory: bool
+) -> Iterator[DecodedBatch]:
     loader: DataLoader[DecodedBatch] = DataLoader(
         decoder,
         batch_size=None,
@@ -91,7 +156,12 @@ def load_batches(
         pin_memory=pin_memory,
         prefetch_factor=2 if workers else None,
     )
-    return iter(loader)
+    started = iter(loader)
+    if workers and threading.current_thread() is threading.main_thread():
+        # PyTorch's handler would raise wherever the main thread happens to be; without it a dead worker shows when
+        # its batch is asked for.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    return started
 
 
 class _Lazy(torch.utils.data.Sampler[list[FoundFile]]):

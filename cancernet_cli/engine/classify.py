@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,10 @@ STAGE = "classify"
 
 
 def classify(
-    inputs: Sequence[str | Path], options: ClassifyOptions | None = None, report: Reporter = silent
+    inputs: str | Path | Sequence[str | Path],
+    options: ClassifyOptions | None = None,
+    report: Reporter = silent,
+    **changes: Any,
 ) -> RunResult:
     """Classify every image that `inputs` name and write one row a file to `options.out`.
 
@@ -45,6 +49,7 @@ def classify(
         inputs: folders, files, glob patterns, manifests, or "-" for paths on standard input.
         options: default: the bundled model on the best device, into predictions.parquet.
         report: is told of progress, notes and warnings (`core.events`).
+        changes: options by name, in place of those in `options`: `classify("slides", out="preds.parquet")`.
 
     Returns:
         Counts, failures and metrics; files that failed are no error here, `failed` counts them.
@@ -52,7 +57,7 @@ def classify(
     Raises:
         CancernetError: nothing can be done at all; its subclass says why, its `fix` what mends it.
     """
-    options = options or ClassifyOptions()
+    options = replace(options or ClassifyOptions(), **changes)
     started = time.monotonic()
     job = prepare(inputs, options)
     if options.out.is_dir():
@@ -81,7 +86,9 @@ def classify(
     return result
 
 
-def outlook(inputs: Sequence[str | Path], options: ClassifyOptions, report: Reporter = silent) -> dict[str, Any]:
+def outlook(
+    inputs: str | Path | Sequence[str | Path], options: ClassifyOptions, report: Reporter = silent
+) -> dict[str, Any]:
     """What `classify` would do with the same arguments: nothing is decoded and nothing written."""
     job = prepare(inputs, options)
     finished = not options.overwrite and is_finished(job)

@@ -39,7 +39,7 @@ class Job:
         return {**self.state, "folder": os.fsencode(self.base).decode("utf-8", "backslashreplace"), **beside}
 
 
-def prepare(inputs: Sequence[str | Path], options: ClassifyOptions) -> Job:
+def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions) -> Job:
     """Settle the model, the device and the folder that paths are relative to.
 
     Raises:
@@ -49,7 +49,7 @@ def prepare(inputs: Sequence[str | Path], options: ClassifyOptions) -> Job:
         raise InputError(
             "no input was given", fix="name a folder, a file, a glob pattern, a manifest, or - for standard input"
         )
-    names = [os.fspath(name) for name in inputs]
+    names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
     folder = find_model(options.model)
     card = read_card(folder)
     if card.task != "classify":
