@@ -1,0 +1,134 @@
+"""Every file that the inputs name, one by one, with what is known about it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.paths import display_path
+from cancernet_cli.core.records import FoundFile, Truth
+from cancernet_cli.data.entries import Entry, absolute, entry_at, has_image_ending
+from cancernet_cli.data.inputs import Input, parse_inputs
+from cancernet_cli.data.labels import LabelSource, filled, open_labels
+from cancernet_cli.data.manifest import Manifest
+from cancernet_cli.data.name_list import read_names
+from cancernet_cli.data.patterns import matches
+from cancernet_cli.data.walk import ExcludedFolders, FolderWalk
+
+
+def discover(
+    inputs: Sequence[str],
+    *,
+    base: Path,
+    labels: str,
+    classes: Sequence[str],
+    exclude: Sequence[Path] = (),
+    stdin: IO[bytes] | None = None,
+    on_problem: Callable[[str], None] = lambda message: None,
+) -> Iterator[FoundFile]:
+    """The files under the inputs; memory does not grow with their number.
+
+    Manifests come first, then named files, standard input, patterns and folders; a file named twice comes twice, so the
+    first is the one that knows most. Otherwise the order is the file system's.
+
+    Args:
+        base: as `resolve_base` gives it; paths are relative to it.
+        labels: the option `--labels`. A manifest's own labels hold where it is `auto`.
+        classes: the names that a label may have.
+        exclude: folders below the inputs that are not entered, such as the run's own outputs.
+        stdin: where `-` reads from; default: standard input.
+        on_problem: told, in a line each, of folders that cannot be listed and label rows that match no file.
+
+    Raises:
+        InputError: an input or a label file is missing or wrong. At once for what can be seen at once, while iterating
+            for a wrong row of a manifest or a pattern that nothing matches.
+    """
+    parsed = parse_inputs(inputs)
+    source = open_labels(labels, base, classes)
+    manifests = {
+        i: Manifest(Path(os.fsdecode(named.location)), classes)
+        for i, named in enumerate(parsed)
+        if named.kind == "manifest"
+    }
+    named = {os.path.realpath(one.location) for one in parsed if one.kind in ("folder", "pattern")}
+    excluded = ExcludedFolders([folder for folder in exclude if os.path.realpath(os.fsencode(folder)) not in named])
+    return _found(parsed, list(manifests.values()), os.fsencode(base), labels, source, excluded, stdin, on_problem)
+
+
+def _found(
+    inputs: list[Input],
+    manifests: list[Manifest],
+    base: bytes,
+    labels: str,
+    source: LabelSource,
+    excluded: ExcludedFolders,
+    stdin: IO[bytes] | None,
+    on_problem: Callable[[str], None],
+) -> Iterator[FoundFile]:
+    def known(entry: Entry) -> FoundFile:
+        return _file(entry, base, source.truth(entry.location))
+
+    for manifest in manifests:
+        yield from _listed(manifest, base, source, own_labels=labels == "auto" and manifest.has_labels)
+    of_kind = {kind: [one for one in inputs if one.kind == kind] for kind in ("file", "stdin", "pattern", "folder")}
+    for one in of_kind["file"]:
+        yield known(entry_at(one.location))
+    if of_kind["stdin"]:
+        yield from map(known, _named(stdin or sys.stdin.buffer))
+    walk = FolderWalk(excluded, on_problem)
+    for one in of_kind["pattern"]:
+        yield from map(known, _matching(one, walk, excluded, on_problem))
+    for one in of_kind["folder"]:
+        walk.add(one.location)
+    yield from map(known, walk)
+    source.report(on_problem)
+
+
+def _listed(manifest: Manifest, base: bytes, source: LabelSource, *, own_labels: bool) -> Iterator[FoundFile]:
+    """A manifest's files; its facts come before those of other sources."""
+    folder = os.path.dirname(absolute(os.fsencode(manifest.file)))
+    for row in manifest:
+        entry = entry_at(absolute(row.name, folder))
+        other = source.truth(entry.location)
+        truth = filled(row.truth, other)
+        yield _file(entry, base, truth if own_labels else replace(truth, label=other.label))
+
+
+def _named(stream: IO[bytes]) -> Iterator[Entry]:
+    for name in read_names(stream):
+        entry = entry_at(absolute(name))
+        if entry.problem and name.endswith(b"\r"):  # a list written on Windows
+            entry = entry_at(absolute(name.removesuffix(b"\r")))
+        yield entry
+
+
+def _matching(
+    pattern: Input, walk: FolderWalk, excluded: ExcludedFolders, on_problem: Callable[[str], None]
+) -> Iterator[Entry]:
+    """A pattern's images; folders that match are left to the walk."""
+    nothing = True
+    for location in matches(pattern.location, pattern.pattern, excluded, on_problem):
+        if os.path.isdir(location):
+            walk.add(location)
+        elif has_image_ending(location):
+            yield entry_at(location)
+        else:
+            continue
+        nothing = False
+    if nothing:
+        raise InputError(
+            f"no image and no folder matches {pattern.text!r}",
+            fix="correct the pattern; files of other endings can be named one by one, or in a list",
+        )
+
+
+def _file(entry: Entry, base: bytes, truth: Truth) -> FoundFile:
+    inside = os.path.join(base, b"")
+    location = entry.location
+    name = location[len(inside) :] if location.startswith(inside) else os.path.relpath(location, base)
+    return FoundFile(display_path(name), location, entry.size_bytes, entry.mtime_ns, truth, entry.problem)
