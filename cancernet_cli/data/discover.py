@@ -50,14 +50,10 @@ def discover(
     """
     parsed = parse_inputs(inputs)
     source = open_labels(labels, base, classes)
-    manifests = {
-        i: Manifest(Path(os.fsdecode(named.location)), classes)
-        for i, named in enumerate(parsed)
-        if named.kind == "manifest"
-    }
-    named = {os.path.realpath(one.location) for one in parsed if one.kind in ("folder", "pattern")}
-    excluded = ExcludedFolders([folder for folder in exclude if os.path.realpath(os.fsencode(folder)) not in named])
-    return _found(parsed, list(manifests.values()), os.fsencode(base), labels, source, excluded, stdin, on_problem)
+    manifests = [Manifest(Path(os.fsdecode(one.location)), classes) for one in parsed if one.kind == "manifest"]
+    entered = {os.path.realpath(one.location) for one in parsed if one.kind in ("folder", "pattern")}
+    excluded = ExcludedFolders([folder for folder in exclude if os.path.realpath(os.fsencode(folder)) not in entered])
+    return _found(parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, on_problem)
 
 
 def _found(

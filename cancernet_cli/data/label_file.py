@@ -61,9 +61,8 @@ class LabelFile:
         rows, unused, first = self._db.execute(query).fetchone()
         if unused:
             line, name = self._db.execute("SELECT line, name FROM row WHERE rowid = ?", (first,)).fetchone()
-            on_problem(
-                f"{unused} of {rows} rows in {self._file} match no file; the first is {display_path(name)!r}, row {line}"
-            )
+            first_row = f"{display_path(name)!r}, row {line}"
+            on_problem(f"{unused} of {rows} rows in {self._file} match no file; the first is {first_row}")
 
     def _check_same(self, key: bytes, truth: Truth, where: str) -> None:
         line, label = self._db.execute("SELECT line, label FROM row WHERE by_folder = ?", (key,)).fetchone()
