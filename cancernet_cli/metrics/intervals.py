@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+FIGURES = ("auroc", "accuracy", "recognition_rate")
 RESAMPLES = 1_000
 _CELLS = 2_000_000  # numbers an intermediate array may hold (16 MB): what bounds memory
 _MANY_UNITS = 100_000  # beyond this 200 resamples do: the interval is far narrower than anything else that is unsure
@@ -40,6 +41,7 @@ def clustered_bootstrap(
     patients: ArrayLike,
     counts: ArrayLike | None = None,
     *,
+    figures: Sequence[str] = FIGURES,
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
     seed: int = 0,
@@ -57,6 +59,7 @@ def clustered_bootstrap(
         right: `[N]` bool, whether the decision was right.
         patients: `[N]` int, -1 where unknown; any other numbers.
         counts: `[N]` int, images an entry stands for; None is one each.
+        figures: the ones wanted.
     """
     y = np.asarray(labels, dtype=np.int64)
     p = np.asarray(probs, dtype=np.float64)
@@ -73,20 +76,21 @@ def clustered_bootstrap(
     reasons = _reasons(per_class, strata, unit)
     if by_image:
         reasons["recognition_rate"] = "the patients of some images are unknown"
+    reasons = {name: reasons[name] for name in figures}
     values: dict[str, list[Floats]] = {name: [] for name in reasons}
     if not all(reasons.values()):
         totals = np.bincount(units, c)
         correct = np.bincount(units, c * ok)
-        curve = None if reasons["auroc"] else _Auroc(y, p, units, c)
+        curve = None if reasons.get("auroc", "not wanted") else _Auroc(y, p, units, c)
         if n_units > _MANY_UNITS:
             resamples = min(resamples, 200)
         widest = max(n_units, curve.width if curve else 1)
         for weights in _resampled(strata, len(totals), resamples, max(1, _CELLS // widest), seed):
             if curve:
                 values["auroc"].append(curve(weights))
-            if not reasons["accuracy"]:
+            if not reasons.get("accuracy", "not wanted"):
                 values["accuracy"].append(weights @ correct / (weights @ totals))
-            if not reasons["recognition_rate"]:
+            if not reasons.get("recognition_rate", "not wanted"):
                 values["recognition_rate"].append(weights @ (correct / totals) / weights.sum(axis=1))
 
     def interval(name: str) -> Interval:

@@ -1,0 +1,106 @@
+"""Labelled predictions as columns: what every figure is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Labelled predictions; an entry may stand for several images that are alike in every column.
+
+    classes: K names; with two, the second is the positive one. labels, predicted: `[N]`, index of the true class and of
+        the one decided on. probs: `[N, K]`. counts: `[N]`, images an entry stands for. log_losses: `[N]`, mean of
+        -log(probability of the true class) over them. patients: `[N]`, index in `patient_names`, -1 where unknown.
+        magnifications: `[N]`, NaN where unknown. step: what probabilities were rounded to, to save memory; 0 if not.
+    """
+
+    classes: tuple[str, ...]
+    labels: Ints
+    predicted: Ints
+    probs: Floats
+    counts: Ints
+    log_losses: Floats
+    patients: Ints
+    magnifications: Floats
+    patient_names: tuple[str, ...] = ()
+    step: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        labels: ArrayLike,
+        probs: ArrayLike,
+        *,
+        classes: Sequence[str] = ("benign", "malignant"),
+        threshold: float = 0.5,
+        predicted: ArrayLike | None = None,
+        patients: ArrayLike | None = None,
+        magnifications: ArrayLike | None = None,
+        counts: ArrayLike | None = None,
+        patient_names: Sequence[str] = (),
+    ) -> Scores:
+        """Scores from plain arrays.
+
+        Args:
+            labels: `[N]` int. probs: `[N, K]`, or `[N]` for the positive one of two classes.
+            threshold: two classes only: decides for the positive class at or above it.
+            predicted: `[N]` int, when the decisions are known already.
+            patients: `[N]` int, -1 where unknown; None when all are.
+        """
+        y = np.asarray(labels, dtype=np.int64)
+        p = np.asarray(probs, dtype=np.float64)
+        if p.ndim == 1:
+            p = np.column_stack([1 - p, p])
+        if predicted is None:
+            predicted = p[:, 1] >= threshold if p.shape[1] == 2 else p.argmax(axis=1)
+        n = len(y)
+        return cls(
+            classes=tuple(classes),
+            labels=y,
+            predicted=np.asarray(predicted, dtype=np.int64),
+            probs=p,
+            counts=np.ones(n, np.int64) if counts is None else np.asarray(counts, dtype=np.int64),
+            log_losses=log_losses(y, p),
+            patients=np.full(n, -1) if patients is None else np.asarray(patients, dtype=np.int64),
+            magnifications=np.full(n, np.nan) if magnifications is None else np.asarray(magnifications, np.float64),
+            patient_names=tuple(patient_names),
+        )
+
+    @property
+    def right(self) -> Bools:
+        """`[N]`, whether the decision was right."""
+        return np.asarray(self.labels == self.predicted)
+
+    @property
+    def n_images(self) -> int:
+        """How many images the entries stand for."""
+        return int(self.counts.sum())
+
+    def where(self, chosen: Bools) -> Scores:
+        """The chosen entries, `[N]` bool."""
+        return replace(
+            self,
+            labels=self.labels[chosen],
+            predicted=self.predicted[chosen],
+            probs=self.probs[chosen],
+            counts=self.counts[chosen],
+            log_losses=self.log_losses[chosen],
+            patients=self.patients[chosen],
+            magnifications=self.magnifications[chosen],
+        )
+
+
+def log_losses(labels: Ints, probs: Floats) -> Floats:
+    """-log of the true class's share of the probabilities, `[N]`; clipped as scikit-learn does for float64."""
+    shares = probs[np.arange(len(labels)), labels] / np.maximum(probs.sum(axis=1), np.finfo(np.float64).tiny)
+    tiny = np.finfo(np.float64).eps
+    return np.asarray(-np.log(np.clip(shares, tiny, 1 - tiny)))

@@ -1,0 +1,119 @@
+"""The figures, against scikit-learn on plain arrays and hand-worked cases."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from cancernet_cli.metrics.classification import classification_metrics
+from cancernet_cli.metrics.scores import Scores
+
+
+def values(scores: Scores) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = classification_metrics(scores)
+    return {name: f["value"] for name, f in found.items() if isinstance(f, dict) and "value" in f}
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5])
+def test_two_classes_equal_scikit_learn(threshold: float) -> None:
+    rng = np.random.default_rng(0)
+    y, p, w = rng.integers(2, size=200), rng.random(200).round(1), rng.integers(1, 5, 200)
+    p = np.clip(0.6 * p + 0.4 * y, 0.01, 0.99)
+    d, kw = p >= threshold, {"sample_weight": w}
+    scores = Scores.of(y, p, threshold=threshold, counts=w)
+    assert values(scores) == pytest.approx(
+        {
+            "accuracy": sk.accuracy_score(y, d, **kw),
+            "precision": sk.precision_score(y, d, **kw),
+            "recall": sk.recall_score(y, d, **kw),
+            "f1": sk.f1_score(y, d, **kw),
+            "specificity": sk.recall_score(1 - y, ~d, **kw),
+            "auroc": sk.roc_auc_score(y, p, **kw),
+            "auprc": sk.average_precision_score(y, p, **kw),
+            "log_loss": sk.log_loss(y, p, **kw),
+            "brier": sk.brier_score_loss(y, p, **kw),
+            "ece": values(scores)["ece"],  # tests/metrics/test_calibration.py
+        }
+    )
+    confusion = classification_metrics(scores)["confusion"]
+    assert [confusion[k] for k in ("tn", "fp", "fn", "tp")] == sk.confusion_matrix(y, d, **kw).ravel().tolist()
+
+
+def test_by_hand_with_the_count_behind_each_figure() -> None:
+    found = classification_metrics(Scores.of([1, 1, 1, 0, 0], [0.9, 0.8, 0.2, 0.7, 0.1], counts=[1, 1, 2, 1, 3]))
+    picked = {name: (found[name]["value"], found[name]["count"]) for name in ("accuracy", "precision", "recall")}
+    assert picked == {"accuracy": (5 / 8, 8), "precision": (2 / 3, 3), "recall": (0.5, 4)}
+    assert (found["f1"]["value"], found["f1"]["count"]) == (pytest.approx(4 / 7), 5)
+    assert (found["specificity"]["value"], found["specificity"]["count"]) == (0.75, 4)
+    assert found["labels"] == {"benign": 4, "malignant": 4}
+    assert found["confusion"] == {
+        "classes": ["benign", "malignant"],
+        "true_by_predicted": [[3, 1], [2, 2]],
+        "tn": 3,
+        "fp": 1,
+        "fn": 2,
+        "tp": 2,
+    }
+
+
+def test_more_classes_equal_scikit_learn() -> None:
+    rng = np.random.default_rng(1)
+    y, w = rng.integers(3, size=150), rng.integers(1, 4, 150)
+    probs = 0.5 * rng.dirichlet([1, 1, 1], 150) + 0.5 * np.eye(3)[rng.permutation(y)]
+    d, kw = probs.argmax(1), {"sample_weight": w}
+    found = values(Scores.of(y, probs, classes=("a", "b", "c"), counts=w))
+    specificity = [sk.recall_score(y != k, d != k, **kw) for k in range(3)]
+    assert found == pytest.approx(
+        {
+            "accuracy": sk.accuracy_score(y, d, **kw),
+            "precision": sk.precision_score(y, d, average="macro", **kw),
+            "recall": sk.recall_score(y, d, average="macro", **kw),
+            "f1": sk.f1_score(y, d, average="macro", **kw),
+            "specificity": np.mean(specificity),
+            "auroc": sk.roc_auc_score(y, probs, multi_class="ovr", average="macro", **kw),
+            "auprc": np.mean([sk.average_precision_score(y == k, probs[:, k], **kw) for k in range(3)]),
+            "log_loss": sk.log_loss(y, probs, **kw),
+            "brier": np.average(((probs - np.eye(3)[y]) ** 2).sum(1), weights=w),
+            "ece": found["ece"],
+        }
+    )
+
+
+def test_one_class_has_no_ranking_and_says_so() -> None:
+    found = classification_metrics(Scores.of([1, 1], [0.9, 0.2]))
+    assert values(Scores.of([1, 1], [0.9, 0.2]))["recall"] == 0.5
+    for name in ("auroc", "auprc"):
+        assert found[name] == {"value": None, "count": 2, "reason": "only one class among the true labels"}
+    assert found["specificity"] == {"value": None, "count": 0, "reason": "no image is anything but malignant"}
+
+
+def test_nobody_called_positive_has_no_precision() -> None:
+    found = classification_metrics(Scores.of([1, 0], [0.1, 0.2]))
+    assert found["precision"] == {"value": None, "count": 0, "reason": "no image was called malignant"}
+    assert found["recall"]["value"] == 0
+    assert found["f1"]["value"] == 0  # 2 tp / (2 tp + fp + fn) is defined
+    nothing = classification_metrics(Scores.of([0, 0], [0.1, 0.2]))
+    assert nothing["f1"] == {"value": None, "count": 0, "reason": "no image is or was called malignant"}
+    assert nothing["recall"]["reason"] == "no image is malignant"
+
+
+def test_a_class_without_images_is_left_out_of_the_mean_but_not_one_that_is_never_called() -> None:
+    probs = np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.6, 0.4, 0.0]])
+    without_c = classification_metrics(Scores.of([0, 1, 1], probs, classes=("a", "b", "c")))
+    assert without_c["recall"]["value"] == pytest.approx((1 + 0.5) / 2)
+    never_c = classification_metrics(Scores.of([0, 1, 2], probs, classes=("a", "b", "c")))
+    assert never_c["precision"] == {"value": None, "count": 3, "reason": "no image was called c"}
+
+
+def test_probabilities_of_exactly_0_and_1_have_a_finite_loss() -> None:
+    assert values(Scores.of([1, 0], [0.0, 1.0]))["log_loss"] == pytest.approx(sk.log_loss([1, 0], [0.0, 1.0]))
+
+
+def test_no_images_no_figures() -> None:
+    assert classification_metrics(Scores.of([], np.zeros((0, 2)))) == {"count": 0}
