@@ -1,0 +1,150 @@
+"""Figures for all images, for each magnification and for patients, with intervals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cancernet_cli.metrics.calibration import reliability_table
+from cancernet_cli.metrics.classification import auroc, classification_metrics, figure
+from cancernet_cli.metrics.intervals import Interval, clustered_bootstrap
+from cancernet_cli.metrics.scores import Floats, Ints, Scores
+
+WORST_PATIENTS = 1_000
+MOST_MAGNIFICATIONS = 50
+
+
+def grouped_metrics(scores: Scores) -> dict[str, Any]:
+    """`images`, `by_magnification` and `by_patient`, as JSON has them."""
+    return {
+        "images": {**image_metrics(scores), "reliability": reliability(scores)},
+        "by_magnification": by_magnification(scores),
+        "by_patient": patient_metrics(scores),
+    }
+
+
+def image_metrics(scores: Scores) -> dict[str, Any]:
+    """Every figure of a set of images; AUROC and accuracy with an interval over patients."""
+    found = classification_metrics(scores)
+    if not scores.n_images:
+        return found
+    known = scores.patients >= 0
+    found["patients"] = len(np.unique(scores.patients[known]))
+    found["patients_by_label"] = {
+        name: len(np.unique(scores.patients[known & (scores.labels == k)])) for k, name in enumerate(scores.classes)
+    }
+    found["images_without_patient"] = int(scores.counts[~known].sum())
+    drawn = _bootstrap(scores, "auroc", "accuracy")
+    for name in ("auroc", "accuracy"):
+        found[name] |= interval_entries(drawn[name])
+    return found
+
+
+def by_magnification(scores: Scores) -> dict[str, Any]:
+    """`image_metrics` for each magnification, as "40", "100", ..., and "unknown" last; the 50 most frequent at most."""
+    values, at = np.unique(scores.magnifications, return_inverse=True)  # NaN comes last, once
+    counts = np.bincount(at.reshape(-1), scores.counts, len(values))
+    most = np.sort(np.argsort(-counts, kind="stable")[:MOST_MAGNIFICATIONS])
+    return {
+        "unknown" if np.isnan(values[i]) else f"{values[i]:g}": image_metrics(scores.where(at.reshape(-1) == i))
+        for i in most.tolist()
+    }
+
+
+def patient_metrics(scores: Scores) -> dict[str, Any]:
+    """Figures that count a patient once, over the patients that are known.
+
+    A patient's score is the share of his images that are right; their mean over patients is the recognition rate of
+    Spanhol et al., IEEE TBME 63(7):1455, 2016. AUROC takes each patient's mean probabilities, and leaves out patients
+    whose images have several labels.
+    """
+    without = int(scores.counts[scores.patients < 0].sum())
+    known = scores.where(scores.patients >= 0)
+    if not known.n_images:
+        return {"count": 0, "images_without_patient": without}
+    at = np.unique(known.patients, return_inverse=True)[1].reshape(-1)
+    patients = _one_entry_each(known, at)
+    shares = np.bincount(at, known.counts * known.right) / patients.counts
+    n = len(shares)
+    drawn = _bootstrap(known, "recognition_rate")["recognition_rate"]
+    alike = patients.where(patients.labels >= 0)
+    once = Scores.of(alike.labels, alike.probs, classes=alike.classes, patients=alike.patients)
+    return {
+        "count": n,
+        "images": known.n_images,
+        "images_without_patient": without,
+        "several_labels": int((patients.labels < 0).sum()),
+        "recognition_rate": {**figure(float(shares.mean()), n), **interval_entries(drawn)},
+        "auroc": {**auroc(once), **interval_entries(_bootstrap(once, "auroc")["auroc"])},
+        "patients_listed": min(n, WORST_PATIENTS),
+        "patients": _worst(patients, shares),
+    }
+
+
+def reliability(scores: Scores) -> list[dict[str, float]]:
+    """The bins of the reliability diagram, as JSON has them."""
+    return [
+        {"low": b.low, "high": b.high, "count": int(b.count), "confidence": b.confidence, "accuracy": b.accuracy}
+        for b in reliability_table(scores.labels, scores.probs, scores.counts)
+    ]
+
+
+def interval_entries(interval: Interval) -> dict[str, Any]:
+    """An interval, as JSON has it, to stand beside a figure's value."""
+    found = {
+        "low": interval.low,
+        "high": interval.high,
+        "interval_unit": interval.unit,
+        "interval_units": interval.units,
+        "resamples": interval.resamples,
+    }
+    return {**found, "interval_reason": interval.reason} if interval.reason else found
+
+
+def _bootstrap(scores: Scores, *figures: str) -> dict[str, Interval]:
+    return clustered_bootstrap(
+        scores.labels, scores.probs, scores.right, scores.patients, scores.counts, figures=figures
+    )
+
+
+def _one_entry_each(known: Scores, at: Ints) -> Scores:
+    """One entry a patient, `at` being his number: mean probabilities, the label, or -1 when there are several."""
+    n, k = int(at.max()) + 1, len(known.classes)
+    counts = np.bincount(at, known.counts, n)
+    has = np.bincount(at * k + known.labels, minlength=n * k).reshape(n, k) > 0
+    probs = np.column_stack([np.bincount(at, known.counts * known.probs[:, c], n) / counts for c in range(k)])
+    labels = np.where(has.sum(axis=1) == 1, has.argmax(axis=1), -1)
+    names = np.unique(known.patients)
+    return Scores(
+        classes=known.classes,
+        labels=labels,
+        predicted=labels,
+        probs=probs,
+        counts=counts.astype(np.int64),
+        log_losses=np.zeros(n),
+        patients=names,
+        magnifications=np.full(n, np.nan),
+        patient_names=known.patient_names,
+    )
+
+
+def _worst(patients: Scores, shares: Floats) -> list[dict[str, Any]]:
+    """The patients with the lowest score first; among equals those with more images, then by name."""
+    names = [patients.patient_names[i] if patients.patient_names else str(i) for i in patients.patients.tolist()]
+    order = sorted(range(len(names)), key=lambda i: (shares[i], -patients.counts[i], names[i]))
+    rights = np.rint(shares * patients.counts).astype(int)
+    column = 1 if len(patients.classes) == 2 else None
+    return [
+        {
+            "patient": names[i],
+            "label": patients.classes[patients.labels[i]] if patients.labels[i] >= 0 else None,
+            "count": int(patients.counts[i]),
+            "right": int(rights[i]),
+            "score": float(shares[i]),
+            "mean_prob": float(patients.probs[i, 1])
+            if column
+            else {name: float(p) for name, p in zip(patients.classes, patients.probs[i], strict=True)},
+        }
+        for i in order[:WORST_PATIENTS]
+    ]

@@ -1,0 +1,95 @@
+"""Figures by magnification and by patient, against hand-worked cases."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from cancernet_cli.metrics import groups
+from cancernet_cli.metrics.groups import by_magnification, grouped_metrics, image_metrics, patient_metrics
+from cancernet_cli.metrics.scores import Scores
+
+# Patients a (benign, 2 of 3 right), b (benign, 1 of 1), c (malignant, 1 of 2), d (malignant, none of 4)
+HAND = Scores.of(
+    labels=[0, 0, 0, 1, 1, 1],
+    probs=[0.1, 0.9, 0.2, 0.9, 0.4, 0.3],
+    counts=[2, 1, 1, 1, 1, 4],
+    patients=[0, 0, 1, 2, 2, 3],
+    patient_names=["a", "b", "c", "d"],
+)
+
+
+def test_recognition_rate_by_hand() -> None:
+    found = patient_metrics(HAND)
+    assert found["recognition_rate"]["value"] == pytest.approx((2 / 3 + 1 + 1 / 2 + 0) / 4)
+    assert found["recognition_rate"]["count"] == found["count"] == 4
+    assert found["images"] == 10
+    means = [1.1 / 3, 0.2, 0.65, 0.3]
+    assert found["auroc"]["value"] == roc_auc_score([0, 0, 1, 1], means)
+    assert [row["patient"] for row in found["patients"]] == ["d", "c", "a", "b"]
+    assert found["patients"][1] == {
+        "patient": "c",
+        "label": "malignant",
+        "count": 2,
+        "right": 1,
+        "score": 0.5,
+        "mean_prob": pytest.approx(0.65),
+    }
+
+
+def test_the_table_of_patients_is_capped_at_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "WORST_PATIENTS", 2)
+    found = patient_metrics(HAND)
+    assert [row["patient"] for row in found["patients"]] == ["d", "c"]
+    assert (found["count"], found["patients_listed"]) == (4, 2)
+
+
+def test_patients_with_several_labels_count_but_not_for_auroc() -> None:
+    scores = Scores.of([0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8], patients=[0, 0, 1, 2], patient_names=["x", "y", "z"])
+    found = patient_metrics(scores)
+    assert (found["count"], found["several_labels"], found["auroc"]["count"]) == (3, 1, 2)
+    assert found["auroc"]["value"] == 1
+    assert {row["patient"]: row["label"] for row in found["patients"]} == {"x": None, "y": "benign", "z": "malignant"}
+
+
+def test_unknown_patients_are_left_out_and_counted() -> None:
+    scores = Scores.of([0, 1, 1], [0.1, 0.9, 0.2], patients=[0, -1, -1], patient_names=["x"])
+    found = patient_metrics(scores)
+    assert (found["count"], found["images"], found["images_without_patient"]) == (1, 1, 2)
+    images = image_metrics(scores)
+    assert images["images_without_patient"] == 2
+    assert images["auroc"]["interval_unit"] == "image"
+    assert patient_metrics(Scores.of([0, 1], [0.1, 0.9])) == {"count": 0, "images_without_patient": 2}
+
+
+def test_a_single_patient_has_figures_but_no_intervals() -> None:
+    found = grouped_metrics(Scores.of([0, 0], [0.1, 0.9], patients=[0, 0], patient_names=["only"]))
+    assert found["images"]["accuracy"]["value"] == 0.5
+    assert found["images"]["accuracy"]["low"] is None
+    assert found["images"]["accuracy"]["interval_reason"] == "fewer than 2 patients of a class"
+    assert found["by_patient"]["auroc"]["reason"] == "only one class among the true labels"
+    json.dumps(found, allow_nan=False)
+
+
+def test_each_magnification_apart() -> None:
+    scores = Scores.of([0, 1, 1, 0], [0.1, 0.9, 0.2, 0.8], magnifications=[100.0, 40.0, 100.0, np.nan])
+    found = by_magnification(scores)
+    assert list(found) == ["40", "100", "unknown"]
+    assert {name: (m["count"], m["accuracy"]["value"]) for name, m in found.items()} == {
+        "40": (1, 1.0),
+        "100": (2, 0.5),
+        "unknown": (1, 0.0),
+    }
+
+
+def test_more_than_two_classes() -> None:
+    probs = np.tile(np.eye(3) * 0.7 + 0.1, (4, 1))
+    scores = Scores.of([0, 1, 2] * 4, probs, classes=("a", "b", "c"), patients=np.arange(12) % 6)
+    found = grouped_metrics(scores)
+    assert found["by_patient"]["auroc"]["value"] == 1
+    assert found["by_patient"]["patients"][0]["mean_prob"] == pytest.approx({"a": 0.8, "b": 0.1, "c": 0.1})
+    assert found["images"]["auroc"]["low"] == 1
+    json.dumps(found, allow_nan=False)
