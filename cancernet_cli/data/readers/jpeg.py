@@ -24,7 +24,7 @@ def jpeg(data: bytes) -> OpenedImage:
     except ValueError:
         colours = "unknown"
     if colours not in ("Gray", "YCbCr", "RGB"):
-        # The class, not Image.open, whose limit on pixels is a global one; ours is checked before decoding
+        # The class, not Image.open, which asks Pillow's limit on pixels; ours is asked before decoding
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
         return OpenedImage(*image.size, decode=lambda: pillow_to_rgb(image))
 

@@ -6,12 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from cancernet_cli.data.readers.pillow_limit import pillow_limit_lifted
+
 
 def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """A Pillow image, upright, its transparency laid on white.
 
     `I;16` keeps all its bits; Pillow's own conversion to 8 would clip it.
     """
+    with pillow_limit_lifted():
+        image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
         return samples_to_rgb(np.asarray(image).astype(np.uint16))

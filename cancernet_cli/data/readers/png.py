@@ -33,7 +33,7 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
     if b"tRNS" not in chunks and (depth == 16 or (depth == 8 and colours == _RGB)):
         pixels = samples_to_rgb(imagecodecs.png_decode(data)) if depth == 16 else imagecodecs.spng_decode(data)
         return upright(pixels, exif_orientation(chunks[b"eXIf"])) if b"eXIf" in chunks else pixels
-    # The class, not Image.open, whose limit on pixels is a global one; ours has been checked
+    # The class, not Image.open, which asks Pillow's limit on pixels; ours has been asked
     return pillow_to_rgb(PngImagePlugin.PngImageFile(io.BytesIO(data)))
 
 

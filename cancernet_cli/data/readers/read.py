@@ -63,17 +63,19 @@ def _read(location: bytes) -> bytes:
     """All bytes of a regular file; anything else is refused without waiting on it."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     descriptor = os.open(location, flags)
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError("a folder, not a file")
         if not stat.S_ISREG(status.st_mode):
             raise OSError("not a regular file")
         if status.st_size > MAX_FILE_BYTES:
-            raise FileTooLarge(
-                f"{status.st_size / 1024**3:.1f} GiB, more than the {MAX_FILE_BYTES // 1024**3} GiB read at once"
-            )
-        data = file.read(MAX_FILE_BYTES + 1)
+            size, most = status.st_size / 1024**3, MAX_FILE_BYTES // 1024**3
+            raise FileTooLarge(f"{size:.1f} GiB, more than the {most} GiB that are read at once")
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read()
+    finally:
+        os.close(descriptor)
     if not data:
         raise EmptyFile("the file is empty")
     return data

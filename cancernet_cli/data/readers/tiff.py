@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
 from cancernet_cli.data.readers.base import OpenedImage, TruncatedImage, UnsupportedPixels, readers
+from cancernet_cli.data.readers.pillow_limit import pillow_limit_lifted
 from cancernet_cli.data.readers.pixels import pillow_to_rgb, samples_to_rgb, upright
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _FORMAT = 256, 257, 258, 262, 274, 277, 339
@@ -37,7 +38,9 @@ def tiff(data: bytes) -> OpenedImage:
 
 
 def _decode(data: bytes, bits: int) -> NDArray[np.uint8]:
-    image = TiffImagePlugin.TiffImageFile(io.BytesIO(data))  # not Image.open, whose limit on pixels is a global one
+    image = TiffImagePlugin.TiffImageFile(io.BytesIO(data))  # not Image.open, which asks Pillow's limit on pixels
+    with pillow_limit_lifted():
+        image.load()
     if bits > 8 and image.mode.startswith("I;16"):  # 12 bits, say: Pillow has turned them upright on loading
         return samples_to_rgb(np.asarray(image).astype(np.uint16), bits=bits)
     return pillow_to_rgb(image)

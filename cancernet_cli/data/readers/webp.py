@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import WebPImagePlugin
 
 from cancernet_cli.data.readers.base import OpenedImage, TruncatedImage, UnsupportedPixels, readers
+from cancernet_cli.data.readers.pillow_limit import pillow_limit_lifted
 from cancernet_cli.data.readers.pixels import pillow_to_rgb
 
 
@@ -20,7 +21,9 @@ def webp(data: bytes) -> OpenedImage:
     """
 
     def decode() -> NDArray[np.uint8]:
-        return pillow_to_rgb(WebPImagePlugin.WebPImageFile(io.BytesIO(data)))
+        with pillow_limit_lifted():
+            image = WebPImagePlugin.WebPImageFile(io.BytesIO(data))
+        return pillow_to_rgb(image)
 
     return OpenedImage(*_size(data), decode)
 
