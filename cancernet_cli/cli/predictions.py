@@ -1,0 +1,83 @@
+"""The first rows of a predictions table, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cancernet_cli.core.percent import show_percent
+
+_BAR_WIDTH = 10
+
+
+def render_predictions(rows: Iterable[Mapping[str, Any]]) -> Table:
+    """Path, label, percentage with a bar, whether it is right where that is known, and the status.
+
+    Args:
+        rows: of the predictions table, as `RecordBatch.to_pylist` gives them.
+    """
+    shown = list(rows)
+    has_truth = any(row.get("true_label") is not None for row in shown)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("file")
+    table.add_column("label", no_wrap=True, max_width=24)
+    table.add_column("prob.", no_wrap=True, justify="right")
+    table.add_column("", no_wrap=True, width=_BAR_WIDTH)
+    if has_truth:
+        table.add_column("truth", no_wrap=True, max_width=24)
+    table.add_column("status", no_wrap=True)
+    for row in shown:
+        ok = row["status"] == "ok"
+        decision: list[RenderableType] = _decision(row) if ok else [Text("-"), Text("-"), Text("")]
+        truth = [_truth(row) if ok else Text("")] if has_truth else []
+        status = Text("ok", style="green") if ok else Text("failed", style="bold red")
+        table.add_row(_PathEnd(one_line(row["path"])), *decision, *truth, status)
+    return table
+
+
+def one_line(text: str) -> str:
+    r"""Text without line breaks or other control characters; they are shown as `\n`, `\x1b`."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class _PathEnd:
+    """A path that, where room is short, loses its beginning: the end is what tells files apart."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        width = cell_len(self.path)
+        return Measurement(min(width, 20), width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        path, room = self.path, options.max_width
+        if cell_len(path) > room:
+            while path and cell_len(path) > room - 3:
+                path = path[1:]
+            path = f"...{path}"
+        yield Text(path, no_wrap=True, overflow="ellipsis")
+
+
+def _decision(row: Mapping[str, Any]) -> list[RenderableType]:
+    """The label, its percentage and a bar as long."""
+    label = row["label"]
+    percent = 100 * float(row[f"prob_{label}"])
+    bar = ProgressBar(100, min(percent, 100.0), width=_BAR_WIDTH, complete_style="cyan", finished_style="cyan")
+    return [Text(one_line(label), style="bold"), Text(show_percent(percent)), bar]
+
+
+def _truth(row: Mapping[str, Any]) -> Text:
+    """Whether the label is right, and what it should be."""
+    true = row.get("true_label")
+    if true is None:
+        return Text("")
+    return Text("right", style="green") if row["label"] == true else Text(f"wrong: {one_line(true)}", style="bold red")
