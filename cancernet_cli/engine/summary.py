@@ -86,10 +86,14 @@ def _training_overlap(scores: Scores, seen: frozenset[str], note: str) -> dict[s
         return {"training_overlap": overlap}
     overlap["patient_names"] = sorted(name for name in scores.patient_names if name in seen)[:_LISTED]
     overlap["warning"] = (
-        f"{images:,} of {scores.n_images:,} labelled images are of {patients:,} patients whose images the model was "
+        f"{images:,} of {scores.n_images:,} labelled images are of {_patients(patients)} whose images the model was "
         f"trained on{f' ({note})' if note else ''}, so the overall figures are not a test of the model"
     )
     return {"training_overlap": overlap, "unseen": None if rows.all() else grouped_metrics(scores.where(~rows))}
+
+
+def _patients(n: int) -> str:
+    return f"{n:,} patient" if n == 1 else f"{n:,} patients"
 
 
 def _warnings(found: dict[str, Any]) -> list[str]:
@@ -116,10 +120,10 @@ def _count_warnings(count: TableCount) -> list[str]:
     """Which labelled rows the figures leave out."""
     says = []
     if count.failed_labelled:
-        says.append(f"{count.failed_labelled:,} labelled files failed and count in no figure")
+        says.append(f"{count.failed_labelled:,} of the files that failed have a label; they count in no figure")
     if count.unusable:
-        says.append(f"{count.unusable:,} labelled rows lack a usable prediction and count in no figure")
+        says.append(f"labelled rows without a usable prediction: {count.unusable:,}; they count in no figure")
     if count.unknown_labels:
         names = ", ".join(f"{name!r} ({n:,})" for name, n in sorted(count.unknown_labels.items())[:5])
-        says.append(f"{sum(count.unknown_labels.values()):,} rows have labels that the model does not know: {names}")
+        says.append(f"some labels are none of the model's classes and count in no figure: {names}")
     return says

@@ -106,7 +106,7 @@ def test_failed_and_unlabelled_rows_are_counted_and_left_out(tmp_path: Path) -> 
     counts = {name: found[name] for name in ("failed", "failed_labelled", "unlabelled", "unusable")}
     assert counts == {"failed": 2, "failed_labelled": 1, "unlabelled": 1, "unusable": 0}
     assert found["images"]["count"] == 37
-    assert "1 labelled files failed and count in no figure" in found["warnings"]
+    assert "1 of the files that failed have a label; they count in no figure" in found["warnings"]
 
 
 def test_labels_and_predictions_that_cannot_be_used(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_labels_and_predictions_that_cannot_be_used(tmp_path: Path) -> None:
     assert found["unknown_labels"] == {"normal": 2}
     assert found["unusable"] == 1
     assert found["images"]["count"] == 37
-    assert "2 rows have labels that the model does not know: 'normal' (2)" in found["warnings"]
+    assert "some labels are none of the model's classes and count in no figure: 'normal' (2)" in found["warnings"]
 
 
 def test_no_label_no_summary(tmp_path: Path) -> None:
