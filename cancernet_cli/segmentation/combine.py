@@ -1,0 +1,19 @@
+"""How a mask acts on the pixels that the classifier sees."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def combine(pixels: Tensor, mask: Tensor, keep: float) -> Tensor:
+    """Pixels dimmed where the mask is low: `pixel * (mask + (1 - mask) * keep)`.
+
+    Args:
+        pixels: `[B, 3, H, W]` float, 0 to 1.
+        mask: `[B, 1, H, W]` float, 0 to 1.
+        keep: how much of a pixel outside the mask stays: 0 blanks it, as the paper does; 1 ignores the mask.
+
+    Returns:
+        `[B, 3, H, W]` float, 0 to 1.
+    """
+    return pixels * (mask * (1 - keep) + keep)

@@ -1,0 +1,40 @@
+"""Nuclei by a threshold on the haematoxylin channel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cancernet_cli.segmentation.base import segmenters
+from cancernet_cli.segmentation.otsu import otsu_threshold
+from cancernet_cli.segmentation.stain import Haematoxylin
+
+# The range in which the threshold is sought, in optical density of haematoxylin; nuclei have 0.2 to 1.
+LOW, HIGH = 0.0, 2.0
+# Less haematoxylin than this is background whatever the image's histogram says: blank glass has noise, not nuclei.
+FAINTEST = 0.1
+OPENING_PX = 5
+
+
+class Threshold(nn.Module):
+    """Otsu's threshold on haematoxylin, each image its own, then a 5 x 5 opening against specks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stain = Haematoxylin()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """`[B, 3, H, W]` float, 0 to 1, to `[B, 1, H, W]` float32, 0 or 1; all 0 where nothing is stained."""
+        amount = self.stain(pixels)
+        mask = (amount > otsu_threshold(amount, LOW, HIGH).clamp(min=FAINTEST)).float()
+        margin = OPENING_PX // 2
+        eroded = -F.max_pool2d(-mask, OPENING_PX, stride=1, padding=margin)
+        return F.max_pool2d(eroded, OPENING_PX, stride=1, padding=margin)
+
+
+@segmenters.register("threshold", summary="Otsu's threshold on the haematoxylin channel", needs_model=False)
+def threshold(model: Path | None) -> nn.Module:
+    """Nuclei as what takes more haematoxylin than Otsu's threshold."""
+    return Threshold()

@@ -1,0 +1,106 @@
+"""Nuclei by a U-Net with an ImageNet encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import segmentation_models_pytorch as smp
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cancernet_cli.core.cards import Architecture, InputPolicy, checked_weights, read_card
+from cancernet_cli.core.errors import ModelError
+from cancernet_cli.segmentation.base import segmenters
+
+STRIDE = 32
+
+
+def build_network(architecture: Architecture) -> nn.Module:
+    """The bare U-Net with random weights: normalised `[B, 3, H, W]`, sides a multiple of 32, to logits `[B, 1, H, W]`.
+
+    Ronneberger et al., arXiv:1505.04597, with `segmentation_models_pytorch`'s encoder of the card's name.
+
+    Raises:
+        ModelError: the card's encoder or decoder cannot be built.
+    """
+    try:
+        network = smp.Unet(
+            architecture.encoder,
+            encoder_weights=None,
+            decoder_channels=architecture.decoder_channels,
+            classes=1,
+        )
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"no U-Net can be built on encoder {architecture.encoder!r} with decoder_channels "
+            f"{list(architecture.decoder_channels)} ({error})",
+            fix="name an encoder of segmentation_models_pytorch and five decoder channels",
+        ) from None
+    return cast(nn.Module, network)
+
+
+class UNet(nn.Module):
+    """A U-Net that looks at the pixels shrunk by the card's scale and gives a mask of the full size."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, policy: InputPolicy) -> None:
+        super().__init__()
+        self.network = network
+        self.scale = policy.scale
+        self.register_buffer("mean", torch.tensor(policy.mean).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(policy.std).reshape(1, -1, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """`[B, 3, H, W]` float, 0 to 1, to `[B, 1, H, W]` float32: each pixel's probability of lying in a nucleus."""
+        height, width = pixels.shape[2:]
+        small = (shrink(pixels, self.scale) - self.mean) / self.std
+        rows, columns = small.shape[2:]
+        padded = F.pad(small, (0, -columns % STRIDE, 0, -rows % STRIDE), mode="replicate")
+        mask = torch.sigmoid(self.network(padded)[:, :, :rows, :columns].float())
+        if (rows, columns) == (height, width):
+            return mask
+        if self.scale == 0.5:  # the usual case, kept exact: one pixel of the mask for each block of 2 x 2
+            return F.interpolate(mask, scale_factor=2.0, mode="bilinear")[:, :, :height, :width]
+        return F.interpolate(mask, size=(height, width), mode="bilinear")
+
+
+def shrink(pixels: Tensor, scale: float) -> Tensor:
+    """Pixels at `scale` (0 to 1) times their size, each the mean of those it stands for.
+
+    A scale of 1/2, 1/3, ... averages blocks; an odd last row or column is averaged alone.
+    """
+    block = round(1 / scale)
+    if scale == 1:
+        return pixels
+    if abs(block * scale - 1) < 1e-6:
+        return F.avg_pool2d(pixels, block, ceil_mode=True, count_include_pad=False)
+    return F.interpolate(pixels, scale_factor=scale, mode="bilinear", antialias=True)
+
+
+@segmenters.register("unet", summary="a trained U-Net", paper="arXiv:1505.04597", needs_model=True)
+def unet(model: Path | None) -> nn.Module:
+    """The U-Net in a segmentation model's folder, in eval mode.
+
+    Raises:
+        ModelError: no folder is named, its card is not a segmenter's, or its weights are missing or do not fit.
+    """
+    if model is None:
+        raise ModelError("the unet segmenter needs a model", fix="name one in the card's [segmentation] model")
+    card = read_card(model)
+    if card.task != "segment":
+        raise ModelError(f"{model} is a model to {card.task}, not to segment", fix="name a segmentation model")
+    network = build_network(card.architecture)
+    try:
+        network.load_state_dict(load_file(checked_weights(model, card)))
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise ModelError(
+            f"the weights in {model} do not fit its card: {first}",
+            fix="restore the card and weights of one training run",
+        ) from None
+    return UNet(network, card.input).eval()
