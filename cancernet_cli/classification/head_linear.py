@@ -1,0 +1,27 @@
+"""The plain head: global average of the last level, then one linear layer."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from cancernet_cli.classification.base import heads
+
+
+class LinearHead(nn.Module):
+    """Mean over space of the deepest map, then a linear layer; softmax comes later."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, classes)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Maps `[B, C_i, H_i, W_i]`, shallow to deep, to logits `[B, K]` float32."""
+        return cast(Tensor, self.linear(maps[-1].mean(dim=(2, 3)))).float()
+
+
+@heads.register("linear", summary="global average of the last level, one linear layer")
+def linear(channels: tuple[int, ...], classes: int) -> nn.Module:
+    """A linear layer on the averaged last level."""
+    return LinearHead(channels[-1], classes)

@@ -1,0 +1,32 @@
+"""VGG, without its classifier."""
+
+from __future__ import annotations
+
+import torchvision
+from torch import Tensor, nn
+
+from cancernet_cli.classification.base import Stages, backbones
+
+# Where the five max-poolings of torchvision's VGG-16 stand in `features`.
+_POOLINGS = (4, 9, 16, 23, 30)
+
+
+class VGG16(Stages):
+    """The convolutions of VGG-16; level i ends with the max-pooling that halves the map for the (i+1)th time."""
+
+    def __init__(self, levels: tuple[int, ...]) -> None:
+        super().__init__(levels, (64, 128, 256, 512, 512))
+        self.features = nn.Sequential(*torchvision.models.vgg16().features[: _POOLINGS[max(levels)] + 1])
+
+    def stage(self, index: int, maps: Tensor) -> Tensor:
+        """The map of level `index`."""
+        start = _POOLINGS[index - 1] + 1 if index else 0
+        for layer in self.features[start : _POOLINGS[index] + 1]:
+            maps = layer(maps)
+        return maps
+
+
+@backbones.register("vgg16", paper="arXiv:1409.1556", licence="BSD-3-Clause", hub="VGG16_Weights")
+def vgg16(levels: tuple[int, ...]) -> VGG16:
+    """VGG-16 without batch normalisation, as in the paper this tool follows."""
+    return VGG16(levels)
