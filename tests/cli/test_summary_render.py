@@ -102,7 +102,7 @@ def test_unknown_patients_and_more_classes() -> None:
     assert "[bold]markup" in shown
     assert [line.split() for line in shown.splitlines() if line.startswith(("1 ", "2 ", "3 "))] == [
         ["1", "adenosis", "1", "1", "0"],
-        ["2", "a_class_with_a_very_l...", "0", "1", "0"],
+        ["2", "a_class_with_a_very...", "0", "1", "0"],
         ["3", "[bold]markup", "0", "0", "1"],
     ]
     assert "By patient" not in shown
