@@ -73,7 +73,7 @@ class BatchDecoder(Dataset[DecodedBatch]):
             images.append(DecodedImage(width_px, height_px, len(its_views), quality(image)))
             views.append(its_views)
             if self.keep_originals:
-                originals.append(torch.from_numpy(image))
+                originals.append(torch.from_numpy(np.require(image, requirements="W")))
         pixels = torch.from_numpy(np.concatenate(views)) if views else self.no_views()
         return DecodedBatch(files, images, pixels, originals)
 
