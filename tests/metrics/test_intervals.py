@@ -40,16 +40,16 @@ def test_equals_the_plain_loop_over_resampled_patients() -> None:
     y, p, who = data["labels"], data["probs"][:, 1], data["patients"]
     strata = [np.array([i for i in range(12) if i % 2 == k]) for k in (0, 1)]
     aurocs, accuracies, rates = [], [], []
-    for weights in intervals._resampled(strata, 12, 300, 300, seed=0):
+    for weights in intervals._resampled(strata, 12, 100, 100, seed=0):
         for w in weights:
             rows = np.concatenate([np.flatnonzero(who == i) for i in range(12) for _ in range(int(w[i]))])
             aurocs.append(roc_auc_score(y[rows], p[rows]))
             accuracies.append(data["right"][rows].mean())
             rates.append(np.average([data["right"][who == i].mean() for i in range(12)], weights=w))
-    found = clustered_bootstrap(**data, resamples=300)
+    found = clustered_bootstrap(**data, resamples=100)
     for name, drawn in (("auroc", aurocs), ("accuracy", accuracies), ("recognition_rate", rates)):
         assert [found[name].low, found[name].high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]))
-        assert (found[name].unit, found[name].units, found[name].resamples) == ("patient", 12, 300)
+        assert (found[name].unit, found[name].units, found[name].resamples) == ("patient", 12, 100)
 
 
 def test_counts_are_repeated_images() -> None:
