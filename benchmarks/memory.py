@@ -1,0 +1,66 @@
+"""Peak memory of `cancernet classify` at few and at many files: it must not grow with their number.
+
+    python benchmarks/memory.py
+
+The files are links to the example fields, made small; the model is tiny, so that what would grow can be seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import machine
+from folders import SLIDES, images_below, many_links, random_model
+from PIL import Image
+from processes import classify_command, measured
+
+LIMIT_MB = 60.0
+
+
+def small_fields(folder: Path, side_px: int = 96) -> list[Path]:
+    """The example fields shrunk, so that thousands are soon decoded."""
+    folder.mkdir()
+    for i, path in enumerate(images_below(SLIDES)):
+        Image.open(path).convert("RGB").resize((side_px, side_px)).save(folder / f"{i}.jpg", quality=90)
+    return images_below(folder)
+
+
+def main() -> None:
+    """Read the command line, run, report; leave with 1 when memory grew."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--counts", type=int, nargs=2, default=[500, 20_000], metavar=("FEW", "MANY"))
+    parser.add_argument("--workers", default="2", help="as for cancernet")
+    parser.add_argument("--labels", action="store_true", help="give every file a label, so that metrics are computed")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+
+    parts = ("benign", "malignant") if arguments.labels else ("images",)
+    peaks = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        model = random_model(scratch / "tiny", "test_efficientnet", 64)
+        fields = small_fields(scratch / "fields")
+        for count in arguments.counts:
+            folder = scratch / str(count)
+            for part in parts:
+                many_links(fields, folder / part, count // len(parts), copies=scratch / "copies")
+            out = scratch / f"{count}.parquet"
+            taken = measured(classify_command(folder, model, out, "--workers", arguments.workers))
+            peaks[count] = {
+                "elapsed_s": round(taken.elapsed_s, 1),
+                "peak_rss_mb": round(taken.peak_rss_bytes / 1e6, 1),
+                "peak_tree_mb": round(taken.peak_tree_bytes / 1e6, 1),
+            }
+
+    few, many = (peaks[count] for count in arguments.counts)
+    grown = {f"{name}_grown": round(many[name] - few[name], 1) for name in ("peak_rss_mb", "peak_tree_mb")}
+    result = machine.facts() | {"workers": arguments.workers, "labels": arguments.labels, "files": peaks, **grown}
+    machine.report("memory", result, arguments.out)
+    if max(grown.values()) > LIMIT_MB:
+        raise SystemExit(f"memory grew by more than {LIMIT_MB:g} MB")
+
+
+if __name__ == "__main__":
+    main()
