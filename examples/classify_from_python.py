@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from cancernet_cli import classify
-from cancernet_cli.core.options import ClassifyOptions
+from cancernet_cli import ClassifyOptions, classify
 
 SLIDES = Path(__file__).parent / "slides"
 
