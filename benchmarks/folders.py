@@ -82,7 +82,7 @@ def images_below(folder: Path) -> list[Path]:
 
 
 def many_links(images: list[Path], folder: Path, count: int, *, copies: Path) -> Path:
-    """A folder with `count` names for a few images, 1,000 in a subfolder: hard links to one copy of each in `copies`."""
+    """A folder with `count` names for a few images, 1,000 in a subfolder: hard links to a copy of each in `copies`."""
     copies.mkdir(parents=True, exist_ok=True)
     sources = [copies / f"{i}{path.suffix.lower()}" for i, path in enumerate(images)]
     for source, path in zip(sources, images, strict=True):
