@@ -59,7 +59,7 @@ def labels_state(labels: str) -> str:
 
 
 def run_record(options: ClassifyOptions, runtime: Runtime, state: dict[str, str], **counts: Any) -> dict[str, Any]:
-    """What belongs to this run: command line, versions, machine, options as asked for and as resolved, counts, times."""
+    """What belongs to this run: command line, versions, machine, options as asked and as resolved, counts, times."""
     return {
         "schema": 1,
         "cancernet": __version__,

@@ -48,14 +48,16 @@ def resolve(options: LoaderOptions) -> Runtime:
         precision = "fp16" if device.type == "cuda" else "fp32"
     if precision == "fp16" and device.type == "cpu":
         raise DeviceError("fp16 is not for CPUs", fix="use --precision fp32 or bf16, or a GPU")
-    batch_size, workers = options.batch_size, options.workers
-    if isinstance(batch_size, str):
-        batch_size = CPU_BATCH if device.type == "cpu" else GPU_BATCH
-    if isinstance(workers, str):
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        # On a CPU the network's own threads need the cores: a worker for every two. A GPU wants all of them to decode.
-        workers = max(1, cores // 2) if device.type == "cpu" else cores
+    auto_batch = CPU_BATCH if device.type == "cpu" else GPU_BATCH
+    batch_size = options.batch_size if isinstance(options.batch_size, int) else auto_batch
+    workers = options.workers if isinstance(options.workers, int) else _auto_workers(device)
     return Runtime(device, precision, batch_size, workers)
+
+
+def _auto_workers(device: torch.device) -> int:
+    """On a CPU the networks' own threads need the cores, so a worker for every two; a GPU wants all of them to decode."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // 2) if device.type == "cpu" else cores
 
 
 def _device(name: str) -> torch.device:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from tests.bad_folder import build_bad_folder
 
+from tests.bad_folder import build_bad_folder
 from tests.tiny_model import write_tiny_model
 
 

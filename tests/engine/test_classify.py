@@ -6,12 +6,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tests.bad_folder import build_bad_folder
 
 from cancernet_cli import classify
 from cancernet_cli.core.errors import InputError, ModelError, OptionError, OutputError
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.engine.classify import outlook
+from tests.bad_folder import build_bad_folder
 from tests.tiny_model import write_tiny_model
 
 Run = Callable[..., tuple[Any, list[dict[str, Any]]]]
