@@ -55,7 +55,7 @@ def resolve(options: LoaderOptions) -> Runtime:
 
 
 def _auto_workers(device: torch.device) -> int:
-    """On a CPU the networks' own threads need the cores, so a worker for every two; a GPU wants all of them to decode."""
+    """On a CPU the networks' own threads need the cores, so a worker for every two; a GPU wants all to decode."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // 2) if device.type == "cpu" else cores
 

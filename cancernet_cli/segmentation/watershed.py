@@ -48,7 +48,9 @@ def part(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Returns:
         `[H, W]` uint8, 0 or 1: inside a nucleus, not on a ridge.
     """
-    distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
+    # A rim of background: without any, as in an image that is all nucleus, the transform has nothing to measure to.
+    rimmed = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    distance = np.asarray(cv2.distanceTransform(rimmed, cv2.DIST_L2, 5))[1:-1, 1:-1]
     # Smoothing first: the transform of a ragged outline has many small peaks, and each would cut the nucleus.
     distance = cv2.GaussianBlur(distance, (0, 0), 1.5)
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * PEAK_RADIUS_PX + 1, 2 * PEAK_RADIUS_PX + 1))
@@ -64,7 +66,8 @@ def part(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _stretched(distance: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.clip(np.rint(distance * (255 / distance.max())), 0, 255).astype(np.uint8)
+    relief: NDArray[np.uint8] = np.clip(np.rint(distance * (255 / distance.max())), 0, 255).astype(np.uint8)
+    return relief
 
 
 @segmenters.register("watershed", summary="the threshold's mask cut between touching nuclei", needs_model=False)
