@@ -7,7 +7,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -43,6 +43,10 @@ class DecodedBatch:
     images: list[DecodedImage | Failure]
     pixels: torch.Tensor
     originals: list[torch.Tensor] = field(default_factory=list)
+
+    def pin_memory(self) -> DecodedBatch:
+        """The batch with its pixels in memory that a GPU copies from by itself; the DataLoader asks for it."""
+        return replace(self, pixels=self.pixels.pin_memory())
 
 
 @dataclass(frozen=True)

@@ -155,9 +155,11 @@ def _run(job: Job, plan: Plan, workspace: Workspace, report: Reporter) -> None:
     wants_masks = bool(options.overlays or options.masks)
     decoder = BatchDecoder(card.input, round(options.max_megapixels * 1e6), keep_originals=wants_masks)
     workers = runtime.workers if pending > runtime.batch_size else 0  # one batch: a process costs more than it saves
+    # A grid cuts a field of a microscope into some four views, a large image into up to `max_views`.
+    files_a_batch = runtime.batch_size if card.input.view == "resize" else max(1, runtime.batch_size // 4)
     # The workers start decoding while the networks are loaded.
     batches = load_batches(
-        chunks(plan.pending(), runtime.batch_size), decoder, workers=workers, pin_memory=runtime.device.type == "cuda"
+        chunks(plan.pending(), files_a_batch), decoder, workers=workers, pin_memory=runtime.device.type == "cuda"
     )
     runner = Runner(load_pipeline(job.folder, card, card.segmentation.segmenter), runtime, want_mask=wants_masks)
     schema = part_schema(table_schema(card.architecture.classes, job.state))
