@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 # Rows: haematoxylin, eosin, DAB (the residual in an H&E image), of unit length. Columns: R, G, B.
 _PUBLISHED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-STAINS: NDArray[np.float64] = np.array([row / np.linalg.norm(row) for row in _PUBLISHED])
-UNMIX: NDArray[np.float64] = np.linalg.inv(STAINS)
+STAINS: NDArray[np.float64] = np.array([row / np.linalg.norm(row) for row in _PUBLISHED], dtype=np.float64)
+UNMIX: NDArray[np.float64] = np.linalg.inv(STAINS).astype(np.float64)
 
 # The darkest value that counts; below it the logarithm would run away (one step of an 8-bit image).
 DARKEST = 1.0 / 255.0

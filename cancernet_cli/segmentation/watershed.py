@@ -58,11 +58,16 @@ def part(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     count, markers = cv2.connectedComponents(peaks.astype(np.uint8))
     if count == 1:
         return np.zeros_like(mask)
-    # cv2.watershed: 0 is what it decides, 1 is background here, nuclei follow; it writes -1 on ridges.
-    seeds = np.where(mask == 0, 1, np.where(markers > 0, markers + 1, 0)).astype(np.int32)
+    # No marker for the background: OpenCV floods along the smallest differences in colour, so it would run over the
+    # nuclei's flanks. Instead the nuclei flood everything and the mask cuts them out.
     relief = cv2.cvtColor(np.uint8(255) - _stretched(distance), cv2.COLOR_GRAY2BGR)
-    regions = np.asarray(cv2.watershed(relief, seeds))
-    return ((regions > 1) & (mask > 0)).astype(np.uint8)
+    regions = np.asarray(cv2.watershed(relief, markers.astype(np.int32)))
+    inside = (regions > 0) & (mask > 0)
+    # A piece of the mask without a peak of its own is too thin to be a nucleus, whoever flooded it.
+    pieces, piece = cv2.connectedComponents(mask)
+    has_peak = np.bincount(piece[peaks], minlength=pieces) > 0
+    nuclei: NDArray[np.uint8] = (inside & has_peak[piece]).astype(np.uint8)
+    return nuclei
 
 
 def _stretched(distance: NDArray[Any]) -> NDArray[np.uint8]:
