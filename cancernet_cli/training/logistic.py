@@ -1,0 +1,94 @@
+"""A linear classifier on standardised features, as strict as cross-validation over patients asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Inverse strengths of the L2 penalty to choose from, per feature standardised to deviation 1.
+STRENGTHS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1)
+INNER_FOLDS = 4
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Logits are `((x - centre) / spread) @ weight.T + bias`.
+
+    centre, spread: `[F]`. weight: `[K, F]`. bias: `[K]`. strength: the inverse penalty that was taken.
+    """
+
+    centre: Floats
+    spread: Floats
+    weight: Floats
+    bias: Floats
+    strength: float
+
+    def logits(self, features: Floats) -> Floats:
+        """`[N, F]` to `[N, K]`."""
+        return np.asarray((features - self.centre) / self.spread @ self.weight.T + self.bias)
+
+
+def fit_logistic(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> LinearModel:
+    """L2-regularised logistic regression; the penalty is chosen by cross-validation over these patients alone.
+
+    Every class weighs the same, and so does every image of a class. The penalty with the least log loss, each patient
+    weighing the same, is taken.
+
+    Args:
+        features: `[N, A, F]`: of each image as it is (first) and of its variants.
+        labels: `[N]`. patients: `[N]` names.
+    """
+    strength = choose_strength(features, labels, patients, classes, seed)
+    return fit_at(features, labels, classes, strength)
+
+
+def choose_strength(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> float:
+    """The entry of `STRENGTHS` that predicts held-out patients best."""
+    of_class = [len(np.unique(patients[labels == k])) for k in range(classes)]
+    folds = min(INNER_FOLDS, *of_class)
+    if folds < 2:  # a class with one patient: nothing to choose by, so the middle
+        return STRENGTHS[len(STRENGTHS) // 2]
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    splits = [
+        (train, test)
+        for train, test in splitter.split(labels, labels, patients)
+        if len(np.unique(labels[train])) == classes
+    ]
+    _, at, counts = np.unique(patients, return_inverse=True, return_counts=True)
+    weights = 1 / counts[at]
+    losses = [0.0] * len(STRENGTHS)
+    for train, test in splits:
+        for i, strength in enumerate(STRENGTHS):
+            logits = fit_at(features[train], labels[train], classes, strength).logits(features[test, 0])
+            losses[i] += float((weights[test] * cross_entropy(logits, labels[test])).sum())
+    return STRENGTHS[int(np.argmin(losses))]
+
+
+def fit_at(features: Floats, labels: Ints, classes: int, strength: float) -> LinearModel:
+    """Logistic regression at a given inverse penalty; `features` `[N, A, F]`, `labels` `[N]`."""
+    centre = features[:, 0].mean(axis=0)
+    deviation = features[:, 0].std(axis=0)
+    spread = np.where(deviation > 1e-6, deviation, 1.0)
+    count, variants, width = features.shape
+    rows = ((features - centre) / spread).reshape(count * variants, width)
+    repeated = np.repeat(labels, variants)
+    # The variants of an image share its weight.
+    model = LogisticRegression(C=strength / variants, class_weight="balanced", max_iter=5000, tol=1e-6)
+    model.fit(rows, repeated)
+    weight, bias = model.coef_, model.intercept_
+    if classes == 2:  # scikit-learn gives the difference of the two logits
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return LinearModel(centre, spread, weight, bias, strength)
+
+
+def cross_entropy(logits: Floats, labels: Ints) -> Floats:
+    """-log of the true class's softmax probability, `[N]`."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return np.asarray(np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels])
