@@ -110,26 +110,31 @@ def network(card: Card) -> str:
 
 
 def figures(metrics: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every figure of a card with the names that lead to it; a table with `value` is one figure."""
+    """Every figure of a card with the names that lead to it.
+
+    A table with `value` is one figure, and so is one of bare counts, such as a confusion matrix.
+    """
     for name, value in metrics.items():
-        if isinstance(value, dict) and "value" not in value:
+        if isinstance(value, dict) and "value" not in value and not all(isinstance(v, int) for v in value.values()):
             yield from figures(value, (*path, name))
         else:
             yield (*path, name), value
 
 
 def figure_text(figure: Any) -> str:
-    """A figure in words, with its interval and the count it rests on: `0.800 (95% CI 0.700 to 0.900)`."""
+    """A figure in words, with its interval and its count: `0.800 (95% CI 0.700 to 0.900 over 20 patients), n 530`."""
     if not isinstance(figure, dict):
         return f"{figure:.3f}" if isinstance(figure, float) else str(figure)
     known = dict(figure)
-    text = figure_text(known.pop("value"))
-    low, high = known.pop("low", None), known.pop("high", None)
+    texts = [figure_text(known.pop("value"))] if "value" in known else []
+    low, high, units = known.pop("low", None), known.pop("high", None), known.pop("interval_units", None)
     if low is not None and high is not None:
-        level = known.pop("level", 0.95)
-        text += f" ({level:.0%} CI {figure_text(low)} to {figure_text(high)})"
-    rest = ", ".join(f"{name.replace('_', ' ')} {figure_text(value)}" for name, value in known.items())
-    return f"{text}, {rest}" if rest else text
+        over = f" over {units} patients" if units is not None else ""
+        texts[0] += f" (95% CI {figure_text(low)} to {figure_text(high)}{over})"
+    if "value" in figure and "count" in known:
+        texts.append(f"n {known.pop('count')}")
+    texts += [f"{name.replace('_', ' ')} {figure_text(value)}" for name, value in known.items()]
+    return ", ".join(texts)
 
 
 def headline(metrics: dict[str, Any]) -> str:
@@ -138,7 +143,7 @@ def headline(metrics: dict[str, Any]) -> str:
     for wanted in HEADLINES:
         for path, figure in found:
             if path[-1] == wanted:
-                bare = {k: v for k, v in figure.items() if k in ("value", "low", "high", "level")}
+                bare = {k: v for k, v in figure.items() if k in ("value", "low", "high")}
                 return (
                     f"{wanted} {figure_text(bare)}" if isinstance(figure, dict) else f"{wanted} {figure_text(figure)}"
                 )

@@ -20,8 +20,9 @@ CARD = Card(
     training=Training(data="BreakHis", licence="CC BY 4.0", group_by="case", splits={"fold 0": ["14-9461", "14-2523"]}),
     metrics={
         "out_of_fold": {
-            "accuracy": {"value": 0.75, "low": 0.6, "high": 0.85, "cases": 20},
-            "auroc": {"value": 0.8, "low": 0.7, "high": 0.9, "cases": 20},
+            "accuracy": {"value": 0.75, "low": 0.6, "high": 0.85, "count": 530, "interval_units": 20},
+            "auroc": {"value": 0.8, "low": 0.7, "high": 0.9, "count": 530, "interval_units": 20},
+            "confusion": {"tn": 200, "fp": 80, "fn": 50, "tp": 200},
         }
     },
     use=Use(intended="Research.", not_for="Diagnosis."),
@@ -42,7 +43,7 @@ def one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of one call; table borders and line breaks as single spaces."""
+    """Exit code, stdout and stderr of one call."""
     with pytest.raises(SystemExit) as left:
         main(arguments)
     shown = capsys.readouterr()
@@ -83,7 +84,8 @@ def test_show_says_what_a_reader_must_know(one_model: Path, capsys: pytest.Captu
     assert code == 0
     for wanted in (
         "Diagnosis.",
-        "out_of_fold / accuracy 0.750 (95% CI 0.600 to 0.850), cases 20",
+        "out_of_fold / accuracy 0.750 (95% CI 0.600 to 0.850 over 20 patients), n 530",
+        "out_of_fold / confusion tn 200, fp 80, fn 50, tp 200",
         "CC BY 4.0",
         "2: 14-9461, 14-2523",
         "malignant when its probability is at least 0.400",
