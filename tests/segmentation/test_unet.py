@@ -1,0 +1,83 @@
+"""The U-Net's folder, and the scale at which it looks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from cancernet_cli.core.cards import Architecture, InputPolicy, read_card, write_card
+from cancernet_cli.core.errors import ModelError
+from cancernet_cli.segmentation import segmenters
+from cancernet_cli.segmentation.unet import UNet, shrink
+from tests.tiny_model import write_tiny_model
+from tests.tiny_models import write_tiny_unet
+
+
+def test_half_the_scale_is_the_mean_of_each_block() -> None:
+    pixels = torch.arange(12.0).reshape(1, 1, 3, 4).expand(1, 3, 3, 4)
+    torch.testing.assert_close(shrink(pixels, 0.5)[0, 0], torch.tensor([[2.5, 4.5], [8.5, 10.5]]))
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.25, 0.4])
+def test_the_network_sees_the_shrunk_and_padded_image(scale: float) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            seen.append(tuple(pixels.shape))
+            return torch.zeros_like(pixels[:, :1])
+
+    mask = UNet(Spy(), InputPolicy(scale=scale))(torch.rand(1, 3, 100, 130))
+    assert mask.shape == (1, 1, 100, 130)
+    assert mask.unique().tolist() == [0.5]
+    height, width = seen[0][2:]
+    assert height % 32 == width % 32 == 0
+    assert 100 * scale - 1 <= height < 100 * scale + 33
+
+
+def test_a_mask_lies_where_its_object_does() -> None:
+    """A network that marks dark pixels: its mask, shrunk and enlarged again, must not shift."""
+
+    class Dark(torch.nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return -50 * pixels.mean(dim=1, keepdim=True)
+
+    image = torch.ones(1, 3, 65, 81)
+    image[:, :, 20:40, 30:60] = 0
+    policy = InputPolicy(scale=0.5, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    mask = UNet(Dark(), policy)(image)[0, 0] >= 0.5
+    assert torch.equal(mask, image[0, 0] == 0)
+
+
+def test_no_model_a_classifier_and_changed_weights_are_refused(tmp_path: Path) -> None:
+    factory = segmenters["unet"].factory
+    with pytest.raises(ModelError, match="needs a model"):
+        factory(None)
+    with pytest.raises(ModelError, match="a model to classify, not to segment"):
+        factory(write_tiny_model(tmp_path / "classifier"))
+    folder = write_tiny_unet(tmp_path / "unet")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelError, match="SHA-256"):
+        factory(folder)
+
+
+def test_weights_of_another_decoder_are_refused(tmp_path: Path) -> None:
+    folder = write_tiny_unet(tmp_path / "unet")
+    card = read_card(folder)
+    other = Architecture(encoder=card.architecture.encoder, decoder_channels=(8, 8, 8, 8, 4))
+    write_card(replace(card, architecture=other), folder)
+    with pytest.raises(ModelError, match=r"do not fit its card: .*; restore the card"):
+        segmenters["unet"].factory(folder)
+
+
+def test_an_unknown_encoder_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_unet(tmp_path / "unet")
+    write_card(
+        replace(read_card(folder), architecture=Architecture(encoder="nonsense", decoder_channels=(8,) * 5)), folder
+    )
+    with pytest.raises(ModelError, match="no U-Net can be built on encoder 'nonsense'"):
+        segmenters["unet"].factory(folder)
