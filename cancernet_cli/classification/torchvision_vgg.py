@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import torchvision
 from torch import Tensor, nn
+from torchvision.models.vgg import cfgs, make_layers
 
 from cancernet_cli.classification.base import Stages, backbones
 
@@ -16,7 +16,8 @@ class VGG16(Stages):
 
     def __init__(self, levels: tuple[int, ...]) -> None:
         super().__init__(levels, (64, 128, 256, 512, 512))
-        self.features = nn.Sequential(*torchvision.models.vgg16().features[: _POOLINGS[max(levels)] + 1])
+        # Not `vgg16().features`: that draws 120 million weights of a classifier to throw them away.
+        self.features = make_layers(cfgs["D"], batch_norm=False)[: _POOLINGS[max(levels)] + 1]
 
     def stage(self, index: int, maps: Tensor) -> Tensor:
         """The map of level `index`."""
