@@ -173,8 +173,13 @@ def read_card(folder: Path) -> Card:
 def write_card(card: Card, folder: Path) -> Path:
     """Write `card.toml`, the same bytes for the same card."""
     path = folder / CARD_FILE
-    path.write_text(tomli_w.dumps(_plain(asdict(card)), multiline_strings=True), "utf-8")
+    path.write_text(card_text(card), "utf-8")
     return path
+
+
+def card_text(card: Card) -> str:
+    """The card as TOML, the same text for the same card."""
+    return tomli_w.dumps(_plain(asdict(card)), multiline_strings=True)
 
 
 def file_sha256(path: Path) -> str:

@@ -155,9 +155,74 @@ class FinetuneOptions(LoaderOptions):
     """Options of `cancernet finetune`."""
 
     out: Path = option(Path("models/mine"), help="The model's folder to write.", short="-o", group="Output")
+    overwrite: bool = option(False, help="Replace a model that is already there.", group="Output")
+    about: Path | None = option(
+        None,
+        help="TOML file whose [training], [weights] and [use] texts go into the card: licence, citation, ...",
+        group="Output",
+    )
     task: Literal["classify", "segment"] = option(
         "classify", help="Train a classifier on labels, or a U-Net on masks.", group="Model"
     )
+    classes: str = option(
+        "benign,malignant",
+        help="The labels to learn, with commas; of two, the last is the positive one.",
+        group="Model",
+    )
+    backbone: str = option(
+        "tf_efficientnet_lite0",
+        help="vgg16, resnet50, densenet121 or any timm name; the encoder of a U-Net.",
+        group="Model",
+    )
+    weights: str = option(
+        "imagenet", help="What the backbone starts from: imagenet, none, or a safetensors file.", group="Model"
+    )
+    levels: str = option(
+        "1,2,3", help="Levels of the backbone that the classifier reads, 0 (stride 2) to 4 (stride 32).", group="Model"
+    )
+    segmenter: Literal["none", "threshold", "watershed", "unet"] = option(
+        "unet", help="What the classifier looks at is segmented by.", group="Model"
+    )
+    segmentation_model: str = option(
+        "tnbc_unet", help="The U-Net of --segmenter unet: a bundled model's name, or a folder.", group="Model"
+    )
+    also_segmenters: str = option(
+        "", help="Segmenters, with commas, that are measured too and then allowed for this model.", group="Model"
+    )
+    keep: float = option(
+        0.5,
+        help="How much of a pixel outside the mask stays: 0 blanks it, 1 ignores the mask.",
+        min=0,
+        max=1,
+        group="Model",
+    )
+    view: Literal["resize", "grid"] = option(
+        "grid", help="Squeeze an image into one view, or cover it with views at its own scale.", group="Model"
+    )
+    view_width_px: int = option(352, help="Width of a view.", min=32, group="Model")
+    view_height_px: int = option(256, help="Height of a view.", min=32, group="Model")
+    scale: float | None = option(
+        None,
+        help="0.5 looks at images shrunk by half; default: 1 to classify, 0.5 to segment.",
+        min=0.05,
+        max=4,
+        group="Model",
+    )
     seed: int = option(0, help="Seed of every random choice.", min=0, group="Training")
-    folds: int = option(5, help="Folds of the cross-validation, split by patient.", min=2, max=100, group="Training")
-    overwrite: bool = option(False, help="Replace a model that is already there.", group="Output")
+    folds: int = option(
+        5,
+        help="Folds of the cross-validation, split by patient; a U-Net is tested on one such share.",
+        min=2,
+        max=100,
+        group="Training",
+    )
+    variants: int = option(
+        0,
+        help="Re-stained and zoomed copies of each image that a classifier also learns from.",
+        min=0,
+        max=64,
+        group="Training",
+    )
+    epochs: int = option(120, help="How often a U-Net sees each training image.", min=1, group="Training")
+    crop_px: int = option(192, help="Side of a U-Net's training crops, in pixels at --scale.", min=32, group="Training")
+    learning_rate: float = option(0.001, help="The highest learning rate of a U-Net.", min=0, group="Training")

@@ -75,3 +75,16 @@ class RunResult:
     metrics_file: Path | None = None
     overlays: Path | None = None
     masks: Path | None = None
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What a finished finetune run left behind; `metrics` as in the card."""
+
+    out: Path
+    name: str
+    task: str
+    images: int
+    patients: int
+    elapsed_s: float
+    metrics: dict[str, Any] = field(default_factory=dict)

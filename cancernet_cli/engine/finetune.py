@@ -1,0 +1,31 @@
+"""`cancernet finetune`: a model's folder from labelled images, or from images with masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cancernet_cli.core.events import Reporter, silent
+from cancernet_cli.core.options import FinetuneOptions
+from cancernet_cli.core.records import FinetuneResult
+from cancernet_cli.engine.finetune_classify import train_classifier
+from cancernet_cli.engine.finetune_folder import check_out
+from cancernet_cli.engine.finetune_segment import train_segmenter
+
+
+def finetune(data: Sequence[str], options: FinetuneOptions, report: Reporter = silent) -> FinetuneResult:
+    """Train on `data` and write card and weights into `options.out`.
+
+    The same data, options, versions and number of threads give the same weights on a CPU.
+
+    Args:
+        data: to classify, what `cancernet classify` takes, with labels; to segment, manifests with
+            image,mask,patient[,split].
+
+    Raises:
+        InputError: an image cannot be read, labels or patients are missing, or they cannot be split.
+        ModelError: the backbone or its weights cannot be had.
+        OutputError: a model is there already and `overwrite` is off, or the folder cannot be written.
+    """
+    check_out(options)
+    train = train_segmenter if options.task == "segment" else train_classifier
+    return train(data, options, report)

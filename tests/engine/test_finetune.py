@@ -1,0 +1,109 @@
+"""Training end to end on generated images: the same bytes twice, and no patient on both sides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cancernet_cli import FinetuneOptions, finetune
+from cancernet_cli.core.cards import WEIGHTS_FILE, checked_weights, read_card
+from cancernet_cli.core.errors import InputError, OutputError
+from cancernet_cli.engine.pipeline import load_pipeline
+from tests.he_images import he_like
+
+
+def classify_options(out: Path, **changed: object) -> FinetuneOptions:
+    given = {"backbone": "test_efficientnet", "weights": "none", "segmenter": "threshold", "folds": 2, "workers": 0}
+    given |= {"view_width_px": 64, "view_height_px": 64, "device": "cpu", "out": out}
+    return FinetuneOptions(**(given | changed))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes, four patients each, two images a patient."""
+    root = tmp_path_factory.mktemp("labelled")
+    for seed in range(16):
+        patient, malignant = seed // 2, seed // 2 % 2
+        label, code = ("malignant", "M_DC") if malignant else ("benign", "B_A")
+        path = root / label / f"SOB_{code}-14-{1000 + patient}-100-{seed:03d}.png"
+        path.parent.mkdir(exist_ok=True)
+        image = he_like(seed, 80, 70).astype(int) - 40 * malignant
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(path)
+    return root
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("masked")
+    lines = ["image,mask,patient"]
+    for seed in range(6):
+        image = he_like(seed, 96, 96)
+        Image.fromarray(image).save(root / f"i{seed}.png")
+        Image.fromarray(((image[..., 1] < 100) * 255).astype(np.uint8)).save(root / f"m{seed}.png")
+        lines.append(f"i{seed}.png,m{seed}.png,p{seed // 2}")
+    (root / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_a_classifier_is_the_same_twice_and_runs(labelled: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        result = finetune([str(labelled)], classify_options(tmp_path / name, variants=1))
+        assert (result.images, result.patients) == (16, 8)
+    assert (tmp_path / "one" / WEIGHTS_FILE).read_bytes() == (tmp_path / "two" / WEIGHTS_FILE).read_bytes()
+    card = read_card(tmp_path / "one")
+    checked_weights(tmp_path / "one", card)
+    load_pipeline(tmp_path / "one", card)
+    assert card.architecture.classes == ("benign", "malignant")
+    assert card.decision.positive == "malignant"
+    assert "out-of-fold" in card.decision.chosen_on
+    assert card.metrics["out_of_fold"]["images"]["auroc"]["count"] == 16
+    assert "not a diagnosis" in card.use.not_for
+
+
+def test_no_patient_is_in_two_folds(labelled: Path, tmp_path: Path) -> None:
+    finetune([str(labelled)], classify_options(tmp_path / "model"))
+    splits = read_card(tmp_path / "model").training.splits
+    everyone = [patient for members in splits.values() for patient in members]
+    assert len(everyone) == len(set(everyone)) == 8
+
+
+def test_other_segmenters_are_allowed_once_they_are_measured(labelled: Path, tmp_path: Path) -> None:
+    finetune([str(labelled)], classify_options(tmp_path / "model", also_segmenters="none"))
+    card = read_card(tmp_path / "model")
+    assert card.segmentation.allowed == ("threshold", "none")
+    assert "auroc" in card.metrics["other_segmenters"]["none"]["images"]
+
+
+def test_a_given_fold_that_shares_a_patient_stops_the_run(labelled: Path, tmp_path: Path) -> None:
+    rows = [
+        f"{path},{path.parent.name},{path.name.split('-')[2]},{i % 2}"
+        for i, path in enumerate(sorted(labelled.glob("*/*.png")))
+    ]
+    manifest = tmp_path / "leaks.csv"
+    manifest.write_text("path,label,patient,fold\n" + "\n".join(rows) + "\n")
+    with pytest.raises(InputError, match="the figures would be worthless"):
+        finetune([str(manifest)], classify_options(tmp_path / "model"))
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_model_that_is_there_is_not_replaced_unasked(labelled: Path, tmp_path: Path) -> None:
+    finetune([str(labelled)], classify_options(tmp_path / "model"))
+    with pytest.raises(OutputError, match=r"holds a model; .*--overwrite"):
+        finetune([str(labelled)], classify_options(tmp_path / "model"))
+
+
+def test_a_segmenter_is_the_same_twice_and_tested_on_other_patients(masked: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        options = FinetuneOptions(
+            task="segment", backbone="test_efficientnet", weights="none", epochs=2, crop_px=32, folds=3, device="cpu",
+            out=tmp_path / name,
+        )  # fmt: skip
+        finetune([str(masked)], options)
+    assert (tmp_path / "one" / WEIGHTS_FILE).read_bytes() == (tmp_path / "two" / WEIGHTS_FILE).read_bytes()
+    card = read_card(tmp_path / "one")
+    assert set(card.training.splits["train"]).isdisjoint(card.training.splits["test"])
+    assert set(card.metrics["test"]["by_patient"]) == set(card.training.splits["test"])
+    assert set(card.metrics["test"]["baselines"]) == {"threshold", "watershed"}
