@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models.vgg import cfgs, make_layers
 
 from cancernet_cli.classification.base import Stages, backbones

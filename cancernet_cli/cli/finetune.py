@@ -32,9 +32,9 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
         cancernet finetune nuclei/manifest.csv --task segment --out models/nuclei
     """
     with progress.reporter(format) as report:
-        from cancernet_cli.engine import finetune as engine  # torch comes in here, not at --help
+        from cancernet_cli.engine.finetune import finetune as train  # torch comes in here, not at --help
 
-        result = engine.finetune(data, options, report)
+        result = train(data, options, report)
     if format == "json":
         output.record(dataclasses.asdict(result))
     elif format == "human":

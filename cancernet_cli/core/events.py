@@ -36,7 +36,7 @@ class StageStarted(Event):
 
 @dataclass(frozen=True)
 class StageAdvanced(Event):
-    """Some more of the stage is done; `figures` are shown beside the bar (for example the loss)."""
+    """So many more (`done`, not the sum) of the stage are done; `figures` stand beside the bar, such as the loss."""
 
     stage: str
     done: int

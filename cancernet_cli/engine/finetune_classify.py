@@ -32,7 +32,14 @@ from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.records import FinetuneResult
 from cancernet_cli.engine.finetune_features import Features, image_features
 from cancernet_cli.engine.finetune_figures import decide, figures
-from cancernet_cli.engine.finetune_folder import NOT_FOR, command_line, read_about, seed_everything, write_model
+from cancernet_cli.engine.finetune_folder import (
+    NOT_FOR,
+    check_interruption,
+    command_line,
+    read_about,
+    seed_everything,
+    write_model,
+)
 from cancernet_cli.engine.finetune_images import LabelledImages, list_images
 from cancernet_cli.segmentation import segmenters
 from cancernet_cli.training.logistic import Floats, LinearModel, fit_logistic
@@ -153,13 +160,14 @@ def _cross_validate(images: LabelledImages, features: Features, options: Finetun
     logits = np.zeros((len(images.files), classes))
     folds = np.unique(images.folds).tolist()
     report(StageStarted("folds", len(folds), "folds"))
-    for done, fold in enumerate(folds, 1):
+    for fold in folds:
         test = images.folds == fold
         models[fold] = fit_logistic(
             features.values[~test], images.labels[~test], images.patients[~test], classes, options.seed
         )
         logits[test] = models[fold].logits(features.values[test, 0])
-        report(StageAdvanced("folds", done))
+        report(StageAdvanced("folds", 1))
+        check_interruption()
     report(StageFinished("folds"))
     return Judged(logits, models)
 

@@ -17,6 +17,7 @@ from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.views import make_views
+from cancernet_cli.engine.finetune_folder import check_interruption
 from cancernet_cli.engine.pipeline import Pipeline
 from cancernet_cli.engine.runtime import resolve
 from cancernet_cli.training.augment import AugmentPolicy, rescaled, restain
@@ -68,13 +69,14 @@ def image_features(
             image = read_image(file.location, max_pixels=max_pixels)
         except UnreadableImage as error:
             report(Warn(f"{file.path} is left out: {error.failure}"))
-            report(StageAdvanced(stage, row + 1))
+            report(StageAdvanced(stage, 1))
             continue
         rng = np.random.default_rng([options.seed, row])
         shown = [image, *(rescaled(restain(image, VARIANTS, rng), VARIANTS, rng) for _ in range(variants))]
         values.append([_mean_of_views(pipeline, seen, card.input, runtime.device) for seen in shown])
         rows.append(row)
-        report(StageAdvanced(stage, row + 1))
+        report(StageAdvanced(stage, 1))
+        check_interruption()
     report(StageFinished(stage))
     return Features(np.array(values, dtype=np.float64), np.array(rows, dtype=np.int64))
 

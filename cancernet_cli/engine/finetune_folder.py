@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import CARD_FILE, WEIGHTS_FILE, Card, card_text, file_sha256
 from cancernet_cli.core.errors import InputError, OutputError
 from cancernet_cli.core.options import FinetuneOptions, flag_name
@@ -105,3 +106,12 @@ def seed_everything(seed: int) -> torch.Generator:
     """Seed torch's global generator (it draws the first weights), and give one of its own."""
     torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)
+
+
+def check_interruption() -> None:
+    """Stop here if Ctrl-C or SIGTERM asked to.
+
+    Raises:
+        Interrupted: no model has been written.
+    """
+    interruption.check("no model was written", "give the same command to start again")

@@ -20,7 +20,14 @@ from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.records import FinetuneResult
 from cancernet_cli.data.pairs import Pair, list_pairs, read_pair
 from cancernet_cli.data.splits import held_out_patients
-from cancernet_cli.engine.finetune_folder import NOT_FOR, command_line, read_about, seed_everything, write_model
+from cancernet_cli.engine.finetune_folder import (
+    NOT_FOR,
+    check_interruption,
+    command_line,
+    read_about,
+    seed_everything,
+    write_model,
+)
 from cancernet_cli.engine.runtime import resolve
 from cancernet_cli.metrics.overlap import dice_by_patient, overlap_counts
 from cancernet_cli.segmentation import segmenters
@@ -116,7 +123,8 @@ def _train(
     report(StageStarted("train", steps, "steps"))
 
     def advance(step: int, loss: float) -> None:
-        report(StageAdvanced("train", step, figures={"loss": round(loss, 4)}))
+        report(StageAdvanced("train", 1, figures={"loss": round(loss, 4)}))
+        check_interruption()
 
     batches = _batches(examples, policy, options, device)
     fit(network, batches, steps, dice_cross_entropy, LoopPolicy(learning_rate=options.learning_rate), advance)
@@ -145,14 +153,14 @@ def _measure(unet: nn.Module, pairs: list[Pair], options: FinetuneOptions, repor
     judged = {"unet": unet, **{name: segmenters[name].factory(None) for name in BASELINES}}
     counts: dict[str, list[tuple[int, int, int]]] = {name: [] for name in judged}
     report(StageStarted("test", len(pairs), "images"))
-    for done, pair in enumerate(pairs, 1):
+    for pair in pairs:
         image, truth = read_pair(pair, max_pixels=int(options.max_megapixels * 1e6))
         pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         for name, segmenter in judged.items():
             with torch.inference_mode():
                 mask = segmenter(pixels)[0, 0].numpy() >= 0.5
             counts[name].append(overlap_counts(mask, truth > 0))
-        report(StageAdvanced("test", done))
+        report(StageAdvanced("test", 1))
     report(StageFinished("test"))
     patients = [pair.patient for pair in pairs]
     found = {name: dice_by_patient(rows, patients) for name, rows in counts.items()}

@@ -13,7 +13,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # Inverse strengths of the L2 penalty to choose from, per feature standardised to deviation 1.
-STRENGTHS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1)
+STRENGTHS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+TEMPERATURES = tuple(np.geomspace(0.3, 20, 60).tolist())
 INNER_FOLDS = 4
 
 
@@ -38,15 +39,16 @@ class LinearModel:
 def fit_logistic(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> LinearModel:
     """L2-regularised logistic regression; the penalty is chosen by cross-validation over these patients alone.
 
-    Every class weighs the same, and so does every image of a class. The penalty with the least log loss, each patient
-    weighing the same, is taken.
+    Every class weighs the same; within a class, a patient weighs as the square root of the count of its images (see
+    `image_weights`). The penalty is taken whose held-out log loss, each patient weighing the same, is least once a
+    temperature has calibrated it: the card gets a temperature, so a model that ranks well but is too sure is no worse.
 
     Args:
         features: `[N, A, F]`: of each image as it is (first) and of its variants.
         labels: `[N]`. patients: `[N]` names.
     """
     strength = choose_strength(features, labels, patients, classes, seed)
-    return fit_at(features, labels, classes, strength)
+    return fit_at(features, labels, patients, classes, strength)
 
 
 def choose_strength(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> float:
@@ -63,29 +65,48 @@ def choose_strength(features: Floats, labels: Ints, patients: NDArray[np.str_], 
     ]
     _, at, counts = np.unique(patients, return_inverse=True, return_counts=True)
     weights = 1 / counts[at]
-    losses = [0.0] * len(STRENGTHS)
+    held_out = np.zeros((len(STRENGTHS), len(labels), classes))
+    is_held_out = np.zeros(len(labels), bool)
     for train, test in splits:
+        is_held_out[test] = True
         for i, strength in enumerate(STRENGTHS):
-            logits = fit_at(features[train], labels[train], classes, strength).logits(features[test, 0])
-            losses[i] += float((weights[test] * cross_entropy(logits, labels[test])).sum())
+            held_out[i, test] = fit_at(features[train], labels[train], patients[train], classes, strength).logits(
+                features[test, 0]
+            )
+    weights = weights * is_held_out
+    losses = [min(weights @ cross_entropy(logits / t, labels) for t in TEMPERATURES) for logits in held_out]
     return STRENGTHS[int(np.argmin(losses))]
 
 
-def fit_at(features: Floats, labels: Ints, classes: int, strength: float) -> LinearModel:
-    """Logistic regression at a given inverse penalty; `features` `[N, A, F]`, `labels` `[N]`."""
+def fit_at(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, strength: float) -> LinearModel:
+    """Logistic regression at a given inverse penalty; `features` `[N, A, F]`, `labels` and `patients` `[N]`."""
     centre = features[:, 0].mean(axis=0)
     deviation = features[:, 0].std(axis=0)
     spread = np.where(deviation > 1e-6, deviation, 1.0)
     count, variants, width = features.shape
     rows = ((features - centre) / spread).reshape(count * variants, width)
     repeated = np.repeat(labels, variants)
+    weights = np.repeat(image_weights(labels, patients), variants)
     # The variants of an image share its weight.
-    model = LogisticRegression(C=strength / variants, class_weight="balanced", max_iter=5000, tol=1e-6)
-    model.fit(rows, repeated)
+    model = LogisticRegression(C=strength / variants, max_iter=5000, tol=1e-6)
+    model.fit(rows, repeated, sample_weight=weights)
     weight, bias = model.coef_, model.intercept_
     if classes == 2:  # scikit-learn gives the difference of the two logits
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     return LinearModel(centre, spread, weight, bias, strength)
+
+
+def image_weights(labels: Ints, patients: NDArray[np.str_]) -> Floats:
+    """How much each image weighs, `[N]`, 1 on average; every class weighs the same.
+
+    A patient's images are alike, so the tenth tells less than the first: a patient with n images weighs as sqrt(n), the
+    middle between every image alike (n) and every patient alike (1).
+    """
+    _, at, counts = np.unique(patients, return_inverse=True, return_counts=True)
+    weights = 1 / np.sqrt(counts[at])
+    for label in np.unique(labels):
+        weights[labels == label] /= weights[labels == label].sum()
+    return np.asarray(weights / weights.mean())
 
 
 def cross_entropy(logits: Floats, labels: Ints) -> Floats:

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cancernet_cli.training.logistic import cross_entropy, fit_at, fit_logistic
+from cancernet_cli.training.logistic import cross_entropy, fit_at, fit_logistic, image_weights
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -16,7 +16,8 @@ def test_gives_the_probabilities_of_scikit_learn(classes: int) -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(classes), 20)
     features = rng.normal(size=(len(labels), 5)) * 3 + 7 + labels[:, None]
-    model = fit_at(features[:, None], labels, classes, 0.1)
+    patients = np.arange(len(labels)).astype(str)
+    model = fit_at(features[:, None], labels, patients, classes, 0.1)
     theirs = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=5000))
     expected = theirs.fit(features, labels).predict_proba(features)
     logits = model.logits(features)
@@ -26,8 +27,16 @@ def test_gives_the_probabilities_of_scikit_learn(classes: int) -> None:
 
 def test_a_feature_that_never_varies_does_no_harm() -> None:
     features = np.column_stack([np.ones(20), np.repeat([0.0, 1.0], 10)])[:, None]
-    model = fit_at(features, np.repeat([0, 1], 10), 2, 0.1)
+    model = fit_at(features, np.repeat([0, 1], 10), np.arange(20).astype(str), 2, 0.1)
     assert np.isfinite(model.logits(features[:, 0])).all()
+
+
+def test_classes_weigh_the_same_and_patients_as_the_root_of_their_images() -> None:
+    labels = np.array([0] * 5 + [1] * 2)
+    weights = image_weights(labels, np.array(list("aaaab") + list("cd")))
+    assert weights.mean() == pytest.approx(1)
+    assert weights[labels == 0].sum() == pytest.approx(weights[labels == 1].sum())
+    assert weights[:4].sum() == pytest.approx(2 * weights[4])  # four images of one patient against one of another
 
 
 def test_many_noisy_features_get_a_stricter_penalty_than_a_clean_one() -> None:
