@@ -8,6 +8,7 @@ import numpy as np
 
 from cancernet_cli.core.cards import Decision
 from cancernet_cli.engine.finetune_images import LabelledImages
+from cancernet_cli.engine.rows import softmax
 from cancernet_cli.metrics.calibration import choose_threshold, fit_temperature
 from cancernet_cli.metrics.groups import grouped_metrics
 from cancernet_cli.metrics.scores import Scores
@@ -68,12 +69,6 @@ def figures(logits: Floats, images: LabelledImages, decided_by: Floats | None = 
         },
         "confusion": {k: v for k, v in found["images"]["confusion"].items() if k in ("tn", "fp", "fn", "tp")},
     }
-
-
-def softmax(logits: Floats) -> Floats:
-    """`[N, K]` to probabilities."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def _kept(found: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
