@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import psutil
 
 SAMPLE_EVERY_S = 0.05
+MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes there, KiB elsewhere
 CANCERNET = (sys.executable, "-m", "cancernet_cli.cli.app")
 
 
@@ -20,8 +22,9 @@ CANCERNET = (sys.executable, "-m", "cancernet_cli.cli.app")
 class Measured:
     """What one call took.
 
-    `peak_rss_bytes` is the main process alone; `peak_tree_bytes` the sum over it and its workers, in which pages that
-    they share count once for each (an upper bound). Both are the highest of samples taken every 50 ms.
+    `peak_rss_bytes` is the most resident memory that the main process ever had, as the kernel counts it.
+    `peak_tree_bytes` is the highest of samples taken every 50 ms of the sum over it and its workers of their
+    proportional memory, in which a page that n processes share counts 1/n for each.
     """
 
     elapsed_s: float
@@ -39,19 +42,19 @@ def measured(command: Sequence[str | Path]) -> Measured:
     with tempfile.TemporaryFile("w+") as data, tempfile.TemporaryFile("w+") as talk:
         started = time.perf_counter()
         process = subprocess.Popen(list(map(str, command)), stdout=data, stderr=talk)
-        peak_rss = peak_tree = 0
         root = psutil.Process(process.pid)
-        while process.poll() is None:
-            sizes = [size for size in map(resident, [root, *descendants(root)]) if size]
-            peak_rss = max(peak_rss, sizes[0] if sizes else 0)
-            peak_tree = max(peak_tree, sum(sizes))
+        peak_tree = ended = 0
+        while not ended:
+            peak_tree = max(peak_tree, sum(map(proportional, [root, *descendants(root)])))
             time.sleep(SAMPLE_EVERY_S)
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
         elapsed_s = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             talk.seek(0)
             raise SystemExit(f"{' '.join(map(str, command))} left with {process.returncode}:\n{talk.read()}")
         data.seek(0)
-        return Measured(elapsed_s, peak_rss, peak_tree, data.read())
+        return Measured(elapsed_s, usage.ru_maxrss * MAXRSS_BYTES, peak_tree, data.read())
 
 
 def descendants(process: psutil.Process) -> list[psutil.Process]:
@@ -62,10 +65,14 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def resident(process: psutil.Process) -> int:
-    """Resident memory in bytes; 0 when the process has gone."""
+def proportional(process: psutil.Process) -> int:
+    """Resident memory in bytes, shared pages divided by how many share them; 0 when the process has gone.
+
+    Only Linux tells; elsewhere all of the resident memory counts.
+    """
     try:
-        return int(process.memory_info().rss)
+        found = process.memory_full_info()
+        return int(getattr(found, "pss", found.rss))
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return 0
 
