@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cancernet_cli.core.cards import Card
@@ -20,7 +21,7 @@ from cancernet_cli.engine.provenance import run_record
 from cancernet_cli.engine.summary import summarise, write_metrics
 from cancernet_cli.engine.workspace import Workspace, describe_difference
 from cancernet_cli.outputs.atomic import write_bytes
-from cancernet_cli.outputs.table import METADATA_PREFIX, assemble, read_metadata, table_schema
+from cancernet_cli.outputs.table import METADATA_PREFIX, ROW_GROUP_ROWS, assemble, read_metadata, table_schema
 
 FAILURES_SHOWN = 20
 
@@ -133,12 +134,12 @@ def _result(
     labels: Counter[str] = Counter()
     failures: list[tuple[str, str]] = []
     file = pq.ParquetFile(table or options.out)
-    for batch in file.iter_batches(columns=["path", "status", "error", "label"]):
-        rows = batch.to_pydict()
-        statuses.update(rows["status"])
-        labels.update(label for label in rows["label"] if label is not None)
+    for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["path", "status", "error", "label"]):
+        statuses.update(batch["status"].to_pylist())
+        labels.update(label for label in batch["label"].to_pylist() if label is not None)
         if len(failures) < FAILURES_SHOWN:
-            failures += [(path, error) for path, error in zip(rows["path"], rows["error"], strict=True) if error]
+            bad = batch.filter(pc.equal(batch["status"], "failed"))
+            failures += zip(bad["path"].to_pylist(), bad["error"].to_pylist(), strict=True)
     return RunResult(
         out=options.out,
         run_file=run_file(options.out),

@@ -105,7 +105,7 @@ def _batches(file: pq.ParquetFile, name: str, classes: Sequence[str]) -> Iterato
             fix="name a table that `cancernet classify` wrote, with the model that wrote it",
         )
     wanted = needed + [column for column in (*_OPTIONAL, "decision_threshold") if column in there]
-    for batch in file.iter_batches(batch_size=65_536, columns=wanted):
+    for batch in file.iter_batches(batch_size=8192, columns=wanted):
         missing = [column for column in _OPTIONAL if column not in there]
         columns = [*batch.columns, *(pa.nulls(len(batch), _OPTIONAL[column]) for column in missing)]
         yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *missing])

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 TABLE_SCHEMA = 1
-ROW_GROUP_ROWS = 8192
+ROW_GROUP_ROWS = 4096
 METADATA_PREFIX = "cancernet."
 
 _WORDS = pa.dictionary(pa.int32(), pa.string())
@@ -89,7 +89,7 @@ def assemble(
     """
     names = [f.name for f in schema]
 
-    @functools.lru_cache(maxsize=64)
+    @functools.lru_cache(maxsize=8)
     def part(number: int) -> pa.Table:
         return pq.read_table(parts[number], columns=names)
 
