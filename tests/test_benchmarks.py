@@ -1,0 +1,47 @@
+"""Every benchmark runs, at its smallest, and says with which machine and command; its figures are not judged here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SLIDES = str(ROOT / "examples" / "slides")
+CALLS = {
+    "compare_plain.py": [SLIDES, "--rounds", "1"],
+    "kill_resume.py": [SLIDES, "--kills", "1"],
+    "measure_demo.py": ["--rounds", "1", "--files", "14"],
+    "memory.py": ["--counts", "20", "40"],
+}
+PARTS = {"folders.py", "machine.py", "plain_script.py", "processes.py"}  # what the benchmarks are made of
+
+
+def test_no_benchmark_is_forgotten() -> None:
+    assert {path.name for path in (ROOT / "benchmarks").glob("*.py")} == CALLS.keys() | PARTS
+    documented = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+    for name in CALLS:
+        assert name in documented
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", CALLS)
+def test_runs_and_reports(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / name), *CALLS[name], "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(out.read_text("utf-8"))
+    assert {"date", "command", "machine", "versions"} < result.keys()
+    assert json.loads(done.stdout) == result
+
+
+def test_results_tell_no_private_path() -> None:
+    for path in (ROOT / "benchmarks" / "results").glob("*.json"):
+        result = json.loads(path.read_text("utf-8"))
+        assert result["command"].startswith("python benchmarks/")
+        assert "shared" not in result["command"]
