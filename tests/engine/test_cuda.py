@@ -16,9 +16,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("fp16", 1e-2)])
-def test_cuda_gives_the_cpus_probabilities(
-    tiny_folder: Path, tmp_path: Path, precision: str, tolerance: float
-) -> None:
+def test_cuda_gives_the_cpus_probabilities(tiny_folder: Path, tmp_path: Path, precision: str, tolerance: float) -> None:
     model = str(write_tiny_model(tmp_path / "tiny", view="grid"))
     tables = {}
     for device, chosen in (("cpu", "fp32"), ("cuda", precision)):
