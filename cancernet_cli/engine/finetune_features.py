@@ -19,7 +19,7 @@ from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.views import make_views
 from cancernet_cli.engine.finetune_folder import check_interruption
 from cancernet_cli.engine.pipeline import Pipeline
-from cancernet_cli.engine.runtime import resolve
+from cancernet_cli.engine.runtime import keep_freed_memory, resolve
 from cancernet_cli.training.augment import AugmentPolicy, rescaled, restain
 
 # Half as far as a U-Net's crops: a variant must keep its label's texture.
@@ -59,6 +59,7 @@ def image_features(
 ) -> Features:
     """Statistics of every image that can be read, mean over its views; the pixels go the way of `engine.pipeline`."""
     runtime = resolve(options)
+    keep_freed_memory(runtime.device)
     pipeline = Pipeline(card, segmenter, Statistics(backbone)).eval().to(runtime.device)
     pipeline = pipeline.to(memory_format=torch.channels_last)
     max_pixels = int(options.max_megapixels * 1e6)

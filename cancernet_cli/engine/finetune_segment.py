@@ -28,7 +28,7 @@ from cancernet_cli.engine.finetune_folder import (
     seed_everything,
     write_model,
 )
-from cancernet_cli.engine.runtime import resolve
+from cancernet_cli.engine.runtime import keep_freed_memory, resolve
 from cancernet_cli.metrics.overlap import dice_by_patient, overlap_counts
 from cancernet_cli.segmentation import segmenters
 from cancernet_cli.segmentation.unet import UNet, build_network
@@ -57,6 +57,7 @@ def train_segmenter(data: Sequence[str], options: FinetuneOptions, report: Repor
     train = [pair for pair in pairs if pair.patient not in tested]
     test = [pair for pair in pairs if pair.patient in tested]
     runtime = resolve(options)
+    keep_freed_memory(runtime.device)
     seed_everything(options.seed)
     network, policy, architecture, source = _start(options)
     network.to(runtime.device).to(memory_format=torch.channels_last)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,7 @@ from cancernet_cli.core.options import LoaderOptions
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CPU_BATCH = 8
 GPU_BATCH = 64
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,20 @@ def _device(name: str) -> torch.device:
     return device
 
 
+def keep_freed_memory(device: torch.device) -> None:
+    """Let this process keep the memory that a CPU network's layers free, instead of handing it back to the system.
+
+    glibc maps every block over 32 MB anew, and the system clears each of its pages: a third of the time of a U-Net and
+    EfficientNet-Lite0 on two cores, measured. Elsewhere (musl, macOS, Windows, a GPU) nothing is done.
+    """
+    if device.type != "cpu" or not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the networks say of V views, float32: logits `[V, K]`, mask fraction `[V]`, mask `[V, h, w]` if wanted."""
@@ -101,6 +118,7 @@ class Runner:
         self.runtime = runtime
         self.want_mask = want_mask
         self.batch_size = runtime.batch_size
+        keep_freed_memory(runtime.device)
         self._pipeline = pipeline.eval().to(runtime.device).to(memory_format=torch.channels_last)
 
     def start(self, pixels: torch.Tensor) -> Callable[[], Answer]:
