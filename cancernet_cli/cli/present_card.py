@@ -12,6 +12,8 @@ from cancernet_cli.core.errors import ModelError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+COMPARED = "other_segmenters"  # of these a person sees the figures that compare them; JSON has all
+COMPARED_BY = (("images", "auroc"), ("images", "accuracy"), ("patients", "auroc"))
 HEADLINES = (
     "auroc",
     "dice",
@@ -25,7 +27,8 @@ def card_parts(card: Card, folder: Path) -> Iterator[RenderableType]:
 
     yield Text(f"{card.name}: {card.summary}" if card.summary else card.name, style="bold")
     yield section("Use", {"intended": card.use.intended, "not for": card.use.not_for})
-    yield section("Metrics", {" / ".join(path): figure_text(figure) for path, figure in figures(card.metrics)})
+    shown = (found for found in figures(card.metrics) if found[0][0] != COMPARED or found[0][2:] in COMPARED_BY)
+    yield section("Metrics", {" / ".join(path): figure_text(figure) for path, figure in shown})
     yield section("Training", training(card))
     yield section("Model", model(card, folder))
 
@@ -55,6 +58,8 @@ def model(card: Card, folder: Path) -> dict[str, str]:
         "folder": str(folder),
         "task": card.task,
         "network": network(card),
+        "levels": ", ".join(map(str, card.architecture.levels)),
+        "head": card.architecture.head,
         "classes": ", ".join(card.architecture.classes),
         "view": f"{view.view}, {view.width_px} x {view.height_px} pixels at scale {view.scale:g}",
         "magnifications": ", ".join(f"{m:g}x" for m in view.magnifications),
