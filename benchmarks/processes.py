@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,6 @@ from pathlib import Path
 import psutil
 
 SAMPLE_EVERY_S = 0.05
-MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes there, KiB elsewhere
 CANCERNET = (sys.executable, "-m", "cancernet_cli.cli.app")
 
 
@@ -43,18 +41,17 @@ def measured(command: Sequence[str | Path]) -> Measured:
         started = time.perf_counter()
         process = subprocess.Popen(list(map(str, command)), stdout=data, stderr=talk)
         root = psutil.Process(process.pid)
-        peak_tree = ended = 0
-        while not ended:
+        peak_rss = peak_tree = 0
+        while process.poll() is None:
+            peak_rss = max(peak_rss, highest_resident(root))
             peak_tree = max(peak_tree, sum(map(proportional, [root, *descendants(root)])))
             time.sleep(SAMPLE_EVERY_S)
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
         elapsed_s = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             talk.seek(0)
             raise SystemExit(f"{' '.join(map(str, command))} left with {process.returncode}:\n{talk.read()}")
         data.seek(0)
-        return Measured(elapsed_s, usage.ru_maxrss * MAXRSS_BYTES, peak_tree, data.read())
+        return Measured(elapsed_s, peak_rss, peak_tree, data.read())
 
 
 def descendants(process: psutil.Process) -> list[psutil.Process]:
@@ -63,6 +60,18 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
         return list(process.children(recursive=True))
     except psutil.NoSuchProcess:
         return []
+
+
+def highest_resident(process: psutil.Process) -> int:
+    """The most resident memory that a process has had so far, in bytes; 0 when it has gone.
+
+    The kernel's own high-water mark. `ru_maxrss` would not do: a child's starts with what its parent had at the fork.
+    """
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text("utf-8")
+        return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
+    except OSError:  # gone, or no Linux
+        return proportional(process)
 
 
 def proportional(process: psutil.Process) -> int:
