@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,6 +20,7 @@ from cancernet_cli.core.cards import (
     file_sha256,
     write_card,
 )
+from cancernet_cli.segmentation.unet import build_network
 
 
 def write_tiny_model(folder: Path, *, seed: int = 0, view: str = "resize", segmenter: str = "threshold") -> Path:
@@ -42,5 +42,22 @@ def write_tiny_model(folder: Path, *, seed: int = 0, view: str = "resize", segme
         weights=Weights(sha256=file_sha256(folder / WEIGHTS_FILE)),
         training=Training(data="none", splits={"train": ["99-00001"]}),
     )
-    write_card(replace(card), folder)
+    write_card(card, folder)
+    return folder
+
+
+def write_tiny_unet(folder: Path, *, seed: int = 0, scale: float = 0.5) -> Path:
+    """A U-Net on timm's test encoder."""
+    torch.manual_seed(seed)
+    architecture = Architecture(encoder="tu-test_efficientnet", decoder_channels=(8, 8, 8, 8, 8))
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(build_network(architecture).state_dict(), folder / WEIGHTS_FILE)
+    card = Card(
+        name=folder.name,
+        task="segment",
+        architecture=architecture,
+        input=InputPolicy(scale=scale),
+        weights=Weights(sha256=file_sha256(folder / WEIGHTS_FILE)),
+    )
+    write_card(card, folder)
     return folder

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from rich.markup import escape
 
 from cancernet_cli.cli import output
-from cancernet_cli.cli.summary import render_metrics, render_predictions
+from cancernet_cli.cli.predictions import one_line, render_predictions
+from cancernet_cli.cli.summary import render_metrics
 from cancernet_cli.core.records import RunResult
 
 ROWS_SHOWN = 12
@@ -28,7 +29,7 @@ def _for_a_person(result: RunResult) -> None:
     if result.files > ROWS_SHOWN:
         output.show(f"... and {result.files - ROWS_SHOWN:,} more")
     for path, error in result.failures:
-        output.show(f"[red]failed[/red] {escape(path)}: {escape(error)}")
+        output.show(f"[red]failed[/red] {escape(one_line(path))}: {escape(error)}")
     if result.failed > len(result.failures):
         output.show(f"... and {result.failed - len(result.failures):,} more failed")
     if result.metrics is not None:
@@ -48,7 +49,7 @@ def _closing_lines(result: RunResult) -> str:
     rate = (result.files - result.reused) / result.elapsed_s if result.elapsed_s else 0.0
     lines = [
         f"{result.files:,} files with {escape(result.model)}: {counts}, {result.failed:,} failed"
-        f" ({result.elapsed_s:.1f} s, {rate:.1f} files/s, start-up included)",
+        f" ({result.elapsed_s:.1f} s, {rate:.1f} files/s)",
         f"predictions  {escape(str(result.out))}",
         f"run record   {escape(str(result.run_file))}",
     ]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cancernet_cli.segmentation import segmenters
 from tests.he_images import he_like
-from tests.tiny_models import write_tiny_unet
+from tests.tiny_model import write_tiny_unet
 
 
 def pixels(*seeds: int, width_px: int = 70, height_px: int = 50) -> Tensor:

@@ -12,8 +12,7 @@ from cancernet_cli.core.cards import SegmentationPolicy, read_card
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.engine.pipeline import load_pipeline
 from tests.he_images import he_like
-from tests.tiny_model import write_tiny_model
-from tests.tiny_models import write_tiny_unet
+from tests.tiny_model import write_tiny_model, write_tiny_unet
 
 
 def views(*seeds: int) -> torch.Tensor:

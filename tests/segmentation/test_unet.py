@@ -12,8 +12,7 @@ from cancernet_cli.core.cards import Architecture, InputPolicy, read_card, write
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.segmentation import segmenters
 from cancernet_cli.segmentation.unet import UNet, shrink
-from tests.tiny_model import write_tiny_model
-from tests.tiny_models import write_tiny_unet
+from tests.tiny_model import write_tiny_model, write_tiny_unet
 
 
 def test_half_the_scale_is_the_mean_of_each_block() -> None:
