@@ -160,7 +160,12 @@ def _start_loader(
         pin_memory=pin_memory,
         prefetch_factor=2 if workers else None,
     )
+    # A fork copies what OpenCV knows of its threads, but not the threads: a worker would wait for them for ever. With
+    # one thread it stops them, and the workers start with one as well.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     started = iter(loader)
+    cv2.setNumThreads(threads)
     if workers and threading.current_thread() is threading.main_thread():
         # PyTorch's handler would raise wherever the main thread happens to be; without it a dead worker shows when
         # its batch is asked for.
@@ -186,7 +191,6 @@ def _start_worker(index: int) -> None:
     # A terminal sends Ctrl-C to every process of the group: only the main one decides what to do about it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    cv2.setNumThreads(1)
     torch.set_num_threads(1)
     if hasattr(os, "nice"):
         os.nice(5)  # the network's threads come first; decoding fills what they leave

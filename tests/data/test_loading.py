@@ -75,3 +75,11 @@ def test_whole_images_come_along_where_they_are_asked_for(files: list[FoundFile]
     (batch,) = load_batches([files[:4]], BatchDecoder(POLICY, 10**6, keep_originals=True), workers=0)
     assert [tuple(original.shape) for original in batch.originals] == [(64, 64, 3), (32, 32, 3), (64, 64, 3)]
     assert all(original.dtype == torch.uint8 for original in batch.originals)
+
+
+def test_workers_start_after_opencv_has_used_its_threads_here(files: list[FoundFile]) -> None:
+    cv2.setNumThreads(2)
+    cv2.GaussianBlur(np.zeros((4000, 4000, 3), np.uint8), (9, 9), 2)
+    batches = list(load_batches(chunks(files, 3), BatchDecoder(POLICY, 10**6), workers=1))
+    assert [file for batch in batches for file in batch.files] == files
+    assert cv2.getNumThreads() == 2
