@@ -1,5 +1,7 @@
 """`cancernet classify` as a person meets it: exit codes, stdout, stderr, files."""
 
+import contextlib
+import io
 import json
 import resource
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from cancernet_cli.cli.app import main
 from tests.bad_folder import build_bad_folder
 from tests.tiny_model import write_tiny_model
 
@@ -18,9 +21,23 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
 
 
-def cancernet(
+def cancernet(*words: object) -> subprocess.CompletedProcess[str]:
+    """The command line in this process, which has its imports behind it."""
+    said, told = io.StringIO(), io.StringIO()
+    code = 0
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(told):
+        try:
+            main(list(map(str, words)))
+        except SystemExit as left:
+            code = int(left.code or 0)
+    return subprocess.CompletedProcess(list(words), code, said.getvalue(), told.getvalue())
+
+
+def new_process(
     *words: object, stdin: bytes | None = None, file_limit: int | None = None
 ) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own."""
+
     def limit() -> None:
         if file_limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
@@ -67,7 +84,7 @@ def test_failed_files_end_with_exit_code_7(model: str, tmp_path: Path) -> None:
 def test_paths_come_from_standard_input(tiny_folder: Path, model: str, tmp_path: Path) -> None:
     images = sorted(tiny_folder.rglob("*.png"))
     names = b"\0".join(str(path).encode() for path in images)
-    done = cancernet("classify", "-", "--out", tmp_path / "p.parquet", "--model", model, stdin=names)
+    done = new_process("classify", "-", "--out", tmp_path / "p.parquet", "--model", model, stdin=names)
     assert done.returncode == 0, done.stderr
     assert pq.read_table(tmp_path / "p.parquet").num_rows == len(images)
 
@@ -104,7 +121,7 @@ def test_input_that_is_not_there_is_an_input_error(model: str, tmp_path: Path) -
 
 def test_a_disk_that_fills_ends_with_one_sentence(tiny_folder: Path, model: str, tmp_path: Path) -> None:
     out = tmp_path / "p.parquet"
-    done = cancernet("classify", tiny_folder, "--out", out, "--model", model, file_limit=1000)
+    done = new_process("classify", tiny_folder, "--out", out, "--model", model, file_limit=1000)
     assert done.returncode == 6, done.stderr
     assert "cannot be written" in done.stderr
     assert not out.exists()

@@ -90,6 +90,7 @@ def test_a_signal_finishes_the_batch_and_keeps_what_is_done(
     assert {p.name for p in tmp_path.iterdir()} == {"p.parquet", "p.run.json"}
 
 
+@pytest.mark.slow
 def test_after_kill_9_the_same_command_ends_with_the_same_bytes(
     many: Path, model: Path, tmp_path: Path, undisturbed: bytes
 ) -> None:
@@ -137,6 +138,7 @@ def test_only_what_is_still_valid_is_used_again(many: Path, model: Path, tmp_pat
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_would_mix_two_models_is_refused(many: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.parquet"
     interrupted(many, out, model)
@@ -146,6 +148,7 @@ def test_a_run_that_would_mix_two_models_is_refused(many: Path, model: Path, tmp
     assert classify([many], ClassifyOptions(out=out, model=str(other), overwrite=True, workers=0)).reused == 0
 
 
+@pytest.mark.slow
 def test_a_part_that_was_damaged_is_done_again(many: Path, model: Path, tmp_path: Path, undisturbed: bytes) -> None:
     out = tmp_path / "p.parquet"
     interrupted(many, out, model)
