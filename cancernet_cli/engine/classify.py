@@ -27,7 +27,7 @@ from cancernet_cli.engine.job import Job, prepare
 from cancernet_cli.engine.pipeline import load_pipeline
 from cancernet_cli.engine.plan import Plan
 from cancernet_cli.engine.rows import judge, record_batch
-from cancernet_cli.engine.runtime import Answer, Runner
+from cancernet_cli.engine.runtime import Answer, Runner, give_memory_back
 from cancernet_cli.engine.sides import side_files
 from cancernet_cli.engine.workspace import Workspace
 from cancernet_cli.outputs.atomic import output_error
@@ -183,6 +183,7 @@ def _run(job: Job, plan: Plan, workspace: Workspace, report: Reporter) -> None:
             report(StageAdvanced(STAGE, len(batch.files), len(failed)))
             if interruption.requested():
                 break
+    give_memory_back()
     report(StageFinished(STAGE))
     interruption.check(f"{done:,} of {pending:,} files are done and kept")
 

@@ -98,6 +98,17 @@ def keep_freed_memory(device: torch.device) -> None:
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def give_memory_back() -> None:
+    """End what `keep_freed_memory` began, once the networks are done: what comes next needs other sizes of blocks."""
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):  # glibc; musl has neither
+        libc.mallopt(_M_MMAP_MAX, 65536)
+        libc.mallopt(_M_TRIM_THRESHOLD, 128 * 1024)
+        libc.malloc_trim(0)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the networks say of V views, float32: logits `[V, K]`, mask fraction `[V]`, mask `[V, h, w]` if wanted."""
