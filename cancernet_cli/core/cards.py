@@ -48,6 +48,9 @@ class InputPolicy:
         scale times `scale`, with views of that size that overlap by at least `overlap` (share of a side) and pools
         their logits (mean). An image smaller than a view is enlarged until it fills one.
     max_views: an image that needs more views is shrunk until it needs no more.
+    density: `scaled` brings each channel's optical density to one darkest value before the classifier sees a view
+        (`segmentation.density`), as if all were stained and lit alike; `balanced` takes out the tint of the lightest
+        pixels too; `as_is` takes pixels as they are.
     magnifications: the objectives of the training images, for the reader and for warnings.
     mean, std: per channel, on pixels scaled to 0..1.
     """
@@ -58,6 +61,7 @@ class InputPolicy:
     scale: float = 1.0
     overlap: float = 0.0
     max_views: int = 64
+    density: Literal["as_is", "scaled", "balanced"] = "as_is"
     magnifications: tuple[float, ...] = ()
     mpp: float | None = None
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
@@ -107,7 +111,10 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What the weights learned from. `splits` maps a split's name to its patients."""
+    """What the weights learned from.
+
+    splits: a split's name to its patients. leaks: why the figures are worthless, when a leaking split was allowed.
+    """
 
     data: str = ""
     licence: str = ""
@@ -117,6 +124,7 @@ class Training:
     seed: int = 0
     images: int = 0
     group_by: str = ""
+    leaks: tuple[str, ...] = ()
     splits: dict[str, list[str]] = field(default_factory=dict)
 
 

@@ -151,8 +151,51 @@ class ClassifyOptions(LoaderOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneOptions(LoaderOptions):
-    """Options of `cancernet finetune`."""
+class LearningOptions(LoaderOptions):
+    """What is learned from, and how it is split; shared by the commands that train."""
+
+    magnification: str = option(
+        "", help="Learn from these magnifications only, with commas, as 100 or 40,100; default: all.", group="Input"
+    )
+    target: Literal["binary", "subtype"] = option(
+        "binary", help="What to tell apart: benign and malignant, or the eight subtypes of BreakHis.", group="Input"
+    )
+    classes: str = option(
+        "",
+        help="The labels to learn, with commas, instead of --target's; of two, the last is the positive one.",
+        group="Input",
+    )
+    folds: int = option(
+        5,
+        help="Folds of the cross-validation, split by patient; 1: one split into train, validation and test.",
+        min=1,
+        max=100,
+        group="Split",
+    )
+    test_share: float = option(
+        0.2, help="Share of the patients that test, with --folds 1.", min=0.01, max=0.8, group="Split"
+    )
+    validation_share: float = option(
+        0.2,
+        help="Share of the training patients that say when to stop, and with --folds 1 choose the threshold.",
+        min=0.01,
+        max=0.8,
+        group="Split",
+    )
+    resplit: bool = option(
+        False, help="Draw the split even where the manifest has a column split or fold.", group="Split"
+    )
+    allow_leak: bool = option(
+        False,
+        help="Go on when a given split has a patient, or the same picture, on both sides; every figure is stamped.",
+        group="Split",
+    )
+    seed: int = option(0, help="Seed of every random choice.", min=0, group="Training")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneOptions(LearningOptions):
+    """Options of `cancernet finetune`; None where the recipe (`core.recipes`) decides."""
 
     out: Path = option(Path("models/mine"), help="The model's folder to write.", short="-o", group="Output")
     overwrite: bool = option(False, help="Replace a model that is already there.", group="Output")
@@ -161,24 +204,34 @@ class FinetuneOptions(LoaderOptions):
         help="TOML file whose [training], [weights] and [use] texts go into the card: licence, citation, ...",
         group="Output",
     )
+    tensorboard: Path | None = option(
+        None, help='Write TensorBoard events here too; needs `pip install "cancernet[tensorboard]"`.', group="Output"
+    )
     task: Literal["classify", "segment"] = option(
         "classify", help="Train a classifier on labels, or a U-Net on masks.", group="Model"
     )
-    classes: str = option(
-        "benign,malignant",
-        help="The labels to learn, with commas; of two, the last is the positive one.",
+    recipe: Literal["modern", "paper"] = option(
+        "modern",
+        help="What is used where nothing else is said: what does best here on unseen patients, or the method of the "
+        "paper (224 x 224, the convolutions' output into a softmax layer, Adam, 25 epochs).",
         group="Model",
     )
-    backbone: str = option(
-        "tf_efficientnet_lite0",
-        help="vgg16, resnet50, densenet121 or any timm name; the encoder of a U-Net.",
+    backbone: str | None = option(
+        None,
+        help="vgg16, resnet50, densenet121, tf_efficientnet_lite0 or any timm name; the encoder of a U-Net.",
         group="Model",
     )
     weights: str = option(
         "imagenet", help="What the backbone starts from: imagenet, none, or a safetensors file.", group="Model"
     )
-    levels: str = option(
-        "1,2,3", help="Levels of the backbone that the classifier reads, 0 (stride 2) to 4 (stride 32).", group="Model"
+    head: Literal["level_stats", "correlations", "linear", "flatten"] | None = option(
+        None,
+        help="What turns feature maps into logits: a linear layer on the mean and spread of every channel, on the "
+        "correlations of channels, on the averaged last level, or on all of the last level.",
+        group="Model",
+    )
+    levels: str | None = option(
+        None, help="Levels of the backbone that the head reads, 0 (stride 2) to 4 (stride 32), as 1,2,3.", group="Model"
     )
     segmenter: Literal["none", "threshold", "watershed", "unet"] = option(
         "unet", help="What the classifier looks at is segmented by.", group="Model"
@@ -189,40 +242,118 @@ class FinetuneOptions(LoaderOptions):
     also_segmenters: str = option(
         "", help="Segmenters, with commas, that are measured too and then allowed for this model.", group="Model"
     )
-    keep: float = option(
-        0.5,
+    keep: float | None = option(
+        None,
         help="How much of a pixel outside the mask stays: 0 blanks it, 1 ignores the mask.",
         min=0,
         max=1,
         group="Model",
     )
-    view: Literal["resize", "grid"] = option(
-        "grid", help="Squeeze an image into one view, or cover it with views at its own scale.", group="Model"
+    view: Literal["resize", "grid"] | None = option(
+        None, help="Squeeze an image into one view, or cover it with views at its own scale.", group="Model"
     )
-    view_width_px: int = option(352, help="Width of a view.", min=32, group="Model")
-    view_height_px: int = option(256, help="Height of a view.", min=32, group="Model")
-    scale: float | None = option(
+    view_width_px: int | None = option(None, help="Width of a view.", min=32, group="Model")
+    view_height_px: int | None = option(None, help="Height of a view.", min=32, group="Model")
+    scale: float | None = option(None, help="0.5 looks at images shrunk by half.", min=0.05, max=4, group="Model")
+    density: Literal["as_is", "scaled", "balanced"] | None = option(
         None,
-        help="0.5 looks at images shrunk by half; default: 1 to classify, 0.5 to segment.",
-        min=0.05,
-        max=4,
+        help="Take pixels as they are, bring each image's optical densities to one darkest value, as if all were "
+        "stained and lit alike, or take out the tint of the lightest pixels too.",
         group="Model",
     )
-    seed: int = option(0, help="Seed of every random choice.", min=0, group="Training")
-    folds: int = option(
-        5,
-        help="Folds of the cross-validation, split by patient; a U-Net is tested on one such share.",
-        min=2,
-        max=100,
+    unfreeze: int = option(
+        0,
+        help="Stages of the backbone, from the deepest, that learn too, one after the other; 0 leaves it as it is and "
+        "computes its features once.",
+        min=0,
+        max=5,
+        group="Training",
+    )
+    epochs: int | None = option(None, help="How often each training image is seen.", min=1, group="Training")
+    learning_rate: float | None = option(None, help="The highest learning rate.", min=0, group="Training")
+    patience: int = option(
+        8,
+        help="Epochs without a better validation loss after which training stops; 0 never stops.",
+        min=0,
+        group="Training",
+    )
+    sampling: Literal["natural", "class", "patient"] | None = option(
+        None,
+        help="How often an image is drawn: each alike, each class alike, or each class, and each patient in it, alike.",
+        group="Training",
+    )
+    loss: Literal["cross-entropy", "weighted", "focal"] | None = option(
+        None,
+        help="Cross-entropy, the same with classes weighted by their rarity, or focal loss.",
         group="Training",
     )
     variants: int = option(
         0,
-        help="Re-stained and zoomed copies of each image that a classifier also learns from.",
+        help="Re-stained and zoomed copies of each image that a head on a frozen backbone also learns from.",
         min=0,
         max=64,
         group="Training",
     )
-    epochs: int = option(120, help="How often a U-Net sees each training image.", min=1, group="Training")
     crop_px: int = option(192, help="Side of a U-Net's training crops, in pixels at --scale.", min=32, group="Training")
-    learning_rate: float = option(0.001, help="The highest learning rate of a U-Net.", min=0, group="Training")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(Options):
+    """Options of `cancernet evaluate`."""
+
+    out: Path | None = option(
+        None,
+        help="Folder for report.md, metrics.json and plots; default: <table>.evaluation.",
+        short="-o",
+        group="Output",
+    )
+    overwrite: bool = option(False, help="Replace a report that is already there.", group="Output")
+    labels: Path | None = option(
+        None, help="CSV or Parquet file with path,label[,patient] that replaces the table's labels.", group="Input"
+    )
+    against: Path | None = option(
+        None, help="A second table of the same images: the difference, with interval and McNemar's test.", group="Input"
+    )
+    positive: str | None = option(
+        None, help="The positive one of two classes; default: the one the table was decided by.", group="Measures"
+    )
+    threshold: float | None = option(
+        None, help="Decide again at this probability of the positive class.", min=0, max=1, group="Measures"
+    )
+    resamples: int = option(1000, help="Resamples of the bootstrap over patients.", min=100, group="Measures")
+    seed: int = option(0, help="Seed of the bootstrap.", min=0, group="Measures")
+    plots: bool = option(
+        True, help="Draw ROC, precision-recall, reliability, confusion and threshold plots.", group="Output"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(LearningOptions):
+    """Options of `cancernet compare`."""
+
+    out: Path = option(
+        Path("comparison"), help="Folder for the table, the curves and the finished cells.", short="-o", group="Output"
+    )
+    overwrite: bool = option(False, help="Start again even where cells were made with other options.", group="Output")
+    backbones: str = option(
+        "vgg16,resnet50,densenet121,tf_efficientnet_lite0", help="The networks to compare, with commas.", group="Model"
+    )
+    segmenters: str = option(
+        "none,threshold,watershed,unet", help="The segmenters to compare, with commas.", group="Model"
+    )
+    segmentation_model: str = option("tnbc_unet", help="The U-Net: a bundled model's name, or a folder.", group="Model")
+    weights: str = option(
+        "imagenet",
+        help="What the networks start from: imagenet, none, or name=file pairs with commas; networks not named start "
+        "from imagenet, and from random weights (the table says so) where that cannot be had.",
+        group="Model",
+    )
+    recipe: Literal["modern", "paper"] = option("paper", help="The recipe each cell is trained by.", group="Model")
+    keep: float | None = option(
+        None, help="How much of a pixel outside the mask stays; default: the recipe's.", min=0, max=1, group="Model"
+    )
+    baselines: bool = option(
+        True, help="Colour and texture with SVM and naive Bayes stand in the table too.", group="Model"
+    )
+    leaking: bool = option(True, help="Show beside it what a split by image would have claimed.", group="Split")
+    epochs: int | None = option(None, help="Epochs of a cell; default: the recipe's.", min=1, group="Training")

@@ -88,3 +88,24 @@ class FinetuneResult:
     patients: int
     elapsed_s: float
     metrics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One epoch of a training run; None where a figure does not exist.
+
+    split: which training it belongs to, as `fold_0` or `final`. epoch: from 1. Accuracies are shares of images (of
+    pixels for a U-Net), dice that of the validation pixels. elapsed_s: of this epoch.
+    """
+
+    split: str
+    epoch: int
+    train_loss: float
+    train_accuracy: float | None = None
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    validation_auroc: float | None = None
+    validation_dice: float | None = None
+    learning_rate: float | None = None
+    images: int = 0
+    elapsed_s: float = 0.0

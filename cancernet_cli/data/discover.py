@@ -15,7 +15,7 @@ from cancernet_cli.core.records import FoundFile, Truth
 from cancernet_cli.data.entries import Entry, absolute, entry_at, has_image_ending
 from cancernet_cli.data.inputs import Input, parse_inputs
 from cancernet_cli.data.labels import LabelSource, filled, open_labels
-from cancernet_cli.data.manifest import Manifest
+from cancernet_cli.data.manifest import DEFAULT_RULE, LabelRule, Manifest
 from cancernet_cli.data.name_list import read_names
 from cancernet_cli.data.patterns import matches
 from cancernet_cli.data.walk import ExcludedFolders, FolderWalk
@@ -27,6 +27,7 @@ def discover(
     base: Path,
     labels: str,
     classes: Sequence[str],
+    rule: LabelRule = DEFAULT_RULE,
     exclude: Sequence[Path] = (),
     stdin: IO[bytes] | None = None,
     on_problem: Callable[[str], None] = lambda message: None,
@@ -40,6 +41,7 @@ def discover(
         base: as `resolve_base` gives it; paths are relative to it.
         labels: the option `--labels`. A manifest's own labels hold where it is `auto`.
         classes: the names that a label may have.
+        rule: where lists hold the label.
         exclude: folders below the inputs that are not entered, such as the run's own outputs.
         stdin: where `-` reads from; default: standard input.
         on_problem: told, in a line each, of folders that cannot be listed and label rows that match no file.
@@ -49,8 +51,8 @@ def discover(
             for a wrong row of a manifest or a pattern that nothing matches.
     """
     parsed = parse_inputs(inputs)
-    source = open_labels(labels, base, classes)
-    manifests = [Manifest(Path(os.fsdecode(one.location)), classes) for one in parsed if one.kind == "manifest"]
+    source = open_labels(labels, base, classes, rule)
+    manifests = [Manifest(Path(os.fsdecode(one.location)), classes, rule) for one in parsed if one.kind == "manifest"]
     entered = {os.path.realpath(one.location) for one in parsed if one.kind in ("folder", "pattern")}
     excluded = ExcludedFolders([folder for folder in exclude if os.path.realpath(os.fsencode(folder)) not in entered])
     return _found(parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, on_problem)

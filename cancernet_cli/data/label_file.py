@@ -11,7 +11,7 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.paths import display_path
 from cancernet_cli.core.records import Truth
 from cancernet_cli.data.entries import absolute, real
-from cancernet_cli.data.manifest import Manifest
+from cancernet_cli.data.manifest import DEFAULT_RULE, LabelRule, Manifest
 from cancernet_cli.data.scratch import scratch_database
 
 _FACTS = "label, patient, slide, magnification, mpp"
@@ -27,7 +27,7 @@ class LabelFile:
         InputError: a row is wrong, or two rows give one file different labels.
     """
 
-    def __init__(self, file: Path, base: Path, classes: Sequence[str]) -> None:
+    def __init__(self, file: Path, base: Path, classes: Sequence[str], rule: LabelRule = DEFAULT_RULE) -> None:
         self._file = file
         self._db = scratch_database(
             f"""
@@ -36,7 +36,7 @@ class LabelFile:
             """
         )
         folder, base_folder = os.path.dirname(absolute(os.fsencode(file))), os.fsencode(base)
-        for row in Manifest(file, classes):
+        for row in Manifest(file, classes, rule):
             key = _key(absolute(row.name, folder))
             base_key = _key(absolute(row.name, base_folder))
             truth = row.truth

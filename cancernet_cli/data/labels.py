@@ -13,6 +13,7 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.records import Truth
 from cancernet_cli.data.breakhis import parse_breakhis
 from cancernet_cli.data.label_file import LabelFile
+from cancernet_cli.data.manifest import DEFAULT_RULE, LabelRule
 
 
 class LabelSource(Protocol):
@@ -79,7 +80,7 @@ class NameLabels:
                 return None
 
 
-def open_labels(labels: str, base: Path, classes: Sequence[str]) -> LabelSource:
+def open_labels(labels: str, base: Path, classes: Sequence[str], rule: LabelRule = DEFAULT_RULE) -> LabelSource:
     """The source that `--labels` names.
 
     Raises:
@@ -95,7 +96,7 @@ def open_labels(labels: str, base: Path, classes: Sequence[str]) -> LabelSource:
             f"--labels is {labels!r}, and no file has that name",
             fix="choose auto, none, folders or breakhis, or give a CSV or Parquet file with path,label",
         )
-    return LabelFile(file, base, classes)
+    return LabelFile(file, base, classes, rule)
 
 
 def filled(truth: Truth, other: Truth) -> Truth:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.qc import Quality, quality
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.views import make_views
+from cancernet_cli.data.workers import start_workers
 
 
 @dataclass(frozen=True)
@@ -66,20 +63,25 @@ class BatchDecoder(Dataset[DecodedBatch]):
                 if file.problem is not None:
                     raise UnreadableImage(file.problem)
                 image = read_image(file.location, max_pixels=self.max_pixels)
-                its_views = make_views(image, self.policy)
+                decoded, its_views = self.look_at(file, image)
             except UnreadableImage as error:
                 images.append(error.failure)
                 continue
             except Exception as error:  # the per-image edge: whatever one file does, the others go on
                 images.append(Failure.of("decode", error))
                 continue
-            height_px, width_px = image.shape[:2]
-            images.append(DecodedImage(width_px, height_px, len(its_views), quality(image)))
+            images.append(decoded)
             views.append(its_views)
             if self.keep_originals:
                 originals.append(torch.from_numpy(np.require(image, requirements="W")))
         pixels = torch.from_numpy(np.concatenate(views)) if views else self.no_views()
         return DecodedBatch(files, images, pixels, originals)
+
+    def look_at(self, file: FoundFile, image: np.ndarray) -> tuple[DecodedImage, np.ndarray]:
+        """What is known of a good file, and its views `[V, h, w, 3]`; a subclass may see more in it."""
+        its_views = make_views(image, self.policy)
+        height_px, width_px = image.shape[:2]
+        return DecodedImage(width_px, height_px, len(its_views), quality(image)), its_views
 
     def no_views(self) -> torch.Tensor:
         """The pixels of a batch without a good file."""
@@ -96,7 +98,7 @@ def load_batches(
     """
     source = iter(batches)
     flying: deque[list[FoundFile]] = deque()
-    loader = _start_loader(_noted(source, flying), decoder, workers, pin_memory)
+    loader = start_workers(decoder, _noted(source, flying), workers, pin_memory=pin_memory)
     return _surviving(loader, source, flying, decoder, workers, pin_memory)
 
 
@@ -119,7 +121,7 @@ def _surviving(
                 raise
         while flying:
             yield join([_decode_apart(file, decoder) for file in flying.popleft()])
-        loader = _start_loader(_noted(source, flying), decoder, workers, pin_memory)
+        loader = start_workers(decoder, _noted(source, flying), workers, pin_memory=pin_memory)
 
 
 def _noted(source: Iterator[list[FoundFile]], flying: deque[list[FoundFile]]) -> Iterator[list[FoundFile]]:
@@ -131,7 +133,7 @@ def _noted(source: Iterator[list[FoundFile]], flying: deque[list[FoundFile]]) ->
 def _decode_apart(file: FoundFile, decoder: BatchDecoder) -> DecodedBatch:
     """One file in a process of its own, which it may take down with it."""
     try:
-        return next(_start_loader([[file]], decoder, 1, False))
+        return next(start_workers(decoder, [[file]], 1))
     except RuntimeError as error:
         failure = Failure("decode", "WorkerDied", " ".join(str(error).split()))
         return DecodedBatch([file], [failure], decoder.no_views())
@@ -145,55 +147,6 @@ def join(batches: Sequence[DecodedBatch]) -> DecodedBatch:
         torch.cat([batch.pixels for batch in batches]),
         [original for batch in batches for original in batch.originals],
     )
-
-
-def _start_loader(
-    batches: Iterable[list[FoundFile]], decoder: BatchDecoder, workers: int, pin_memory: bool
-) -> Iterator[DecodedBatch]:
-    loader: DataLoader[DecodedBatch] = DataLoader(
-        decoder,
-        batch_size=None,
-        sampler=_Lazy(batches),
-        num_workers=workers,
-        worker_init_fn=_start_worker if workers else None,
-        collate_fn=_as_it_is,  # type: ignore[arg-type]  # without a batch size it gets one item, not a list
-        pin_memory=pin_memory,
-        prefetch_factor=2 if workers else None,
-    )
-    # A fork copies what OpenCV knows of its threads, but not the threads: a worker would wait for them for ever. With
-    # one thread it stops them, and the workers start with one as well.
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    started = iter(loader)
-    cv2.setNumThreads(threads)
-    if workers and threading.current_thread() is threading.main_thread():
-        # PyTorch's handler would raise wherever the main thread happens to be; without it a dead worker shows when
-        # its batch is asked for.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    return started
-
-
-class _Lazy(torch.utils.data.Sampler[list[FoundFile]]):
-    """A sampler over batches that are not known beforehand."""
-
-    def __init__(self, batches: Iterable[list[FoundFile]]) -> None:
-        self._batches = batches
-
-    def __iter__(self) -> Iterator[list[FoundFile]]:
-        return iter(self._batches)
-
-
-def _as_it_is(batch: DecodedBatch) -> DecodedBatch:
-    return batch
-
-
-def _start_worker(index: int) -> None:
-    # A terminal sends Ctrl-C to every process of the group: only the main one decides what to do about it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    torch.set_num_threads(1)
-    if hasattr(os, "nice"):
-        os.nice(5)  # the network's threads come first; decoding fills what they leave
 
 
 def chunks(files: Iterable[FoundFile], size: int) -> Iterator[list[FoundFile]]:

@@ -13,8 +13,22 @@ from cancernet_cli.core.paths import real_path
 from cancernet_cli.core.records import Truth
 from cancernet_cli.data.tables import TextTable
 
-# `true_label` before `label`: in a table that `cancernet classify` wrote, `label` is the prediction
-_COLUMNS = ("path", "true_label", "label", "patient", "case", "slide", "magnification", "mpp")
+_COLUMNS = ("path", "patient", "case", "slide", "magnification", "mpp")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRule:
+    """Where a list's labels stand, and what a label means that is none of the classes.
+
+    columns: the first of these that a list has. refuse_others: another label is an error; else its file has none.
+    """
+
+    # `true_label` before `label`: in a table that `cancernet classify` wrote, `label` is the prediction
+    columns: tuple[str, ...] = ("true_label", "label")
+    refuse_others: bool = True
+
+
+DEFAULT_RULE = LabelRule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +46,17 @@ class Manifest:
 
     Args:
         classes: the labels that may occur, in any case; none given, every label may.
+        rule: which column holds the label.
 
     Raises:
         InputError: it cannot be read or has no `path`; while iterating: a row without a path, a label that is no class,
             a number that is none.
     """
 
-    def __init__(self, file: Path, classes: Sequence[str]) -> None:
+    def __init__(self, file: Path, classes: Sequence[str], rule: LabelRule = DEFAULT_RULE) -> None:
         self.file = file
-        self._table = TextTable(file, _COLUMNS)
+        self._table = TextTable(file, _COLUMNS + rule.columns)
+        self._refuse_others = rule.refuse_others
         self._classes = {name.casefold(): name for name in classes}
         if "path" not in self._table.columns:
             found = ", ".join(self._table.columns) or "none"
@@ -48,7 +64,7 @@ class Manifest:
                 f"{file} line 1 has no column 'path' (columns: {found})",
                 fix="name the column that holds the files 'path'",
             )
-        self._label = next((name for name in _COLUMNS[1:3] if name in self._table.columns), None)
+        self._label = next((name for name in rule.columns if name in self._table.columns), None)
 
     @property
     def has_labels(self) -> bool:
@@ -79,6 +95,8 @@ class Manifest:
         if label is None or not self._classes:
             return label
         if label.casefold() not in self._classes:
+            if not self._refuse_others:
+                return None
             known = ", ".join(self._classes.values())
             raise InputError(
                 f"{where}, column '{self._label}': {label!r} is none of the model's classes ({known})",

@@ -11,27 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cancernet_cli.core.errors import InputError
+from cancernet_cli.data.given_splits import fold_number
 from cancernet_cli.data.readers import UnreadableImage, read_image
+from cancernet_cli.data.splits import SPLITS, grouped_folds
 from cancernet_cli.data.tables import TextTable
 
-COLUMNS = ("image", "mask", "patient", "split")
-SPLITS = ("train", "val", "test")
+COLUMNS = ("image", "mask", "patient", "split", "fold")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image file, its mask file, whose they are, and the split they were put into (empty when into none)."""
+    """An image file, its mask file, whose they are, and the split and fold they were put into (none: empty, None)."""
 
     image: Path
     mask: Path
     patient: str
     split: str = ""
+    fold: int | None = None
 
 
-def list_pairs(data: Sequence[str]) -> list[Pair]:
-    """The pairs of CSV or Parquet manifests with columns image, mask, patient and, if they are split, split.
+def list_pairs(data: Sequence[str], *, check_split: bool = True) -> list[Pair]:
+    """The pairs of CSV or Parquet manifests with columns image, mask, patient and, if they are split, split or fold.
 
     Paths are relative to the manifest's folder; a folder stands for the `manifest.csv` in it.
+
+    Args:
+        check_split: refuse a patient in two splits; not so for one who wants another split, or to go on with a leak.
 
     Raises:
         InputError: a manifest is missing, lacks a column or a value, or puts a patient into two splits.
@@ -50,12 +55,38 @@ def list_pairs(data: Sequence[str]) -> list[Pair]:
             split = str(row.get("split") or "")
             if split and split not in SPLITS:
                 raise InputError(f"{table.where(line)} has split {split!r}", fix=f"use {', '.join(SPLITS)} or nothing")
-            found.append(Pair(file.parent / row["image"], file.parent / row["mask"], str(row["patient"]), split))
+            fold = None if row.get("fold") is None else fold_number(row["fold"], table.where(line))
+            image, mask = file.parent / row["image"], file.parent / row["mask"]
+            found.append(Pair(image, mask, str(row["patient"]), split, fold))
     if not found:
         raise InputError("no image with a mask was given", fix="give a manifest with image,mask,patient")
-    if any(pair.split for pair in found):
+    if check_split and any(pair.split for pair in found):
         _check_split(found)
     return found
+
+
+def pair_folds(
+    pairs: Sequence[Pair], folds: int, seed: int, *, resplit: bool = False, groups: Sequence[str] | None = None
+) -> NDArray[np.int64]:
+    """A fold for each of N pairs, patients whole: the manifest's column `fold`, or drawn.
+
+    Args:
+        resplit: draw them even where the manifest has them.
+        groups: N names of what must not be torn; default: the patients.
+
+    Raises:
+        InputError: some pairs have a fold and some have none, or there are fewer patients than folds.
+    """
+    given = [pair.fold for pair in pairs]
+    if not resplit and any(fold is not None for fold in given):
+        if None in given:
+            raise InputError(
+                f"{given.count(None)} of {len(given)} rows have no fold",
+                fix="fill the column in, or pass --resplit to have the folds drawn",
+            )
+        return np.array(given, dtype=np.int64)
+    units = np.asarray([pair.patient for pair in pairs] if groups is None else groups)
+    return grouped_folds(np.zeros(len(pairs), np.int64), units, folds, seed)
 
 
 def read_pair(pair: Pair, *, max_pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -85,8 +116,8 @@ def _check_split(pairs: list[Pair]) -> None:
         splits.setdefault(pair.patient, set()).add(pair.split)
     if torn := sorted(patient for patient, names in splits.items() if len(names) > 1):
         raise InputError(
-            f"{len(torn)} patients are in more than one split ({', '.join(torn[:5])})",
-            fix="give all images of a patient the same split",
+            f"{len(torn)} patients are in more than one split ({', '.join(torn[:5])}): the figures would be worthless",
+            fix="give all images of a patient the same split, or pass --resplit, or --allow-leak to go on all the same",
         )
     missing = {"train", "test"} - {pair.split for pair in pairs}
     if missing:

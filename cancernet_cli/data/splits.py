@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
+from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, StratifiedKFold
 
 from cancernet_cli.core.errors import InputError
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Names = NDArray[np.str_]
+
+SPLITS = ("train", "val", "test")
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Part:
+    """One training with its test: row numbers, no row in two of them. `validate` may be empty.
+
+    name: `fold_0` and so on, or `holdout`.
+    """
+
+    name: str
+    train: Ints
+    validate: Ints
+    test: Ints
 
 
 def patient_folds(labels: ArrayLike, patients: Sequence[str], folds: int, seed: int) -> Ints:
@@ -25,57 +46,168 @@ def patient_folds(labels: ArrayLike, patients: Sequence[str], folds: int, seed: 
     Raises:
         InputError: a class has fewer than two patients, or there are fewer patients than folds.
     """
-    y = np.asarray(labels, dtype=np.int64)
-    groups = np.asarray(patients)
+    y, groups = np.asarray(labels, dtype=np.int64), np.asarray(patients)
     check_patients(y, groups)
-    count = len(np.unique(groups))
+    found = grouped_folds(y, groups, folds, seed)
+    for attempt in range(1, _ATTEMPTS):
+        if not _lacking(y, found):
+            break
+        found = grouped_folds(y, groups, folds, _another(seed, attempt))
+    check_classes(y, found)
+    return found
+
+
+def grouped_folds(labels: Ints, patients: Names, folds: int, seed: int) -> Ints:
+    """A fold for each image, patients whole and classes balanced; a class may lack in a fold, or stand in one only.
+
+    Raises:
+        InputError: there are fewer patients than folds.
+    """
+    count = len(np.unique(patients))
     if count < folds:
         raise InputError(
             f"{count} patients cannot be put into {folds} folds", fix=f"use --folds {max(2, count)} or fewer"
         )
-    found = np.full(len(y), -1, dtype=np.int64)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    for fold, (_, held_out) in enumerate(splitter.split(y, y, groups)):
-        found[held_out] = fold
-    return check_folds(y, groups, found)
+    # Where each image is a patient of its own, the plain splitter does the same in a fraction of the time.
+    alone = count == len(patients)
+    splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
+    found = np.full(len(labels), -1, dtype=np.int64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")  # it counts images; we count patients
+        try:
+            for fold, (_, rows) in enumerate(splitter.split(labels, labels, None if alone else patients)):
+                found[rows] = fold
+        except ValueError:  # every class has fewer images than there are folds
+            most = int(np.bincount(labels).max())
+            raise InputError(
+                f"no class has {folds} images to put into {folds} folds", fix=f"use --folds {max(2, most)} or fewer"
+            ) from None
+    return found
 
 
-def check_folds(labels: Ints, patients: ArrayLike, folds: Ints) -> Ints:
-    """The folds, once nothing is wrong with them.
+def held_out(labels: ArrayLike, patients: ArrayLike, share: float, seed: int) -> Bools | None:
+    """Which images to hold out: about `share` of each class's patients, and every class on both sides.
+
+    The share is made of whole folds of `StratifiedGroupKFold`, as 1 of 5 for 0.2; where those leave a class on one side
+    only, of fewer and larger folds.
+
+    Returns:
+        `[N]` bool, or None where patients are too few for it.
+    """
+    y, groups = np.asarray(labels, dtype=np.int64), np.asarray(patients)
+    pairs = np.unique(np.stack([y, np.unique(groups, return_inverse=True)[1]]), axis=1)
+    fewest = np.unique(pairs[0], return_counts=True)[1].min() if len(y) else 0
+    if fewest < 2:
+        return None
+    for most in dict.fromkeys((min(20, len(np.unique(groups))), fewest, 2)):
+        parts = Fraction(share).limit_denominator(int(most))
+        of = parts.denominator if 0 < parts < 1 else int(most)
+        count = min(max(1, round(share * of)), of - 1)
+        for attempt in range(_ATTEMPTS):
+            try:
+                folds = grouped_folds(y, groups, of, _another(seed, attempt))
+            except InputError:
+                break
+            windows = [np.isin(folds, (np.arange(count) + start) % of) for start in range(of)]
+            windows = [rows for rows in windows if not _lacking(y, rows)]
+            if windows:
+                return min(windows, key=lambda rows: _deviation(y, groups, rows, share))
+    return None
+
+
+def draw_split(labels: ArrayLike, patients: ArrayLike, test_share: float, validation_share: float, seed: int) -> Names:
+    """`train`, `val` or `test` for each image, patients whole and classes balanced.
+
+    Args:
+        test_share: of all patients. validation_share: of those that do not test; nothing is `val` where these are too
+            few for it.
 
     Raises:
-        InputError: a patient is in two folds, or the images outside a fold lack a class.
+        InputError: patients are too few to have every class in the test and outside of it.
     """
-    groups = np.asarray(patients)
-    for patient in np.unique(groups):
-        if len(found := np.unique(folds[groups == patient])) > 1:
-            raise InputError(
-                f"patient {patient} is in folds {', '.join(map(str, found))}: the figures would be worthless",
-                fix="give all images of a patient one fold, or leave the column out",
-            )
-    classes = np.unique(labels)
-    for fold in np.unique(folds):
-        if len(np.unique(labels[folds != fold])) < len(classes):
-            raise InputError(f"without fold {fold} a class has no image left", fix="use other folds or more patients")
-    return folds
+    y, groups = np.asarray(labels, dtype=np.int64), np.asarray(patients)
+    check_patients(y, groups)
+    test = held_out(y, groups, test_share, seed)
+    if test is None:
+        raise InputError(
+            "no split by patient has every class on both sides", fix="give images of more patients, or fewer --classes"
+        )
+    return with_validation(y, groups, np.where(test, "test", "train"), validation_share, seed)
 
 
-def check_patients(labels: Ints, patients: ArrayLike) -> None:
+def with_validation(labels: ArrayLike, patients: ArrayLike, splits: Names, share: float, seed: int) -> Names:
+    """The splits with about `share` of the patients of `train` put into `val`; as they are where they are too few."""
+    y, groups = np.asarray(labels, dtype=np.int64), np.asarray(patients)
+    rows = np.flatnonzero(splits == "train")
+    chosen = held_out(y[rows], groups[rows], share, seed)
+    found = splits.astype("<U5")
+    if chosen is not None:
+        found[rows[chosen]] = "val"
+    return found
+
+
+def fold_parts(
+    labels: ArrayLike, patients: ArrayLike, folds: ArrayLike, validation_share: float, seed: int
+) -> list[Part]:
+    """A part for each fold: the fold is the test, the rest is split by patient into `train` and `validate`."""
+    numbers, found = np.asarray(folds), []
+    for fold in np.unique(numbers).tolist():
+        splits = np.where(numbers == fold, "test", "train")
+        found.append(split_part(f"fold_{fold}", with_validation(labels, patients, splits, validation_share, seed)))
+    return found
+
+
+def split_part(name: str, splits: Names) -> Part:
+    """The part that a split into train, val and test makes."""
+    train, validate, test = (np.flatnonzero(splits == one) for one in SPLITS)
+    return Part(name, train, validate, test)
+
+
+def torn_patients(patients: ArrayLike, sides: ArrayLike) -> dict[str, list[str]]:
+    """The patients that stand on more than one side of a split, in order, each with its sides."""
+    names, patient = np.unique(np.asarray(patients), return_inverse=True)
+    places, side = np.unique(np.asarray(sides), return_inverse=True)
+    pairs = np.unique(np.stack([patient, side]), axis=1)
+    torn = np.flatnonzero(np.bincount(pairs[0], minlength=len(names)) > 1)
+    return {str(names[i]): [str(places[j]) for j in pairs[1][pairs[0] == i]] for i in torn}
+
+
+def check_classes(labels: Ints, folds: Ints) -> None:
+    """Make sure that the images outside each fold have every class.
+
+    Raises:
+        InputError: one is missing.
+    """
+    if lacking := _lacking(labels, folds):
+        raise InputError(f"without fold {lacking[0]} a class has no image left", fix="use other folds or more patients")
+
+
+def check_patients(labels: Ints, patients: ArrayLike, classes: Sequence[str] = ()) -> None:
     """Make sure that every class has two patients or more.
+
+    Args:
+        classes: their names, for messages.
 
     Raises:
         InputError: there is one class only, or one has a single patient.
     """
     groups = np.asarray(patients)
-    classes = np.unique(labels)
-    if len(classes) < 2:
+    present = np.unique(labels).tolist()
+    if len(present) < 2:
         raise InputError("the images have one label only", fix="give images of two classes or more")
-    for label in classes:
-        if len(np.unique(groups[labels == label])) < 2:
-            raise InputError(
-                f"class {label} has one patient, so it cannot be learned from one and tested on another",
-                fix="give images of more patients",
-            )
+    names = {k: classes[k] if classes else str(k) for k in present}
+    alone = [k for k in present if len(np.unique(groups[labels == k])) < 2]
+    if not alone:
+        return
+    others = [names[k] for k in present if k not in alone]
+    fix = "give images of more patients"
+    if classes and len(others) > 1:
+        fix += f", or leave it out: --classes {','.join(others)}"
+    raise InputError(
+        f"class {' and class '.join(names[k] for k in alone)} has one patient, "
+        "so it cannot be learned from one and tested on another",
+        fix=fix,
+    )
 
 
 def held_out_patients(patients: Sequence[str], share: float, seed: int) -> set[str]:
@@ -90,3 +222,23 @@ def held_out_patients(patients: Sequence[str], share: float, seed: int) -> set[s
     splitter = GroupShuffleSplit(1, test_size=min(max(1, round(share * len(names))), len(names) - 1), random_state=seed)
     _, chosen = next(splitter.split(names, groups=names))
     return {names[i] for i in chosen}
+
+
+def _lacking(labels: Ints, sides: NDArray[np.generic]) -> list[object]:
+    """The sides outside of which a class has no image."""
+    count = len(np.unique(labels))
+    return [side for side in np.unique(sides).tolist() if len(np.unique(labels[sides != side])) < count]
+
+
+def _deviation(labels: Ints, patients: Names, rows: Bools, share: float) -> float:
+    """How far the held-out shares of the classes' patients are from the one that was asked for, on average."""
+    shares = []
+    for label in np.unique(labels):
+        everyone = np.unique(patients[labels == label])
+        shares.append(len(np.unique(patients[(labels == label) & rows])) / len(everyone))
+    return float(np.abs(np.array(shares) - share).mean())
+
+
+def _another(seed: int, attempt: int) -> int:
+    """The seed itself at first, then others that follow from it."""
+    return seed if attempt == 0 else int(np.random.SeedSequence([seed, attempt]).generate_state(1)[0])

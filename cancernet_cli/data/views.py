@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from cancernet_cli.core.cards import InputPolicy
 
+SQUEEZE = 0.05
+
 T = TypeVar("T", np.uint8, np.float32)
 
 
@@ -32,7 +34,8 @@ def view_grid(width_px: int, height_px: int, policy: InputPolicy) -> ViewGrid:
     """The scaled size and the views' corners for an image of this size.
 
     An image smaller than a view grows, both sides alike, until it fills one. One that needs more than `max_views`
-    shrinks, both sides alike, but neither side below the view's: a long strip is squeezed along its length.
+    shrinks, both sides alike, but neither side below the view's: a long strip is squeezed along its length. A side that
+    exceeds one view by less than a twentieth is squeezed into it, rather than seen twice.
     """
     view_w, view_h = policy.width_px, policy.height_px
     if policy.view == "resize":
@@ -42,7 +45,7 @@ def view_grid(width_px: int, height_px: int, policy: InputPolicy) -> ViewGrid:
 
     def scaled(longest_px: int) -> tuple[int, int]:
         share = longest_px / longest
-        return max(view_w, round(width_px * share)), max(view_h, round(height_px * share))
+        return _at_least(width_px * share, view_w), _at_least(height_px * share, view_h)
 
     def views(longest_px: int) -> int:
         width, height = scaled(longest_px)
@@ -69,14 +72,18 @@ def make_views(image: NDArray[np.uint8], policy: InputPolicy) -> NDArray[np.uint
     Returns:
         `[V, h, w, 3]` uint8, in the order of `view_grid`'s corners.
     """
-    height_px, width_px = image.shape[:2]
-    grid = view_grid(width_px, height_px, policy)
-    # Cubic keeps nuclear edges when enlarging; its overshoot is clipped by uint8.
-    scaled = resized(image, grid.width_px, grid.height_px, enlarge=cv2.INTER_CUBIC)
+    scaled, grid = scaled_image(image, policy)
     views = np.empty((len(grid.corners), policy.height_px, policy.width_px, 3), np.uint8)
     for view, (left, top) in zip(views, grid.corners, strict=True):
         view[:] = scaled[top : top + policy.height_px, left : left + policy.width_px]
     return views
+
+
+def scaled_image(image: NDArray[np.uint8], policy: InputPolicy) -> tuple[NDArray[np.uint8], ViewGrid]:
+    """The whole image as its views are cut from it, `[H', W', 3]` uint8, and where they lie."""
+    grid = view_grid(image.shape[1], image.shape[0], policy)
+    # Cubic keeps nuclear edges when enlarging; its overshoot is clipped by uint8.
+    return resized(image, grid.width_px, grid.height_px, enlarge=cv2.INTER_CUBIC), grid
 
 
 def stitch(maps: NDArray[np.float32], width_px: int, height_px: int, policy: InputPolicy) -> NDArray[np.float32]:
@@ -118,6 +125,10 @@ def resized(pixels: NDArray[T], width_px: int, height_px: int, *, enlarge: int) 
     if smaller != (width_px, height_px):
         changed = cv2.resize(changed, (width_px, height_px), interpolation=enlarge)
     return changed  # type: ignore[no-any-return]
+
+
+def _at_least(side_px: float, view_px: int) -> int:
+    return view_px if side_px < view_px * (1 + SQUEEZE) else round(side_px)
 
 
 def _overlap_px(view_px: int, overlap: float) -> int:

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from cancernet_cli.data.breakhis import BreakHisName, parse_breakhis
+from tests.breakhis_tree import breakhis_tree
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,15 @@ def test_names_of_the_data_set(name: str, expected: BreakHisName) -> None:
 )
 def test_other_names_say_nothing(name: str) -> None:
     assert parse_breakhis(name) is None
+
+
+def test_every_name_of_the_unpacked_tree_says_what_its_folders_say(tmp_path: Path) -> None:
+    files = sorted(breakhis_tree(tmp_path).rglob("*.png"))
+    assert len(files) == 68
+    for file in files:
+        known = parse_breakhis(file.name)
+        assert known is not None
+        magnification, slide, subtype, _, label = [folder.name for folder in file.parents][:5]
+        assert (f"{known.magnification:g}X", known.subtype, known.label) == (magnification, subtype, label)
+        assert slide.endswith(f"_{known.slide}")
+        assert known.slide.startswith(known.patient)

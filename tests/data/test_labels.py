@@ -6,6 +6,7 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.records import Truth
 from cancernet_cli.data.discover import discover
 from cancernet_cli.data.inputs import resolve_base
+from cancernet_cli.data.manifest import DEFAULT_RULE, LabelRule
 
 CLASSES = ("benign", "malignant")
 BREAKHIS = "SOB_M_DC-14-2523AB-100-005.png"
@@ -21,11 +22,15 @@ def touch(root: Path, *names: str) -> Path:
 
 
 def truths(
-    *inputs: Path, labels: str, classes: tuple[str, ...] = CLASSES, said: list[str] | None = None
+    *inputs: Path,
+    labels: str,
+    classes: tuple[str, ...] = CLASSES,
+    said: list[str] | None = None,
+    rule: LabelRule = DEFAULT_RULE,
 ) -> dict[str, Truth]:
     names = [str(one) for one in inputs]
     tell = (said if said is not None else []).append
-    files = discover(names, base=resolve_base(names), labels=labels, classes=classes, on_problem=tell)
+    files = discover(names, base=resolve_base(names), labels=labels, classes=classes, rule=rule, on_problem=tell)
     return {file.path: file.truth for file in files}
 
 
@@ -134,6 +139,17 @@ def test_a_label_that_is_no_class_is_refused_before_anything_is_done(tmp_path: P
     file.write_text("path,label\na.png,cancer\n")
     with pytest.raises(InputError, match=r"line 2, column 'label': 'cancer' is none of .* \(benign, malignant\)"):
         discover([str(tmp_path)], base=tmp_path, labels=str(file), classes=CLASSES)
+
+
+@pytest.mark.parametrize("given_as", ["label file", "input"])
+def test_another_column_may_hold_the_label_and_other_labels_count_as_none(tmp_path: Path, given_as: str) -> None:
+    file = touch(tmp_path, "a.png", "b.png", "c.png") / "list.csv"
+    file.write_text("path,label,subtype\na.png,benign,adenosis\nb.png,benign,fibroadenoma\nc.png,benign,\n")
+    where = {"labels": str(file)} if given_as == "label file" else {"labels": "auto"}
+    rule = LabelRule(("subtype", "label"), refuse_others=False)
+    data = tmp_path if given_as == "label file" else file
+    found = truths(data, classes=("adenosis", "lobular_carcinoma"), rule=rule, **where)
+    assert {path: truth.label for path, truth in found.items()} == {"a.png": "adenosis", "b.png": None, "c.png": None}
 
 
 def test_a_label_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -105,3 +105,11 @@ def test_maps_of_another_image_are_refused() -> None:
         ValueError, match=r"maps have shape \(1, 64, 64\), the views of a 250 x 100 image \(3, 100, 100\)"
     ):
         stitch(np.zeros((1, 64, 64), np.float32), 250, 100, grid())
+
+
+def test_a_side_a_little_over_one_view_is_squeezed_into_it() -> None:
+    policy = InputPolicy(view="grid", width_px=352, height_px=224, scale=0.5)
+    for width, height in ((700, 460), (700, 456), (500, 328)):
+        grid = view_grid(width, height, policy)
+        assert (grid.width_px, grid.height_px, len(grid.corners)) == (352, 224, 1)
+    assert len(view_grid(780, 460, policy).corners) == 2
