@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cancernet_cli.cli.predictions import one_line, render_predictions
 
-__all__ = ["render_metrics", "render_predictions"]
+__all__ = ["make_table", "render_metrics", "render_predictions", "shortened", "show_figure"]
 
 WORST_SHOWN = 5
 _MOST_CLASSES = 10
@@ -46,14 +46,14 @@ def render_metrics(metrics: dict[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def show_figure(figure: dict[str, Any] | None, digits: int = 2) -> str:
+def show_figure(figure: dict[str, Any] | None, digits: int = 2, *, to: str = "-") -> str:
     """`0.91 (0.85-0.95)`, without an interval `0.91`, without a value `-`."""
     if figure is None or figure["value"] is None:
         return "-"
     text = f"{figure['value']:.{digits}f}"
     if figure.get("low") is None:
         return text
-    return f"{text} ({figure['low']:.{digits}f}-{figure['high']:.{digits}f})"
+    return f"{text} ({figure['low']:.{digits}f}{to}{figure['high']:.{digits}f})"
 
 
 def _section(metrics: dict[str, Any], title: str) -> Iterator[RenderableType]:
@@ -75,6 +75,7 @@ def _section(metrics: dict[str, Any], title: str) -> Iterator[RenderableType]:
     if len(metrics["by_magnification"]) > 1:
         yield Text()
         yield _magnification_table(metrics["by_magnification"])
+    yield from _slides(metrics.get("by_slide"))  # metrics files of older versions have none
     yield from _patients(metrics["by_patient"])
 
 
@@ -88,7 +89,7 @@ def _interval_note(*figures: dict[str, Any]) -> str:
 
 
 def _figures_table(images: dict[str, Any]) -> Table:
-    table = _table("figure", ">value", ">n")
+    table = make_table("figure", ">value", ">n")
     for key, name in _FIGURES.items():
         table.add_row(name, show_figure(images[key]), f"{images[key]['count']:,}")
     return table
@@ -100,24 +101,35 @@ def _confusion_table(confusion: dict[str, Any]) -> RenderableType:
     if len(classes) > _MOST_CLASSES:
         return Text(f"confusion matrix of {len(classes)} classes: see the metrics file", style="dim")
     if "tp" not in confusion:
-        table = _table("true \\ called", *(f">{i}" for i in range(1, len(classes) + 1)))
+        table = make_table("true \\ called", *(f">{i}" for i in range(1, len(classes) + 1)))
         for i, (name, row) in enumerate(zip(classes, confusion["true_by_predicted"], strict=True), start=1):
-            table.add_row(_short(f"{i} {name}", 24), *(f"{n:,}" for n in row))
+            table.add_row(shortened(f"{i} {name}", 24), *(f"{n:,}" for n in row))
         return table
-    table = _table("true \\ called", *(f">{_short(name)}" for name in classes))
+    table = make_table("true \\ called", *(f">{shortened(name)}" for name in classes))
     for name, row in zip(classes, confusion["true_by_predicted"], strict=True):
-        table.add_row(_short(name), *(f"{n:,}" for n in row))
+        table.add_row(shortened(name), *(f"{n:,}" for n in row))
     sums = "  ".join(f"{name.upper()} {confusion[name]:,}" for name in ("tn", "fp", "fn", "tp"))
     return Group(table, Text(), Text(sums, style="dim"))
 
 
 def _magnification_table(groups: dict[str, Any]) -> Table:
-    table = _table("magnification", ">images", ">patients", ">AUROC", ">accuracy", ">F1", ">ECE")
+    table = make_table("magnification", ">images", ">patients", ">AUROC", ">accuracy", ">F1", ">ECE")
     for name in sorted(groups, key=lambda n: (n == "unknown", float(n) if n != "unknown" else 0)):
         m = groups[name]
         shown = [show_figure(m[key]) for key in ("auroc", "accuracy", "f1", "ece")]
         table.add_row(name if name == "unknown" else f"{name}x", f"{m['count']:,}", f"{m['patients']:,}", *shown)
     return table
+
+
+def _slides(found: dict[str, Any] | None) -> Iterator[RenderableType]:
+    """AUROC and accuracy of the slides' mean probabilities."""
+    if found and found["count"]:
+        figures = {"auroc": found["auroc"], "accuracy": found["accuracy"]}
+        yield Text(
+            f"\nBy slide ({found['count']:,}): AUROC {show_figure(figures['auroc'])},"
+            f" accuracy {show_figure(figures['accuracy'])}"
+        )
+        yield from _reasons(figures, "by slide, ")
 
 
 def _patients(found: dict[str, Any]) -> Iterator[RenderableType]:
@@ -133,13 +145,15 @@ def _patients(found: dict[str, Any]) -> Iterator[RenderableType]:
     if not wrong:
         return
     has_one_prob = not isinstance(wrong[0]["mean_prob"], dict)
-    table = _table("worst patients", "label", ">right", ">images", ">score", *([">mean prob"] if has_one_prob else []))
+    table = make_table(
+        "worst patients", "label", ">right", ">images", ">score", *([">mean prob"] if has_one_prob else [])
+    )
     yield Text()
     for row in wrong:
         mean = [f"{row['mean_prob']:.2f}"] if has_one_prob else []
         table.add_row(
-            _short(row["patient"], 30),
-            _short(row["label"] or "several"),
+            shortened(row["patient"], 30),
+            shortened(row["label"] or "several"),
             f"{row['right']:,}",
             f"{row['count']:,}",
             f"{row['score']:.2f}",
@@ -158,12 +172,13 @@ def _reasons(figures: dict[str, Any], where: str = "") -> Iterator[Text]:
         yield Text(f"- {where}{', '.join(names)}: {reason}", style="yellow")
 
 
-def _short(name: str, most: int = 16) -> Text:
+def shortened(name: str, most: int = 16) -> Text:
+    """A name on one line of at most so many characters."""
     name = one_line(name)
     return Text(name if len(name) <= most else name[: most - 3] + "...", no_wrap=True)
 
 
-def _table(*headers: str) -> Table:
+def make_table(*headers: str) -> Table:
     """A table with these headers; `>` in front sets a column flush right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for header in headers:

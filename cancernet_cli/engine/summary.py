@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from cancernet_cli.core.cards import Card
 from cancernet_cli.engine.tallying import TableCount, count_table
 from cancernet_cli.metrics.groups import grouped_metrics
-from cancernet_cli.metrics.scores import Scores
+from cancernet_cli.metrics.intervals import Resampling
+from cancernet_cli.metrics.scores import Bools, Scores
 from cancernet_cli.outputs.atomic import write_bytes
 
 SCHEMA = 1
 _FEW_PATIENTS = 10  # of a class: with fewer, the percentile bootstrap itself comes out too narrow
 _LISTED = 100
+_DEFAULT = Resampling()
 
 
 def summarise(
@@ -41,17 +44,40 @@ def summarise(
     Raises:
         InputError: it is no Parquet file, or lacks a column of a predictions table.
     """
-    ordered = sorted(classes, key=lambda name: name == positive) if len(classes) == 2 else list(classes)
-    count = count_table(table, ordered)
+    count = count_table(table, in_order(classes, positive))
     if not count.labelled:
         return None
-    scores = count.tally.scores()
+    return figures_of(count, seen_patients=seen_patients, seen_note=seen_note)
+
+
+def in_order(classes: Sequence[str], positive: str) -> list[str]:
+    """The classes as figures want them: of two, the positive one last."""
+    return sorted(classes, key=lambda name: name == positive) if len(classes) == 2 else list(classes)
+
+
+def figures_of(
+    count: TableCount,
+    *,
+    seen_patients: Collection[str] = (),
+    seen_note: str = "",
+    threshold: float | None = None,
+    resampling: Resampling = _DEFAULT,
+) -> dict[str, Any]:
+    """What `summarise` gives, of a table that is counted already and has a labelled row.
+
+    Args:
+        threshold: decides on a slide's mean probability; None takes the table's own where it has one.
+    """
+    classes, scores = list(count.tally.classes), count.tally.scores()
+    thresholds = sorted(count.thresholds)
+    if threshold is None:
+        threshold = thresholds[0] if len(thresholds) == 1 else None if thresholds else 0.5
     found: dict[str, Any] = {
         "schema": SCHEMA,
         "decision": {
-            "classes": ordered,
-            "positive": ordered[1] if len(ordered) == 2 else None,
-            "thresholds": sorted(count.thresholds),
+            "classes": classes,
+            "positive": classes[1] if len(classes) == 2 else None,
+            "thresholds": thresholds,
         },
         "exact": not scores.step,
         "probability_step": scores.step,
@@ -60,9 +86,14 @@ def summarise(
         "unlabelled": count.unlabelled,
         "unusable": count.unusable,
         "unknown_labels": count.unknown_labels,
-        **grouped_metrics(scores),
-        **_training_overlap(scores, frozenset(seen_patients), seen_note),
+        **grouped_metrics(scores, threshold=threshold, resampling=resampling),
     }
+    overlap = training_overlap(scores, frozenset(seen_patients), seen_note)
+    found["training_overlap"] = overlap
+    if overlap["images"]:
+        others = scores.where(~of_patients(scores, seen_patients))
+        apart = grouped_metrics(others, threshold=threshold, resampling=resampling) if others.n_images else None
+        found["unseen"] = apart
     found["warnings"] = [*_warnings(found), *_count_warnings(count)]
     return found
 
@@ -76,20 +107,31 @@ def write_metrics(metrics: dict[str, Any], path: Path) -> None:
     write_bytes(path, (json.dumps(metrics, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
-def _training_overlap(scores: Scores, seen: frozenset[str], note: str) -> dict[str, Any]:
-    """How many of the images are of patients that the model knows, and the figures without them."""
-    is_seen = np.array([*(name in seen for name in scores.patient_names), False])  # the last is for patient -1
-    rows = is_seen[scores.patients]
-    images, patients = int(scores.counts[rows].sum()), int(is_seen.sum())
-    overlap: dict[str, Any] = {"images": images, "patients": patients, "note": note}
-    if not images:
-        return {"training_overlap": overlap}
-    overlap["patient_names"] = sorted(name for name in scores.patient_names if name in seen)[:_LISTED]
-    overlap["warning"] = (
-        f"{images:,} of {scores.n_images:,} labelled images are of {_patients(patients)} whose images the model was "
-        f"trained on{f' ({note})' if note else ''}, so the overall figures are not a test of the model"
-    )
-    return {"training_overlap": overlap, "unseen": None if rows.all() else grouped_metrics(scores.where(~rows))}
+def seen_patients(card: Card) -> set[str]:
+    """Patients whose images decided the weights: those of every split but a held-out test."""
+    return {p for split, patients in card.training.splits.items() if not split.startswith("test") for p in patients}
+
+
+def of_patients(scores: Scores, names: Collection[str]) -> Bools:
+    """Which entries are of these patients, `[N]`."""
+    chosen = frozenset(names)
+    is_chosen = np.array([*(name in chosen for name in scores.patient_names), False])  # the last is for patient -1
+    return np.asarray(is_chosen[scores.patients])
+
+
+def training_overlap(scores: Scores, seen: Collection[str], note: str = "") -> dict[str, Any]:
+    """How many of the images are of patients that the model knows; with a warning and their names if some are."""
+    rows = of_patients(scores, seen)
+    names = sorted(scores.patient_names[i] for i in np.unique(scores.patients[rows]).tolist())
+    images = int(scores.counts[rows].sum())
+    overlap: dict[str, Any] = {"images": images, "patients": len(names), "note": note}
+    if images:
+        overlap["patient_names"] = names[:_LISTED]
+        overlap["warning"] = (
+            f"{images:,} of {scores.n_images:,} labelled images are of {_patients(len(names))} whose images the model "
+            f"was trained on{f' ({note})' if note else ''}, so the overall figures are not a test of the model"
+        )
+    return overlap
 
 
 def _patients(n: int) -> str:

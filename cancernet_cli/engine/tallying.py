@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,14 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.paths import display_path
 from cancernet_cli.metrics.tally import Tally
 
-_OPTIONAL = {"true_label": pa.string(), "patient": pa.string(), "magnification": pa.float32()}
+Change = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+_OPTIONAL = {
+    "true_label": pa.string(),
+    "patient": pa.string(),
+    "slide": pa.string(),
+    "magnification": pa.float32(),
+}
 _LISTED = 100
 
 
@@ -57,6 +65,7 @@ class TableCount:
             probs[usable],
             _numbers(batch["patient"], lambda name, _: self.tally.patient_index(name)),
             _floats(batch["magnification"]),
+            _numbers(batch["slide"], lambda name, _: self.tally.slide_index(name)),
         )
 
     def _class_index(self, name: str | None, _: int) -> int:
@@ -71,44 +80,51 @@ class TableCount:
         return self._class_index(name, count)
 
 
-def count_table(table: Path, classes: Sequence[str]) -> TableCount:
+def count_table(table: Path, classes: Sequence[str], change: Change | None = None) -> TableCount:
     """Stream a predictions table; memory does not grow with its rows.
 
     Args:
         classes: with two, the second is the positive one.
+        change: what is done to each batch before it is counted.
 
     Raises:
         InputError: it is no Parquet file, or lacks a column of a predictions table.
     """
     count = TableCount(classes)
-    name = display_path(bytes(table))
-    try:
-        with pq.ParquetFile(table) as file:
-            for batch in _batches(file, name, classes):
-                count.add(batch)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(
-            f"{name} cannot be read as a predictions table: {' '.join(str(error).split())}",
-            fix="name a Parquet table that `cancernet classify` wrote",
-        ) from error
+    with readable(table):
+        for batch in prediction_batches(table, classes, paths=change is not None):
+            count.add(change(batch) if change else batch)
     return count
 
 
-def _batches(file: pq.ParquetFile, name: str, classes: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The columns that figures need, batch by batch; null where the table lacks an optional one."""
-    there = set(file.schema_arrow.names)
-    needed = ["status", "label", *(f"prob_{c}" for c in classes)]
-    lacking = [column for column in needed if column not in there]
-    if lacking:
+@contextmanager
+def readable(table: Path) -> Iterator[None]:
+    """Turn what goes wrong while a predictions table is read into an InputError."""
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(
-            f"{name} has no column {', '.join(lacking)}",
-            fix="name a table that `cancernet classify` wrote, with the model that wrote it",
-        )
-    wanted = needed + [column for column in (*_OPTIONAL, "decision_threshold") if column in there]
-    for batch in file.iter_batches(batch_size=8192, columns=wanted):
+            f"{display_path(bytes(table))} cannot be read as a predictions table: {' '.join(str(error).split())}",
+            fix="name a Parquet table that `cancernet classify` wrote",
+        ) from error
+
+
+def prediction_batches(table: Path, classes: Sequence[str], *, paths: bool) -> Iterator[pa.RecordBatch]:
+    """The columns that figures need, batch by batch; null where the table lacks an optional one."""
+    with pq.ParquetFile(table) as file:
+        there = set(file.schema_arrow.names)
+        needed = [*(["path"] if paths else []), "status", "label", *(f"prob_{c}" for c in classes)]
+        lacking = [column for column in needed if column not in there]
+        if lacking:
+            raise InputError(
+                f"{display_path(bytes(table))} has no column {', '.join(lacking)}",
+                fix="name a table that `cancernet classify` wrote, with the model that wrote it",
+            )
+        wanted = needed + [column for column in (*_OPTIONAL, "decision_threshold") if column in there]
         missing = [column for column in _OPTIONAL if column not in there]
-        columns = [*batch.columns, *(pa.nulls(len(batch), _OPTIONAL[column]) for column in missing)]
-        yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *missing])
+        for batch in file.iter_batches(batch_size=8192, columns=wanted):
+            columns = [*batch.columns, *(pa.nulls(len(batch), _OPTIONAL[column]) for column in missing)]
+            yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *missing])
 
 
 def _numbers(column: pa.Array, number: Callable[[str | None, int], int]) -> NDArray[np.int64]:

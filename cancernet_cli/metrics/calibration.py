@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
-from scipy.special import log_softmax  # type: ignore[import-untyped]
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+from scipy.sparse import csr_matrix
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -16,6 +16,14 @@ FIGURES = ("auroc", "accuracy", "recognition_rate")
 RESAMPLES = 1_000
 _CELLS = 2_000_000  # numbers an intermediate array may hold (16 MB): what bounds memory
 _MANY_UNITS = 100_000  # beyond this 200 resamples do: the interval is far narrower than anything else that is unsure
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How a bootstrap draws: how often, and from which seed."""
+
+    resamples: int = RESAMPLES
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,47 +69,34 @@ def clustered_bootstrap(
         counts: `[N]` int, images an entry stands for; None is one each.
         figures: the ones wanted.
     """
-    y = np.asarray(labels, dtype=np.int64)
-    p = np.asarray(probs, dtype=np.float64)
-    c = np.ones(len(y), np.int64) if counts is None else np.asarray(counts, dtype=np.int64)
-    ok = np.asarray(right).astype(np.float64)
-    ids = np.asarray(patients, dtype=np.int64)
-    by_image = bool((ids < 0).any())
-    units = np.arange(len(y)) if by_image else np.unique(ids, return_inverse=True)[1].reshape(-1)
-    n_units = int(c.sum()) if by_image else (int(units.max()) + 1 if len(y) else 0)
-    unit = "image" if by_image else "patient"
+    design = _design(labels, np.shape(probs)[1], patients, counts)
+    drawn = _drawn(design, probs, right, figures, resamples, seed)
+    return {name: _interval(drawn[name], design, name, confidence) for name in figures}
 
-    per_class = _units_of_class(y, units, c, p.shape[1], by_image)
-    strata = _strata(y, units, c, p.shape[1], by_image)
-    reasons = _reasons(per_class, strata, unit)
-    if by_image:
-        reasons["recognition_rate"] = "the patients of some images are unknown"
-    reasons = {name: reasons[name] for name in figures}
-    values: dict[str, list[Floats]] = {name: [] for name in reasons}
-    if not all(reasons.values()):
-        totals = np.bincount(units, c)
-        correct = np.bincount(units, c * ok)
-        curve = None if reasons.get("auroc", "not wanted") else _Auroc(y, p, units, c)
-        if n_units > _MANY_UNITS:
-            resamples = min(resamples, 200)
-        widest = max(n_units, curve.width if curve else 1)
-        for weights in _resampled(strata, len(totals), resamples, max(1, _CELLS // widest), seed):
-            if curve:
-                values["auroc"].append(curve(weights))
-            if not reasons.get("accuracy", "not wanted"):
-                values["accuracy"].append(weights @ correct / (weights @ totals))
-            if not reasons.get("recognition_rate", "not wanted"):
-                values["recognition_rate"].append(weights @ (correct / totals) / weights.sum(axis=1))
 
-    def interval(name: str) -> Interval:
-        if reasons[name]:
-            return Interval(None, None, unit, n_units, reason=reasons[name])
-        drawn = np.concatenate(values[name])
-        usable = drawn[np.isfinite(drawn)]
-        low, high = np.quantile(usable, [(1 - confidence) / 2, (1 + confidence) / 2])
-        return Interval(float(low), float(high), unit, n_units, len(usable))
+def paired_bootstrap(
+    labels: ArrayLike,
+    first: tuple[ArrayLike, ArrayLike],
+    second: tuple[ArrayLike, ArrayLike],
+    patients: ArrayLike,
+    *,
+    figures: Sequence[str] = FIGURES,
+    resamples: int = RESAMPLES,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Percentile intervals of the first's figures minus the second's, both on the same images and the same resamples.
 
-    return {name: interval(name) for name in reasons}
+    What is drawn depends on labels and patients alone, so the two meet the same patients in every resample, and what is
+    hard for both cancels out.
+
+    Args:
+        labels, patients: as `clustered_bootstrap`.
+        first, second: the probabilities `[N, K]` and whether the decision was right `[N]`, of each.
+    """
+    design = _design(labels, np.shape(first[0])[1], patients, None)
+    one, other = (_drawn(design, probs, right, figures, resamples, seed) for probs, right in (first, second))
+    return {name: _interval(one[name] - other[name], design, name, confidence) for name in figures}
 
 
 def weighted_auroc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> Floats:
@@ -118,6 +113,68 @@ def weighted_auroc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> 
     p = np.asarray(scores, dtype=np.float64)
     curve = _Auroc(y, np.column_stack([1 - p, p]), np.arange(len(y)), np.ones(len(y), np.int64))
     return curve(np.asarray(weights, dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class _Design:
+    """What is drawn with replacement: units (patients, or images), apart for each stratum.
+
+    units: `[N]`, the unit of each entry. n_units: how many there are. reasons: why a figure has no interval, or "".
+    """
+
+    labels: Ints
+    counts: Ints
+    units: Ints
+    n_units: int
+    unit: str
+    strata: list[Ints]
+    reasons: dict[str, str]
+
+
+def _design(labels: ArrayLike, classes: int, patients: ArrayLike, counts: ArrayLike | None) -> _Design:
+    y = np.asarray(labels, dtype=np.int64)
+    c = np.ones(len(y), np.int64) if counts is None else np.asarray(counts, dtype=np.int64)
+    ids = np.asarray(patients, dtype=np.int64)
+    by_image = bool((ids < 0).any())
+    units = np.arange(len(y)) if by_image else np.unique(ids, return_inverse=True)[1].reshape(-1)
+    n_units = int(c.sum()) if by_image else (int(units.max()) + 1 if len(y) else 0)
+    unit = "image" if by_image else "patient"
+    strata = _strata(y, units, c, classes, by_image)
+    reasons = _reasons(_units_of_class(y, units, c, classes, by_image), strata, unit)
+    if by_image:
+        reasons["recognition_rate"] = "the patients of some images are unknown"
+    return _Design(y, c, units, n_units, unit, strata, reasons)
+
+
+def _drawn(
+    design: _Design, probs: ArrayLike, right: ArrayLike, figures: Sequence[str], resamples: int, seed: int
+) -> dict[str, Floats]:
+    """The figures in each resample, `[R]`; empty for those that can have no interval."""
+    values: dict[str, list[Floats]] = {name: [] for name in figures if not design.reasons[name]}
+    if values:
+        p = np.asarray(probs, dtype=np.float64)
+        totals = np.bincount(design.units, design.counts)
+        correct = np.bincount(design.units, design.counts * np.asarray(right).astype(np.float64))
+        curve = _Auroc(design.labels, p, design.units, design.counts) if "auroc" in values else None
+        if design.n_units > _MANY_UNITS:
+            resamples = min(resamples, 200)
+        at_once = max(1, _CELLS // max(design.n_units, curve.width if curve else 1))
+        for weights in _resampled(design.strata, len(totals), resamples, at_once, seed):
+            if curve:
+                values["auroc"].append(curve(weights))
+            if "accuracy" in values:
+                values["accuracy"].append(weights @ correct / (weights @ totals))
+            if "recognition_rate" in values:
+                values["recognition_rate"].append(weights @ (correct / totals) / weights.sum(axis=1))
+    return {name: np.concatenate(values[name]) if name in values else np.zeros(0) for name in figures}
+
+
+def _interval(drawn: Floats, design: _Design, name: str, confidence: float) -> Interval:
+    if design.reasons[name]:
+        return Interval(None, None, design.unit, design.n_units, reason=design.reasons[name])
+    usable = drawn[np.isfinite(drawn)]
+    low, high = np.quantile(usable, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(low), float(high), design.unit, design.n_units, len(usable))
 
 
 class _Auroc:

@@ -20,7 +20,8 @@ class Scores:
     classes: K names; with two, the second is the positive one. labels, predicted: `[N]`, index of the true class and of
         the one decided on. probs: `[N, K]`. counts: `[N]`, images an entry stands for. log_losses: `[N]`, mean of
         -log(probability of the true class) over them. patients: `[N]`, index in `patient_names`, -1 where unknown.
-        magnifications: `[N]`, NaN where unknown. step: what probabilities were rounded to, to save memory; 0 if not.
+        magnifications: `[N]`, NaN where unknown. slides: `[N]`, any numbers, -1 where unknown; slides of two patients
+        are two slides, whatever their numbers. step: what probabilities were rounded to, to save memory; 0 if not.
     """
 
     classes: tuple[str, ...]
@@ -31,6 +32,7 @@ class Scores:
     log_losses: Floats
     patients: Ints
     magnifications: Floats
+    slides: Ints
     patient_names: tuple[str, ...] = ()
     step: float = 0.0
 
@@ -45,6 +47,7 @@ class Scores:
         predicted: ArrayLike | None = None,
         patients: ArrayLike | None = None,
         magnifications: ArrayLike | None = None,
+        slides: ArrayLike | None = None,
         counts: ArrayLike | None = None,
         patient_names: Sequence[str] = (),
     ) -> Scores:
@@ -54,7 +57,7 @@ class Scores:
             labels: `[N]` int. probs: `[N, K]`, or `[N]` for the positive one of two classes.
             threshold: two classes only: decides for the positive class at or above it.
             predicted: `[N]` int, when the decisions are known already.
-            patients: `[N]` int, -1 where unknown; None when all are.
+            patients, slides: `[N]` int, -1 where unknown; None when all are.
         """
         y = np.asarray(labels, dtype=np.int64)
         p = np.asarray(probs, dtype=np.float64)
@@ -72,6 +75,7 @@ class Scores:
             log_losses=log_losses(y, p),
             patients=np.full(n, -1) if patients is None else np.asarray(patients, dtype=np.int64),
             magnifications=np.full(n, np.nan) if magnifications is None else np.asarray(magnifications, np.float64),
+            slides=np.full(n, -1) if slides is None else np.asarray(slides, dtype=np.int64),
             patient_names=tuple(patient_names),
         )
 
@@ -96,6 +100,7 @@ class Scores:
             log_losses=self.log_losses[chosen],
             patients=self.patients[chosen],
             magnifications=self.magnifications[chosen],
+            slides=self.slides[chosen],
         )
 
 

@@ -16,9 +16,9 @@ _STEPS = (1e-3, 1e-2)  # the second is for patients so many that the first leave
 class Tally:
     """Takes labelled predictions batch by batch and keeps how often each distinct one came.
 
-    Distinct are patient, magnification, true class, decision and probabilities. Exact until there are `limit` of them;
-    then probabilities are rounded to 0.001 (to two digits near 0 and 1, where sure networks put most of them) and the
-    entries merged, which moves no figure by more than 0.001. With very many patients the step becomes 0.01. Counts,
+    Distinct are patient, slide, magnification, true class, decision and probabilities. Exact until there are `limit` of
+    them; then probabilities are rounded to 0.001 (to two digits near 0 and 1, where sure networks put most of them) and
+    the entries merged, which moves no figure by more than 0.001. With very many patients the step becomes 0.01. Counts,
     decisions and log losses stay exact even then.
 
     Args:
@@ -33,9 +33,11 @@ class Tally:
         self.step = 0.0
         self._limit = limit
         self._patients: dict[str, int] = {}
+        self._slides: dict[str, int] = {}
         self._key = np.dtype(
             [
                 ("patient", "<i4"),
+                ("slide", "<i4"),
                 ("magnification", "<f4"),
                 ("label", "<i4"),
                 ("predicted", "<i4"),
@@ -53,6 +55,10 @@ class Tally:
         """The number that stands for a patient; -1 for an unknown one."""
         return -1 if name is None else self._patients.setdefault(name, len(self._patients))
 
+    def slide_index(self, name: str | None) -> int:
+        """The number that stands for a slide; -1 for an unknown one."""
+        return -1 if name is None else self._slides.setdefault(name, len(self._slides))
+
     def add(
         self,
         labels: ArrayLike,
@@ -60,16 +66,19 @@ class Tally:
         probs: NDArray[np.floating],
         patients: ArrayLike,
         magnifications: ArrayLike,
+        slides: ArrayLike = -1,
     ) -> None:
         """Count a batch.
 
         Args:
             labels, predicted: `[N]` int. probs: `[N, K]`, kept as float32.
             patients: `[N]` int from `patient_index`. magnifications: `[N]` float, NaN where unknown.
+            slides: `[N]` int from `slide_index`.
         """
         y = np.asarray(labels, dtype=np.int64)
         rows = np.zeros(len(y), self._key)
         rows["label"], rows["predicted"], rows["patient"] = y, predicted, patients
+        rows["slide"] = slides
         rows["magnification"] = np.nan_to_num(np.asarray(magnifications, dtype=np.float32), nan=-1.0)
         rows["probs"] = _rounded(np.asarray(probs, dtype=np.float32), self.step)
         self._pending.append(rows)
@@ -91,6 +100,7 @@ class Tally:
             log_losses=self._losses / self._counts,
             patients=self._entries["patient"].astype(np.int64),
             magnifications=np.where(magnifications < 0, np.nan, magnifications),
+            slides=self._entries["slide"].astype(np.int64),
             patient_names=tuple(self._patients),
             step=self.step,
         )

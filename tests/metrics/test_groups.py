@@ -1,4 +1,4 @@
-"""Figures by magnification and by patient, against hand-worked cases."""
+"""Figures by magnification, by slide and by patient, against hand-worked cases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cancernet_cli.metrics import groups
-from cancernet_cli.metrics.groups import by_magnification, grouped_metrics, image_metrics, patient_metrics
+from cancernet_cli.metrics.groups import (
+    by_magnification,
+    grouped_metrics,
+    image_metrics,
+    patient_metrics,
+    slide_metrics,
+)
+from cancernet_cli.metrics.intervals import Resampling
 from cancernet_cli.metrics.scores import Scores
 
 # Patients a (benign, 2 of 3 right), b (benign, 1 of 1), c (malignant, 1 of 2), d (malignant, none of 4)
@@ -93,3 +100,59 @@ def test_more_than_two_classes() -> None:
     assert found["by_patient"]["patients"][0]["mean_prob"] == pytest.approx({"a": 0.8, "b": 0.1, "c": 0.1})
     assert found["images"]["auroc"]["low"] == 1
     json.dumps(found, allow_nan=False)
+
+
+def slides() -> Scores:
+    """(patient, slide): (0, 0) benign, mean 0.5; (0, 1) benign, 0.2; (1, 0) malignant, 0.6; (2, 5) has both labels;
+    (3, 7) malignant, 0.9; and an image without a slide."""
+    return Scores.of(
+        labels=[0, 0, 0, 1, 0, 1, 1, 1],
+        probs=[0.3, 0.9, 0.2, 0.6, 0.1, 0.9, 0.9, 0.1],
+        counts=[2, 1, 1, 3, 1, 1, 1, 1],
+        patients=[0, 0, 0, 1, 2, 2, 3, 3],
+        slides=[0, 0, 1, 0, 5, 5, 7, -1],
+    )
+
+
+def test_slides_by_hand() -> None:
+    found = slide_metrics(slides(), threshold=0.4)
+    assert (found["count"], found["images"], found["images_without_slide"], found["several_labels"]) == (4, 10, 1, 1)
+    assert found["auroc"]["value"] == roc_auc_score([0, 0, 1, 1], [0.5, 0.2, 0.6, 0.9])
+    # one number for a slide of two patients is two slides; (0, 0) is called malignant at 0.4
+    assert found["accuracy"]["value"] == 3 / 4
+    assert (found["specificity"]["value"], found["recall"]["value"]) == (1 / 2, 1)
+    assert slide_metrics(slides(), threshold=0.55)["accuracy"]["value"] == 1
+
+
+def test_intervals_of_slides_resample_patients() -> None:
+    rng = np.random.default_rng(0)
+    slide = np.arange(240) % 24
+    y = slide // 2 % 2
+    p = np.clip(rng.normal(0.35 + 0.3 * y, 0.2), 0, 1)
+    found = slide_metrics(Scores.of(y, p, patients=slide // 2, slides=slide))
+    assert found["count"] == 24
+    for name in ("auroc", "accuracy"):
+        assert (found[name]["interval_unit"], found[name]["interval_units"]) == ("patient", 12)
+        assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
+    nobody = slide_metrics(Scores.of(y, p, slides=slide))
+    assert nobody["auroc"]["interval_unit"] == "slide"
+
+
+def test_slides_without_names_or_with_several_thresholds_say_why() -> None:
+    found = slide_metrics(HAND)
+    assert found == {"count": 0, "images_without_slide": 10, "reason": "no image names its slide"}
+    found = slide_metrics(slides(), threshold=None)
+    assert found["accuracy"]["reason"] == "the table has several decision thresholds"
+    assert found["auroc"]["value"] is not None
+
+
+def test_the_seed_and_the_count_of_resamples_reach_every_interval() -> None:
+    rng = np.random.default_rng(0)
+    who = rng.integers(12, size=250)
+    p = rng.random(250)
+    scores = Scores.of(who % 2, p, patients=who, slides=who)
+    found = [grouped_metrics(scores, resampling=Resampling(200, seed)) for seed in (0, 0, 1)]
+    assert found[0] == found[1]
+    for group, name in (("images", "auroc"), ("by_slide", "accuracy"), ("by_patient", "recognition_rate")):
+        assert found[0][group][name]["resamples"] == 200
+        assert found[0][group][name]["low"] != found[2][group][name]["low"]

@@ -89,3 +89,12 @@ def test_patients_are_numbered_as_they_come() -> None:
     assert [tally.patient_index(name) for name in ("b", "a", None, "b")] == [0, 1, -1, 0]
     assert tally.scores().patient_names == ("b", "a")
     assert tally.scores().n_images == 0
+
+
+def test_slides_keep_their_numbers() -> None:
+    tally = Tally(CLASSES)
+    numbers = [tally.slide_index(name) for name in ("a", "b", None, "a")]
+    assert numbers == [0, 1, -1, 0]
+    tally.add([0] * 4, [0] * 4, np.full((4, 2), 0.5), [0] * 4, [40.0] * 4, numbers)
+    found = tally.scores()
+    assert dict(zip(found.slides.tolist(), found.counts.tolist(), strict=True)) == {0: 2, 1: 1, -1: 1}

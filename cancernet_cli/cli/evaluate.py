@@ -1,0 +1,55 @@
+"""`cancernet evaluate`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cancernet_cli.cli import output, progress
+from cancernet_cli.cli.bind import FORMAT, Format, options_from
+from cancernet_cli.core.options import EvaluateOptions
+
+Table = Annotated[
+    Path, typer.Argument(help="A predictions table that `cancernet classify` or `cancernet finetune` wrote.")
+]
+
+
+@options_from(EvaluateOptions)
+def evaluate(table: Table, *, options: EvaluateOptions, format: Annotated[Format, FORMAT] = "human") -> None:
+    """Measure a finished table: by image, magnification, slide and patient, with intervals over patients.
+
+    Writes report.md, metrics.json and plots into a folder beside the table. With --against, says which of two tables is
+    better, or that the difference may be chance.
+
+    Examples:
+
+        cancernet evaluate preds.parquet
+
+        cancernet evaluate preds.parquet --labels labels.csv --threshold 0.4
+
+        cancernet evaluate new.parquet --against old.parquet --out new_against_old
+
+        cancernet evaluate preds.parquet --format json --no-plots
+    """
+    with progress.reporter(format) as report:
+        from cancernet_cli.engine.evaluate import evaluate as measure  # scikit-learn comes in here, not at --help
+
+        result = measure(table, options, report)
+    if format == "json":
+        output.record(dataclasses.asdict(result))
+    elif format == "human":
+        from cancernet_cli.cli.present_evaluation import evaluation_parts
+
+        for part in evaluation_parts(result.metrics):
+            output.show(part)
+        output.show("")
+        for name, place in (("report", result.report_file), ("metrics", result.metrics_file)):
+            output.line(f"{name:<12} {place}")
+        if result.plots:
+            output.line(f"{'plots':<12} {next(iter(result.plots.values())).parent}")
+        for name, why in result.skipped.items():
+            output.line(f"no plot {name}: {why}")
+        output.line("Research use only: not for diagnosis.")

@@ -1,0 +1,62 @@
+"""What each decision threshold gives, for two classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def threshold_table(
+    labels: ArrayLike, probs: ArrayLike, counts: ArrayLike, thresholds: Sequence[float]
+) -> list[dict[str, Any]]:
+    """One row for each threshold: the four counts, and the shares that follow; None for a share of nothing.
+
+    Args:
+        labels: `[N]`, 1 (or True) for the positive class, else 0.
+        probs: `[N]` float, probability of the positive class, which is called at or above the threshold.
+        counts: `[N]`, images an entry stands for.
+
+    Returns:
+        Dicts with threshold, tp, fp, fn, tn, sensitivity, specificity, ppv, npv, accuracy, balanced_accuracy, f1.
+    """
+    y = np.asarray(labels).astype(bool)
+    p = np.asarray(probs, dtype=np.float64)
+    c = np.asarray(counts, dtype=np.int64)
+    order = np.argsort(p, kind="stable")
+    below = np.searchsorted(p[order], np.asarray(thresholds, dtype=np.float64), side="left")
+    missed, rejected = (_sums(c[order] * chosen[order])[below].tolist() for chosen in (y, ~y))
+    positives, negatives = int(c[y].sum()), int(c[~y].sum())
+    return [
+        {"threshold": float(t), **_row(positives - fn, negatives - tn, fn, tn)}
+        for t, fn, tn in zip(thresholds, missed, rejected, strict=True)
+    ]
+
+
+def _row(tp: int, fp: int, fn: int, tn: int) -> dict[str, Any]:
+    sensitivity, specificity = _share(tp, tp + fn), _share(tn, tn + fp)
+    both = sensitivity is not None and specificity is not None
+    return {
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "tn": tn,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "ppv": _share(tp, tp + fp),
+        "npv": _share(tn, tn + fn),
+        "accuracy": _share(tp + tn, tp + fp + fn + tn),
+        "balanced_accuracy": (sensitivity + specificity) / 2 if both else None,  # type: ignore[operator]
+        "f1": _share(2 * tp, 2 * tp + fp + fn),
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _sums(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sum of the first 0, 1, 2, ... values."""
+    return np.concatenate([[0], np.cumsum(values)])
