@@ -58,6 +58,8 @@ class Stages(Backbone):
 
 
 BackboneFactory = Callable[[tuple[int, ...]], Backbone]
+# A head is one linear layer on what its fact `reads`, a function from a backbone's maps to `[B, F]`, takes from them;
+# so a head on a frozen backbone is learned from features that are computed once.
 HeadFactory = Callable[[tuple[int, ...], int], nn.Module]
 
 backbones: Registry[BackboneFactory] = Registry("backbone")

@@ -4,32 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cancernet_cli.classification.base import heads
-
-
-class LevelStats(nn.Module):
-    """Texture statistics of the chosen levels and a linear layer on them.
-
-    `centre` and `spread` hold the mean and standard deviation of each statistic over the training images; statistics
-    that never vary have spread 1. All arithmetic is float32, whatever the backbone's precision.
-    """
-
-    centre: Tensor
-    spread: Tensor
-
-    def __init__(self, channels: tuple[int, ...], classes: int) -> None:
-        super().__init__()
-        features = 2 * sum(channels)
-        self.register_buffer("centre", torch.zeros(features))
-        self.register_buffer("spread", torch.ones(features))
-        self.linear = nn.Linear(features, classes)
-
-    def forward(self, maps: list[Tensor]) -> Tensor:
-        """Maps `[B, C_i, H_i, W_i]` to logits `[B, K]` float32."""
-        scaled = (level_statistics(maps) - self.centre) / self.spread
-        return F.linear(scaled, self.linear.weight.float(), self.linear.bias.float())
+from cancernet_cli.classification.standardised import StandardisedLinear
 
 
 def level_statistics(maps: list[Tensor]) -> Tensor:
@@ -50,7 +27,11 @@ def level_statistics(maps: list[Tensor]) -> Tensor:
     return torch.cat(found, dim=1)
 
 
-@heads.register("level_stats", summary="mean and spread of each channel of the chosen levels, one linear layer")
+@heads.register(
+    "level_stats",
+    summary="mean and spread of each channel of the chosen levels, one linear layer",
+    reads=level_statistics,
+)
 def level_stats(channels: tuple[int, ...], classes: int) -> nn.Module:
     """Texture statistics and a linear layer."""
-    return LevelStats(channels, classes)
+    return StandardisedLinear(level_statistics, 2 * sum(channels), classes)

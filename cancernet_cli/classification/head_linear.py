@@ -18,10 +18,15 @@ class LinearHead(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Maps `[B, C_i, H_i, W_i]`, shallow to deep, to logits `[B, K]` float32."""
-        return cast(Tensor, self.linear(maps[-1].mean(dim=(2, 3)))).float()
+        return cast(Tensor, self.linear(averaged(maps))).float()
 
 
-@heads.register("linear", summary="global average of the last level, one linear layer")
+def averaged(maps: list[Tensor]) -> Tensor:
+    """The deepest map's mean over space, `[B, C]`."""
+    return maps[-1].mean(dim=(2, 3))
+
+
+@heads.register("linear", summary="global average of the last level, one linear layer", reads=averaged)
 def linear(channels: tuple[int, ...], classes: int) -> nn.Module:
     """A linear layer on the averaged last level."""
     return LinearHead(channels[-1], classes)

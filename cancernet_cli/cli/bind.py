@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options import Options, OptionSpec, flag_name
@@ -18,7 +19,17 @@ FORMAT = typer.Option(
     "--format", help="human: tables and progress. json: one JSON object on stdout. quiet: errors only."
 )
 
-GROUPS = ("Output", "Model", "Training", "Input", "Run", "Machine", "Options")  # as --help shows them
+GROUPS = (
+    "Output",
+    "Model",
+    "Split",
+    "Training",
+    "Measures",
+    "Input",
+    "Run",
+    "Machine",
+    "Options",
+)  # as --help shows them
 
 
 def options_from(record: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -54,13 +65,14 @@ def _is_number_or_auto(hint: Any) -> bool:
 
 def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     spec: OptionSpec = field.metadata["option"]
-    names = [flag_name(field.name)] + ([spec.short] if spec.short else [])
+    flag = flag_name(field.name)
+    names = [f"{flag}/--no-{flag[2:]}" if field.default is True else flag] + ([spec.short] if spec.short else [])
     extra: dict[str, Any] = {}
     if _is_number_or_auto(hint):
         hint, extra = str, {"metavar": "auto|N"}
     elif spec.min is not None or spec.max is not None:
         extra = {"min": spec.min, "max": spec.max}
-    info = typer.Option(*names, help=spec.help, rich_help_panel=spec.group, **extra)
+    info = typer.Option(*names, help=escape(spec.help), rich_help_panel=spec.group, **extra)
     default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Annotated
 
 import typer
@@ -29,8 +30,12 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
 
         cancernet finetune ./BreaKHis_v1 --out models/mine
 
+        cancernet finetune ./BreaKHis_v1 --recipe paper --magnification 100 --out models/paper
+
         cancernet finetune nuclei/manifest.csv --task segment --out models/nuclei
     """
+    if os.environ.get("RANK", "0") != "0":  # started by torchrun: the first process speaks for all
+        format = "quiet"
     with progress.reporter(format) as report:
         from cancernet_cli.engine.finetune import finetune as train  # torch comes in here, not at --help
 
@@ -44,3 +49,5 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
         for part in card_parts(read_card(options.out), options.out):
             output.show(part)
         output.talk(f"The model is in {options.out}.")
+        if options.task == "classify":
+            output.talk(f"Its predictions on unseen patients, with plots: {options.out / 'evaluation' / 'report.md'}")

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -71,10 +71,10 @@ def classify(
                 report(Note(f"{options.out} is finished already: nothing to do (--overwrite makes it anew)"))
             else:
                 workspace.adopt(job.parts_state, overwrite=options.overwrite)
-                _use_parts(plan, workspace)
+                known = _use_parts(plan, workspace)
                 reused = len(plan) - plan.count_pending()
                 _run(job, plan, workspace, report)
-                _use_parts(plan, workspace)
+                _use_parts(plan, workspace, known)
                 result = finish(job, plan, workspace, reused=reused, started=started)
     except (OSError, sqlite3.OperationalError) as error:
         workspace.close()
@@ -135,15 +135,23 @@ def _plan(job: Job, folder: Path, report: Reporter) -> Plan:
     return plan
 
 
-def _use_parts(plan: Plan, workspace: Workspace) -> None:
-    """Mark as done what finished parts hold and is unchanged; drop parts that cannot be read."""
+def _use_parts(plan: Plan, workspace: Workspace, known: Set[int] = frozenset()) -> set[int]:
+    """Mark as done what finished parts hold and is unchanged; drop parts that cannot be read.
+
+    `known` are the numbers of parts that were marked before; returns those that were marked now.
+    """
+    marked = set()
     for number, path in workspace.parts().items():
+        if number in known:
+            continue
         try:
             rows = list(part_origins(path))
         except (OSError, pa.ArrowException):
             path.unlink()
             continue
         plan.mark_done((number, row, name, size, mtime) for row, name, size, mtime in rows)
+        marked.add(number)
+    return marked
 
 
 def _run(job: Job, plan: Plan, workspace: Workspace, report: Reporter) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cancernet_cli.core.events import Reporter, silent
 from cancernet_cli.core.options import FinetuneOptions
+from cancernet_cli.core.recipes import recipe_of
 from cancernet_cli.core.records import FinetuneResult
 from cancernet_cli.engine.finetune_classify import train_classifier
 from cancernet_cli.engine.finetune_folder import check_out
@@ -28,4 +29,4 @@ def finetune(data: Sequence[str], options: FinetuneOptions, report: Reporter = s
     """
     check_out(options)
     train = train_segmenter if options.task == "segment" else train_classifier
-    return train(data, options, report)
+    return train(data, options, recipe_of(options), report)

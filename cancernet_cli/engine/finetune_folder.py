@@ -7,13 +7,13 @@ import shlex
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save
 from torch import nn
 
-from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import CARD_FILE, WEIGHTS_FILE, Card, card_text, file_sha256
 from cancernet_cli.core.errors import InputError, OutputError
 from cancernet_cli.core.options import FinetuneOptions, flag_name
@@ -40,6 +40,12 @@ def check_out(options: FinetuneOptions) -> None:
         raise OutputError(f"{options.out} is a file", fix="choose another --out")
     if (options.out / CARD_FILE).exists() and not options.overwrite:
         raise OutputError(f"{options.out} holds a model", fix="choose another --out, or pass --overwrite to replace it")
+
+
+def work_folder(options: FinetuneOptions) -> Path:
+    """Where a run keeps what a killed one can go on from: beside the model's folder, until the model is written."""
+    folder = options.out.resolve()
+    return folder.with_name(f"{folder.name}.partial")
 
 
 def write_model(network: nn.Module, card: Card, options: FinetuneOptions) -> Card:
@@ -106,12 +112,3 @@ def seed_everything(seed: int) -> torch.Generator:
     """Seed torch's global generator (it draws the first weights), and give one of its own."""
     torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)
-
-
-def check_interruption() -> None:
-    """Stop here if Ctrl-C or SIGTERM asked to.
-
-    Raises:
-        Interrupted: no model has been written.
-    """
-    interruption.check("no model was written", "give the same command to start again")

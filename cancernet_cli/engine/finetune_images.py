@@ -1,91 +1,209 @@
-"""The labelled images that a classifier learns from, with their patients and folds."""
+"""The labelled images that a classifier learns from, with their patients and their split."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.events import Reporter, Warn
-from cancernet_cli.core.options import FinetuneOptions
+from cancernet_cli.core.events import Reporter, Warn, silent
+from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.data.discover import discover
-from cancernet_cli.data.inputs import resolve_base
-from cancernet_cli.data.splits import check_folds, check_patients, patient_folds
-from cancernet_cli.data.tables import TextTable
+from cancernet_cli.data.given_splits import GivenSplit, read_given
+from cancernet_cli.data.inputs import parse_inputs, resolve_base
+from cancernet_cli.data.splits import (
+    Part,
+    check_classes,
+    check_patients,
+    draw_split,
+    fold_parts,
+    patient_folds,
+    split_part,
+    with_validation,
+)
+from cancernet_cli.engine.finetune_listing import labelled_files
+from cancernet_cli.engine.leaks import guard
+
+Ints = NDArray[np.int64]
+Names = NDArray[np.str_]
 
 
 @dataclass(frozen=True)
 class LabelledImages:
     """N images in path order.
 
-    labels: `[N]`, index of the class. patients: `[N]` names; an image whose patient is unknown is its own.
-    magnifications: `[N]`, NaN where unknown. folds: `[N]`.
+    labels: `[N]`, index of the class. patients: `[N]` names; an image whose patient is unknown is its own, and
+    `unknown_patients` `[N]` says of which that holds. slides: `[N]`, empty where unknown. magnifications: `[N]`, NaN
+    where unknown.
+    groups: `[N]`, what a split must not tear: patients, those that share a picture taken together.
+    folds: `[N]`, for a cross-validation; with a single split 0 is the test and 1 what is learned from.
+    splits: `[N]` of train, val and test, or None for a cross-validation.
+    leaks: a sentence for each way in which the given split leaks; every figure made from it has to carry them.
     """
 
     files: list[FoundFile]
     classes: tuple[str, ...]
-    labels: NDArray[np.int64]
-    patients: NDArray[np.str_]
+    labels: Ints
+    patients: Names
+    unknown_patients: NDArray[np.bool_]
+    slides: Names
     magnifications: NDArray[np.float64]
-    folds: NDArray[np.int64]
+    groups: Names
+    folds: Ints
+    splits: Names | None = None
+    leaks: tuple[str, ...] = ()
+
+    def only(self, rows: ArrayLike) -> LabelledImages:
+        """The images of these row numbers, in their order."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        return replace(
+            self,
+            files=[self.files[i] for i in chosen],
+            labels=self.labels[chosen],
+            patients=self.patients[chosen],
+            unknown_patients=self.unknown_patients[chosen],
+            slides=self.slides[chosen],
+            magnifications=self.magnifications[chosen],
+            groups=self.groups[chosen],
+            folds=self.folds[chosen],
+            splits=None if self.splits is None else self.splits[chosen],
+        )
 
 
-def list_images(data: Sequence[str], options: FinetuneOptions, report: Reporter) -> LabelledImages:
-    """Every labelled image under `data`, split into folds by patient.
+def list_images(data: Sequence[str], options: LearningOptions, report: Reporter) -> LabelledImages:
+    """Every labelled image under `data`, split by patient.
 
-    A single manifest with a column `fold` gives the folds; otherwise the seed draws them.
+    A column `fold` or `split` of the lists among `data`, or of the label file, gives the split (`split` is preferred
+    with --folds 1); without one, or with --resplit, the seed draws it.
 
     Raises:
-        InputError: no image has a label, a class is missing or has one patient, or the given folds share a patient.
+        InputError: no image is left, a class has no image or one patient, or the given split leaks.
+        OptionError: --classes or --magnification makes no sense.
     """
-    classes = tuple(name.strip() for name in options.classes.split(",") if name.strip())
-    if len(set(classes)) != len(classes) or len(classes) < 2:
-        raise InputError(f"--classes is {options.classes!r}", fix="name two or more different labels, with commas")
-    found = discover(
-        data,
-        base=resolve_base(data),
-        labels=options.labels,
-        classes=classes,
-        on_problem=lambda message: report(Warn(message)),
-    )
-    once = {file.location: file for file in found if file.problem is None and file.truth.label is not None}
-    files = sorted(once.values(), key=lambda file: file.path)
-    if not files:
-        raise InputError(
-            "no image with a label was found", fix=f"sort them into folders {', '.join(classes)}, or label a list"
-        )
+    files, classes = labelled_files(data, options, report)
     labels = np.array([classes.index(str(file.truth.label)) for file in files], dtype=np.int64)
-    if missing := [name for k, name in enumerate(classes) if not (labels == k).any()]:
-        raise InputError(f"no image is labelled {missing[0]!r}", fix="correct --classes or the labels")
-    if unknown := sum(file.truth.patient is None for file in files):
-        report(Warn(f"the patient of {unknown} of {len(files)} images is unknown: each counts as a patient of its own"))
+    unknown = np.array([file.truth.patient is None for file in files])
+    if unknown.any():
+        report(
+            Warn(
+                f"the patient of {unknown.sum()} of {len(files)} images is unknown: each counts as a patient of its own"
+            )
+        )
     patients = np.array([file.truth.patient or f"image {file.path}" for file in files])
-    check_patients(labels, patients)
-    given = _given_folds(data, files)
-    folds = patient_folds(labels, patients.tolist(), options.folds, options.seed) if given is None else given
-    magnifications = np.array([file.truth.magnification or np.nan for file in files], dtype=np.float64)
-    return LabelledImages(files, classes, labels, patients, magnifications, check_folds(labels, patients, folds))
+    check_patients(labels, patients, classes)
+    given = None if options.resplit else _given(data, files, options)
+    guarded = guard(
+        [file.location for file in files],
+        [file.path for file in files],
+        patients,
+        None if given is None else _sides(given),
+        options,
+        report,
+        labels=[classes[k] for k in labels],
+    )
+    folds, splits = _split(labels, patients, guarded.groups, classes, given, options, report)
+    return LabelledImages(
+        files=files,
+        classes=classes,
+        labels=labels,
+        patients=patients,
+        unknown_patients=unknown,
+        slides=np.array([file.truth.slide or "" for file in files]),
+        magnifications=np.array([file.truth.magnification or np.nan for file in files], dtype=np.float64),
+        groups=guarded.groups,
+        folds=folds,
+        splits=splits,
+        leaks=guarded.leaks,
+    )
 
 
-def _given_folds(data: Sequence[str], files: list[FoundFile]) -> NDArray[np.int64] | None:
-    manifest = Path(data[0])
-    if len(data) != 1 or manifest.suffix.lower() not in (".csv", ".parquet") or not manifest.is_file():
-        return None
-    table = TextTable(manifest, ("path", "fold"))
-    if "fold" not in table.columns:
-        return None
-    fold_of: dict[bytes, int] = {}
-    for line, row in table:
-        try:
-            fold_of[os.fsencode(os.path.abspath(manifest.parent / str(row["path"])))] = int(row["fold"])
-        except (TypeError, ValueError):
-            raise InputError(
-                f"{table.where(line)} has no whole number as fold", fix="fill the column, or leave it out"
-            ) from None
-    return np.array([fold_of[file.location] for file in files], dtype=np.int64)
+def parts(images: LabelledImages, options: LearningOptions, report: Reporter = silent) -> list[Part]:
+    """What is trained, validated and tested on: one part for each fold, or the single split as `holdout`.
+
+    Of each fold's other images about --validation-share of each class's patients validate; where a class has too few
+    patients for that, nothing does, and a warning says so.
+    """
+    if images.splits is not None:
+        found = [split_part("holdout", images.splits)]
+    else:
+        found = fold_parts(images.labels, images.groups, images.folds, options.validation_share, options.seed)
+    if without := [part.name for part in found if len(part.validate) == 0]:
+        report(Warn(f"a class has too few patients for a validation part of its own in {', '.join(without)}"))
+    return found
+
+
+def _given(data: Sequence[str], files: list[FoundFile], options: LearningOptions) -> GivenSplit | None:
+    lists = [Path(os.fsdecode(one.location)) for one in parse_inputs(data) if one.kind == "manifest"]
+    if options.labels not in ("auto", "none", "folders", "breakhis"):
+        lists.append(Path(options.labels))
+    prefer: Literal["split", "fold"] = "split" if options.folds == 1 else "fold"
+    return read_given(lists, resolve_base(data), [file.location for file in files], prefer=prefer)
+
+
+def _sides(given: GivenSplit) -> Names:
+    return np.array([f"fold {value}" for value in given.values]) if given.column == "fold" else given.values
+
+
+def _split(
+    labels: Ints,
+    patients: Names,
+    groups: Names,
+    classes: tuple[str, ...],
+    given: GivenSplit | None,
+    options: LearningOptions,
+    report: Reporter,
+) -> tuple[Ints, Names | None]:
+    """Folds and, for a single split, its parts; as given, or drawn by groups of patients."""
+    if given is not None and given.column == "fold":
+        folds = given.values.astype(np.int64)
+        check_classes(labels, folds)
+        return folds, None
+    if given is not None:
+        splits = _completed(labels, groups, classes, given.values, options, report)
+        return np.where(splits == "test", 0, 1), splits
+    if alone := [name for k, name in enumerate(classes) if len(np.unique(groups[labels == k])) < 2]:
+        raise InputError(
+            f"the patients of class {alone[0]} share pictures, so they cannot be put on two sides",
+            fix="remove the copies, or correct the patients",
+        )
+    if options.folds == 1:
+        splits = draw_split(labels, groups, options.test_share, options.validation_share, options.seed)
+        return np.where(splits == "test", 0, 1), splits
+    for k, name in enumerate(classes):
+        if (count := len(np.unique(groups[labels == k]))) < options.folds:
+            report(Warn(f"class {name} has {count} patients, so some of the {options.folds} folds do not test it"))
+    return patient_folds(labels, groups.tolist(), options.folds, options.seed), None
+
+
+def _completed(
+    labels: Ints,
+    groups: Names,
+    classes: tuple[str, ...],
+    splits: Names,
+    options: LearningOptions,
+    report: Reporter,
+) -> Names:
+    """A given split, its validation part drawn where it has none.
+
+    Raises:
+        InputError: nothing tests, or a class has nothing to be learned from.
+    """
+    if not (splits == "test").any():
+        raise InputError("no row has split 'test'", fix="fill the column, or pass --resplit to have the split drawn")
+    if (splits == "val").any():
+        found = splits
+    else:
+        found = with_validation(labels, groups, splits, options.validation_share, options.seed)
+    for part in ("train", "val", "test"):
+        missing = [name for k, name in enumerate(classes) if not (found[labels == k] == part).any()]
+        if missing and part == "train":
+            raise InputError(f"no image of class {missing[0]} has split 'train'", fix="correct the column split")
+        if missing and (found == part).any():
+            report(Warn(f"no image of class {missing[0]} has split {part!r}"))
+    return found

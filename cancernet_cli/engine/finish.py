@@ -12,13 +12,12 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cancernet_cli.core.cards import Card
 from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.records import RunResult
 from cancernet_cli.engine.job import Job
 from cancernet_cli.engine.plan import Plan
 from cancernet_cli.engine.provenance import run_record
-from cancernet_cli.engine.summary import summarise, write_metrics
+from cancernet_cli.engine.summary import seen_patients, summarise, write_metrics
 from cancernet_cli.engine.workspace import Workspace, describe_difference
 from cancernet_cli.outputs.atomic import write_bytes
 from cancernet_cli.outputs.table import METADATA_PREFIX, ROW_GROUP_ROWS, assemble, read_metadata, table_schema
@@ -119,11 +118,6 @@ def _metrics(job: Job, table: Path | None = None) -> dict[str, Any] | None:
         seen_patients=seen_patients(card),
         seen_note=card.training.data,
     )
-
-
-def seen_patients(card: Card) -> set[str]:
-    """Patients whose images decided the weights: those of every split but a held-out test."""
-    return {p for split, patients in card.training.splits.items() if not split.startswith("test") for p in patients}
 
 
 def _result(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cancernet_cli.core.cards import Card, checked_weights, read_card
@@ -12,6 +12,7 @@ from cancernet_cli.core.errors import InputError, ModelError, OptionError
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.data.inputs import resolve_base
+from cancernet_cli.engine.pipeline import with_segmenter
 from cancernet_cli.engine.provenance import result_state
 from cancernet_cli.engine.runtime import Runtime, resolve
 
@@ -57,14 +58,8 @@ def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions)
             f"{card.name} is a model for {card.task}ing", fix="choose a classifier; `cancernet models list` shows them"
         )
     checked_weights(folder, card)
-    segmenter = options.segmenter or card.segmentation.segmenter
-    if segmenter not in (card.segmentation.segmenter, *card.segmentation.allowed):
-        allowed = ", ".join(card.segmentation.allowed)
-        raise ModelError(
-            f"{card.name} was not trained for the segmenter {segmenter!r}", fix=f"choose one of: {allowed}"
-        )
-    card = replace(card, segmentation=replace(card.segmentation, segmenter=segmenter))
-    if options.masks and segmenter == "none":
+    card = with_segmenter(card, options.segmenter)
+    if options.masks and card.segmentation.segmenter == "none":
         raise OptionError(
             "--masks was given, but nothing is segmented", fix="choose a --segmenter, or leave --masks away"
         )

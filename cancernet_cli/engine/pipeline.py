@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from cancernet_cli.core.cards import Card, read_card
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.models import bundled_models, find_model
 from cancernet_cli.segmentation import combine, segmenters
+from cancernet_cli.segmentation.density import scale_density
 
 
 class PipelineOutput(NamedTuple):
@@ -42,7 +44,11 @@ class Pipeline(nn.Module):
     def __init__(self, card: Card, segmenter: nn.Module, classifier: nn.Module) -> None:
         super().__init__()
         self.keep = card.segmentation.keep
+        self.density = card.input.density
         self.segmenter = segmenter
+        adapt = getattr(segmenter, "at_scale", None)
+        if adapt is not None and card.input.view == "grid":  # a resized image's scale is its own
+            adapt(card.input.scale)
         self.classifier = classifier
         self.register_buffer("mean", torch.tensor(card.input.mean).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.input.std).reshape(1, -1, 1, 1), persistent=False)
@@ -55,7 +61,9 @@ class Pipeline(nn.Module):
         """
         # A permuted view of NHWC bytes is channels-last already; nothing is copied before the division.
         pixels = views.permute(0, 3, 1, 2).float() / 255
-        mask = self.segmenter(pixels)
+        mask = self.segmenter(pixels)  # of the pixels as they are: that is what segmenters learned from
+        if self.density != "as_is":
+            pixels = scale_density(pixels, balance=self.density == "balanced")
         seen = (combine(pixels, mask, self.keep) - self.mean) / self.std
         return PipelineOutput(self.classifier(seen).float(), mask.float().mean(dim=(1, 2, 3)), mask)
 
@@ -70,15 +78,26 @@ def load_pipeline(folder: Path, card: Card, segmenter: str | None = None) -> Pip
     Raises:
         ModelError: the segmenter is not allowed, or a model's weights are missing, changed or do not fit.
     """
-    name = segmenter or card.segmentation.segmenter
-    if name not in {card.segmentation.segmenter, *card.segmentation.allowed}:
-        raise ModelError(
-            f"{card.name} has not been measured with segmenter {name!r}",
-            fix=f"choose one of: {', '.join(card.segmentation.allowed)}; or train a model with it",
-        )
-    entry = segmenters[name]
+    card = with_segmenter(card, segmenter)
+    entry = segmenters[card.segmentation.segmenter]
     model = segmentation_model(folder, card) if entry.facts.get("needs_model") else None
     return Pipeline(card, entry.factory(model), load_classifier(folder, card)).eval()
+
+
+def with_segmenter(card: Card, segmenter: str | None) -> Card:
+    """The card with the segmenter that a user chose in place of its own; None leaves it.
+
+    Raises:
+        ModelError: the card does not allow it.
+    """
+    if segmenter in (None, card.segmentation.segmenter):
+        return card
+    if segmenter not in card.segmentation.allowed:
+        raise ModelError(
+            f"{card.name} has not been measured with segmenter {segmenter!r}",
+            fix=f"choose one of: {', '.join(card.segmentation.allowed)}; or train a model with it",
+        )
+    return replace(card, segmentation=replace(card.segmentation, segmenter=segmenter))
 
 
 def segmentation_model(folder: Path, card: Card) -> Path:

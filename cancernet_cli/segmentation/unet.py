@@ -51,9 +51,13 @@ class UNet(nn.Module):
     def __init__(self, network: nn.Module, policy: InputPolicy) -> None:
         super().__init__()
         self.network = network
-        self.scale = policy.scale
+        self.trained_scale = self.scale = policy.scale
         self.register_buffer("mean", torch.tensor(policy.mean).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(policy.std).reshape(1, -1, 1, 1), persistent=False)
+
+    def at_scale(self, scale: float) -> None:
+        """Expect pixels of images that were brought to this scale already, so that nuclei keep their size."""
+        self.scale = min(1.0, self.trained_scale / scale)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """`[B, 3, H, W]` float, 0 to 1, to `[B, 1, H, W]` float32: each pixel's probability of lying in a nucleus."""

@@ -1,4 +1,4 @@
-"""Random variants of an image and its mask: geometry, scale, stain and light."""
+"""Random variants of an image and its mask: geometry, scale, stain, light, blur and compression."""
 
 from __future__ import annotations
 
@@ -6,33 +6,41 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from cancernet_cli.core.stains import DARKEST, STAINS, UNMIX
+from cancernet_cli.training.stain import restained, stain_change
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class AugmentPolicy:
-    """How far the variants go.
+    """How far the variants go, and how many of them go there; the defaults are a U-Net's.
 
-    zoom: smallest and largest enlargement, drawn evenly on a logarithmic scale. stain: each stain's amount is
-    multiplied by up to `exp(stain)` or its inverse. light: the same for a factor on all optical densities.
-    blur: largest standard deviation of a Gaussian blur, in pixels of the crop; half of the crops get one.
+    Every variant is turned and flipped at random. With a chance of `zoom_chance` it is enlarged by a factor out of
+    `zoom`, drawn evenly on a logarithmic scale. With `blur_chance` it gets a Gaussian blur of up to `blur` pixels.
+    It is always re-stained: each stain's amount is multiplied by up to `exp(stain)` or its inverse, and all densities
+    together by up to `exp(light)`; with a chance of `own_stain_chance` the stains are the image's own (Macenko),
+    else the published ones (HED). With `jpeg_chance` it is compressed at a quality out of `jpeg`.
     """
 
     zoom: tuple[float, float] = (0.6, 1.7)
+    zoom_chance: float = 1.0
     stain: float = 0.35
     light: float = 0.25
+    own_stain_chance: float = 0.0
     blur: float = 1.0
+    blur_chance: float = 0.5
+    jpeg: tuple[int, int] = (50, 95)
+    jpeg_chance: float = 0.0
 
 
 def random_crop(
     image: Pixels, mask: Pixels, side_px: int, policy: AugmentPolicy, rng: Generator
 ) -> tuple[Pixels, Pixels]:
-    """A turned, flipped, zoomed and re-stained crop, and its mask.
+    """A crop turned by any angle, flipped, zoomed and re-stained, and its mask.
 
     Args:
         image: `[H, W, 3]` uint8 RGB.
@@ -42,7 +50,7 @@ def random_crop(
         `[side_px, side_px, 3]` uint8 and `[side_px, side_px]` uint8 (0 or 255); outside the image it is mirrored.
     """
     height, width = mask.shape
-    zoom = float(np.exp(rng.uniform(*np.log(policy.zoom))))
+    zoom = _zoom(policy, rng)
     angle = rng.uniform(0, 2 * np.pi)
     flip = rng.choice([-1.0, 1.0])
     # A centre anywhere such that the crop, were it not turned, stays inside where it can.
@@ -53,26 +61,59 @@ def random_crop(
     size = (side_px, side_px)
     crop = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     inside = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    if policy.blur > 0 and rng.random() < 0.5:
-        crop = cv2.GaussianBlur(crop, (0, 0), max(rng.uniform(0, policy.blur), 0.1))
-    crop = restain(np.asarray(crop, np.uint8), policy, rng)
+    crop = recoloured(np.asarray(crop, np.uint8), policy, rng)
     return crop, np.where(np.asarray(inside) >= 128, np.uint8(255), np.uint8(0))
 
 
+def random_view(image: Pixels, width_px: int, height_px: int, policy: AugmentPolicy, rng: Generator) -> Pixels:
+    """A part of an image as a classifier may see it: turned by right angles, flipped, zoomed and re-stained.
+
+    Right angles move pixels without mixing them, so that a variant that is not zoomed keeps the texture of the image.
+    The part lies inside the image: where it would not fit, the zoom is as little as fits and turns are by half.
+
+    Args:
+        image: `[H, W, 3]` uint8 RGB, at least a view's size.
+
+    Returns:
+        `[height_px, width_px, 3]` uint8, contiguous.
+    """
+    height, width = image.shape[:2]
+    zoom = max(_zoom(policy, rng), width_px / width, height_px / height)
+    quarters, flip = int(rng.integers(4)), bool(rng.integers(2))
+    sides = [round(width_px / zoom), round(height_px / zoom)]
+    if quarters % 2 and (sides[1] > width or sides[0] > height):
+        quarters -= 1
+    if quarters % 2:
+        sides.reverse()
+    left, top = (int(rng.integers(whole - side + 1)) for whole, side in zip((width, height), sides, strict=True))
+    part = np.rot90(image[top : top + sides[1], left : left + sides[0]], quarters)
+    part = np.ascontiguousarray(part[:, ::-1] if flip else part)
+    if part.shape[:2] != (height_px, width_px):
+        how = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+        part = np.asarray(cv2.resize(part, (width_px, height_px), interpolation=how), np.uint8)
+    return recoloured(part, policy, rng)
+
+
+def recoloured(crop: Pixels, policy: AugmentPolicy, rng: Generator) -> Pixels:
+    """The crop blurred, re-stained and compressed, in this order, as often as the policy says; `[H, W, 3]` uint8."""
+    if policy.blur > 0 and rng.random() < policy.blur_chance:
+        crop = np.asarray(cv2.GaussianBlur(crop, (0, 0), max(rng.uniform(0, policy.blur), 0.1)), np.uint8)
+    crop = restain(crop, policy, rng)
+    if rng.random() < policy.jpeg_chance:
+        crop = compressed(crop, int(rng.integers(policy.jpeg[0], policy.jpeg[1] + 1)))
+    return crop
+
+
 def restain(image: Pixels, policy: AugmentPolicy, rng: Generator) -> Pixels:
-    """The image as if it had been stained and lit a little differently (Tellez et al., arXiv:1808.05896)."""
-    amounts = np.exp(rng.uniform(-policy.stain, policy.stain, 3)) * np.exp(rng.uniform(-policy.light, policy.light))
-    change = (UNMIX @ np.diag(amounts) @ STAINS).astype(np.float32)
-    density = _DENSITY[image] @ change
-    light: NDArray[np.float32] = np.exp2(density * np.float32(-np.log2(10)))
-    return np.rint(255 * np.clip(light, 0, 1)).astype(np.uint8)
+    """The image as if it had been stained and lit a little differently; `[H, W, 3]` uint8."""
+    own = bool(rng.random() < policy.own_stain_chance)
+    return restained(image, stain_change(image, policy.stain, policy.light, rng, own=own))
 
 
-_DENSITY = -np.log10(np.maximum(np.arange(256) / 255, DARKEST)).astype(np.float32)
-
-
-def _between(low: float, high: float, rng: Generator) -> float:
-    return (low + high) / 2 if high <= low else rng.uniform(low, high)
+def compressed(image: Pixels, quality: int) -> Pixels:
+    """The image as JPEG gives it back, colours at half the resolution as cameras store them; `[H, W, 3]` uint8."""
+    encoded = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=quality, colorsubsampling="420")
+    return np.asarray(simplejpeg.decode_jpeg(encoded), np.uint8)
 
 
 def rescaled(image: Pixels, policy: AugmentPolicy, rng: Generator) -> Pixels:
@@ -81,3 +122,11 @@ def rescaled(image: Pixels, policy: AugmentPolicy, rng: Generator) -> Pixels:
     size = tuple(max(16, round(side * zoom)) for side in image.shape[1::-1])
     how = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+
+
+def _zoom(policy: AugmentPolicy, rng: Generator) -> float:
+    return float(np.exp(rng.uniform(*np.log(policy.zoom)))) if rng.random() < policy.zoom_chance else 1.0
+
+
+def _between(low: float, high: float, rng: Generator) -> float:
+    return (low + high) / 2 if high <= low else rng.uniform(low, high)

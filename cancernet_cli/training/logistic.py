@@ -14,6 +14,10 @@ Ints = NDArray[np.int64]
 
 # Inverse strengths of the L2 penalty to choose from, per feature standardised to deviation 1.
 STRENGTHS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+# Below so many patients the choice follows a few odd ones: on 20 BreakHis cases a fixed strength ranked better (AUROC
+# 0.861 against 0.845 on the given folds, 0.82 against 0.80 on random ones) and was better calibrated.
+ENOUGH_PATIENTS = 40
+USUAL_STRENGTH = 3e-2
 TEMPERATURES = tuple(np.geomspace(0.3, 20, 60).tolist())
 INNER_FOLDS = 4
 
@@ -31,13 +35,13 @@ class LinearModel:
     bias: Floats
     strength: float
 
-    def logits(self, features: Floats) -> Floats:
+    def logits(self, features: NDArray[np.floating]) -> Floats:
         """`[N, F]` to `[N, K]`."""
         return np.asarray((features - self.centre) / self.spread @ self.weight.T + self.bias)
 
 
 def fit_logistic(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> LinearModel:
-    """L2-regularised logistic regression; the penalty is chosen by cross-validation over these patients alone.
+    """L2-regularised logistic regression; from 40 patients on, the penalty is chosen by cross-validation over them.
 
     Every class weighs the same; within a class, a patient weighs as the square root of the count of its images (see
     `image_weights`). The penalty is taken whose held-out log loss, each patient weighing the same, is least once a
@@ -47,7 +51,8 @@ def fit_logistic(features: Floats, labels: Ints, patients: NDArray[np.str_], cla
         features: `[N, A, F]`: of each image as it is (first) and of its variants.
         labels: `[N]`. patients: `[N]` names.
     """
-    strength = choose_strength(features, labels, patients, classes, seed)
+    enough = len(np.unique(patients)) >= ENOUGH_PATIENTS
+    strength = choose_strength(features, labels, patients, classes, seed) if enough else USUAL_STRENGTH
     return fit_at(features, labels, patients, classes, strength)
 
 

@@ -1,85 +1,330 @@
-"""The training loop: AdamW, warm-up and cosine, a moving average of the weights."""
+"""The training loop: epochs of AdamW steps, stages that thaw one after the other, averaged weights, checkpoints."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
-from cancernet_cli.core.errors import ModelError
+from cancernet_cli.core import interruption
+from cancernet_cli.core.errors import Interrupted, ModelError
+from cancernet_cli.core.records import Epoch
+from cancernet_cli.training.average import MovingAverage, copied, put
+from cancernet_cli.training.checkpoints import CheckpointFile, State, random_state, restore_random_state
+from cancernet_cli.training.distributed import ALONE, Processes
+from cancernet_cli.training.losses import Loss
+from cancernet_cli.training.schedules import rate_from
 
 Batch = tuple[Tensor, Tensor]
-Loss = Callable[[Tensor, Tensor], Tensor]
+# How many steps may pass before the loss is looked at, which waits for the device.
+LOOK_EVERY = 8
 
 
 @dataclass(frozen=True)
 class LoopPolicy:
     """How the weights move.
 
-    learning_rate: at its peak. warm_up: share of the steps in which it rises from nothing; then it falls as a cosine
-    to nothing (Loshchilov, Hutter, arXiv:1608.03983). average: the moving average keeps this share of itself at each
-    step, less while it is young. clip: largest norm of the gradient.
+    learning_rate: at its peak; it rises from nothing in the share `warm_up` of the steps, then falls as a cosine.
+    average: the moving average keeps this share of itself at each step. clip: largest norm of the gradient.
+    patience: epochs without a better validation loss after which training stops, once every part learns; 0: never.
+    stop_after: stop after so many epochs, on the schedule of all `epochs`; None: go to the end.
+    precision: numbers that the network computes with; float16 scales its gradients.
     """
 
+    epochs: int = 30
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warm_up: float = 0.1
     average: float = 0.99
     clip: float = 1.0
+    patience: int = 0
+    stop_after: int | None = None
+    precision: torch.dtype = torch.float32
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that learn at `rate` times the learning rate, from epoch `start` (0: at once) on."""
+
+    parameters: tuple[nn.Parameter, ...]
+    rate: float = 1.0
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the validation part says of the averaged weights; None where a figure does not exist."""
+
+    loss: float
+    accuracy: float | None = None
+    auroc: float | None = None
+    dice: float | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned.
+
+    network: inputs to outputs, its modules in the mode (training or not) that they learn in. learner: the part of it
+    whose weights change, and are saved. groups: all parameters that learn; others stand still. batches: from an epoch
+    (0: the first) on, without end, `steps` batches an epoch, on the device of the network. right: share of a batch that
+    is right. images: drawn in an epoch. judge: called with the averaged weights in place, in eval mode.
+    """
+
+    name: str
+    network: nn.Module
+    learner: nn.Module
+    groups: Sequence[Group]
+    batches: Callable[[int], Generator[Batch]]
+    steps: int
+    images: int
+    loss: Loss
+    right: Callable[[Tensor, Tensor], Tensor]
+    judge: Callable[[], Judgement] | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How it went: a row for each epoch, and the epoch (from 1) whose averaged weights the learner holds."""
+
+    history: list[Epoch]
+    best_epoch: int
 
 
 def fit(
-    network: nn.Module,
-    batches: Iterable[Batch],
-    steps: int,
-    loss_of: Loss,
-    policy: LoopPolicy = LoopPolicy(),
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-) -> None:
-    """Train `network` in place; it ends in eval mode with the moving average of its weights.
+    task: Task,
+    policy: LoopPolicy,
+    *,
+    checkpoint: CheckpointFile | None = None,
+    processes: Processes = ALONE,
+    on_resume: Callable[[list[Epoch]], None] = lambda history: None,
+    on_step: Callable[[float | None], None] = lambda loss: None,
+    on_epoch: Callable[[Epoch], None] = lambda row: None,
+) -> Fitted:
+    """Train in place; the learner ends in eval mode with its best averaged weights: the last ones without a judge.
+
+    With a checkpoint the training goes on where it was, and ends with the same weights as without interruption.
 
     Args:
-        batches: network input and target, at least `steps` of them.
-        on_step: called with the number of steps done and the loss of the last one.
+        on_resume: called with the epochs that a checkpoint holds, before the first step.
+        on_step: called after each step, with its loss where that is known: one step in eight, so that nothing waits.
+        on_epoch: called after each epoch, once its checkpoint is on disk.
 
     Raises:
-        ModelError: the loss is no longer a number.
+        ModelError: the loss is no longer a number; the last checkpoint stays.
+        Interrupted: a signal asked to stop; the same command goes on from the last finished epoch.
+        OutputError: a checkpoint cannot be written, or is another training's.
     """
-    optimiser = torch.optim.AdamW(network.parameters(), lr=policy.learning_rate, weight_decay=policy.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, steps, policy.warm_up))
-    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    network.train()
-    for step, (inputs, target) in zip(range(1, steps + 1), batches, strict=False):
-        loss = loss_of(network(inputs), target)
-        figure = loss.item()  # a wait on the device: the only one, and it stops a run that has gone wrong
-        if not math.isfinite(figure):
-            raise ModelError(f"the loss became {figure} at step {step}", fix="check the images and masks")
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), policy.clip)
-        optimiser.step()
-        schedule.step()
-        _move(average, network.state_dict(), min(policy.average, step / (step + 10)))
-        on_step(step, figure)
-    network.load_state_dict(average)
-    network.eval()
+    training = _Training(task, policy, checkpoint, processes, on_step)
+    training.restore()
+    if training.history:
+        on_resume(training.history)
+    return training.run(on_epoch)
 
 
-def rate_at(step: int, steps: int, warm_up: float) -> float:
-    """Share of the peak learning rate at a step: a straight rise, then half a cosine down to nothing."""
-    rise = max(1, round(warm_up * steps))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
+class _Training:
+    def __init__(
+        self,
+        task: Task,
+        policy: LoopPolicy,
+        checkpoint: CheckpointFile | None,
+        processes: Processes,
+        on_step: Callable[[float | None], None],
+    ) -> None:
+        self.task, self.policy, self.checkpoint, self.processes, self.on_step = (
+            task, policy, checkpoint, processes, on_step,
+        )  # fmt: skip
+        self.device = next(task.network.parameters()).device
+        for parameter in task.network.parameters():
+            parameter.requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            [{"params": list(group.parameters)} for group in task.groups],
+            lr=policy.learning_rate,
+            weight_decay=policy.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        half = policy.precision == torch.float16 and self.device.type == "cuda"
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
+        self.tracked = _changing(task)
+        self.average = MovingAverage(self.tracked, policy.average)
+        self.best: dict[str, Tensor] = {}
+        self.best_epoch, self.best_loss = 0, math.inf
+        self.history: list[Epoch] = []
+        self.finished = False
+        self.network = task.network
+        self.active: list[nn.Parameter] = []
+
+    def run(self, on_epoch: Callable[[Epoch], None]) -> Fitted:
+        end = min(self.policy.epochs, self.policy.stop_after or self.policy.epochs)
+        if not self.finished:
+            with closing(self.task.batches(len(self.history))) as batches:
+                while not self.finished:
+                    self._epoch(batches)
+                    self.finished = len(self.history) >= end or self._out_of_patience()
+                    self._save()
+                    on_epoch(self.history[-1])
+        put(self.best, self.tracked)
+        self.task.network.eval().requires_grad_(False)
+        return Fitted(self.history, self.best_epoch)
+
+    def _epoch(self, batches: Iterator[Batch]) -> None:
+        started, done = time.monotonic(), len(self.history)
+        self._thaw(done)
+        figures = torch.zeros(3, device=self.device)
+        for step, (inputs, target) in enumerate(islice(batches, self.task.steps), start=done * self.task.steps):
+            self._stop_if_asked()
+            figures += self._step(step, inputs, target)
+        loss, right, norm = self._mean(figures / self.task.steps)
+        self._check(loss, (done + 1) * self.task.steps)
+        self._check(norm, (done + 1) * self.task.steps, "gradient")
+        judged = self._judge()
+        worth = loss if judged is None else judged.loss
+        # Without a judge the latest weights are the best there are.
+        if judged is None or worth < self.best_loss or not self.best:
+            self.best_epoch, self.best_loss = done + 1, worth
+            self.best = copied(self.average.state())
+        self.history.append(
+            Epoch(
+                split=self.task.name,
+                epoch=done + 1,
+                train_loss=loss,
+                train_accuracy=right,
+                validation_loss=judged.loss if judged else None,
+                validation_accuracy=judged.accuracy if judged else None,
+                validation_auroc=judged.auroc if judged else None,
+                validation_dice=judged.dice if judged else None,
+                learning_rate=max(float(group["lr"]) for group in self.optimiser.param_groups),
+                images=self.task.images,
+                elapsed_s=time.monotonic() - started,
+            )
+        )
+
+    def _step(self, step: int, inputs: Tensor, target: Tensor) -> Tensor:
+        """Move the weights once; gives loss, share right and the gradient's norm, still on the device."""
+        self._set_rates(step)
+        kind, precision = self.device.type, self.policy.precision
+        with torch.autocast(kind, dtype=precision, enabled=precision != torch.float32):
+            output = self.network(inputs)
+        loss = self.task.loss(output, target)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimiser)
+        norm = nn.utils.clip_grad_norm_(self.active, self.policy.clip)
+        if self.scaler.is_enabled():  # it leaves such a step out, and tries a smaller scale
+            norm = torch.nan_to_num(norm, posinf=0.0)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.average.move(step + 1)
+        figure = None
+        if step % LOOK_EVERY == 0:
+            figure = loss.item()  # the loop's one wait on the device
+            self._check(figure, step + 1)
+        self.on_step(figure)
+        return torch.stack([loss.detach(), self.task.right(output, target), norm])
+
+    def _thaw(self, done: int) -> None:
+        """Let the parameters learn whose time has come."""
+        active = [p for group in self.task.groups if group.start <= done for p in group.parameters]
+        if len(active) == len(self.active):
+            return
+        for parameter in active:
+            parameter.requires_grad_(True)
+        self.active = active
+        self.network = self.processes.wrap(self.task.network)
+
+    def _set_rates(self, step: int) -> None:
+        total = self.policy.epochs * self.task.steps
+        for group, entry in zip(self.task.groups, self.optimiser.param_groups, strict=True):
+            share = rate_from(step, group.start * self.task.steps, total, self.policy.warm_up)
+            entry["lr"] = self.policy.learning_rate * group.rate * share
+
+    def _judge(self) -> Judgement | None:
+        if self.task.judge is None:
+            return None
+        modes = [(module, module.training) for module in self.task.network.modules()]
+        self.task.network.eval()
+        with self.average.applied(), torch.no_grad():
+            judged = self.task.judge()
+        for module, training in modes:
+            module.training = training
+        return judged
+
+    def _out_of_patience(self) -> bool:
+        """Epochs before the last part has thawed do not count: it may be what makes the loss better."""
+        settled = max(group.start for group in self.task.groups)
+        waited = len(self.history) - max(self.best_epoch, settled)
+        return self.task.judge is not None and 0 < self.policy.patience <= waited
+
+    def _mean(self, figures: Tensor) -> list[float]:
+        found = self.processes.gathered(figures.tolist())
+        return [sum(column) / len(found) for column in zip(*found, strict=True)]
+
+    def _check(self, figure: float, step: int, name: str = "loss") -> None:
+        if math.isfinite(figure):
+            return
+        kept = f"; the checkpoint of epoch {len(self.history)} stays" if self.checkpoint and self.history else ""
+        raise ModelError(
+            f"the {name} became {figure} at step {step} of {self.task.name}{kept}",
+            fix="use a lower --learning-rate or --precision fp32, and look at the images",
+        )
+
+    def _stop_if_asked(self) -> None:
+        if not self.processes.any(interruption.requested()):
+            return
+        name, epoch = self.task.name, len(self.history)
+        done = f"{name} is kept up to epoch {epoch}" if self.checkpoint and epoch else f"nothing of {name} is kept"
+        fix = "give the same command to go on" if self.checkpoint else "give the same command to start again"
+        interruption.check(done, fix)
+        raise Interrupted(f"another process was stopped; {done}", fix=fix, signal_number=15)
+
+    def _save(self) -> None:
+        if self.checkpoint is None or not self.processes.is_first:
+            return
+        state: State = {
+            "finished": self.finished,
+            "history": [dataclasses.asdict(row) for row in self.history],
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "best_loss": self.best_loss,
+        }
+        if not self.finished:  # what is needed to go on
+            state |= {
+                "weights": copied(self.tracked),
+                "average": self.average.state(),
+                "optimiser": self.optimiser.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "random": random_state(),
+            }
+        self.checkpoint.save(state)
+
+    def restore(self) -> None:
+        held = self.checkpoint.read() if self.checkpoint and self.processes.is_first else None
+        state = self.processes.from_first(held)
+        if state is None:
+            return
+        self.finished = state["finished"]
+        self.history = [Epoch(**row) for row in state["history"]]
+        self.best = {name: value.to(self.device) for name, value in state["best"].items()}
+        self.best_epoch, self.best_loss = state["best_epoch"], state["best_loss"]
+        if self.finished:
+            return
+        put(state["weights"], self.tracked)
+        put(state["average"], self.average.state())
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        restore_random_state(state["random"])
 
 
-@torch.no_grad()
-def _move(average: dict[str, Tensor], now: dict[str, Tensor], keep: float) -> None:
-    for name, value in now.items():
-        if value.is_floating_point():
-            average[name].lerp_(value, 1 - keep)
-        else:
-            average[name].copy_(value)
+def _changing(task: Task) -> dict[str, Tensor]:
+    """The learner's tensors that training may change, by name: what learns, and the buffers of its state."""
+    learning = {id(p) for group in task.groups for p in group.parameters}
+    found: dict[str, Tensor] = {n: p for n, p in task.learner.named_parameters() if id(p) in learning}
+    persistent = task.learner.state_dict().keys()
+    return found | {n: buffer for n, buffer in task.learner.named_buffers() if n in persistent}

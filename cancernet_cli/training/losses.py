@@ -2,9 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+FOCUS = 2.0
+
+
+def classification_loss(name: Literal["cross-entropy", "weighted", "focal"], counts: Tensor) -> Loss:
+    """The loss of that name: logits `[B, K]` and classes `[B]` to a scalar, float32, the mean over the batch.
+
+    `weighted` multiplies each image's loss by the inverse frequency of its class, scaled so that the weights' mean over
+    the training images is 1; it divides by the count of images, not by the sum of weights, so that equal shares of a
+    batch average to the whole batch.
+
+    Args:
+        counts: `[K]` training images of each class.
+    """
+    if name == "focal":
+        return focal_loss
+    if name == "cross-entropy":
+        return lambda logits, target: F.cross_entropy(logits.float(), target)
+    weights = class_weights(counts)
+
+    def weighted(logits: Tensor, target: Tensor) -> Tensor:
+        each = F.cross_entropy(logits.float(), target, reduction="none")
+        return (each * weights.to(target.device)[target]).mean()
+
+    return weighted
+
+
+def class_weights(counts: Tensor) -> Tensor:
+    """`[K]` float32, inverse to each class's count, 1 on average over the images; a class without images weighs 0."""
+    present = (counts > 0).sum()
+    return torch.where(counts > 0, counts.sum() / (present * counts.clamp(min=1)), 0.0).float()
+
+
+def focal_loss(logits: Tensor, target: Tensor, *, gamma: float = FOCUS) -> Tensor:
+    """Cross-entropy times `(1 - p) ** gamma`, p the true class's probability (Lin et al., arXiv:1708.02002).
+
+    Args:
+        logits: `[B, K]` float. target: `[B]` int64.
+
+    Returns:
+        A scalar, float32, the mean over the batch.
+    """
+    each = F.cross_entropy(logits.float(), target, reduction="none")
+    return ((1 - torch.exp(-each)).clamp(min=0) ** gamma * each).mean()
+
+
+def share_right(logits: Tensor, target: Tensor) -> Tensor:
+    """Share of the images `[B, K]` whose greatest logit is that of their class `[B]`."""
+    return (logits.detach().argmax(dim=1) == target).float().mean()
+
+
+def share_of_pixels_right(logits: Tensor, target: Tensor) -> Tensor:
+    """Share of the pixels `[B, 1, H, W]` on the right side of probability 1/2."""
+    return ((logits.detach() >= 0) == (target >= 0.5)).float().mean()
 
 
 def dice_cross_entropy(logits: Tensor, target: Tensor, *, smooth: float = 1.0) -> Tensor:

@@ -25,3 +25,12 @@ class TestHead:
         together = head(maps)
         for i in range(3):
             torch.testing.assert_close(head([m[i : i + 1] for m in maps])[0], together[i], atol=1e-5, rtol=0)
+
+    def test_is_linear_in_what_it_reads(self, name: str, classes: int) -> None:
+        torch.manual_seed(0)
+        head = heads[name].factory(CHANNELS, classes).eval()
+        maps = [torch.rand(5, 4, 8, 8), torch.rand(5, 6, 4, 4)]
+        read = heads[name].facts["reads"](maps)
+        assert read.shape == (5, head.linear.in_features)
+        scaled = (read - getattr(head, "centre", 0)) / getattr(head, "spread", 1)
+        torch.testing.assert_close(head.linear(scaled), head(maps))

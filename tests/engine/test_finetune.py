@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from cancernet_cli import FinetuneOptions, finetune
 from cancernet_cli.core.cards import WEIGHTS_FILE, checked_weights, read_card
-from cancernet_cli.core.errors import InputError, OutputError
+from cancernet_cli.core.errors import InputError, OptionError, OutputError
+from cancernet_cli.engine.evaluate import evaluate
 from cancernet_cli.engine.pipeline import load_pipeline
+from cancernet_cli.outputs.history import read_history
 from tests.he_images import he_like
 
 
@@ -33,6 +36,17 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image = he_like(seed, 80, 70).astype(int) - 40 * malignant
         Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(path)
     return root
+
+
+def leaking_manifest(labelled: Path, folder: Path) -> Path:
+    """Folds that share every patient."""
+    rows = [
+        f"{path},{path.parent.name},{path.name.split('-')[2]},{i % 2}"
+        for i, path in enumerate(sorted(labelled.glob("*/*.png")))
+    ]
+    manifest = folder / "leaks.csv"
+    manifest.write_text("path,label,patient,fold\n" + "\n".join(rows) + "\n")
+    return manifest
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +75,62 @@ def test_a_classifier_is_the_same_twice_and_runs(labelled: Path, tmp_path: Path)
     assert "out-of-fold" in card.decision.chosen_on
     assert card.metrics["out_of_fold"]["images"]["auroc"]["count"] == 16
     assert "not a diagnosis" in card.use.not_for
+    assert not (tmp_path / "one.partial").exists()
+
+
+def test_evaluate_repeats_the_figures_of_the_card(labelled: Path, tmp_path: Path) -> None:
+    finetune([str(labelled)], classify_options(tmp_path / "model"))
+    stands = read_card(tmp_path / "model").metrics["out_of_fold"]
+    found = evaluate(tmp_path / "model" / "out_of_fold.parquet", out=tmp_path / "again", plots=False).metrics
+    for name in ("auroc", "accuracy", "ece", "log_loss"):
+        assert found["images"][name]["value"] == pytest.approx(stands["images"][name]["value"], abs=5e-5)
+    assert found["images"]["auroc"]["low"] == pytest.approx(stands["images"]["auroc"]["low"], abs=5e-5)
+    assert found["by_patient"]["recognition_rate"]["value"] == pytest.approx(
+        stands["patients"]["recognition_rate"]["value"], abs=5e-5
+    )
+    assert (tmp_path / "model" / "evaluation" / "plots" / "roc.png").is_file()
+
+
+def test_a_single_split_learns_decides_and_tests_on_different_patients(labelled: Path, tmp_path: Path) -> None:
+    options = classify_options(tmp_path / "model", recipe="paper", folds=1, epochs=2, view_width_px=None)
+    finetune([str(labelled)], options)
+    card = read_card(tmp_path / "model")
+    splits = card.training.splits
+    assert set(splits) == {"train", "val", "test"}
+    assert not set(splits["train"]) & set(splits["val"])
+    assert not set(splits["test"]) & set(splits["train"] + splits["val"])
+    assert "validation images" in card.decision.chosen_on
+    tested = pq.read_table(tmp_path / "model" / "test.parquet")["patient"].to_pylist()
+    assert set(tested) == set(splits["test"])
+    assert [row.epoch for row in read_history(tmp_path / "model" / "history.parquet")] == [1, 2]
+    assert (card.input.view, card.input.mean, card.architecture.head) == ("resize", (0.0, 0.0, 0.0), "flatten")
+
+
+def test_a_tuned_backbone_is_judged_on_patients_it_has_not_seen(labelled: Path, tmp_path: Path) -> None:
+    options = classify_options(tmp_path / "model", unfreeze=1, epochs=1, segmenter="none", view_width_px=32,
+                               view_height_px=32, sampling="natural")  # fmt: skip
+    finetune([str(labelled)], options)
+    card = read_card(tmp_path / "model")
+    load_pipeline(tmp_path / "model", card)
+    assert card.metrics["out_of_fold"]["images"]["auroc"]["count"] == 16
+    splits = {row.split for row in read_history(tmp_path / "model" / "history.parquet")}
+    assert splits == {"fold_0", "fold_1", "final"}
+    assert (tmp_path / "model" / "evaluation" / "plots" / "loss.png").is_file()
+    assert not (tmp_path / "model.partial").exists()
+
+
+def test_segmenters_are_not_measured_beside_a_tuned_backbone(labelled: Path, tmp_path: Path) -> None:
+    options = classify_options(tmp_path / "model", unfreeze=1, also_segmenters="none")
+    with pytest.raises(OptionError, match="leave one of the two away"):
+        finetune([str(labelled)], options)
+
+
+def test_figures_of_an_allowed_leak_are_stamped(labelled: Path, tmp_path: Path) -> None:
+    manifest = leaking_manifest(labelled, tmp_path)
+    finetune([str(manifest)], classify_options(tmp_path / "model", allow_leak=True))
+    assert "patient" in read_card(tmp_path / "model").training.leaks[0]
+    report = (tmp_path / "model" / "evaluation" / "report.md").read_text()
+    assert "LEAK" in report.upper()
 
 
 def test_no_patient_is_in_two_folds(labelled: Path, tmp_path: Path) -> None:
@@ -78,13 +148,8 @@ def test_other_segmenters_are_allowed_once_they_are_measured(labelled: Path, tmp
 
 
 def test_a_given_fold_that_shares_a_patient_stops_the_run(labelled: Path, tmp_path: Path) -> None:
-    rows = [
-        f"{path},{path.parent.name},{path.name.split('-')[2]},{i % 2}"
-        for i, path in enumerate(sorted(labelled.glob("*/*.png")))
-    ]
-    manifest = tmp_path / "leaks.csv"
-    manifest.write_text("path,label,patient,fold\n" + "\n".join(rows) + "\n")
-    with pytest.raises(InputError, match="the figures would be worthless"):
+    manifest = leaking_manifest(labelled, tmp_path)
+    with pytest.raises(InputError, match="--allow-leak"):
         finetune([str(manifest)], classify_options(tmp_path / "model"))
     assert not (tmp_path / "model").exists()
 
@@ -98,7 +163,7 @@ def test_a_model_that_is_there_is_not_replaced_unasked(labelled: Path, tmp_path:
 def test_a_segmenter_is_the_same_twice_and_tested_on_other_patients(masked: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         options = FinetuneOptions(
-            task="segment", backbone="test_efficientnet", weights="none", epochs=2, crop_px=32, folds=3, device="cpu",
+            task="segment", backbone="test_efficientnet", weights="none", epochs=2, crop_px=32, folds=1, device="cpu",
             out=tmp_path / name,
         )  # fmt: skip
         finetune([str(masked)], options)

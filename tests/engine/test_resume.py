@@ -70,7 +70,9 @@ def undisturbed(many: Path, model: Path, tmp_path_factory: pytest.TempPathFactor
     return classify([many], options(tmp_path_factory.mktemp("whole") / "p.parquet", model)).out.read_bytes()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_finishes_the_batch_and_keeps_what_is_done(
     many: Path, model: Path, tmp_path: Path, undisturbed: bytes, number: int, code: int
 ) -> None:
@@ -115,6 +117,7 @@ def interrupted(many: Path, out: Path, model: Path) -> None:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_only_what_is_still_valid_is_used_again(many: Path, model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     shutil.copytree(many, folder)

@@ -37,6 +37,16 @@ def test_the_network_sees_the_shrunk_and_padded_image(scale: float) -> None:
     assert 100 * scale - 1 <= height < 100 * scale + 33
 
 
+def test_pixels_that_are_shrunk_already_are_seen_at_the_same_scale() -> None:
+    network = torch.nn.Conv2d(3, 1, 3, padding=1)
+    pixels = torch.rand(1, 3, 64, 96)
+    whole, shrunk = UNet(network, InputPolicy(scale=0.5)), UNet(network, InputPolicy(scale=0.5))
+    shrunk.at_scale(0.5)
+    with torch.inference_mode():
+        larger = torch.nn.functional.interpolate(shrunk(shrink(pixels, 0.5)), scale_factor=2.0, mode="bilinear")
+        torch.testing.assert_close(larger, whole(pixels))
+
+
 def test_a_mask_lies_where_its_object_does() -> None:
     """A network that marks dark pixels: its mask, shrunk and enlarged again, must not shift."""
 

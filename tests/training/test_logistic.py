@@ -8,7 +8,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cancernet_cli.training.logistic import cross_entropy, fit_at, fit_logistic, image_weights
+from cancernet_cli.training.logistic import (
+    ENOUGH_PATIENTS,
+    USUAL_STRENGTH,
+    cross_entropy,
+    fit_at,
+    fit_logistic,
+    image_weights,
+)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -41,13 +48,21 @@ def test_classes_weigh_the_same_and_patients_as_the_root_of_their_images() -> No
 
 def test_many_noisy_features_get_a_stricter_penalty_than_a_clean_one() -> None:
     rng = np.random.default_rng(1)
-    patients = np.repeat([f"p{i}" for i in range(12)], 5)
-    labels = np.repeat(np.arange(12) % 2, 5)
-    noise = rng.normal(size=(60, 1, 40))
-    clean = labels[:, None, None] + 0.1 * rng.normal(size=(60, 1, 1))
+    patients = np.repeat([f"p{i}" for i in range(ENOUGH_PATIENTS)], 2)
+    labels = np.repeat(np.arange(ENOUGH_PATIENTS) % 2, 2)
+    noise = rng.normal(size=(len(labels), 1, 40))
+    clean = labels[:, None, None] + 0.1 * rng.normal(size=(len(labels), 1, 1))
     strict = fit_logistic(noise, labels, patients, 2, 0).strength
     loose = fit_logistic(clean, labels, patients, 2, 0).strength
     assert strict < loose
+
+
+def test_few_patients_get_the_usual_penalty() -> None:
+    rng = np.random.default_rng(1)
+    patients = np.repeat([f"p{i}" for i in range(ENOUGH_PATIENTS - 1)], 2)
+    features = rng.normal(size=(len(patients), 1, 4))
+    model = fit_logistic(features, np.arange(len(patients)) // 2 % 2, patients, 2, 0)
+    assert model.strength == USUAL_STRENGTH
 
 
 def test_cross_entropy_is_minus_the_log_of_the_true_class() -> None:

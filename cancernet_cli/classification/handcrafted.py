@@ -1,0 +1,81 @@
+"""What can be told of an image without a network: its colours and its texture, as rows of numbers.
+
+Baselines: a network has to beat them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cancernet_cli.core.stains import DARKEST, UNMIX
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+# Longest side at which texture is looked at: a tenth of a second an image, however large it is.
+TEXTURE_SIDE_PX = 512
+GREY_LEVELS = 32
+DISTANCES_PX = (1, 2, 4, 8)
+ANGLES = (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)
+PROPERTIES = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation", "ASM")
+# Neighbours and radius in pixels of the local binary patterns.
+PATTERNS = ((8, 1), (16, 2))
+
+_DENSITY = -np.log10(np.maximum(np.arange(256) / 255, DARKEST)).astype(np.float32)
+
+
+def colour_features(image: Pixels) -> Floats:
+    """Mean and standard deviation of red, green and blue (0 to 1), then of haematoxylin, eosin and the residual.
+
+    Args:
+        image: `[H, W, 3]` uint8 RGB.
+
+    Returns:
+        `[12]`; the last six in optical density (Ruifrok, Johnston 2001; see `core.stains`).
+    """
+    means, deviations = (v[:, 0] / 255 for v in cv2.meanStdDev(image))
+    stains = cv2.transform(_DENSITY[image], UNMIX.T.astype(np.float32))
+    stain_means, stain_deviations = (v[:, 0] for v in cv2.meanStdDev(stains))
+    return np.concatenate([means, deviations, stain_means, stain_deviations])
+
+
+def texture_features(image: Pixels) -> Floats:
+    """Grey-level co-occurrence (Haralick et al., IEEE Trans SMC 3(6), 1973) and uniform local binary patterns.
+
+    Co-occurrence at four distances: each property's mean over four angles, and its range. Patterns (Ojala et al., IEEE
+    TPAMI 24(7), 2002) at two radii: the histogram.
+
+    Args:
+        image: `[H, W, 3]` uint8 RGB.
+
+    Returns:
+        `[76]`.
+    """
+    # Not above: the room is imported whole by every command, and scikit-image takes half a second.
+    import skimage.feature
+
+    feature: Any = skimage.feature  # typed in part only
+    grey = _shrunk(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8))
+    levels = (grey.astype(np.uint16) * GREY_LEVELS // 256).astype(np.uint8)
+    pairs = feature.graycomatrix(levels, DISTANCES_PX, ANGLES, levels=GREY_LEVELS, symmetric=True, normed=True)
+    found = []
+    for name in PROPERTIES:
+        by_angle = feature.graycoprops(pairs, name)  # [distances, angles]
+        found += [by_angle.mean(axis=1), np.ptp(by_angle, axis=1)]
+    for neighbours, radius in PATTERNS:
+        patterns = feature.local_binary_pattern(grey, neighbours, radius, method="uniform").astype(np.int64)
+        found.append(np.bincount(patterns.ravel(), minlength=neighbours + 2) / patterns.size)
+    return np.concatenate(found)
+
+
+def _shrunk(grey: Pixels) -> Pixels:
+    height, width = grey.shape
+    share = TEXTURE_SIDE_PX / max(height, width)
+    if share >= 1:
+        return grey
+    size = (max(1, round(width * share)), max(1, round(height * share)))
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)

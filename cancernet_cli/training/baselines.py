@@ -1,0 +1,86 @@
+"""Classifiers for hand-made features, which a network has to beat: logistic regression, SVM, naive Bayes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from cancernet_cli.training.logistic import INNER_FOLDS, TEMPERATURES, Floats, Ints, cross_entropy, fit_logistic
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A fitted baseline: `raw_logits` over `temperature`."""
+
+    raw_logits: Callable[[Floats], Floats]
+    temperature: float = 1.0
+
+    def logits(self, features: NDArray[np.floating]) -> Floats:
+        """`[N, F]` to `[N, K]`."""
+        return self.raw_logits(np.asarray(features, np.float64)) / self.temperature
+
+
+Fit = Callable[[Floats, Ints, NDArray[np.str_], int, int], Baseline]
+
+
+def fit_linear(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
+    """Logistic regression whose penalty is chosen over patients (`training.logistic`).
+
+    Args:
+        features: `[N, F]`. labels: `[N]`, each of the K classes at least once. patients: `[N]` names.
+    """
+    return Baseline(fit_logistic(features[:, None], labels, patients, classes, seed).logits)
+
+
+def fit_svm(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
+    """A support vector machine with a Gaussian kernel on standardised features, every class weighing the same.
+
+    Its decision values become logits by a temperature (Guo et al., arXiv:1706.04599) that is fitted on held-out
+    patients of these rows. Arguments as `fit_linear`.
+    """
+
+    def fit(rows: Ints) -> Callable[[Floats], Floats]:
+        machine: Any = make_pipeline(StandardScaler(), SVC(class_weight="balanced", decision_function_shape="ovr"))
+        machine.fit(features[rows], labels[rows])
+        return lambda values: _as_logits(machine.decision_function(values))
+
+    held_out = np.full((len(labels), classes), np.nan)
+    for train, test in _inner_splits(labels, patients, classes, seed):
+        held_out[test] = fit(train)(features[test])
+    known = np.isfinite(held_out).all(axis=1)
+    losses = [cross_entropy(held_out[known] / t, labels[known]).mean() for t in TEMPERATURES] if known.any() else [0.0]
+    return Baseline(fit(np.arange(len(labels))), TEMPERATURES[int(np.argmin(losses))] if known.any() else 1.0)
+
+
+def fit_naive_bayes(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
+    """Gaussian naive Bayes on standardised features; arguments as `fit_linear`."""
+    model: Any = make_pipeline(StandardScaler(), GaussianNB())
+    model.fit(features, labels)
+    return Baseline(model.predict_log_proba)
+
+
+BASELINES: dict[str, Fit] = {"logistic": fit_linear, "svm": fit_svm, "naive-bayes": fit_naive_bayes}
+
+
+def _as_logits(decisions: Floats) -> Floats:
+    """`[N]` of two classes, the second positive, or `[N, K]`, to `[N, K]`."""
+    return np.column_stack([-decisions, decisions]) if decisions.ndim == 1 else decisions
+
+
+def _inner_splits(labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> list[tuple[Ints, Ints]]:
+    """Folds over these patients whose training side has every class; none where a class has a single patient."""
+    folds = min(INNER_FOLDS, *(len(np.unique(patients[labels == k])) for k in range(classes)))
+    if folds < 2:
+        return []
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    splits = splitter.split(labels, labels, patients)
+    return [(train, test) for train, test in splits if len(np.unique(labels[train])) == classes]
