@@ -6,15 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cancernet_cli.core.options import ClassifyOptions as ClassifyOptions
+    from cancernet_cli.core.options import CompareOptions as CompareOptions
+    from cancernet_cli.core.options import EvaluateOptions as EvaluateOptions
     from cancernet_cli.core.options import FinetuneOptions as FinetuneOptions
     from cancernet_cli.engine.classify import classify as classify
+    from cancernet_cli.engine.compare import compare as compare
+    from cancernet_cli.engine.evaluate import evaluate as evaluate
     from cancernet_cli.engine.finetune import finetune as finetune
 
 __version__ = "0.1.0"
-__all__ = ["ClassifyOptions", "FinetuneOptions", "__version__", "classify", "finetune"]
+__all__ = [
+    "ClassifyOptions",
+    "CompareOptions",
+    "EvaluateOptions",
+    "FinetuneOptions",
+    "__version__",
+    "classify",
+    "compare",
+    "evaluate",
+    "finetune",
+]
 
-_HOMES = {"classify": "engine.classify", "finetune": "engine.finetune"}
-_HOMES |= {"ClassifyOptions": "core.options", "FinetuneOptions": "core.options"}
+_HOMES = {name: f"engine.{name}" for name in ("classify", "compare", "evaluate", "finetune")}
+_HOMES |= dict.fromkeys(("ClassifyOptions", "CompareOptions", "EvaluateOptions", "FinetuneOptions"), "core.options")
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cancernet_cli.cli import classify, finetune, models, output
+from cancernet_cli.cli import classify, compare, evaluate, finetune, models, output
 from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import CancernetError
 
@@ -23,6 +23,10 @@ Examples:
 
     cancernet finetune ./BreaKHis_v1 --out models/mine
 
+    cancernet evaluate preds.parquet
+
+    cancernet compare ./BreaKHis_v1 --out comparison
+
     cancernet models list
 """
 
@@ -35,6 +39,8 @@ app = typer.Typer(
 )
 app.command()(classify.classify)
 app.command()(finetune.finetune)
+app.command()(compare.compare)
+app.command()(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 
 

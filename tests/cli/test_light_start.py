@@ -25,6 +25,7 @@ CALLS = [
     ["--help"],
     ["--version"],
     ["classify", "--help"],
+    ["evaluate", "--help"],
     ["finetune", "--help"],
     ["models", "list", "--format", "json"],
 ]
