@@ -55,7 +55,7 @@ def split_call(call: str) -> tuple[tuple[str, ...], list[str]]:
 
 def flags_of(command: Any) -> set[str]:
     """Every flag that a command takes."""
-    return {flag for parameter in command.params for flag in parameter.opts} | {"--help", "-h"}
+    return {"--help", "-h"}.union(*(parameter.opts + parameter.secondary_opts for parameter in command.params))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
