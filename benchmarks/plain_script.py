@@ -25,6 +25,7 @@ from cancernet_cli.core.cards import Card, InputPolicy, read_card
 from cancernet_cli.data.views import view_grid
 from cancernet_cli.engine.pipeline import load_pipeline
 from cancernet_cli.segmentation import combine
+from cancernet_cli.segmentation.density import scale_density
 
 
 class Images(Dataset[Tensor]):
@@ -44,9 +45,9 @@ class Images(Dataset[Tensor]):
         grid = view_grid(image.width, image.height, self.policy)
         if image.size != (grid.width_px, grid.height_px):
             image = transforms.functional.resize(image, [grid.height_px, grid.width_px])
-        pixels: Tensor = self.to_tensor(image)
+        whole: Tensor = self.to_tensor(image)
         h, w = self.policy.height_px, self.policy.width_px
-        return torch.stack([pixels[:, top : top + h, left : left + w] for left, top in grid.corners])
+        return torch.stack([whole[:, top : top + h, left : left + w] for left, top in grid.corners])
 
 
 class Network(nn.Module):
@@ -58,12 +59,16 @@ class Network(nn.Module):
         self.classifier = pipeline.classifier
         self.segmenter = pipeline.segmenter if card.segmentation.segmenter != "none" else None
         self.keep = card.segmentation.keep
+        self.density = card.input.density
         self.normalise = transforms.Normalize(card.input.mean, card.input.std)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """`[B, 3, H, W]` to `[B, K]`."""
-        if self.segmenter is not None:
-            pixels = combine(pixels, self.segmenter(pixels), self.keep)
+        mask = None if self.segmenter is None else self.segmenter(pixels)
+        if self.density != "as_is":
+            pixels = scale_density(pixels, balance=self.density == "balanced")
+        if mask is not None:
+            pixels = combine(pixels, mask, self.keep)
         logits: Tensor = self.classifier(self.normalise(pixels))
         return logits
 

@@ -8,16 +8,36 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from tests.he_images import he_like
 
 ROOT = Path(__file__).resolve().parents[1]
 SLIDES = str(ROOT / "examples" / "slides")
 CALLS = {
     "compare_plain.py": [SLIDES, "--rounds", "1"],
+    "compare_training.py": [SLIDES, "--rounds", "1", "--steps", "1", "--batch-size", "2"],
     "kill_resume.py": [SLIDES, "--kills", "1"],
     "measure_demo.py": ["--rounds", "1", "--files", "14"],
     "memory.py": ["--counts", "20", "40"],
+    "tint.py": ["labelled", "--folds", "2"],
 }
-PARTS = {"folders.py", "machine.py", "plain_script.py", "processes.py"}  # what the benchmarks are made of
+PARTS = {
+    "folders.py",
+    "machine.py",
+    "plain_script.py",
+    "plain_training.py",
+    "processes.py",
+}  # what the benchmarks are made of
+
+
+def write_labelled(folder: Path) -> None:
+    """Eight patients of two classes, one image each, under names as BreakHis has them."""
+    for seed in range(8):
+        label, code = (("benign", "B_A"), ("malignant", "M_DC"))[seed % 2]
+        path = folder / label / f"SOB_{code}-14-{1000 + seed}-100-001.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(he_like(seed, 64, 48)).save(path)
 
 
 def test_no_benchmark_is_forgotten() -> None:
@@ -32,6 +52,8 @@ def test_no_benchmark_is_forgotten() -> None:
 @pytest.mark.parametrize("name", CALLS)
 def test_runs_and_reports(name: str, tmp_path: Path) -> None:
     out = tmp_path / "result.json"
+    if "labelled" in CALLS[name]:
+        write_labelled(tmp_path / "labelled")
     command = [sys.executable, str(ROOT / "benchmarks" / name), *CALLS[name], "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

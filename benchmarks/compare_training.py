@@ -1,0 +1,147 @@
+"""`cancernet finetune --unfreeze` against the plain loop: same images, network, layers, batch size, augmentation.
+
+    python benchmarks/compare_training.py FOLDER
+
+Each round runs both, one after the other, each in a process of its own; who goes first changes. The first two steps of
+each are not counted. Ours does more at each step: averaged weights, clipped gradients, seeds for every view.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import machine
+from folders import images_below
+from plain_training import WARM_UP
+
+PLAIN = Path(__file__).with_name("plain_training.py")
+
+
+class Enough(Exception):
+    """As many steps as were asked for."""
+
+
+def run_ours(folder: Path, model: str, steps: int, batch: int, unfreeze: int, device: str) -> float:
+    """Images a second of `engine.finetune_tune.tune`, over `steps` steps."""
+    import numpy as np
+
+    from cancernet_cli.classification import Classifier
+    from cancernet_cli.core.cards import read_card
+    from cancernet_cli.core.events import Event, StageAdvanced
+    from cancernet_cli.core.models import find_model
+    from cancernet_cli.core.options import FinetuneOptions
+    from cancernet_cli.core.recipes import recipe_of
+    from cancernet_cli.core.records import FoundFile
+    from cancernet_cli.data.splits import Part
+    from cancernet_cli.engine.finetune_checkpoints import open_checkpoints
+    from cancernet_cli.engine.finetune_tune import tune
+    from cancernet_cli.engine.pipeline import load_pipeline
+    from cancernet_cli.engine.runtime import resolve
+    from cancernet_cli.training.distributed import ALONE
+
+    paths = images_below(folder)
+    files = [FoundFile(path.name, os.fsencode(path.absolute()), 0, 0) for path in paths]
+    labels, patients = np.arange(len(files)) % 2, np.array([path.name for path in paths])
+    rows = np.resize(np.arange(len(files)), (WARM_UP + steps) * batch)
+    nobody = np.empty(0, np.int64)
+    ends: list[float] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, StageAdvanced):
+            ends.append(time.perf_counter())
+            if len(ends) == WARM_UP + steps:
+                raise Enough
+
+    where = find_model(model)
+    card = read_card(where)
+    pipeline = load_pipeline(where, card)
+    with tempfile.TemporaryDirectory() as temporary:
+        options = FinetuneOptions(
+            out=Path(temporary) / "model", unfreeze=unfreeze, epochs=1, batch_size=batch, device=device
+        )
+        recipe, runtime = recipe_of(options), resolve(options)
+        with contextlib.suppress(Enough):
+            tune(
+                files,
+                labels,
+                patients,
+                Part("final", rows, nobody, nobody),
+                recipe=recipe,
+                options=options,
+                card=card,
+                segmenter=pipeline.segmenter,
+                start=cast(Classifier, pipeline.classifier),
+                runtime=runtime,
+                checkpoints=open_checkpoints(options, recipe, (), runtime, ALONE),
+                report=note,
+            )
+    return steps * batch / (ends[-1] - ends[WARM_UP - 1])
+
+
+def images_per_s(command: list[str], ours: bool) -> float:
+    """What one call says of itself; ours gets the setting that the command line makes."""
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ} if ours else dict(os.environ)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return float(json.loads(done.stdout)["images_per_s"])
+
+
+def main() -> None:
+    """Read the command line, run, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", default="breakhis_lite0", help="the network and weights that both start from")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--unfreeze", type=int, default=2)
+    parser.add_argument("--plain-workers", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--ours", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.ours:
+        speed = run_ours(given.folder, given.model, given.steps, given.batch_size, given.unfreeze, given.device)
+        print(json.dumps({"images_per_s": speed}))
+        return
+
+    same = [given.folder.absolute(), "--model", given.model, "--steps", given.steps, "--batch-size", given.batch_size]
+    same += ["--unfreeze", given.unfreeze, "--device", given.device]
+    calls = {
+        "cancernet": [sys.executable, __file__, *same, "--ours"],
+        "plain": [sys.executable, PLAIN, *same, "--workers", given.plain_workers],
+    }
+    rounds: list[dict[str, float]] = []
+    for turn in range(given.rounds):
+        taken = {}
+        for tool in sorted(calls, reverse=bool(turn % 2)):  # who goes first changes, so that neither gains by it
+            taken[tool] = round(images_per_s([*map(str, calls[tool])], tool == "cancernet"), 3)
+        rounds.append(taken | {"ratio": round(taken["cancernet"] / taken["plain"], 3)})
+
+    ratios = [found["ratio"] for found in rounds]
+    result: dict[str, Any] = machine.facts() | {
+        "files": len(images_below(given.folder)),
+        "model": given.model,
+        "batch_size": given.batch_size,
+        "steps": given.steps,
+        "unfreeze": given.unfreeze,
+        "rounds": rounds,
+        "cancernet_images_per_s": statistics.median(found["cancernet"] for found in rounds),
+        "plain_images_per_s": statistics.median(found["plain"] for found in rounds),
+        "images_per_s_ratio": round(statistics.median(ratios), 3),
+        "ratio_spread": [min(ratios), max(ratios)],
+    }
+    machine.report("training", result, given.out)
+
+
+if __name__ == "__main__":
+    main()
