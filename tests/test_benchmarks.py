@@ -19,7 +19,7 @@ CALLS = {
     "compare_training.py": [SLIDES, "--rounds", "1", "--steps", "1", "--batch-size", "2"],
     "kill_resume.py": [SLIDES, "--kills", "1"],
     "measure_demo.py": ["--rounds", "1", "--files", "14"],
-    "memory.py": ["--counts", "20", "40"],
+    "memory.py": ["--counts", "20", "40", "--limit-mb", "1000"],  # so short a run's peak falls between two samples
     "tint.py": ["labelled", "--folds", "2"],
 }
 PARTS = {
