@@ -12,7 +12,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("cancernet", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "pillow", "pyarrow")
+PACKAGES = (
+    "cancernet",
+    "torch",
+    "openvino",
+    "nncf",
+    "torchvision",
+    "timm",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "pyarrow",
+)
 LOAD_BEFORE = [round(load, 2) for load in os.getloadavg()]  # of 1, 5 and 15 minutes, before anything is run here
 RESULTS = Path(__file__).parent / "results"
 

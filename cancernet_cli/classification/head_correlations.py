@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,9 +28,18 @@ def channel_correlations(maps: list[Tensor]) -> Tensor:
         flat = flat - flat.mean(dim=2, keepdim=True)
         flat = flat / (flat.square().mean(dim=2, keepdim=True).sqrt() + 1e-4)
         together = flat @ flat.transpose(1, 2) / flat.shape[2]
-        rows, columns = torch.triu_indices(level.shape[1], level.shape[1], offset=1, device=level.device)
+        rows, columns = _pairs(level.shape[1], level.device)
         found.append(together[:, rows, columns])
     return torch.cat(found, dim=1)
+
+
+def _pairs(channels: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows and columns of the upper triangle of a `[C, C]` matrix, row by row."""
+    if torch.compiler.is_exporting():  # OpenVINO knows no triu_indices; the graph gets them as constants
+        rows, columns = np.triu_indices(channels, k=1)
+        return torch.from_numpy(rows), torch.from_numpy(columns)
+    rows, columns = torch.triu_indices(channels, channels, offset=1, device=device)
+    return rows, columns
 
 
 @heads.register(

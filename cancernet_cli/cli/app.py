@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cancernet_cli.cli import classify, compare, evaluate, finetune, models, output
+from cancernet_cli.cli import bench, classify, compare, evaluate, finetune, models, output, tile
 from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import CancernetError
 
@@ -27,7 +27,11 @@ Examples:
 
     cancernet compare ./BreaKHis_v1 --out comparison
 
+    cancernet tile ./slides --out tiles
+
     cancernet models list
+
+    cancernet bench
 """
 
 app = typer.Typer(
@@ -41,6 +45,8 @@ app.command()(classify.classify)
 app.command()(finetune.finetune)
 app.command()(compare.compare)
 app.command()(evaluate.evaluate)
+app.command()(tile.tile)
+app.command()(bench.bench)
 app.add_typer(models.app, name="models")
 
 

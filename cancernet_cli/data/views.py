@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cancernet_cli.core.cards import InputPolicy
 
 SQUEEZE = 0.05
+LINEAR_DOWN_TO = 2 * (1 + SQUEEZE)  # of half a side, a view's squeeze included
 
 T = TypeVar("T", np.uint8, np.float32)
 
@@ -113,17 +114,19 @@ def stitch(maps: NDArray[np.float32], width_px: int, height_px: int, policy: Inp
 
 
 def resized(pixels: NDArray[T], width_px: int, height_px: int, *, enlarge: int) -> NDArray[T]:
-    """Pixels at another size: means over areas where a side shrinks, interpolation where one grows.
+    """Pixels at another size: means over areas where a side shrinks to less than half, interpolation for the rest.
 
-    OpenCV's INTER_AREA averages only when no side grows, so an image that changes both ways takes two steps.
+    Down to half, linear interpolation skips no pixel (at half it is the mean of 2 x 2), and takes OpenCV a tenth of the
+    time of its INTER_AREA, which averages only when no side grows.
     """
     changed: Any = pixels  # OpenCV's types forget the dtype
     height, width = pixels.shape[:2]
-    smaller = (min(width, width_px), min(height, height_px))
-    if smaller != (width, height):
-        changed = cv2.resize(changed, smaller, interpolation=cv2.INTER_AREA)
-    if smaller != (width_px, height_px):
-        changed = cv2.resize(changed, (width_px, height_px), interpolation=enlarge)
+    if max(width / width_px, height / height_px) > LINEAR_DOWN_TO:
+        width, height = min(width, width_px), min(height, height_px)
+        changed = cv2.resize(changed, (width, height), interpolation=cv2.INTER_AREA)
+    if (width, height) != (width_px, height_px):
+        shrinks = width_px < width or height_px < height
+        changed = cv2.resize(changed, (width_px, height_px), interpolation=cv2.INTER_LINEAR if shrinks else enlarge)
     return changed  # type: ignore[no-any-return]
 
 

@@ -23,11 +23,12 @@ from cancernet_cli.core.records import Failure, RunResult
 from cancernet_cli.data.discover import discover
 from cancernet_cli.data.loading import BatchDecoder, DecodedBatch, chunks, load_batches
 from cancernet_cli.engine.finish import finish, from_finished, is_finished
-from cancernet_cli.engine.job import Job, prepare
-from cancernet_cli.engine.pipeline import load_pipeline
+from cancernet_cli.engine.int8 import VIEWS, make_int8
+from cancernet_cli.engine.job import Job, prepare, with_int8
+from cancernet_cli.engine.memory import give_memory_back
 from cancernet_cli.engine.plan import Plan
 from cancernet_cli.engine.rows import judge, record_batch
-from cancernet_cli.engine.runtime import Answer, Runner, give_memory_back
+from cancernet_cli.engine.runner import Answer, Runner, open_runner
 from cancernet_cli.engine.sides import side_files
 from cancernet_cli.engine.workspace import Workspace
 from cancernet_cli.outputs.atomic import output_error
@@ -66,6 +67,8 @@ def classify(
     workspace = Workspace(options.out)
     try:
         with closing(_plan(job, workspace.folder, report)) as plan:
+            if job.runtime.precision == "int8" and job.int8 is None:
+                job = with_int8(job, _make_int8(job, plan, report))
             if finished:
                 result = from_finished(job, plan, started)
                 report(Note(f"{options.out} is finished already: nothing to do (--overwrite makes it anew)"))
@@ -99,6 +102,7 @@ def outlook(
             "model": job.card.name,
             "segmenter": job.card.segmentation.segmenter,
             "device": job.runtime.device_name,
+            "runtime": job.runtime.library,
             "precision": job.runtime.precision,
             "batch_size": job.runtime.batch_size,
             "workers": job.runtime.workers,
@@ -135,6 +139,12 @@ def _plan(job: Job, folder: Path, report: Reporter) -> Plan:
     return plan
 
 
+def _make_int8(job: Job, plan: Plan, report: Reporter) -> Path:
+    """The model's networks quantised by images of this run."""
+    most = round(job.options.max_megapixels * 1e6)
+    return make_int8(job.folder, job.card, plan.sample(VIEWS), max_pixels=most, report=report)
+
+
 def _use_parts(plan: Plan, workspace: Workspace, known: Set[int] = frozenset()) -> set[int]:
     """Mark as done what finished parts hold and is unchanged; drop parts that cannot be read.
 
@@ -169,7 +179,7 @@ def _run(job: Job, plan: Plan, workspace: Workspace, report: Reporter) -> None:
     batches = load_batches(
         chunks(plan.pending(), files_a_batch), decoder, workers=workers, pin_memory=runtime.device.type == "cuda"
     )
-    runner = Runner(load_pipeline(job.folder, card, card.segmentation.segmenter), runtime, want_mask=wants_masks)
+    runner = open_runner(job.folder, card, runtime, int8=job.int8, want_mask=wants_masks, report=report)
     schema = part_schema(table_schema(card.architecture.classes, job.state))
     first = max(workspace.parts(), default=-1) + 1
     report(StageStarted(STAGE, pending))
@@ -197,11 +207,11 @@ def _run(job: Job, plan: Plan, workspace: Workspace, report: Reporter) -> None:
 
 
 def _answers(batches: Iterator[DecodedBatch], runner: Runner) -> Iterator[tuple[DecodedBatch, Answer]]:
-    """Each batch with its answer, one batch late: the device works on the next while this one's rows are written."""
+    """Each batch with its answer, late: the device works on the next ones while this one's rows are written."""
     waiting: deque[tuple[DecodedBatch, Callable[[], Answer]]] = deque()
     for batch in batches:
         waiting.append((batch, runner.start(batch.pixels)))
-        if len(waiting) > 1:
+        if len(waiting) > runner.in_flight:
             ready, wait = waiting.popleft()
             yield ready, wait()
     for ready, wait in waiting:

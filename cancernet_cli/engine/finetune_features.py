@@ -24,7 +24,8 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading import BatchDecoder, DecodedBatch, chunks, load_batches
 from cancernet_cli.engine.feature_store import Features, FeatureStore
 from cancernet_cli.engine.pipeline import Pipeline
-from cancernet_cli.engine.runtime import Runner, Runtime, resolve
+from cancernet_cli.engine.runner_torch import TorchRunner
+from cancernet_cli.engine.runtime import Runtime, resolve
 from cancernet_cli.engine.variants import SeenImage, VariantDecoder
 
 Rows = list[NDArray[np.floating] | Failure]
@@ -72,7 +73,7 @@ def image_features(
     whole_maps = card.architecture.head == "flatten"
     store = FeatureStore(folder, key, len(files), np.float16 if whole_maps else np.float32)
     pipeline = Pipeline(card, segmenter, Reading(backbone, heads[card.architecture.head].facts["reads"]))
-    runner = Runner(pipeline, runtime)
+    runner = TorchRunner(pipeline, runtime)
     decoder = VariantDecoder(card.input, int(options.max_megapixels * 1e6), variants=variants, seed=options.seed)
 
     def compute(batch: DecodedBatch) -> Rows:

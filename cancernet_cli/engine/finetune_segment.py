@@ -18,7 +18,8 @@ from cancernet_cli.engine.finetune_overlap import Counts, overlap_figures, overl
 from cancernet_cli.engine.finetune_parts import parts_of, splits_of
 from cancernet_cli.engine.finetune_unet import Run, train_unet
 from cancernet_cli.engine.leaks import guard_pairs
-from cancernet_cli.engine.runtime import keep_freed_memory, resolve
+from cancernet_cli.engine.memory import keep_freed_memory
+from cancernet_cli.engine.runtime import resolve
 from cancernet_cli.outputs.history import write_history
 from cancernet_cli.outputs.tensorboard import check_board
 from cancernet_cli.segmentation.unet import UNet

@@ -25,9 +25,11 @@ from cancernet_cli.engine.finetune_fit import fit_reported
 from cancernet_cli.engine.finetune_loader import ViewMaker, random_batches
 from cancernet_cli.engine.finetune_stages import backbone_stages
 from cancernet_cli.engine.finetune_views import CardViews, Floats, Ints
+from cancernet_cli.engine.memory import keep_freed_memory
 from cancernet_cli.engine.pipeline import Pipeline
 from cancernet_cli.engine.rows import softmax
-from cancernet_cli.engine.runtime import PRECISIONS, Runner, Runtime, keep_freed_memory
+from cancernet_cli.engine.runner_torch import TorchRunner
+from cancernet_cli.engine.runtime import PRECISIONS, Runtime
 from cancernet_cli.metrics.classification import auroc
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.training.augment import AugmentPolicy
@@ -131,14 +133,14 @@ def tune(
     seen = (card.architecture, card.input, card.segmentation)
     checkpoint = checkpoints.of(part.name, start.state_dict(), facts, seen)
     pipeline = Pipeline(card, segmenter, classifier)
-    runner = Runner(pipeline, runtime)
+    runner = TorchRunner(pipeline, runtime)
     views = CardViews(files, card.input, int(options.max_megapixels * 1e6), processes)
 
     known = processes.from_first(processes.is_first and checkpoint.read() is not None)
     if not known and _is_unset(classifier.head):
         report(Note(f"{part.name}: measuring what the head standardises"))
         reading = Reading(classifier.backbone, heads[card.architecture.head].facts["reads"])
-        _standardise(classifier.head, views.every(Runner(Pipeline(card, segmenter, reading), runtime), part.train))
+        _standardise(classifier.head, views.every(TorchRunner(Pipeline(card, segmenter, reading), runtime), part.train))
 
     batch = options.batch_size if isinstance(options.batch_size, int) else BATCH
     steps = -(-len(part.train) // batch)

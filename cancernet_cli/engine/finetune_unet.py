@@ -32,7 +32,7 @@ from cancernet_cli.training.loop import Group, Judgement, LoopPolicy, Task
 from cancernet_cli.training.losses import dice_cross_entropy, share_of_pixels_right
 from cancernet_cli.training.samplers import Ints, epoch_draws
 
-DECODER_CHANNELS = (96, 64, 48, 32, 16)
+DECODER_CHANNELS = (64, 48, 32, 16, 8)
 BATCH = 8
 
 

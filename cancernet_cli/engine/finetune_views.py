@@ -13,7 +13,7 @@ from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading import BatchDecoder, chunks, load_batches
-from cancernet_cli.engine.runtime import Runner
+from cancernet_cli.engine.runner_torch import TorchRunner
 from cancernet_cli.training.distributed import Processes
 
 Floats = NDArray[np.float64]
@@ -29,7 +29,7 @@ class CardViews:
     max_pixels: int
     processes: Processes
 
-    def pooled(self, runner: Runner, rows: Ints) -> Floats:
+    def pooled(self, runner: TorchRunner, rows: Ints) -> Floats:
         """The mean over an image's views of what the runner's pipeline gives, `[n, F]`, for n of the files.
 
         Raises:
@@ -44,12 +44,12 @@ class CardViews:
                 found[rank :: self.processes.count] = share
         return found
 
-    def every(self, runner: Runner, rows: Ints) -> Floats:
+    def every(self, runner: TorchRunner, rows: Ints) -> Floats:
         """The same of every view by itself, `[V, F]`, in the order of the rows of each process."""
         own = self._outputs(runner, rows[self.processes.rank :: self.processes.count])
         return np.concatenate([value for share in self.processes.gathered(own) for value in share])
 
-    def _outputs(self, runner: Runner, rows: Ints) -> list[Floats]:
+    def _outputs(self, runner: TorchRunner, rows: Ints) -> list[Floats]:
         """One entry `[views, F]` for each row."""
         runtime = runner.runtime
         decoder = BatchDecoder(self.policy, self.max_pixels)

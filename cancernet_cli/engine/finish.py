@@ -17,7 +17,6 @@ from cancernet_cli.core.records import RunResult
 from cancernet_cli.engine.job import Job
 from cancernet_cli.engine.plan import Plan
 from cancernet_cli.engine.provenance import run_record
-from cancernet_cli.engine.summary import seen_patients, summarise, write_metrics
 from cancernet_cli.engine.workspace import Workspace, describe_difference
 from cancernet_cli.outputs.atomic import write_bytes
 from cancernet_cli.outputs.table import METADATA_PREFIX, ROW_GROUP_ROWS, assemble, read_metadata, table_schema
@@ -92,6 +91,8 @@ def finish(job: Job, plan: Plan, workspace: Workspace, *, reused: int, started: 
         os.fsync(file.fileno())
     metrics = _metrics(job, whole)
     if metrics is not None:
+        from cancernet_cli.engine.summary import write_metrics
+
         write_metrics(metrics, metrics_file(job))
     result = _result(job, table=whole, reused=reused, started=started, metrics=metrics)
     counts = {"files": result.files, "ok": result.ok, "failed": result.failed, "reused": reused}
@@ -110,13 +111,24 @@ def finish(job: Job, plan: Plan, workspace: Workspace, *, reused: int, started: 
 
 
 def _metrics(job: Job, table: Path | None = None) -> dict[str, Any] | None:
-    card = job.card
+    card, table = job.card, table or job.options.out
+    if not _has_labels(table):
+        return None
+    from cancernet_cli.engine.summary import seen_patients, summarise  # scikit-learn takes a second to import
+
     return summarise(
-        table or job.options.out,
+        table,
         positive=card.decision.positive,
         classes=card.architecture.classes,
         seen_patients=seen_patients(card),
         seen_note=card.training.data,
+    )
+
+
+def _has_labels(table: Path) -> bool:
+    file = pq.ParquetFile(table)
+    return any(
+        batch.column(0).null_count < len(batch) for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["true_label"])
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cancernet_cli.core.cards import Card, checked_weights, read_card
@@ -12,16 +12,18 @@ from cancernet_cli.core.errors import InputError, ModelError, OptionError
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.data.inputs import resolve_base
-from cancernet_cli.engine.pipeline import with_segmenter
+from cancernet_cli.engine.int8 import int8_file, int8_sha256
 from cancernet_cli.engine.provenance import result_state
-from cancernet_cli.engine.runtime import Runtime, resolve
+from cancernet_cli.engine.runtime import Runtime, resolve, with_library
+from cancernet_cli.engine.segmenter_choice import with_segmenter
 
 
 @dataclass(frozen=True)
 class Job:
     """A model, a runtime and inputs that fit together.
 
-    `card` has the run's segmenter filled in. `state` is everything that the rows depend on.
+    `card` has the run's segmenter filled in. `state` is everything that the rows depend on. `int8` is the quantised
+    network where the precision asks for one and it has been made.
     """
 
     inputs: list[str]
@@ -31,6 +33,7 @@ class Job:
     card: Card
     runtime: Runtime
     state: dict[str, str]
+    int8: Path | None = None
 
     @property
     def parts_state(self) -> dict[str, str]:
@@ -63,6 +66,13 @@ def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions)
         raise OptionError(
             "--masks was given, but nothing is segmented", fix="choose a --segmenter, or leave --masks away"
         )
-    runtime = resolve(options)
+    runtime = with_library(resolve(options, card), options.runtime, card)
     state = result_state(card, folder, options, runtime)
-    return Job(names, options, resolve_base(names), folder, card, runtime, state)
+    job = Job(names, options, resolve_base(names), folder, card, runtime, state)
+    found = int8_file(folder, card) if runtime.precision == "int8" else None
+    return with_int8(job, found) if found else job
+
+
+def with_int8(job: Job, path: Path) -> Job:
+    """The job with the quantised network that its rows come from."""
+    return replace(job, int8=path, state=dict(sorted({**job.state, "int8_sha256": int8_sha256(path)}.items())))

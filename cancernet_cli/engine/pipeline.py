@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from cancernet_cli.classification import load_classifier
 from cancernet_cli.core.cards import Card, read_card
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.models import bundled_models, find_model
+from cancernet_cli.engine.segmenter_choice import with_segmenter
 from cancernet_cli.segmentation import combine, segmenters
 from cancernet_cli.segmentation.density import scale_density
 
@@ -82,22 +82,6 @@ def load_pipeline(folder: Path, card: Card, segmenter: str | None = None) -> Pip
     entry = segmenters[card.segmentation.segmenter]
     model = segmentation_model(folder, card) if entry.facts.get("needs_model") else None
     return Pipeline(card, entry.factory(model), load_classifier(folder, card)).eval()
-
-
-def with_segmenter(card: Card, segmenter: str | None) -> Card:
-    """The card with the segmenter that a user chose in place of its own; None leaves it.
-
-    Raises:
-        ModelError: the card does not allow it.
-    """
-    if segmenter in (None, card.segmentation.segmenter):
-        return card
-    if segmenter not in card.segmentation.allowed:
-        raise ModelError(
-            f"{card.name} has not been measured with segmenter {segmenter!r}",
-            fix=f"choose one of: {', '.join(card.segmentation.allowed)}; or train a model with it",
-        )
-    return replace(card, segmentation=replace(card.segmentation, segmenter=segmenter))
 
 
 def segmentation_model(folder: Path, card: Card) -> Path:

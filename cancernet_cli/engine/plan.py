@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 from cancernet_cli.core.records import Failure, FoundFile, Truth
@@ -71,7 +72,15 @@ class Plan:
 
     def pending(self) -> Iterator[FoundFile]:
         """Files that are still to be done, in path order."""
-        query = f"SELECT {_COLUMNS} FROM file WHERE part IS NULL ORDER BY path"
+        yield from self._files("WHERE part IS NULL ORDER BY path")
+
+    def sample(self, count: int) -> Iterator[FoundFile]:
+        """Files at even distances over all of them, in path order; the same for the same files."""
+        step = max(1, len(self) // count)
+        yield from islice(islice(self._files("ORDER BY path"), 0, None, step), count)
+
+    def _files(self, which: str) -> Iterator[FoundFile]:
+        query = f"SELECT {_COLUMNS} FROM file {which}"
         for path, location, size, mtime, label, patient, slide, magnification, mpp, problem in self._db.execute(query):
             failure = Failure(**json.loads(problem)) if problem else None
             yield FoundFile(path, location, size, mtime, Truth(label, patient, slide, magnification, mpp), failure)

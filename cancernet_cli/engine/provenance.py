@@ -19,6 +19,7 @@ from cancernet_cli.engine.runtime import Runtime
 
 _PACKAGES = (
     "torch",
+    "openvino",
     "torchvision",
     "timm",
     "segmentation-models-pytorch",
@@ -42,6 +43,7 @@ def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Ru
         **options.result_options(),
         "segmenter": card.segmentation.segmenter,
         "precision": runtime.precision,
+        "runtime": runtime.library,  # they agree to a millionth, not to the bit
         "labels": labels_state(options.labels),
     }
     return {
@@ -69,6 +71,7 @@ def run_record(options: ClassifyOptions, runtime: Runtime, state: dict[str, str]
         "options": {f.name: _plain(getattr(options, f.name)) for f in dataclasses.fields(options)},
         "resolved": {
             "device": runtime.device_name,
+            "runtime": runtime.library,
             "precision": runtime.precision,
             "batch_size": runtime.batch_size,
             "workers": runtime.workers,

@@ -10,7 +10,7 @@ import pyarrow as pa
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.loading import DecodedBatch
-from cancernet_cli.engine.runtime import Answer
+from cancernet_cli.engine.runner import Answer
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from cancernet_cli.core.records import Failure
 from cancernet_cli.data.loading import DecodedBatch, DecodedImage
 from cancernet_cli.data.views import stitch
 from cancernet_cli.engine.rows import Verdict
-from cancernet_cli.engine.runtime import Answer
+from cancernet_cli.engine.runner import Answer
 from cancernet_cli.outputs.overlay import draw_overlay
 from cancernet_cli.outputs.pictures import write_jpeg, write_png
 from cancernet_cli.outputs.side_files import side_path

@@ -39,6 +39,12 @@ def scale_density(pixels: Tensor, *, balance: bool = False) -> Tensor:
 
 
 def _percentile(values: Tensor, share: float) -> Tensor:
-    """Of `[B, C, N]` the value that this share lies below, `[B, C, 1]`."""
-    rank = min(values.shape[2], math.floor(share * values.shape[2]) + 1)
-    return values.kthvalue(rank, dim=2, keepdim=True).values
+    """Of `[B, C, N]` the value that this share lies below, `[B, C, 1]`.
+
+    The few values beyond it are sought, which is quicker than ranking all of them.
+    """
+    count = values.shape[2]
+    rank = min(count, math.floor(share * count) + 1)
+    is_low = rank <= count // 2
+    beyond = values.topk(rank if is_low else count - rank + 1, dim=2, largest=not is_low).values
+    return beyond[..., -1:]

@@ -19,6 +19,20 @@ def test_resize_gives_one_squeezed_view() -> None:
     np.testing.assert_array_equal(views[0], cv2.resize(image, (224, 200), interpolation=cv2.INTER_AREA))
 
 
+def test_half_the_size_is_the_mean_of_four_pixels() -> None:
+    image = he_like(0, 700, 460)
+    policy = InputPolicy(view="resize", width_px=350, height_px=230)
+    means = image.reshape(230, 2, 350, 2, 3).mean(axis=(1, 3))
+    assert np.abs(make_views(image, policy)[0] - means).max() <= 0.5  # rounding
+
+
+def test_squeezing_a_little_below_half_stays_near_the_areas_means() -> None:
+    image = cv2.GaussianBlur(he_like(0, 700, 460), (5, 5), 0)  # as sharp as a lens
+    policy = InputPolicy(view="resize", width_px=352, height_px=224)
+    means = cv2.resize(image, (352, 224), interpolation=cv2.INTER_AREA)
+    assert np.abs(make_views(image, policy)[0].astype(int) - means).mean() < 1
+
+
 @pytest.mark.parametrize(
     ("size", "policy", "expected"),
     [

@@ -123,9 +123,9 @@ def test_a_finished_run_is_not_done_again(run: Run, tiny_folder: Path) -> None:
 
 
 def test_an_output_made_with_other_options_is_refused(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
-    run(tiny_folder)
+    run(tiny_folder, runtime="torch")
     with pytest.raises(OutputError, match=r"made with segmenter 'threshold' \(now 'none'\); .*--overwrite"):
-        run(tiny_folder, segmenter="none")
+        run(tiny_folder, segmenter="none", runtime="torch")
     result, _ = run(tiny_folder, segmenter="none", overwrite=True)
     assert result.ok
     (tmp_path / "p.parquet").write_bytes(b"my thesis")

@@ -31,7 +31,8 @@ from cancernet_cli.engine.finetune_stages import backbone_stages
 from cancernet_cli.engine.finetune_tune import Tuned, final_epochs, judgement, learning_groups, tune
 from cancernet_cli.engine.finetune_views import CardViews
 from cancernet_cli.engine.pipeline import Pipeline
-from cancernet_cli.engine.runtime import Runner, resolve
+from cancernet_cli.engine.runner_torch import TorchRunner
+from cancernet_cli.engine.runtime import resolve
 from cancernet_cli.segmentation import segmenters
 from cancernet_cli.training.distributed import ALONE, Processes
 from tests.he_images import he_like
@@ -187,7 +188,7 @@ def test_the_head_standardises_by_the_training_views_alone(undisturbed: Tuned, f
     from cancernet_cli.engine.finetune_features import Reading
 
     reading = Reading(start.backbone, heads["level_stats"].facts["reads"])
-    runner = Runner(Pipeline(card, segmenters["threshold"].factory(None), reading), runtime)
+    runner = TorchRunner(Pipeline(card, segmenters["threshold"].factory(None), reading), runtime)
     read = CardViews(files, card.input, 10**8, ALONE).every(runner, PART.train)
     np.testing.assert_allclose(undisturbed.state()["head.centre"], read.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(undisturbed.state()["head.spread"], read.std(axis=0), atol=1e-5)

@@ -7,7 +7,7 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading import DecodedBatch, DecodedImage
 from cancernet_cli.data.qc import Quality
 from cancernet_cli.engine.rows import Verdict, decide, judge, softmax
-from cancernet_cli.engine.runtime import Answer
+from cancernet_cli.engine.runner import Answer
 
 CARD = Card(
     name="toy",

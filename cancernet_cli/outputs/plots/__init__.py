@@ -6,6 +6,7 @@ red across the plot, so that a figure that must not be believed cannot be shown 
 
 from __future__ import annotations
 
+from cancernet_cli.outputs.plots.bench import plot_bench
 from cancernet_cli.outputs.plots.confusion import plot_confusion
 from cancernet_cli.outputs.plots.history import plot_history
 from cancernet_cli.outputs.plots.intervals import plot_intervals
@@ -17,6 +18,7 @@ from cancernet_cli.outputs.plots.thresholds import plot_thresholds
 
 __all__ = [
     "Series",
+    "plot_bench",
     "plot_confusion",
     "plot_history",
     "plot_intervals",

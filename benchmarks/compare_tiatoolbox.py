@@ -1,0 +1,298 @@
+"""`cancernet classify` against TIAToolbox 2.1.3's `PatchPredictor`: the same files, network and weights, turn by turn.
+
+    python benchmarks/compare_tiatoolbox.py FOLDER                        # ResNet50, random weights, 224 px, fp32
+    python benchmarks/compare_tiatoolbox.py FOLDER --files 200              # on 200 links to FOLDER's images
+    python benchmarks/compare_tiatoolbox.py FOLDER --precision int8
+    python benchmarks/compare_tiatoolbox.py FOLDER --model MODEL_FOLDER  # a ResNet50 that sees whole images
+    python benchmarks/compare_tiatoolbox.py FOLDER --default-model          # the bundled model takes turns too
+
+TIAToolbox gets an environment of its own, made by plain pip on the first call and used again later: some 7 GB, and
+minutes. It installs and imports as it is (Python 3.11 to 3.14). Where its OpenCV misses libGL, replace `opencv-python`
+in that environment by `opencv-python-headless`.
+
+First both classify images that need no resizing, in fp32: their probabilities have to agree within 1e-4. Then come
+rounds; one before them is not counted, in which ours converts or quantises a network once for all later runs.
+Two times are taken of each, as in `compare_plain.py`: the whole process, and the work without Python's imports.
+A ratio above 1 says how many times as many images a second ours takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+import torch
+from compare_plain import TOLERANCE, agreement_folder, run_cancernet
+from folders import images_below, many_links, random_model
+from numpy.typing import NDArray
+from PIL import Image
+from processes import measured
+from safetensors.torch import load_file
+
+from cancernet_cli.core.cards import WEIGHTS_FILE, Card, read_card
+from cancernet_cli.core.models import DEFAULT_MODEL, find_model
+
+VERSION = "2.1.3"
+ENVIRONMENT = Path("~/.cache/cancernet-benchmarks") / f"tiatoolbox-{VERSION}"
+SCRIPT = Path(__file__).with_name("tiatoolbox_script.py")
+ENDINGS = (".jpg", ".jpeg", ".tif", ".tiff", ".png")  # what its PatchDataset reads, in lower case only
+CLOCKS = ("process", "work")
+# Its CNNModel keeps torchvision's ResNet in a Sequential: conv1, bn1, relu, maxpool, layer1 to layer4.
+PLACES = {"conv1": 0, "bn1": 1, "layer1": 4, "layer2": 5, "layer3": 6, "layer4": 7}
+
+Times = dict[str, float]
+
+
+def tiatoolbox_python(environment: Path) -> Path:
+    """The Python of an environment with TIAToolbox, made if it is not there yet.
+
+    Raises:
+        SystemExit: it cannot be installed; pip's own words went to stderr.
+    """
+    python = environment / "bin" / "python"
+    if installed_version(python) == VERSION:
+        return python
+    print(f"installing TIAToolbox {VERSION} into {environment}: once, some 7 GB, takes minutes", file=sys.stderr)
+    for step in (["venv", str(environment)], ["pip", "install", "--quiet", f"tiatoolbox=={VERSION}"]):
+        runs = sys.executable if step[0] == "venv" else str(python)
+        if subprocess.run([runs, "-m", *step], stdout=sys.stderr).returncode:
+            raise SystemExit(f"TIAToolbox {VERSION} could not be installed; name an --environment that has it")
+    return python
+
+
+def installed_version(python: Path) -> str | None:
+    """The version of TIAToolbox that this Python has."""
+    if not python.exists():
+        return None
+    asked = [str(python), "-c", "from importlib.metadata import version; print(version('tiatoolbox'))"]
+    return subprocess.run(asked, capture_output=True, text=True).stdout.strip() or None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What TIAToolbox is told beside the images: where the weights are, the network's input, and how to run."""
+
+    weights: str
+    classes: int
+    width_px: int
+    height_px: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    batch_size: int
+    workers: int
+    device: str
+
+
+def run_tiatoolbox(
+    python: Path, folder: Path, settings: Settings, scratch: Path
+) -> tuple[Times, NDArray[np.float32], dict[str, str]]:
+    """Times of `PatchPredictor`, the probabilities `[N, K]` in path order, and the versions it ran with."""
+    out, job = scratch / "tiatoolbox.npy", scratch / "tiatoolbox.json"
+    job.write_text(json.dumps({**asdict(settings), "images": in_path_order(folder), "out": str(out)}), "utf-8")
+    taken = measured([python, SCRIPT, job])
+    said = json.loads(taken.stdout.splitlines()[-1])
+    return {"process_s": taken.elapsed_s, "work_s": float(said["elapsed_s"])}, np.load(out), said["versions"]
+
+
+def in_path_order(folder: Path) -> list[str]:
+    """Every image below a folder, in the order of the rows of `cancernet classify`."""
+    return [str(p) for p in sorted(images_below(folder), key=lambda p: bytes(p.relative_to(folder)))]
+
+
+def check_model(model: Path, card: Card) -> None:
+    """Refuse a model that TIAToolbox could not run as it is.
+
+    Raises:
+        SystemExit: it is no ResNet50 with a plain head that sees whole images resized, their pixels unchanged.
+    """
+    wanted = {
+        "backbone resnet50": card.architecture.backbone.split(".")[0] == "resnet50",  # timm writes resnet50.a1_in1k
+        "head linear": card.architecture.head == "linear" and card.architecture.levels in ((), (4,)),
+        "view resize": card.input.view == "resize",
+        "density as_is": card.input.density == "as_is",
+        "segmenter none": card.segmentation.segmenter == "none",
+    }
+    if missing := [name for name, is_met in wanted.items() if not is_met]:
+        raise SystemExit(f"{model} cannot be run by TIAToolbox: its card would have to say {', '.join(missing)}")
+
+
+def check_images(folder: Path) -> None:
+    """Refuse a folder that TIAToolbox cannot read.
+
+    Raises:
+        SystemExit: it has no images, or some of a format or an ending that TIAToolbox does not take.
+    """
+    images = images_below(folder)
+    if not images:
+        raise SystemExit(f"there are no images below {folder}")
+    if refused := [path for path in images if path.suffix not in ENDINGS]:
+        raise SystemExit(f"TIAToolbox reads only {', '.join(ENDINGS)}: not {refused[0]} and {len(refused) - 1} more")
+
+
+def tiatoolbox_weights(model: Path, card: Card) -> dict[str, torch.Tensor]:
+    """The model's weights under the names of TIAToolbox's `CNNModel("resnet50")`, temperature included."""
+    found = {}
+    for name, values in load_file(model / WEIGHTS_FILE).items():
+        if name.startswith("head.linear."):
+            found[name.replace("head.linear", "classifier")] = values / card.decision.temperature
+        else:
+            layer, _, rest = name.removeprefix("backbone.").removeprefix("network.").partition(".")  # network: timm's
+            found[f"feat_extract.{PLACES[layer]}.{rest}"] = values
+    return found
+
+
+def largest_difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """The largest between two arrays of probabilities.
+
+    Raises:
+        SystemExit: they are not of the same files and classes.
+    """
+    if ours.shape != theirs.shape:
+        raise SystemExit(f"ours has rows and classes {ours.shape}, TIAToolbox {theirs.shape}")
+    return float(np.abs(ours - theirs).max())
+
+
+def check_agreement(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """The largest difference between both tools' probabilities.
+
+    Raises:
+        SystemExit: it is larger than 1e-4, or a probability is missing.
+    """
+    apart = largest_difference(ours, theirs)
+    if not apart <= TOLERANCE:  # NaN, of a file that failed, is not
+        raise SystemExit(f"probabilities differ by {apart:.2g}, more than {TOLERANCE:g}: they do not do the same")
+    return apart
+
+
+def links_of_one_size(folder: Path, count: int, scratch: Path) -> Path:
+    """A folder with `count` names for the images of the size that most images below `folder` have."""
+    images = images_below(folder)
+    sizes = [size_px(path) for path in images]
+    commonest = Counter(sizes).most_common(1)[0][0]
+    chosen = [path for path, size in zip(images, sizes, strict=True) if size == commonest]
+    return many_links(chosen, scratch / "links", count, copies=scratch / "copies")
+
+
+def size_px(path: Path) -> tuple[int, int]:
+    """Width and height of an image."""
+    with Image.open(path) as file:
+        return file.size
+
+
+def figures(times: Sequence[Times], files: int) -> dict[str, Any]:
+    """Images a second of one tool: median, least and most over the rounds."""
+    found: dict[str, Any] = {"rounds": times}
+    for clock in CLOCKS:
+        speeds = [files / taken[f"{clock}_s"] for taken in times]
+        found[f"{clock}_images_per_s"] = round(statistics.median(speeds), 2)
+        found[f"{clock}_images_per_s_spread"] = [round(min(speeds), 2), round(max(speeds), 2)]
+    return found
+
+
+def ratios(ours: Sequence[Times], theirs: Sequence[Times]) -> dict[str, Any]:
+    """How many times as fast ours is, round by round: median, least and most."""
+    found: dict[str, Any] = {}
+    for clock in CLOCKS:
+        each = [b[f"{clock}_s"] / a[f"{clock}_s"] for a, b in zip(ours, theirs, strict=True)]
+        found[f"{clock}_ratio"] = round(statistics.median(each), 3)
+        found[f"{clock}_ratio_spread"] = [round(min(each), 3), round(max(each), 3)]
+    return found
+
+
+def main() -> None:
+    """Read the command line, run, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", help="a model's folder; default: a ResNet50 with random weights")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16", "int8"), help="ours, in rounds")
+    parser.add_argument("--default-model", action="store_true", help=f"measure {DEFAULT_MODEL} too, as it is bundled")
+    parser.add_argument("--files", type=int, help="measure on so many links to images of the commonest size")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=16, help="TIAToolbox's")
+    parser.add_argument("--workers", type=int, default=2, help="TIAToolbox's")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--environment", type=Path, default=ENVIRONMENT)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    check_images(given.folder)
+
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        model = find_model(given.model) if given.model else random_model(scratch / "resnet50_random", "resnet50", 224)
+        card = read_card(model)
+        check_model(model, card)
+        python = tiatoolbox_python(given.environment.expanduser().absolute())
+        weights = scratch / "tiatoolbox.pt"
+        torch.save(tiatoolbox_weights(model, card), weights)
+        policy = card.input
+        settings = Settings(
+            str(weights),
+            len(card.architecture.classes),
+            policy.width_px,
+            policy.height_px,
+            policy.mean,
+            policy.std,
+            given.batch_size,
+            given.workers,
+            given.device,
+        )
+
+        small = agreement_folder(given.folder, card, scratch)
+        ours = run_cancernet(small, model, scratch, given.device, "--precision", "fp32")[1]
+        _, theirs, versions = run_tiatoolbox(python, small, settings, scratch)
+        apart = check_agreement(ours, theirs)
+
+        folder = links_of_one_size(given.folder, given.files, scratch) if given.files else given.folder
+        sizes = Counter("{} x {}".format(*size_px(path)) for path in images_below(folder))
+        models = {"cancernet": model} | (
+            {"cancernet_default": find_model(DEFAULT_MODEL)} if given.default_model else {}
+        )
+        times: dict[str, list[Times]] = {tool: [] for tool in (*models, "tiatoolbox")}
+        probs: dict[str, NDArray[Any]] = {}
+        for turn in range(1 + given.rounds):
+            for tool in sorted(times, reverse=bool(turn % 2)):  # who goes first changes, so that neither gains by it
+                if tool == "tiatoolbox":
+                    taken, probs[tool], _ = run_tiatoolbox(python, folder, settings, scratch)
+                else:
+                    taken, probs[tool] = run_cancernet(
+                        folder, models[tool], scratch, given.device, "--precision", given.precision
+                    )
+                times[tool].append({name: round(value, 3) for name, value in taken.items()})
+
+    counted = {tool: taken[1:] for tool, taken in times.items()}
+    files = len(probs["tiatoolbox"])
+    found: dict[str, Any] = {
+        tool: figures(taken, files) | (ratios(taken, counted["tiatoolbox"]) if tool in models else {})
+        for tool, taken in counted.items()
+    }
+    found["tiatoolbox"] |= {"batch_size": given.batch_size, "workers": given.workers, "versions": versions}
+    if given.default_model:
+        found["cancernet_default"] |= {"model": DEFAULT_MODEL}
+    result = machine.facts() | {
+        "files": files,
+        "sizes": sizes,
+        "model": card.name,
+        "network": card.architecture.backbone,
+        "view": f"{policy.view} {policy.width_px} x {policy.height_px}",
+        "precision": given.precision,
+        "spread": {"largest": float(theirs[:, 0].max()), "smallest": float(theirs[:, 0].min())},
+        "largest_difference_without_resizing": apart,
+        "largest_difference_on_folder": largest_difference(probs["cancernet"], probs["tiatoolbox"]),
+        **found,
+    }
+    machine.report(f"tiatoolbox-{card.name}-{given.precision}", result, given.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""`cancernet tile`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from cancernet_cli.cli import output, progress
+from cancernet_cli.cli.bind import FORMAT, Format, options_from
+from cancernet_cli.core.errors import PartialFailure
+from cancernet_cli.core.options import TileOptions
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        help="Slides, folders (searched in depth), glob patterns, or a CSV or Parquet manifest with a column path."
+    ),
+]
+
+
+@options_from(TileOptions)
+def tile(inputs: Inputs, *, options: TileOptions, format: Annotated[Format, FORMAT] = "human") -> None:
+    """Show where tiles would be cut from slides, before anything is classified.
+
+    Writes tiles.parquet, slides.parquet and, for each slide, its tissue mask and a preview with tissue and tiles. Exit
+    code 7: finished, but some slides failed; their rows say why.
+
+    Examples:
+
+        cancernet tile ./slides --out tiles
+
+        cancernet tile a.svs --mpp 0.5 --tile-size-px 224 --overlap 0.25
+
+        cancernet tile a.svs --tissue none --images
+
+        cancernet tile scan.tif --slide-mpp 0.25 --kind slide
+    """
+    with progress.reporter(format) as report:
+        from cancernet_cli.engine import tile as engine  # OpenCV comes in here, not at --help
+
+        result = engine.tile(inputs, options, report)
+    if format == "json":
+        output.record(dataclasses.asdict(result))
+    elif format == "human":
+        from cancernet_cli.cli.present_tiles import tile_parts
+
+        for part in tile_parts(result.rows):
+            output.show(part)
+        output.line(f"{'tiles':<12} {result.tiles:,} of {result.slides:,} slides: {result.tiles_file}")
+        output.line(f"{'slides':<12} {result.slides_file}")
+        output.line(f"{'pictures':<12} {result.out}")
+    if result.failed:
+        raise PartialFailure(
+            f"{result.failed:,} of {result.slides:,} slides failed",
+            fix=f"their rows in {result.slides_file} have status = failed and the reason in error",
+        )

@@ -1,0 +1,74 @@
+"""What can be made again, kept between runs in the user's cache folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+from cancernet_cli.core.events import Reporter, Warn, silent
+
+KEEP_S = 60 * 24 * 3600.0  # an entry that no run has used for so long is removed
+
+
+def cache_root() -> Path:
+    """`$CANCERNET_CACHE`, else where the system keeps caches (https://platformdirs.readthedocs.io)."""
+    return Path(os.environ.get("CANCERNET_CACHE") or platformdirs.user_cache_path("cancernet"))
+
+
+@contextmanager
+def cached_folder(kind: str, key: str, make: Callable[[Path], None], report: Reporter = silent) -> Iterator[Path]:
+    """The cache's folder for `key`, filled by `make` if it is not there yet.
+
+    It appears whole or not at all, whoever else makes it at the same time. Where nothing can be written, a temporary
+    folder takes its place and a warning says so.
+
+    Args:
+        kind: the shelf, a folder of the cache.
+        make: gets an empty folder to fill.
+    """
+    shelf = cache_root() / kind
+    entry = shelf / key
+    try:
+        shelf.mkdir(parents=True, exist_ok=True)
+        if not entry.is_dir():
+            _remove_old(shelf)
+        scratch = None if entry.is_dir() else Path(tempfile.mkdtemp(prefix=".new-", dir=shelf))
+    except OSError as error:
+        report(Warn(f"nothing can be cached in {shelf} ({error.strerror}); set CANCERNET_CACHE to another folder"))
+        with tempfile.TemporaryDirectory() as temporary:
+            make(Path(temporary))
+            yield Path(temporary)
+        return
+    if scratch is not None:
+        try:
+            make(scratch)
+            _publish(scratch, entry)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    os.utime(entry)
+    yield entry
+
+
+def _publish(scratch: Path, entry: Path) -> None:
+    scratch.chmod(0o755)  # mkdtemp's folders are their maker's alone
+    try:
+        scratch.rename(entry)
+    except OSError:
+        if not entry.is_dir():  # else somebody was quicker, with the same content
+            raise
+
+
+def _remove_old(shelf: Path) -> None:
+    for entry in shelf.iterdir():
+        try:
+            if time.time() - entry.stat().st_mtime > KEEP_S:
+                shutil.rmtree(entry, ignore_errors=True)
+        except OSError:  # another run removes it at this moment
+            continue

@@ -1,0 +1,64 @@
+"""The series that a DICOM file belongs to, read from its header alone."""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+_SERIES = (0x0020, 0x000E)
+_UNDEFINED = 0xFFFFFFFF
+_LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+_ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
+_DEEPEST = 32
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file that begins with these 132 bytes is DICOM (PS3.10, section 7.1)."""
+    return head[128:132] == b"DICM"
+
+
+def series_of(path: str) -> str | None:
+    """SeriesInstanceUID, or None when the file is no DICOM, has none, or is in an encoding that slides never have.
+
+    Little-endian with explicit value representations (PS3.5, section 7.1), which all compressed files are.
+    """
+    try:
+        with open(path, "rb") as file:
+            if not is_dicom(file.read(132)):
+                return None
+            while True:
+                tag, length = _element(file)
+                if tag == _SERIES:
+                    return file.read(length).rstrip(b"\0 ").decode("ascii", "replace")
+                if _SERIES < tag != _ITEM:  # elements come in the order of their tags
+                    return None
+                _skip(file, length)
+    except (OSError, ValueError, struct.error):
+        return None
+
+
+def _element(file: BinaryIO) -> tuple[tuple[int, int], int]:
+    """Tag and length of the element that begins here; the file stands at its value then."""
+    group, element = struct.unpack("<HH", file.read(4))
+    if group == 0xFFFE:  # items have no value representation
+        return (group, element), struct.unpack("<I", file.read(4))[0]
+    kind = file.read(2)
+    if not kind.isalpha():
+        raise ValueError("no value representation")
+    if kind in _LONG:
+        return (group, element), struct.unpack("<2xI", file.read(6))[0]
+    return (group, element), struct.unpack("<H", file.read(2))[0]
+
+
+def _skip(file: BinaryIO, length: int, depth: int = 0) -> None:
+    """Go past a value; one of undefined length is a sequence, whose items are gone through."""
+    if length != _UNDEFINED:
+        file.seek(length, 1)
+        return
+    if depth > _DEEPEST:
+        raise ValueError("nested too deep")
+    while True:
+        tag, length = _element(file)
+        if tag in (_ITEM_END, _SEQUENCE_END):
+            return
+        _skip(file, length, depth + 1)

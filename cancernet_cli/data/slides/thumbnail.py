@@ -1,0 +1,57 @@
+"""A small picture of a whole slide, in memory that does not grow with the slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cancernet_cli.data.slides.base import Slide, UnreadableSlide, level_for
+
+_BLOCK_PX = 2048
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A slide shrunk by a whole factor from one of its levels.
+
+    pixels: `[h, w, 3]` uint8 RGB; the last row and column may hold white from beyond the slide. downsample: pixels of
+    level 0 that one of its pixels is wide, the same in both directions. unreadable: `[h, w]` bool, where the slide's
+    pixels cannot be decoded; white in `pixels`.
+    """
+
+    pixels: NDArray[np.uint8]
+    downsample: float
+    unreadable: NDArray[np.bool_]
+
+
+def make_thumbnail(slide: Slide, *, downsample: float) -> Thumbnail:
+    """The slide shrunk by about `downsample`: means over whole squares of pixels of the nearest finer level.
+
+    Raises:
+        UnreadableSlide: not one of its blocks can be decoded.
+    """
+    at = level_for(slide, downsample)
+    level = slide.levels[at]
+    factor = max(1, round(downsample / level.downsample))
+    width, height = -(-level.width_px // factor), -(-level.height_px // factor)
+    pixels = np.full((height, width, 3), 255, np.uint8)
+    unreadable = np.zeros((height, width), np.bool_)
+    step = max(1, _BLOCK_PX // factor)
+    failed: UnreadableSlide | None = None
+    for top in range(0, height, step):
+        for left in range(0, width, step):
+            rows, columns = min(step, height - top), min(step, width - left)
+            here = slice(top, top + rows), slice(left, left + columns)
+            try:
+                block = slide.read_level(at, left * factor, top * factor, columns * factor, rows * factor)
+            except UnreadableSlide as error:
+                failed = failed or error
+                unreadable[here] = True
+                continue
+            pixels[here] = cv2.resize(block, (columns, rows), interpolation=cv2.INTER_AREA)
+    if failed is not None and unreadable.all():
+        raise failed
+    return Thumbnail(pixels, level.downsample * factor, unreadable)

@@ -1,0 +1,237 @@
+"""TIFFs that OpenSlide does not open, or not whole: OME-TIFF pyramids, large images in strips."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import xml.etree.ElementTree as ElementTree
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from cancernet_cli.core.records import Failure
+from cancernet_cli.data.readers.pixels import samples_to_rgb
+from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
+from cancernet_cli.data.slides.base import (
+    Level,
+    Slide,
+    SlideReader,
+    UnreadableSlide,
+    UnsupportedSlide,
+    on_white,
+    slide_readers,
+)
+from cancernet_cli.data.slides.tiff import is_tiff, pyramid_pages
+
+_CACHE_BYTES = 64 * 1024**2
+_MAX_SEGMENT_BYTES = 512 * 1024**2
+_GREY, _COLOURS = ("MINISBLACK", "MINISWHITE"), ("RGB", "YCBCR")
+_UNITS = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
+
+
+class TiffSlide:
+    """A TIFF that is read tile by tile, or strip by strip."""
+
+    def __init__(self, location: bytes) -> None:
+        self._file = tifffile.TiffFile(os.fsdecode(location))
+        try:
+            self._pages = pyramid_pages(self._file)
+            for page in self._pages:
+                _check(page)
+            first = self._pages[0]
+            self.vendor = "ome-tiff" if self._file.is_ome else "tiff"
+            self.levels = tuple(_level(page, first) for page in self._pages)
+            self.scale = _scale(self._file, first)
+            # Without compression a region is read from where it lies; a single strip may be the whole image
+            self._mapped = [page.asarray(out="memmap") if page.is_memmappable else None for page in self._pages]
+        except BaseException:
+            self._file.close()
+            raise
+        self._cache: OrderedDict[tuple[int, int], NDArray[Any] | None] = OrderedDict()
+        self._cached_bytes = 0
+
+    def is_exact(self, level: int) -> bool:
+        """See `Slide`; always: places are in pixels of the level."""
+        return True
+
+    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+        """See `Slide`."""
+        size = self.levels[level]
+        out = np.full((height_px, width_px, 3), 255, np.uint8)
+        left, top = max(x, 0), max(y, 0)
+        right, bottom = min(x + width_px, size.width_px), min(y + height_px, size.height_px)
+        if left >= right or top >= bottom:
+            return out
+        try:
+            samples = self._samples(level, left, top, right, bottom)
+        except MemoryError:
+            raise UnreadableSlide(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
+        except Exception as error:  # codecs fail with whatever they like
+            raise UnreadableSlide(Failure.of("decode", error)) from None
+        out[top - y : bottom - y, left - x : right - x] = _to_rgb(samples, self._pages[level])
+        return out
+
+    def close(self) -> None:
+        """See `Slide`."""
+        self._mapped.clear()
+        self._cache.clear()
+        self._file.close()
+
+    def _samples(self, level: int, left: int, top: int, right: int, bottom: int) -> NDArray[Any]:
+        """`[H, W, S]` of a region within the level; the last channel is 0 where the file holds no tile."""
+        page = self._pages[level]
+        mapped = self._mapped[level]
+        if mapped is not None:
+            whole = mapped.reshape(page.imagelength, page.imagewidth, -1)
+            return np.asarray(whole[top:bottom, left:right])
+        samples = int(page.samplesperpixel)
+        found = np.full((bottom - top, right - left, samples), _white(page), page.dtype)
+        for row, column, index, plane in _segments(page, left, top, right, bottom):
+            segment = self._segment(level, index)
+            if segment is None:
+                continue
+            height, width = segment.shape[:2]
+            a, b = max(top, row), min(bottom, row + height)
+            c, d = max(left, column), min(right, column + width)
+            part = segment[a - row : b - row, c - column : d - column]
+            found[a - top : b - top, c - left : d - left, plane] = part
+        return found
+
+    def _segment(self, level: int, index: int) -> NDArray[Any] | None:
+        """A decoded tile or strip, `[h, w, S]`; None where the file holds none."""
+        key = level, index
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        page = self._pages[level]
+        count = page.databytecounts[index]
+        decoded = None
+        if count:
+            handle = self._file.filehandle
+            handle.seek(page.dataoffsets[index])
+            data = handle.read(count)
+            if len(data) < count:
+                raise EOFError(f"the file ends within tile {index}")
+            extra = {"jpegtables": page.jpegtables} if page.jpegtables is not None else {}
+            found, _, _ = page.decode(data, index, **extra)
+            decoded = None if found is None else np.asarray(found)[0]
+        self._cache[key] = decoded
+        self._cached_bytes += 0 if decoded is None else decoded.nbytes
+        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
+            _, dropped = self._cache.popitem(last=False)
+            self._cached_bytes -= 0 if dropped is None else dropped.nbytes
+        return decoded
+
+
+@slide_readers.register("tifffile")
+def tifffile_reader() -> SlideReader:
+    """tifffile (Gohlke, doi:10.5281/zenodo.6795860)."""
+
+    def open_slide(location: bytes) -> Slide:
+        return TiffSlide(location)
+
+    return SlideReader(_takes, open_slide, rank=1)
+
+
+def _takes(location: bytes) -> bool:
+    try:
+        with open(location, "rb") as file:
+            return is_tiff(file.read(4))
+    except OSError:
+        return False
+
+
+def _check(page: Any) -> None:
+    """Raise where a page's pixels are no colours, or cannot be read piece by piece."""
+    photometric = page.photometric.name
+    many = page.samplesperpixel
+    if photometric not in (*_GREY, *_COLOURS) or (photometric in _COLOURS and many < 3) or many > 4:
+        raise UnsupportedSlide(f"{many} channels of photometric {photometric}; save it as RGB, or as grey")
+    if page.dtype not in (np.uint8, np.uint16):
+        raise UnsupportedSlide(f"its pixels are of type {page.dtype}; save it with 8 or 16 bits")
+    if page.imagedepth > 1:
+        raise UnsupportedSlide(f"it has {page.imagedepth} planes in depth; save one of them")
+    rows, columns = _segment_size(page)
+    size = rows * columns * many * page.dtype.itemsize
+    if not page.is_memmappable and size > _MAX_SEGMENT_BYTES:
+        raise UnsupportedSlide(
+            f"one strip of it has {size / 1024**2:,.0f} MiB, which would have to be decoded at once; "
+            "save it in tiles, as with `vips tiffsave --tile --pyramid`"
+        )
+
+
+def _level(page: Any, first: Any) -> Level:
+    width, height = int(page.imagewidth), int(page.imagelength)
+    return Level(width, height, (first.imagewidth / width + first.imagelength / height) / 2)
+
+
+def _segment_size(page: Any) -> tuple[int, int]:
+    """Rows and columns of a tile or strip."""
+    if page.is_tiled:
+        return int(page.tilelength), int(page.tilewidth)
+    return min(int(page.rowsperstrip), int(page.imagelength)), int(page.imagewidth)
+
+
+def _segments(page: Any, left: int, top: int, right: int, bottom: int) -> Iterator[tuple[int, int, int, slice]]:
+    """(row, column, index, channels) of the tiles or strips that a region touches."""
+    rows, columns = _segment_size(page)
+    down, across = -(-int(page.imagelength) // rows), -(-int(page.imagewidth) // columns)
+    is_separate = page.planarconfig == 2 and page.samplesperpixel > 1
+    for plane in range(page.samplesperpixel if is_separate else 1):
+        channels = slice(plane, plane + 1) if is_separate else slice(None)
+        for i in range(top // rows, -(-bottom // rows)):
+            for j in range(left // columns, -(-right // columns)):
+                yield i * rows, j * columns, (plane * down + i) * across + j, channels
+
+
+def _white(page: Any) -> int:
+    return 0 if page.photometric.name == "MINISWHITE" else int(np.iinfo(page.dtype).max)
+
+
+def _to_rgb(samples: NDArray[Any], page: Any) -> NDArray[np.uint8]:
+    """`[H, W, 1 to 4]` as RGB; a second or fourth channel is alpha."""
+    if page.photometric.name == "MINISWHITE":
+        samples = np.iinfo(page.dtype).max - samples
+    if samples.dtype == np.uint16:
+        return samples_to_rgb(np.ascontiguousarray(samples))
+    many = samples.shape[2]
+    if many == 3:
+        return samples
+    colours = samples[..., :3] if many == 4 else np.repeat(samples[..., :1], 3, axis=2)
+    return colours if many == 1 else on_white(np.concatenate([colours, samples[..., -1:]], axis=2))
+
+
+def _scale(file: tifffile.TiffFile, page: Any) -> ScaleFacts:
+    mpp, power = _ome_scale(file.ome_metadata or "") if file.is_ome else (None, None)
+    resolution: tuple[float, float] | None = None
+    with contextlib.suppress(Exception):  # a resolution of 1/0, say
+        resolution = page.get_resolution()
+    unit = getattr(page.tags.get("ResolutionUnit"), "value", 2)  # TIFF 6.0: inches where it is not said
+    name = {2: "inch", 3: "centimeter"}.get(int(unit), "")
+    has_resolution = "XResolution" in page.tags and "YResolution" in page.tags
+    return ScaleFacts(mpp, mpp_from_tiff(resolution, name) if has_resolution else None, power)
+
+
+def _ome_scale(text: str) -> tuple[tuple[float, float] | None, float | None]:
+    """(x, y) in micrometres and the objective's power, from OME-XML; None where it says nothing."""
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError:
+        return None, None
+    pixels, objective = root.find(".//{*}Pixels"), root.find(".//{*}Objective")
+    mpp = None
+    with contextlib.suppress(AttributeError, KeyError, ValueError):
+        assert pixels is not None
+        x, y = (
+            float(pixels.attrib[f"PhysicalSize{axis}"]) * _UNITS[pixels.get(f"PhysicalSize{axis}Unit", "µm")]
+            for axis in "XY"
+        )
+        mpp = x, y
+    power = None
+    with contextlib.suppress(KeyError, ValueError):
+        power = float(objective.attrib["NominalMagnification"]) if objective is not None else None
+    return mpp, power

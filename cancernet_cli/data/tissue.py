@@ -1,0 +1,168 @@
+"""Where on a slide there is tissue, from its thumbnail: no glass, no pen, no specks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.filters import threshold_otsu
+from skimage.morphology import remove_small_holes, remove_small_objects
+
+Mask = NDArray[np.bool_]
+Pixels = NDArray[np.uint8]
+
+TissueMethod = Literal["none", "otsu"]
+MASK_MPP = 8.0  # a tile of 100 um is then a dozen pixels wide
+
+
+@dataclass(frozen=True)
+class TissueRule:
+    """Areas in square micrometres of tissue, lengths in micrometres.
+
+    smooth_um: noise of the sensor and of JPEG is blurred over this. join_um: gaps up to this are closed.
+    min_area_um2: what is smaller is a speck. max_hole_um2: smaller holes, as of glands and vessels, belong to the
+    tissue around them. min_pen_um2: a smaller stain is no pen. pen_rim_um: how far ink goes beyond where it is plain.
+    """
+
+    smooth_um: float = 16.0
+    join_um: float = 40.0
+    min_area_um2: float = 20_000.0
+    max_hole_um2: float = 10_000.0
+    min_pen_um2: float = 20_000.0
+    pen_rim_um: float = 60.0
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """A slide's tissue.
+
+    mask, pen: `[h, w]` bool. downsample: pixels of level 0 that one of theirs is wide. mpp: micrometres that one is.
+    """
+
+    mask: Mask
+    pen: Mask
+    downsample: float
+    mpp: float
+
+    @property
+    def area_mm2(self) -> float:
+        """The mask's area."""
+        return float(np.count_nonzero(self.mask)) * self.mpp**2 / 1e6
+
+
+# Saturation, 0 to 255. Otsu's threshold cuts whatever it gets in two: below the floor glass would become tissue, and
+# above the ceiling, where half a slide is deeply stained, pale stroma would become glass.
+_FLOOR, _CEILING = 14, 32
+_BLACK = 30  # the edge of a cover slip, the outside of a scan
+_GLASS_PERCENTILE = 98
+_TINT = 0.85  # a lighter channel than this share of the lightest: a tint of the glass, not a stain
+
+
+def find_tissue(
+    thumbnail: Pixels,
+    *,
+    downsample: float,
+    mpp: float,
+    method: TissueMethod = "otsu",
+    rule: TissueRule | None = None,
+) -> Tissue:
+    """The tissue on a thumbnail.
+
+    Otsu's threshold on the saturation, between a floor and a ceiling, glass brought to white before; small gaps closed,
+    specks and pen marks left out, small holes filled. `none` takes everything, and looks for no pen.
+
+    Args:
+        thumbnail: `[h, w, 3]` uint8 RGB.
+        downsample: pixels of level 0 that one of its pixels is wide.
+        mpp: micrometres that one of its pixels is wide.
+    """
+    rule = rule or TissueRule()
+    shape = thumbnail.shape[:2]
+    if method == "none":
+        return Tissue(np.ones(shape, np.bool_), np.zeros(shape, np.bool_), downsample, mpp)
+    pen = pen_marks(thumbnail, mpp=mpp, rule=rule)
+    saturation, value = _saturation(_on_white_glass(thumbnail), rule.smooth_um / mpp)
+    is_field = (value > _BLACK) & ~pen
+    if not is_field.any():
+        return Tissue(np.zeros(shape, np.bool_), pen, downsample, mpp)
+    otsu = float(threshold_otsu(saturation[is_field]))  # type: ignore[no-untyped-call]
+    threshold = min(max(otsu, _FLOOR), _CEILING)
+    found = (saturation > threshold) & is_field
+    joined = _closed(found, rule.join_um / mpp) & is_field
+    # scikit-image's sizes are the largest to go
+    whole = remove_small_objects(joined, max_size=_pixels(rule.min_area_um2, mpp) - 1, connectivity=2)
+    filled = remove_small_holes(whole, max_size=_pixels(rule.max_hole_um2, mpp), connectivity=1)
+    return Tissue(filled & ~pen, pen, downsample, mpp)
+
+
+def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule | None = None) -> Mask:
+    """Where a felt pen has drawn: green, blue, red or black, none of them a colour of haematoxylin or eosin.
+
+    Haematoxylin is purple and eosin pink: red in both is about as strong as blue, or stronger, and green is weakest.
+
+    Args:
+        thumbnail: `[h, w, 3]` uint8 RGB.
+        mpp: micrometres that one of its pixels is wide.
+
+    Returns:
+        `[h, w]` bool.
+    """
+    rule = rule or TissueRule()
+    smooth: Any = cv2.GaussianBlur(thumbnail, (0, 0), max(0.5, rule.smooth_um / mpp / 2))
+    red, green, blue = cv2.split(smooth.astype(np.int16))
+    strongest = np.maximum(np.maximum(red, green), blue)
+    weakest = np.minimum(np.minimum(red, green), blue)
+    colour = strongest - weakest
+    is_green = (green - red > 18) & (green - blue > 0) & (colour > 30)
+    is_blue = (blue - red > 50) & (green - red > 5) & (blue > 70)  # haematoxylin keeps green below red
+    is_red = (red > 130) & (green < 90) & (blue < 90) & (red - np.maximum(green, blue) > 80)  # eosin keeps blue
+    is_black = (strongest < 95) & (colour < 22) & (strongest > 4)  # 0: the outside of a scan
+    seeds = is_green | is_blue | is_red | is_black
+    ink = remove_small_objects(seeds, max_size=_pixels(rule.min_pen_um2, mpp) - 1, connectivity=2)
+    if not ink.any():
+        return np.asarray(ink, np.bool_)
+    return np.asarray(cv2.dilate(ink.astype(np.uint8), _disc(rule.pen_rim_um / mpp)) > 0)
+
+
+def _on_white_glass(thumbnail: Pixels) -> Pixels:
+    """The picture with the tint of its glass taken out, where it has one."""
+    flat = thumbnail.reshape(-1, 3)
+    seen = flat[(flat != 255).any(axis=1)]  # white comes from beyond the scan
+    if not len(seen):
+        return thumbnail
+    glass = np.percentile(seen, _GLASS_PERCENTILE, axis=0)
+    if glass.min() < _TINT * glass.max() or glass.min() < 128:
+        return thumbnail
+    table = np.clip(np.arange(256)[:, None] * (glass.max() / glass), 0, 255).round().astype(np.uint8)
+    lightened: Pixels = cv2.LUT(thumbnail, table[None])  # type: ignore[assignment]
+    return lightened
+
+
+def _saturation(picture: Pixels, smooth_px: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """HSV's saturation and value, `[h, w]` uint8, of the smoothed picture."""
+    smooth: Any = cv2.GaussianBlur(picture, (0, 0), max(0.5, smooth_px / 2))
+    hsv = cv2.cvtColor(smooth, cv2.COLOR_RGB2HSV)
+    return np.asarray(hsv[..., 1], np.uint8), np.asarray(hsv[..., 2], np.uint8)
+
+
+def _closed(mask: Mask, gap_px: float) -> Mask:
+    radius = gap_px / 2
+    if radius < 0.5:
+        return mask
+    border = math.ceil(radius) + 1  # without it tissue at the edge would be eaten away
+    wide = np.pad(mask.astype(np.uint8), border)
+    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, _disc(radius))
+    return np.asarray(closed[border:-border, border:-border] > 0)
+
+
+def _disc(radius_px: float) -> Any:
+    side = 2 * max(1, round(radius_px)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+
+
+def _pixels(area_um2: float, mpp: float) -> int:
+    return max(1, round(area_um2 / mpp**2))

@@ -1,0 +1,93 @@
+"""Two measurements side by side: the change of every stage and rate, and what else differs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cancernet_cli.core.errors import InputError
+
+SCHEMA = 1
+_MACHINE = ("processor", "cores", "gpu")
+_SETTINGS = (
+    "model",
+    "weights_sha256",
+    "segmenter",
+    "device",
+    "runtime",
+    "precision",
+    "batch_size",
+    "workers",
+    "images",
+    "view",
+)
+
+
+def read_measurement(path: Path) -> dict[str, Any]:
+    """What `cancernet bench --json` wrote.
+
+    Raises:
+        InputError: it is not there, or something else.
+    """
+    fix = "name a file that `cancernet bench --json` wrote"
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}", fix=fix) from None
+    if not isinstance(found, dict) or found.get("bench") != SCHEMA:
+        raise InputError(f"{path} is no measurement of `cancernet bench`, or of another version of it", fix=fix)
+    return found
+
+
+def compare(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """Old and new value of every stage (ms an image) and rate (images/s), with the change in percent.
+
+    `differs` says in words what else is not the same: machine, versions, settings; figures then compare these too.
+    """
+    return {
+        "old_date": old["call"]["date"],
+        "differs": list(_differences(new, old)),
+        "stages": _changes(_stage_times(new), _stage_times(old)),
+        "rates": _changes(_rates(new), _rates(old)),
+    }
+
+
+def _changes(new: dict[str, float], old: dict[str, float]) -> dict[str, dict[str, float | None]]:
+    return {
+        name: {"old": old[name], "new": value, "change_percent": 100 * (value / old[name] - 1) if old[name] else None}
+        for name, value in new.items()
+        if name in old
+    }
+
+
+def _stage_times(found: dict[str, Any]) -> dict[str, float]:
+    return {s["name"]: s["ms"]["median"] for s in found["stages"] if s["ms"] is not None}
+
+
+def _rates(found: dict[str, Any]) -> dict[str, float]:
+    return {
+        "whole way": found["whole"]["images_per_s"]["median"],
+        "networks alone": found["limits"]["model_only"]["images_per_s"]["median"],
+        "decoding alone": found["limits"]["decode_only"]["images_per_s"]["median"],
+    }
+
+
+def _differences(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
+    words = []
+    for title, key, names in (
+        ("machine", "machine", _MACHINE),
+        ("settings", "settings", _SETTINGS),
+        ("versions", "versions", tuple(sorted({*new["versions"], *old["versions"]}))),
+    ):
+        for name in names:
+            was, now = old[key].get(name), new[key].get(name)
+            if was != now:
+                words.append(f"{title}: {name.replace('_', ' ')} was {_short(was)}, is {_short(now)}")
+    return words
+
+
+def _short(value: object) -> str:
+    """A value in words; of a checksum its beginning."""
+    words = str(value)
+    return words[:12] if len(words) == 64 else words

@@ -1,0 +1,90 @@
+"""A slide's thumbnail with the outline of its tissue, pen marks, the grid of kept tiles, and a caption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+LONGEST_PX = 2048
+_SHORTEST_LONG_SIDE_PX = 1024  # below this a caption is wider than its picture
+_TISSUE = (20, 120, 60)
+_PEN = (235, 60, 40)
+_TILE = (30, 80, 220)
+_BACKGROUND, _TEXT = (24, 27, 33), (245, 246, 248)
+_LEAST_GRID_PX = 5  # a finer grid would cover the picture: tiles are tinted instead
+
+
+def draw_tile_preview(
+    thumbnail: Pixels, tissue: Mask, pen: Mask, tiles: NDArray[np.float64], caption: Sequence[str]
+) -> Pixels:
+    """The thumbnail with everything that decides where tiles lie.
+
+    Args:
+        thumbnail: `[h, w, 3]` uint8 RGB.
+        tissue, pen: `[h, w]` bool.
+        tiles: `[T, 4]`: left, top, right and bottom of each tile in pixels of the thumbnail.
+        caption: lines below the picture.
+
+    Returns:
+        `[H, W, 3]` uint8 RGB, at most 2048 px on the picture's longer side.
+    """
+    height, width = thumbnail.shape[:2]
+    longest = max(height, width)
+    scale = min(max(longest, _SHORTEST_LONG_SIDE_PX), LONGEST_PX) / longest
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    picture = _scaled(thumbnail, size, cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    line = max(1, round(max(size) / 900))
+    _draw_tiles(picture, tiles * (size[0] / width, size[1] / height, size[0] / width, size[1] / height), line)
+    for mask, colour in ((tissue, _TISSUE), (pen, _PEN)):
+        shape = _scaled(mask.astype(np.uint8), size, cv2.INTER_NEAREST)
+        contours, _ = cv2.findContours(shape, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, contours, -1, colour, line + 1, cv2.LINE_AA)
+    return np.vstack([picture, _band(size[0], caption)])
+
+
+def _draw_tiles(picture: Any, tiles: NDArray[np.float64], line: int) -> None:
+    """Half-transparent outlines, or a tint where they are too small for outlines."""
+    if not len(tiles):
+        return
+    left, top, right, bottom = np.rint(tiles).astype(np.int32).T
+    corners = np.stack([left, top, right, top, right, bottom, left, bottom], axis=1).reshape(-1, 4, 1, 2)
+    layer = picture.copy()
+    if min(float(np.median(right - left)), float(np.median(bottom - top))) < _LEAST_GRID_PX:
+        cv2.fillPoly(layer, list(corners), _TILE)
+        cv2.addWeighted(layer, 0.35, picture, 0.65, 0, dst=picture)
+    else:
+        cv2.polylines(layer, list(corners), True, _TILE, line)
+        cv2.addWeighted(layer, 0.6, picture, 0.4, 0, dst=picture)
+
+
+def _scaled(pixels: Any, size: tuple[int, int], how: int) -> Any:
+    return pixels.copy() if pixels.shape[1::-1] == size else cv2.resize(pixels, size, interpolation=how)
+
+
+def _band(width: int, caption: Sequence[str]) -> Pixels:
+    size = round(min(30, max(13, width / 62)))
+    font = ImageFont.load_default(size)
+    pad = round(size * 0.8)
+    band = Image.new("RGB", (width, 2 * pad + round(size * 1.4) * len(caption)), _BACKGROUND)
+    draw = ImageDraw.Draw(band)
+    for i, text in enumerate(caption):
+        draw.text((pad, pad + round(size * 1.4) * i), _fitted(text, font, width - 2 * pad), _TEXT, font)
+    return np.asarray(band)
+
+
+def _fitted(text: str, font: Any, room: float) -> str:
+    """The text on one line, cut with dots where it is longer than `room` px."""
+    text = " ".join(text.split())
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(text + "...") > room:
+        text = text[:-1]
+    return text.rstrip() + "..."

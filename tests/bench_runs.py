@@ -1,0 +1,37 @@
+"""A measurement as small as can be, of a model with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cancernet_cli.core.options import BenchOptions
+from cancernet_cli.engine import bench, bench_limits
+from cancernet_cli.engine.bench_process import ProcessRun
+
+PROCESS = ProcessRun(wall_s=2.0, core_s=3.0, peak_main_bytes=500_000_000, peak_tree_bytes=600_000_000)
+
+
+def make_quick(patch: pytest.MonkeyPatch) -> None:
+    """Measure for moments only, and start no process (a slow test does)."""
+    patch.setattr(bench_limits, "MEASURE_S", 0.05)
+    patch.setattr(bench_limits, "LATENCY_S", 0.05)
+    patch.setattr(bench_limits, "MATRIX_SIDE", {"cpu": 256, "cuda": 512})
+    patch.setattr(bench, "classify_process", lambda *args, **kwargs: PROCESS)
+
+
+def tiny_options(model: Path, **more: Any) -> BenchOptions:
+    """Six small pictures, once, by PyTorch in the main process."""
+    asked: dict[str, Any] = {
+        "model": str(model),
+        "files": 6,
+        "size": "160x120",
+        "repeat": 1,
+        "warm_up": 0,
+        "runtime": "torch",
+        "batch_size": 2,
+        "workers": 0,
+    }
+    return BenchOptions(**(asked | more))
