@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import logging
 import os
 import shutil
@@ -107,12 +109,14 @@ def quantised(model: ov.Model, card: Card, views: list[Views]) -> ov.Model:
         raise ModelError("--precision int8 needs NNCF", fix='pip install "cancernet[int8]"') from None
     logging.getLogger("nncf").setLevel(logging.ERROR)
     kept = _exact(model, card)
-    found: ov.Model = nncf.quantize(
-        model,
-        nncf.Dataset(views),
-        subset_size=len(views),
-        ignored_scope=nncf.IgnoredScope(names=kept, validate=False),
-    )
+    # Its progress bars go to stdout, which is for data.
+    with contextlib.redirect_stdout(io.StringIO()):
+        found: ov.Model = nncf.quantize(
+            model,
+            nncf.Dataset(views),
+            subset_size=len(views),
+            ignored_scope=nncf.IgnoredScope(names=kept, validate=False),
+        )
     return found
 
 
