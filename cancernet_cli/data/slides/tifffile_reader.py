@@ -86,6 +86,10 @@ class TiffSlide:
         page = self._pages[level]
         mapped = self._mapped[level]
         if mapped is not None:
+            if _is_separate(page):  # a plane a channel
+                return np.moveaxis(
+                    mapped.reshape(-1, page.imagelength, page.imagewidth)[:, top:bottom, left:right], 0, 2
+                )
             whole = mapped.reshape(page.imagelength, page.imagewidth, -1)
             return np.asarray(whole[top:bottom, left:right])
         samples = int(page.samplesperpixel)
@@ -151,6 +155,8 @@ def _check(page: Any) -> None:
     many = page.samplesperpixel
     if photometric not in (*_GREY, *_COLOURS) or (photometric in _COLOURS and many < 3) or many > 4:
         raise UnsupportedSlide(f"{many} channels of photometric {photometric}; save it as RGB, or as grey")
+    if photometric == "YCBCR" and "JPEG" not in page.compression.name:  # only JPEG's decoder turns it into RGB
+        raise UnsupportedSlide("its colours are YCbCr, not compressed as JPEG; save it as RGB")
     if page.dtype not in (np.uint8, np.uint16):
         raise UnsupportedSlide(f"its pixels are of type {page.dtype}; save it with 8 or 16 bits")
     if page.imagedepth > 1:
@@ -180,12 +186,16 @@ def _segments(page: Any, left: int, top: int, right: int, bottom: int) -> Iterat
     """(row, column, index, channels) of the tiles or strips that a region touches."""
     rows, columns = _segment_size(page)
     down, across = -(-int(page.imagelength) // rows), -(-int(page.imagewidth) // columns)
-    is_separate = page.planarconfig == 2 and page.samplesperpixel > 1
+    is_separate = _is_separate(page)
     for plane in range(page.samplesperpixel if is_separate else 1):
         channels = slice(plane, plane + 1) if is_separate else slice(None)
         for i in range(top // rows, -(-bottom // rows)):
             for j in range(left // columns, -(-right // columns)):
                 yield i * rows, j * columns, (plane * down + i) * across + j, channels
+
+
+def _is_separate(page: Any) -> bool:
+    return bool(page.planarconfig == 2 and page.samplesperpixel > 1)
 
 
 def _white(page: Any) -> int:

@@ -54,9 +54,10 @@ def test_lossless_pyramids_keep_every_pixel_of_every_level(tmp_path: Path, write
         {"rowsperstrip": 7, "compression": "lzw", "predictor": True},
         {"tile": (128, 64), "compression": "deflate", "planarconfig": "separate"},
         {"planarconfig": "separate", "rowsperstrip": 50, "compression": "deflate"},
+        {"planarconfig": "separate", "rowsperstrip": 50},
         {"bigtiff": True, "byteorder": ">", "rowsperstrip": 100},
     ],
-    ids=["one strip", "strips", "lzw", "planes in tiles", "planes in strips", "big endian"],
+    ids=["one strip", "strips", "lzw", "planes in tiles", "planes in strips", "planes as they are", "big endian"],
 )
 def test_plain_tiffs_of_any_layout_keep_every_pixel(tmp_path: Path, options: dict[str, object]) -> None:
     path = tmp_path / "s.tif"
