@@ -23,11 +23,14 @@ class Lowered(nn.Module):
 
     def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
+        # Norms that could not be folded stay float32: a variance can be too small or too large for fp16, and their
+        # kernels take maps of another format.
+        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        kept = [copy.deepcopy(norm.state_dict()) for norm in norms]
         self.network = network.to(dtype)
         self.dtype = dtype
-        for module in self.network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.float()  # a variance can be too small or too large for fp16; the kernels take both formats
+        for norm, state in zip(norms, kept, strict=True):
+            norm.float().load_state_dict(state)
 
     def forward(self, pixels: Tensor) -> Tensor | list[Tensor]:
         """What the network gives, float32."""
