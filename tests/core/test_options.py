@@ -9,7 +9,7 @@ from cancernet_cli.core.options import ClassifyOptions
     [
         ({"batch_size": 0}, "--batch-size is 0; give at least 1"),
         ({"workers": -1}, "--workers is -1; give at least 0"),
-        ({"precision": "fp8"}, "--precision is 'fp8'; choose one of: auto, fp32, bf16, fp16"),
+        ({"precision": "fp8"}, "--precision is 'fp8'; choose one of: auto, fp32, bf16, fp16, int8"),
         ({"batch_size": "many"}, "--batch-size is 'many'; choose one of: auto"),
     ],
 )
