@@ -26,6 +26,7 @@ GROUPS = (
     "Training",
     "Measures",
     "Input",
+    "Slides",
     "Run",
     "Machine",
     "Options",

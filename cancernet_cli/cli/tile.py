@@ -31,11 +31,11 @@ def tile(inputs: Inputs, *, options: TileOptions, format: Annotated[Format, FORM
 
         cancernet tile ./slides --out tiles
 
-        cancernet tile a.svs --mpp 0.5 --tile-size-px 224 --overlap 0.25
+        cancernet tile a.svs --tile-mpp 0.5 --tile-size-px 224 --overlap 0.25
 
         cancernet tile a.svs --tissue none --images
 
-        cancernet tile scan.tif --slide-mpp 0.25 --kind slide
+        cancernet tile scan.tif --mpp 0.25 --kind slide
     """
     with progress.reporter(format) as report:
         from cancernet_cli.engine import tile as engine  # OpenCV comes in here, not at --help

@@ -19,11 +19,11 @@ from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import TileOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.inputs import resolve_base
+from cancernet_cli.data.slide_plan import plan_slide
 from cancernet_cli.data.slides import UnreadableSlide, open_slide
 from cancernet_cli.data.slides.find import find_slides
 from cancernet_cli.data.target_mpp import target_mpp
 from cancernet_cli.engine.tile_files import write_images, write_pictures
-from cancernet_cli.engine.tile_slide import plan_slide
 from cancernet_cli.outputs.atomic import atomic_write, output_error
 from cancernet_cli.outputs.tile_table import TILE_SCHEMA, slide_table, tile_batch
 
@@ -108,12 +108,12 @@ def tile(
 def resolve_cut(options: TileOptions, report: Reporter = silent) -> Cut:
     """The size and scale of tiles: those of the options, else those of the model's card."""
     policy = read_card(find_model(options.model)).input
-    mpp = options.mpp
+    mpp = options.tile_mpp
     if mpp is None:
         target = target_mpp(policy)
         mpp = target.mpp
         if target.remark:
-            report(Note(f"{target.remark}; --mpp gives another"))
+            report(Note(f"{target.remark}; --tile-mpp gives another"))
     side = options.tile_size_px
     return Cut(side or policy.width_px, side or policy.height_px, mpp)
 

@@ -12,9 +12,9 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.paths import real_path
 from cancernet_cli.core.percent import show_percent
 from cancernet_cli.core.records import Failure
+from cancernet_cli.data.slide_plan import SlidePlan, tile_boxes
 from cancernet_cli.data.slides.base import Slide
 from cancernet_cli.data.tile_pixels import read_tiles
-from cancernet_cli.engine.tile_slide import SlidePlan, tile_boxes
 from cancernet_cli.outputs.pictures import write_png
 from cancernet_cli.outputs.side_files import side_path
 from cancernet_cli.outputs.tile_preview import draw_tile_preview
@@ -24,7 +24,7 @@ _SOURCES = {
     "slide": "from the slide",
     "tiff_resolution": "from its TIFF resolution",
     "objective": "from its objective's power",
-    "option": "given with --slide-mpp",
+    "option": "given with --mpp",
     "model": "ASSUMED: the model's own",
 }
 

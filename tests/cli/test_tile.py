@@ -34,7 +34,7 @@ def test_a_person_sees_each_slide_and_where_the_files_are(
     slides: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert cancernet("tile", slides, "--out", out, "--mpp", 1, "--tile-size-px", 64) == 0
+    assert cancernet("tile", slides, "--out", out, "--tile-mpp", 1, "--tile-size-px", 64) == 0
     said = capsys.readouterr().out
     assert "a.svs" in said
     assert "0.499  slide" in said

@@ -17,7 +17,7 @@ from cancernet_cli.core.options import TileOptions
 from cancernet_cli.engine.tile import tile
 from tests.slide_files import GLASS, real_slide, tissue_slide, write_ome, write_svs, write_tiled
 
-CUT = {"mpp": 1.0, "tile_size_px": 100}
+CUT = {"tile_mpp": 1.0, "tile_size_px": 100}
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_options_change_the_plan(slides: Path, tmp_path: Path) -> None:
     assert count(overlap=0.5) > 3 * usual
     assert count(min_tissue=1.0) < usual < count(min_tissue=0.0)
     assert count(tile_size_px=50) > 3 * usual
-    assert count(mpp=2.0) < usual
+    assert count(tile_mpp=2.0) < usual
 
 
 def test_the_models_card_says_size_and_scale(slides: Path, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_the_models_card_says_size_and_scale(slides: Path, tmp_path: Path) -> No
 
 
 def test_a_scale_can_be_given_for_slides_that_say_none(slides: Path, tmp_path: Path) -> None:
-    result = tile(slides / "c.ome.tif", out=tmp_path / "out", slide_mpp=0.25, **CUT)
+    result = tile(slides / "c.ome.tif", out=tmp_path / "out", mpp=0.25, **CUT)
     assert (result.rows[0]["mpp"], result.rows[0]["mpp_source"]) == (0.25, "option")
     assert result.rows[0]["tile_width_px"] == 400
 
@@ -167,7 +167,7 @@ def test_a_damaged_tile_is_counted_and_the_others_are_written(slides: Path, tmp_
     data = bytearray(path.read_bytes())
     data[start : start + count] = b"\xff" * count
     path.write_bytes(data)
-    result = tile(path, out=tmp_path / "out", images=True, mpp=0.5, tile_size_px=120)
+    result = tile(path, out=tmp_path / "out", images=True, tile_mpp=0.5, tile_size_px=120)
     row = result.rows[0]
     assert row["status"] == "ok"
     assert 0 < row["failed_tiles"] < row["tiles"]

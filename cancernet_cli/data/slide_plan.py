@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cancernet_cli.core.options import TileOptions
+from cancernet_cli.core.options import TilingOptions
 from cancernet_cli.data.resolution import ANISOTROPIC, ASSUMED, MAGNIFIED, NOT_BELIEVED, Resolution, resolve_resolution
 from cancernet_cli.data.slides.base import Level, Slide
 from cancernet_cli.data.slides.thumbnail import Thumbnail, make_thumbnail
@@ -21,7 +21,7 @@ _LONGEST_THUMBNAIL_PX = 4096
 _SHORTEST_THUMBNAIL_PX = 512  # of a small slide, so that its preview shows something
 
 _WORDS = {
-    ASSUMED: "nothing says how wide its pixels are; {mpp:.3g} um, as tiles have, is assumed (--slide-mpp says another)",
+    ASSUMED: "nothing says how wide its pixels are; {mpp:.3g} um, as tiles have, is assumed (--mpp says another)",
     NOT_BELIEVED: "its entry for micrometres per pixel is none that a scanner has, and is not believed",
     ANISOTROPIC: "its pixels are not square; tiles are cut as if they were",
     MAGNIFIED: "its pixels are {mpp:.3g} um wide, and tiles have to be magnified more than twice: expect nonsense",
@@ -85,14 +85,14 @@ class SlidePlan:
 
 
 def plan_slide(
-    slide: Slide, view_width_px: int, view_height_px: int, target_mpp: float, options: TileOptions
+    slide: Slide, view_width_px: int, view_height_px: int, target_mpp: float, options: TilingOptions
 ) -> SlidePlan:
     """The plan for one open slide.
 
     Raises:
         UnreadableSlide: nothing of it can be decoded.
     """
-    resolution = resolve_resolution(slide.scale, target_mpp=target_mpp, slide_mpp=options.slide_mpp)
+    resolution = resolve_resolution(slide.scale, target_mpp=target_mpp, slide_mpp=options.mpp)
     thumbnail = make_thumbnail(slide, downsample=_thumbnail_downsample(slide.levels[0], resolution.mpp))
     tissue = find_tissue(
         thumbnail.pixels,

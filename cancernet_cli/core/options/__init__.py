@@ -1,0 +1,33 @@
+"""Every option of every command: type, default, bounds and help, declared once; one file a command.
+
+The command line (`cli.bind`) and library callers read the same dataclasses. Rules between fields stand in
+`__post_init__` and name the flags.
+"""
+
+from cancernet_cli.core.options.base import Options, OptionSpec, choices, flag_name, option
+from cancernet_cli.core.options.bench import BenchOptions
+from cancernet_cli.core.options.classify import ClassifyOptions
+from cancernet_cli.core.options.compare import CompareOptions
+from cancernet_cli.core.options.evaluate import EvaluateOptions
+from cancernet_cli.core.options.finetune import FinetuneOptions
+from cancernet_cli.core.options.learning import LearningOptions
+from cancernet_cli.core.options.loading import LoaderOptions
+from cancernet_cli.core.options.tile import TileOptions
+from cancernet_cli.core.options.tiling import TilingOptions
+
+__all__ = [
+    "BenchOptions",
+    "ClassifyOptions",
+    "CompareOptions",
+    "EvaluateOptions",
+    "FinetuneOptions",
+    "LearningOptions",
+    "LoaderOptions",
+    "OptionSpec",
+    "Options",
+    "TileOptions",
+    "TilingOptions",
+    "choices",
+    "flag_name",
+    "option",
+]
