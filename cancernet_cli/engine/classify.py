@@ -74,10 +74,10 @@ def classify(
                 report(Note(f"{options.out} is finished already: nothing to do (--overwrite makes it anew)"))
             else:
                 workspace.adopt(job.parts_state, overwrite=options.overwrite)
-                known = _use_parts(plan, workspace)
+                known = _use_parts(plan, workspace, retry=True)
                 reused = len(plan) - plan.count_pending()
                 _run(job, plan, workspace, report)
-                _use_parts(plan, workspace, known)
+                _use_parts(plan, workspace, known, retry=False)
                 result = finish(job, plan, workspace, reused=reused, started=started)
     except (OSError, sqlite3.OperationalError) as error:
         workspace.close()
@@ -145,17 +145,18 @@ def _make_int8(job: Job, plan: Plan, report: Reporter) -> Path:
     return make_int8(job.folder, job.card, plan.sample(VIEWS), max_pixels=most, report=report)
 
 
-def _use_parts(plan: Plan, workspace: Workspace, known: Set[int] = frozenset()) -> set[int]:
+def _use_parts(plan: Plan, workspace: Workspace, known: Set[int] = frozenset(), *, retry: bool) -> set[int]:
     """Mark as done what finished parts hold and is unchanged; drop parts that cannot be read.
 
-    `known` are the numbers of parts that were marked before; returns those that were marked now.
+    `known` are the numbers of parts that were marked before; returns those that were marked now. `retry` leaves files
+    that could not be read to be done.
     """
     marked = set()
     for number, path in workspace.parts().items():
         if number in known:
             continue
         try:
-            rows = list(part_origins(path))
+            rows = list(part_origins(path, retry=retry))
         except (OSError, pa.ArrowException):
             path.unlink()
             continue

@@ -64,15 +64,15 @@ def read_metadata(table: Path) -> dict[str, str] | None:
     return entries or None
 
 
-def part_origins(part: Path) -> Iterator[tuple[int, str, int, int]]:
-    """(row, path, size_bytes, mtime_ns) of the rows of a part that may be used again.
+def part_origins(part: Path, *, retry: bool) -> Iterator[tuple[int, str, int, int]]:
+    """(row, path, size_bytes, mtime_ns) of the rows of a part.
 
-    Files that could not be read at all are left out: a permission or a network drive may be back.
+    `retry` leaves out files that could not be read at all: on the next run a permission or a network drive may be back.
     """
     table = pq.read_table(part, columns=["path", "error", "_size_bytes", "_mtime_ns"])
     columns = (table.column(name).to_pylist() for name in table.column_names)
     for row, (path, error, size, mtime) in enumerate(zip(*columns, strict=True)):
-        if not error.startswith("read: "):
+        if not (retry and error.startswith("read: ")):
             yield row, path, size, mtime
 
 

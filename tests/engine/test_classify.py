@@ -68,6 +68,17 @@ def test_the_batch_size_hardly_moves_a_probability(run: Run, tiny_folder: Path, 
         assert other == pytest.approx(found[0], abs=1e-5)
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a regular file that nobody can read")
+def test_a_file_that_may_not_be_read_does_not_end_the_run(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "slides"
+    shutil.copytree(tiny_folder, folder)
+    (folder / "unreadable.png").symlink_to("/proc/self/mem")  # reading it is an I/O error, for root too
+    result, rows = run(folder)
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert [(row["path"], row["error"]) for row in failed] == [("unreadable.png", "read: OSError: Input/output error")]
+    assert (result.failed, result.ok) == (1, len(rows) - 1)
+
+
 def test_a_bad_folder_gives_each_file_one_row(run: Run, tmp_path: Path) -> None:
     expected = build_bad_folder(tmp_path / "bad")
     result, rows = run(tmp_path / "bad")
