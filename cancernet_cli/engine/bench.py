@@ -30,7 +30,8 @@ from cancernet_cli.engine.job import Job, prepare
 from cancernet_cli.engine.runtime import available_cores
 from cancernet_cli.outputs.atomic import write_bytes
 
-FILES, GPU_FILES = 64, 16_384  # 16 workers have 32 batches of 64 ready before the networks are open
+# On a GPU as many as networks are compiled for; 16 workers have 32 batches of 64 ready before they are open.
+FILES, GPU_FILES = 64, 24_576
 BUSY_LOAD = 0.5  # of the cores: other programs then change what is measured
 
 

@@ -20,7 +20,6 @@ from cancernet_cli.engine.pipeline import Pipeline
 from cancernet_cli.engine.runner import Answer, Runner
 from cancernet_cli.engine.runtime import PRECISIONS, Runtime
 
-IN_FLIGHT = 2  # batches that a classify run has under way
 MEASURE_S = 1.0
 LATENCY_S = 2.0
 FEWEST_LATENCIES, MOST_LATENCIES = 5, 100
@@ -41,7 +40,8 @@ def model_only(runner: Runner, pixels: Tensor, *, repeat: int) -> ModelOnly:
     Args:
         pixels: a whole batch, `[V, h, w, 3]` uint8.
     """
-    for _ in range(IN_FLIGHT):  # what is compiled or tried out on first use does not count
+    under_way = 1 + runner.in_flight
+    for _ in range(under_way):  # what is compiled or tried out on first use does not count
         runner.start(pixels)()
     rates, cores = [], []
     for _ in range(repeat):
@@ -51,7 +51,7 @@ def model_only(runner: Runner, pixels: Tensor, *, repeat: int) -> ModelOnly:
         while batches < 2 or time.perf_counter() - started < MEASURE_S:
             flying.append(runner.start(pixels))
             batches += 1
-            if len(flying) >= IN_FLIGHT:
+            if len(flying) >= under_way:
                 flying.popleft()()
         for wait in flying:
             wait()

@@ -71,7 +71,7 @@ def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: 
     )
     interruption.check(fix="give the same command again")
     started = time.perf_counter()
-    runner = open_runner(job.folder, card, runtime, int8=job.int8, report=report)
+    runner = open_runner(job.folder, card, runtime, int8=job.int8, files=len(files), report=report)
     open_s = time.perf_counter() - started
     model = model_only(runner, ready, repeat=repeat)
     latency = latency_ms(batch_latencies(runner, ready))

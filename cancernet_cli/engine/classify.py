@@ -180,7 +180,9 @@ def _run(job: Job, plan: Plan, workspace: Workspace, report: Reporter) -> None:
     batches = load_batches(
         chunks(plan.pending(), files_a_batch), decoder, workers=workers, pin_memory=runtime.device.type == "cuda"
     )
-    runner = open_runner(job.folder, card, runtime, int8=job.int8, want_mask=wants_masks, report=report)
+    runner = open_runner(
+        job.folder, card, runtime, int8=job.int8, want_mask=wants_masks, files=len(plan), report=report
+    )
     schema = part_schema(table_schema(card.architecture.classes, job.state))
     first = max(workspace.parts(), default=-1) + 1
     report(StageStarted(STAGE, pending))

@@ -48,12 +48,23 @@ BATCH_S = 0.02
 
 
 class SlowRunner:
-    """Takes its time over every batch, one after the other."""
+    """Takes its time over every batch, one after the other; `most` is how many were under way at once."""
+
+    in_flight = 1
+
+    def __init__(self) -> None:
+        self.under_way = self.most = 0
 
     def start(self, pixels: Tensor) -> Callable[[], Answer]:
         time.sleep(BATCH_S)
-        answer = Answer(np.zeros((len(pixels), 2), np.float32), np.ones(len(pixels), np.float32), None)
-        return lambda: answer
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+
+        def wait() -> Answer:
+            self.under_way -= 1
+            return Answer(np.zeros((len(pixels), 2), np.float32), np.ones(len(pixels), np.float32), None)
+
+        return wait
 
 
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "tiff"])
@@ -134,7 +145,9 @@ def test_networks_alone_are_as_quick_as_their_runner(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(bench_limits, "MEASURE_S", 0.1)
     monkeypatch.setattr(bench_limits, "LATENCY_S", 0.1)
     pixels = torch.zeros((4, 8, 8, 3), dtype=torch.uint8)
-    found = model_only(SlowRunner(), pixels, repeat=2)
+    runner = SlowRunner()
+    found = model_only(runner, pixels, repeat=2)
+    assert (runner.most, runner.under_way) == (2, 0)  # as in a run's loop: one more than may be in flight
     assert 0.05 * 4 / BATCH_S < found.views_per_s.median <= 4 / BATCH_S
     assert found.core_s_per_view < BATCH_S / 4
     assert min(batch_latencies(SlowRunner(), pixels)) >= BATCH_S

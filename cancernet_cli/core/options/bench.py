@@ -33,7 +33,7 @@ class BenchOptions(Options):
     )
     files: int | Auto = option(
         "auto",
-        help="How many images to generate, of 16 different pictures; auto is 64 on a CPU and 16384 on a GPU.",
+        help="How many images to generate, of 16 different pictures; auto is 64 on a CPU and 24576 on a GPU.",
         min=1,
         group="Input",
     )
