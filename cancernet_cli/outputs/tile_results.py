@@ -29,7 +29,7 @@ class TileResults:
     downsample, caption)` and `outputs.probability_tiff.write_probability_tiff(results, path)` make files of them.
 
     Raises:
-        ValueError: the arrays' shapes do not fit each other, or a tile lies outside the slide.
+        ValueError: the arrays do not fit each other, or a tile lies outside the slide.
     """
 
     slide: str
@@ -54,6 +54,8 @@ class TileResults:
                 f"{tiles} places, probabilities of shape {self.probs.shape}, {len(self.labels)} labels "
                 f"and {len(self.classes)} classes do not fit each other"
             )
+        if [name is None for name in self.labels] != self.failed.tolist():
+            raise ValueError("a tile that failed has neither probabilities nor a label, any other has both")
         outside = (self.x < 0) | (self.y < 0) | (self.x >= self.width_px) | (self.y >= self.height_px)
         if outside.any():
             at = int(np.argmax(outside))

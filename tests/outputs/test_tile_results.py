@@ -44,3 +44,8 @@ def test_a_tile_outside_is_refused(place: tuple[int, int]) -> None:
 def test_arrays_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="1 places, probabilities of shape"):
         results([(0, 0)], [0.5, 0.5])
+
+
+def test_a_failed_tile_has_no_label() -> None:
+    with pytest.raises(ValueError, match="neither probabilities nor a label"):
+        results([(0, 0)], [float("nan")], labels=["benign"])
