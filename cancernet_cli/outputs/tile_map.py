@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cancernet_cli.outputs.tile_results import Flags, Floats, Ints, TileResults
 
@@ -21,32 +21,40 @@ class TileMap:
     failed: Flags
 
 
-def paint_tiles(
-    results: TileResults,
-    width: int,
-    height: int,
-    *,
-    step_x: float,
-    step_y: float,
-    first_row: int = 0,
-) -> TileMap:
-    """Rows `first_row` to `first_row + height` of the map whose pixels are `step_x` x `step_y` pixels of level 0.
+class TilePainter:
+    """Makes rows of the map whose pixels are `step_x` x `step_y` pixels of level 0.
 
-    A pixel shows the mean over the tiles that its centre lies in.
+    A pixel shows the mean over the tiles that its centre lies in. A tile that sticks out of the slide ends with the
+    last pixel that holds some of the slide, wherever that pixel's centre lies.
     """
-    left, right = cells(results.x, step_x), cells(results.right, step_x)
-    top, bottom = (np.clip(cells(side, step_y) - first_row, 0, height) for side in (results.y, results.bottom))
-    left, right = np.clip(left, 0, width), np.clip(right, 0, width)
-    here = np.flatnonzero((top < bottom) & (left < right))
-    corners = left[here], right[here], top[here], bottom[here]
-    good = ~results.failed[here]
-    fixed = np.rint(np.where(good, results.values[here], 0) * float(_ONE)).astype(np.int64)
-    count = _covered(good.astype(np.int64), corners, width, height)
-    total = _covered(fixed, corners, width, height)
-    anything = count if good.all() else _covered(np.ones_like(fixed), corners, width, height)
-    values = np.full((height, width), np.nan, np.float32)
-    np.divide(total, count * _ONE, out=values, where=count > 0, casting="same_kind")
-    return TileMap(values, (anything > 0) & (count == 0))
+
+    def __init__(self, results: TileResults, width: int, *, step_x: float, step_y: float) -> None:
+        order = np.argsort(results.y, kind="stable")  # all are as high: their lower edges have the same order
+        x, y = results.x[order], results.y[order]
+        last_column, last_row = math.ceil(results.width_px / step_x), math.ceil(results.height_px / step_y)
+        self._width = width
+        self._left = np.minimum(cells(x, step_x), width)
+        self._right = np.minimum(cells(x + results.tile_width_px, step_x), min(last_column, width))
+        self._top = cells(y, step_y)
+        self._bottom = np.minimum(cells(y + results.tile_height_px, step_y), last_row)
+        self._is_good = ~results.failed[order]
+        values = np.where(self._is_good, results.values[order], 0).astype(np.float64)
+        self._amounts = np.rint(values * _ONE).astype(np.int64)
+
+    def rows(self, first: int, count: int) -> TileMap:
+        """Rows `first` to `first + count` of the map."""
+        here = slice(np.searchsorted(self._bottom, first, "right"), np.searchsorted(self._top, first + count))
+        top, bottom = (np.clip(side[here] - first, 0, count) for side in (self._top, self._bottom))
+        corners = self._left[here], self._right[here], top, bottom
+        good = self._is_good[here]
+        tiles = _covered(good.astype(np.int64), corners, count, self._width)
+        total = _covered(self._amounts[here], corners, count, self._width)
+        values = np.full(tiles.shape, np.nan, np.float32)
+        np.divide(total, tiles * _ONE, out=values, where=tiles > 0, casting="same_kind")
+        failed = np.zeros(tiles.shape, np.bool_)
+        if not good.all():
+            failed = (_covered((~good).astype(np.int64), corners, count, self._width) > 0) & (tiles == 0)
+        return TileMap(values, failed)
 
 
 def cells(places: Ints, step: float) -> Ints:
@@ -54,7 +62,7 @@ def cells(places: Ints, step: float) -> Ints:
     return np.ceil(places / step - 0.5).astype(np.int64)
 
 
-def _covered(amounts: Ints, corners: tuple[Ints, Ints, Ints, Ints], width: int, height: int) -> NDArray[np.int64]:
+def _covered(amounts: Ints, corners: tuple[Ints, Ints, Ints, Ints], height: int, width: int) -> Ints:
     """`[height, width]`: the sum of the amounts of the rectangles over each pixel, as a running sum over corners."""
     left, right, top, bottom = corners
     change = np.zeros((height + 1, width + 1), np.int64)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cancernet_cli.outputs.tile_map import paint_tiles
+from cancernet_cli.outputs.tile_map import TileMap, TilePainter
 from cancernet_cli.outputs.tile_results import TileResults
 from tests.tile_cases import OVERLAPPING, OVERLAPPING_FAILED, overlapping, results
 
 
+def paint(tiles: TileResults, width: int, height: int, step_x: float, step_y: float) -> TileMap:
+    return TilePainter(tiles, width, step_x=step_x, step_y=step_y).rows(0, height)
+
+
 @pytest.mark.parametrize("step", [20, 10, 4, 1])
 def test_overlap_borders_and_failed_tiles(step: int) -> None:
-    made = paint_tiles(overlapping(), 100 // step, 60 // step, step_x=step, step_y=step)
+    made = paint(overlapping(), 100 // step, 60 // step, step, step)
     each = np.ones((20 // step, 20 // step))
     np.testing.assert_array_equal(made.values, np.kron(OVERLAPPING, each).astype(np.float32))
     np.testing.assert_array_equal(made.failed, np.kron(OVERLAPPING_FAILED, each).astype(bool))
@@ -25,7 +29,8 @@ def one_by_one(tiles: TileResults, width: int, height: int, step_x: float, step_
     for row in range(height):
         for column in range(width):
             x, y = (column + 0.5) * step_x, (row + 0.5) * step_y
-            over = (tiles.x <= x) & (x < tiles.right) & (tiles.y <= y) & (y < tiles.bottom) & ~tiles.failed
+            over = (tiles.x <= x) & (x < tiles.x + tiles.tile_width_px) & ~tiles.failed
+            over &= (tiles.y <= y) & (y < tiles.y + tiles.tile_height_px)
             if over.any():
                 made[row, column] = tiles.values[over].astype(np.float64).mean()
     return made
@@ -39,8 +44,15 @@ def test_any_step_takes_the_tiles_over_a_pixels_centre(step: tuple[float, float]
     p[::7] = np.nan
     tiles = results(places, p, slide=(90, 70), tile=(23, 17))
     width, height = int(np.ceil(90 / step[0])), int(np.ceil(70 / step[1]))
-    made = paint_tiles(tiles, width, height, step_x=step[0], step_y=step[1])
+    made = paint(tiles, width, height, *step)
     np.testing.assert_allclose(made.values, one_by_one(tiles, width, height, *step), rtol=0, atol=1e-7)
+
+
+def test_a_tile_at_the_border_keeps_its_pixel() -> None:
+    """Its centre lies beyond the slide, which ends a quarter into the pixel; further pixels have no tile."""
+    tiles = results([(0, 0), (40, 0), (80, 0)], [0.25, 0.5, 0.75], slide=(90, 10))
+    made = paint(tiles, 4, 2, 40, 40)
+    np.testing.assert_array_equal(made.values, np.float32([[0.25, 0.5, 0.75, np.nan], [np.nan] * 4]))
 
 
 def test_rows_are_those_of_the_whole_map() -> None:
@@ -48,32 +60,31 @@ def test_rows_are_those_of_the_whole_map() -> None:
     tiles = results(
         np.stack([rng.integers(0, 90, 50), rng.integers(0, 70, 50)], axis=1), rng.random(50), slide=(90, 70)
     )
-    whole = paint_tiles(tiles, 45, 35, step_x=2, step_y=2)
+    painter = TilePainter(tiles, 45, step_x=2, step_y=2)
+    whole = painter.rows(0, 35)
     for first in range(0, 35, 8):
         rows = min(8, 35 - first)
-        part = paint_tiles(tiles, 45, rows, step_x=2, step_y=2, first_row=first)
+        part = painter.rows(first, rows)
         np.testing.assert_array_equal(part.values, whole.values[first : first + rows])
         np.testing.assert_array_equal(part.failed, whole.failed[first : first + rows])
 
 
 def test_the_order_of_tiles_leaves_no_trace() -> None:
     rng = np.random.default_rng(5)
-    places, p = np.stack([rng.integers(0, 90, 50), rng.integers(0, 70, 50)], axis=1), rng.random(50)
+    places, p = np.stack([rng.integers(0, 90, 50), rng.integers(0, 60, 50)], axis=1), rng.random(50)
     order = rng.permutation(50)
-    one, other = (
-        paint_tiles(results(a, b), 100, 60, step_x=1, step_y=1)
-        for a, b in ((places[:, ::-1] % 60, p), (places[order, ::-1] % 60, p[order]))
-    )
+    one = paint(results(places, p), 100, 60, 1, 1)
+    other = paint(results(places[order], p[order]), 100, 60, 1, 1)
     np.testing.assert_array_equal(one.values, other.values)
 
 
 def test_a_single_tile_keeps_its_probability() -> None:
     p = np.float32([0.1, 1 / 3, 0.9999999, 1e-3])
-    made = paint_tiles(results([(0, 0), (40, 0), (80, 0), (0, 40)], p), 5, 3, step_x=20, step_y=20)
+    made = paint(results([(0, 0), (40, 0), (80, 0), (0, 40)], p), 5, 3, 20, 20)
     np.testing.assert_array_equal(made.values[[0, 0, 0, 2], [0, 2, 4, 0]], p)
 
 
 def test_no_tiles_give_an_empty_map() -> None:
-    made = paint_tiles(results([], []), 5, 3, step_x=20, step_y=20)
+    made = paint(results([], []), 5, 3, 20, 20)
     assert np.isnan(made.values).all()
     assert not made.failed.any()
