@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with interruption.watch():
-            app(args=arguments)
+            _run(arguments)
     except CancernetError as error:
         output.error(error)
         sys.exit(error.exit_code)
@@ -82,6 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader of stdout went away (`| head`); Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    """The command; Typer leaves without a word when a second signal stops it at once."""
+    try:
+        app(args=arguments)
+    except SystemExit as left:
+        if left.code == 130 and interruption.requested():
+            interruption.check("at once, so what was begun is lost and what was finished is kept")
+        raise
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ def resolve_base(inputs: Sequence[str]) -> Path:
 def _parse(text: str) -> Input:
     if text == "-":
         return Input("stdin", text, os.getcwdb())
+    if not text:  # would be the current folder
+        raise InputError("an input is an empty word", fix="name a folder or a file; is a variable of your shell empty?")
     location = absolute(os.fsencode(text))
     if os.path.lexists(location):
         status = look_at(location)

@@ -13,6 +13,7 @@ from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.data.inputs import resolve_base
 from cancernet_cli.engine.int8 import int8_file, int8_sha256
+from cancernet_cli.engine.places import check_places
 from cancernet_cli.engine.provenance import result_state
 from cancernet_cli.engine.runtime import Runtime, resolve, with_library
 from cancernet_cli.engine.segmenter_choice import with_segmenter
@@ -54,6 +55,7 @@ def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions)
             "no input was given", fix="name a folder, a file, a glob pattern, a manifest, or - for standard input"
         )
     names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
+    check_places(names, options)
     folder = find_model(options.model)
     card = read_card(folder)
     if card.task != "classify":

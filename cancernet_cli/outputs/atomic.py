@@ -69,7 +69,8 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
 def output_error(path: Path, error: OSError) -> OutputError:
     """The OutputError that says why `path` cannot be written, and what to do about it."""
     why = error.strerror or " ".join(str(error).split()) or type(error).__name__
-    fix = _FIXES.get(error.errno or 0, "look at the disk, or choose another place with --out")
+    number = errno.ENOSPC if "disk is full" in why else error.errno or 0  # as SQLite says it, without a number
+    fix = _FIXES.get(number, "look at the disk, or choose another place with --out")
     return OutputError(f"{display_path(os.fsencode(path))} cannot be written: {why}", fix=fix)
 
 

@@ -70,6 +70,11 @@ def test_what_does_not_exist_is_refused_at_once(here: Path, text: str) -> None:
     assert caught.value.exit_code == 3
 
 
+def test_an_empty_word_is_not_the_current_folder(here: Path) -> None:
+    with pytest.raises(InputError, match="an input is an empty word; name a folder or a file"):
+        resolve_base(["a", ""])
+
+
 def test_no_input_is_refused() -> None:
     with pytest.raises(InputError, match="no input was given; name folders"):
         resolve_base([])

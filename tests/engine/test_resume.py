@@ -32,6 +32,9 @@ from cancernet_cli.cli.app import main
 main(sys.argv[1:])
 """
 
+# A batch that takes a minute, and says so.
+STUCK = SLOW.replace("(time.sleep(0.03)", "(print('stuck', flush=True), time.sleep(60)").replace("[1]", "[2]")
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -48,10 +51,13 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(many: Path, out: Path, model: Path, *flags: str) -> subprocess.Popen[str]:
+def start(many: Path, out: Path, model: Path, *flags: str, script: str = SLOW) -> subprocess.Popen[str]:
     words = ["classify", str(many), "--out", str(out), "--model", str(model), "--batch-size", "4", "--workers", "1"]
     return subprocess.Popen(
-        [sys.executable, "-c", SLOW, *words, "--format", "quiet", *flags], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, *words, "--format", "quiet", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -90,6 +96,26 @@ def test_a_signal_finishes_the_batch_and_keeps_what_is_done(
     assert 0 < result.reused < result.files
     assert out.read_bytes() == undisturbed
     assert {p.name for p in tmp_path.iterdir()} == {"p.parquet", "p.run.json"}
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
+def test_a_second_signal_stops_at_once_and_says_so(
+    many: Path, model: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    process = start(many, tmp_path / "p.parquet", model, script=STUCK)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "stuck\n"
+    process.send_signal(number)
+    time.sleep(0.2)
+    assert process.poll() is None  # the first one waits for the batch
+    process.send_signal(number)
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == code, words
+    assert "at once, so what was begun is lost and what was finished is kept" in words
+    assert "give the same command to go on" in words
+    assert "Traceback" not in words
 
 
 @pytest.mark.slow

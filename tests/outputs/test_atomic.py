@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cancernet_cli.core.errors import OutputError
-from cancernet_cli.outputs.atomic import atomic_write, write_bytes
+from cancernet_cli.outputs.atomic import atomic_write, output_error, write_bytes
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -67,6 +67,11 @@ def test_a_file_among_the_parents(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="a part of the path is a file"):
         write_bytes(tmp_path / "file" / "below" / "a", b"x")
+
+
+def test_a_database_that_finds_the_disk_full_asks_for_space() -> None:
+    words = str(output_error(Path("p.parquet"), OSError("database or disk is full")))
+    assert words.startswith("p.parquet cannot be written: database or disk is full; free some space there")
 
 
 def test_a_device_is_not_replaced() -> None:
