@@ -68,13 +68,15 @@ def write_tiled(
     return levels
 
 
-def write_svs(path: Path, picture: Pixels, *, mpp: str = "0.4990", power: str = "20") -> list[Pixels]:
+def write_svs(
+    path: Path, picture: Pixels, *, mpp: str = "0.4990", power: str = "20", compression: str = "jpeg"
+) -> list[Pixels]:
     """An Aperio-like SVS with JPEG tiles, a thumbnail, and a level four times smaller; gives its levels as written."""
     height, width = picture.shape[:2]
     facts = "".join(f"|{name} = {value}" for name, value in (("AppMag", power), ("MPP", mpp)) if value)
     words = f"Aperio Image Library v11.2.1\r\n{width}x{height} [0,0 {width}x{height}] (240x240) JPEG/RGB Q=90{facts}"
     small = levels_of(picture, (4,))[0]
-    tiled: dict[str, Any] = {"tile": (240, 240), "photometric": "rgb", "compression": "jpeg", "metadata": None}
+    tiled: dict[str, Any] = {"tile": (240, 240), "photometric": "rgb", "compression": compression, "metadata": None}
     with tifffile.TiffWriter(path) as file:
         file.write(picture, description=words, **tiled)
         file.write(levels_of(picture, (16,))[0], photometric="rgb", description="Aperio\r\nthumbnail", metadata=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
 from cancernet_cli.data.slides.base import Level, Slide, SlideReader, UnreadableSlide, on_white, slide_readers
+from cancernet_cli.data.slides.jpeg_tiles import open_jpeg_tiles
 from cancernet_cli.data.slides.tiff import tiff_shape
 
 GENERIC = "generic-tiff"
+_PLAIN_TIFFS = (GENERIC, "aperio")  # a level is one page, each tile at its place; others shift, overlap or leave out
 # OpenSlide is asked for a place in whole pixels of level 0. Where those divide into pixels of the level but for this
 # share of one, its drawing library copies pixels; beyond, it mixes neighbours. (cairo's fixed point has 8 bits.)
 _EXACT = 1 / 512
@@ -31,15 +34,35 @@ class OpenSlideSlide:
         sizes = zip(self._slide.level_dimensions, self._slide.level_downsamples, strict=True)
         self.levels = tuple(Level(width, height, downsample) for (width, height), downsample in sizes)
         self.scale = _scale(facts, self.vendor)
+        is_plain = self.vendor in _PLAIN_TIFFS
+        drawn = self._drawn, self._is_drawn_exactly
+        self._jpeg = open_jpeg_tiles(self._path, self.levels, *drawn) if is_plain else None
 
     def is_exact(self, level: int) -> bool:
-        """See `Slide`; so only where the downsample is a whole number, but for what does not add up over the slide."""
+        """See `Slide`."""
+        return (self._jpeg is not None and level in self._jpeg) or self._is_drawn_exactly(level)
+
+    def _is_drawn_exactly(self, level: int) -> bool:
+        """So only where the downsample is a whole number, but for what does not add up over the slide."""
         found = self.levels[level]
         drift = abs(found.downsample - round(found.downsample)) * max(found.width_px, found.height_px)
         return drift / found.downsample < _EXACT
 
     def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
         """See `Slide`."""
+        if self._jpeg is not None and level in self._jpeg:
+            with suppress(ValueError, OSError):  # a damaged tile, perhaps: that is OpenSlide's to say
+                return self._jpeg.read(level, x, y, width_px, height_px)
+        return self._drawn(level, x, y, width_px, height_px)
+
+    def close(self) -> None:
+        """See `Slide`."""
+        if self._jpeg is not None:
+            self._jpeg.close()
+        self._slide.close()
+
+    def _drawn(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+        """As OpenSlide draws it."""
         downsample = self.levels[level].downsample
         place = round(x * downsample), round(y * downsample)
         try:
@@ -50,10 +73,6 @@ class OpenSlideSlide:
         except MemoryError:
             raise UnreadableSlide(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
         return on_white(np.asarray(region))
-
-    def close(self) -> None:
-        """See `Slide`."""
-        self._slide.close()
 
     def _open_again(self) -> None:
         """OpenSlide gives nothing more from a handle after the first error."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import xml.etree.ElementTree as ElementTree
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,9 +24,9 @@ from cancernet_cli.data.slides.base import (
     on_white,
     slide_readers,
 )
+from cancernet_cli.data.slides.decoded import Decoded
 from cancernet_cli.data.slides.tiff import is_tiff, pyramid_pages
 
-_CACHE_BYTES = 64 * 1024**2
 _MAX_SEGMENT_BYTES = 512 * 1024**2
 _GREY, _COLOURS = ("MINISBLACK", "MINISWHITE"), ("RGB", "YCBCR")
 _UNITS = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
@@ -51,8 +50,7 @@ class TiffSlide:
         except BaseException:
             self._file.close()
             raise
-        self._cache: OrderedDict[tuple[int, int], NDArray[Any] | None] = OrderedDict()
-        self._cached_bytes = 0
+        self._decoded = Decoded()
 
     def is_exact(self, level: int) -> bool:
         """See `Slide`; always: places are in pixels of the level."""
@@ -78,7 +76,7 @@ class TiffSlide:
     def close(self) -> None:
         """See `Slide`."""
         self._mapped.clear()
-        self._cache.clear()
+        self._decoded.clear()
         self._file.close()
 
     def _samples(self, level: int, left: int, top: int, right: int, bottom: int) -> NDArray[Any]:
@@ -95,7 +93,7 @@ class TiffSlide:
         samples = int(page.samplesperpixel)
         found = np.full((bottom - top, right - left, samples), _white(page), page.dtype)
         for row, column, index, plane in _segments(page, left, top, right, bottom):
-            segment = self._segment(level, index)
+            segment = self._decoded.get(level, index, self._decode)
             if segment is None:
                 continue
             height, width = segment.shape[:2]
@@ -105,12 +103,8 @@ class TiffSlide:
             found[a - top : b - top, c - left : d - left, plane] = part
         return found
 
-    def _segment(self, level: int, index: int) -> NDArray[Any] | None:
-        """A decoded tile or strip, `[h, w, S]`; None where the file holds none."""
-        key = level, index
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
+    def _decode(self, level: int, index: int) -> NDArray[Any] | None:
+        """A tile or strip, `[h, w, S]`; None where the file holds none."""
         page = self._pages[level]
         count = page.databytecounts[index]
         decoded = None
@@ -123,11 +117,6 @@ class TiffSlide:
             extra = {"jpegtables": page.jpegtables} if page.jpegtables is not None else {}
             found, _, _ = page.decode(data, index, **extra)
             decoded = None if found is None else np.asarray(found)[0]
-        self._cache[key] = decoded
-        self._cached_bytes += 0 if decoded is None else decoded.nbytes
-        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
-            _, dropped = self._cache.popitem(last=False)
-            self._cached_bytes -= 0 if dropped is None else dropped.nbytes
         return decoded
 
 
