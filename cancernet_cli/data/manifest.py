@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.paths import real_path
 from cancernet_cli.core.records import Truth
+from cancernet_cli.data.entries import absolute
+from cancernet_cli.data.scratch import scratch_database
 from cancernet_cli.data.tables import TextTable
 
 _COLUMNS = ("path", "patient", "case", "slide", "magnification", "mpp")
@@ -50,7 +53,7 @@ class Manifest:
 
     Raises:
         InputError: it cannot be read or has no `path`; while iterating: a row without a path, a label that is no class,
-            a number that is none.
+            a number that is none, a file that two rows give different labels.
     """
 
     def __init__(self, file: Path, classes: Sequence[str], rule: LabelRule = DEFAULT_RULE) -> None:
@@ -72,12 +75,17 @@ class Manifest:
         return self._label is not None
 
     def __iter__(self) -> Iterator[ManifestRow]:
+        folder = os.path.dirname(absolute(os.fsencode(self.file)))
+        labels = _LabelsSoFar() if self.has_labels else None
         for line, values in self._table:
             where = self._table.where(line)
             name = values["path"]
             if name is None:
                 raise InputError(f"{where} has no path", fix="fill the column 'path', or remove the row")
-            yield ManifestRow(_bytes_of(name), self._truth(values, where), line, where)
+            row = ManifestRow(_bytes_of(name), self._truth(values, where), line, where)
+            if labels is not None:
+                labels.add(absolute(row.name, folder), row)
+            yield row
 
     def _truth(self, values: dict[str, Any], where: str) -> Truth:
         case, patient, slide = (_text(values.get(name)) for name in ("case", "patient", "slide"))
@@ -103,6 +111,29 @@ class Manifest:
                 fix="correct the label, leave it empty where it is unknown, or choose a model with this class",
             )
         return self._classes[label.casefold()]
+
+
+class _LabelsSoFar:
+    """The label of every file of a list so far, on disk, so that memory does not grow with it."""
+
+    def __init__(self) -> None:
+        self._db = scratch_database("CREATE TABLE row (location BLOB PRIMARY KEY, label, line) WITHOUT ROWID")
+
+    def add(self, location: bytes, row: ManifestRow) -> None:
+        """Note a row.
+
+        Raises:
+            InputError: an earlier one gives the same file another label.
+        """
+        insert = "INSERT OR IGNORE INTO row VALUES (?, ?, ?)"
+        if self._db.execute(insert, (location, row.truth.label, row.line)).rowcount:
+            return
+        label, line = self._db.execute("SELECT label, line FROM row WHERE location = ?", (location,)).fetchone()
+        if label != row.truth.label:
+            raise InputError(
+                f"{row.where} gives the label {row.truth.label!r} to a file that row {line} calls {label!r}",
+                fix="keep one of the two rows",
+            )
 
 
 def _bytes_of(name: Any) -> bytes:

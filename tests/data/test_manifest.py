@@ -140,6 +140,11 @@ def test_without_classes_any_label_goes(tmp_path: Path) -> None:
             "line 2, column 'magnification': 'big' is no positive number",
             "correct it",
         ),
+        (
+            "path,label\na.png,benign\nb.png,benign\n./a.png,malignant\n",
+            "line 4 gives the label 'malignant' to a file that row 2 calls 'benign'",
+            "keep one of the two rows",
+        ),
         ("path,mpp\na.png,-1\n", "line 2, column 'mpp': '-1' is no positive number", "correct it"),
         ("path,label\na,b.png,benign\n", "line 2 has 3 values for 2 columns", "double quotes"),
         (b"path\nok.png\nn\xe4h.png\n", "line 3, byte 2 is not UTF-8", "save it as UTF-8"),
@@ -151,6 +156,13 @@ def test_a_wrong_list_is_refused_with_its_place(tmp_path: Path, text: str | byte
     found_message, found_fix = refused(tmp_path, text)
     assert found_message.startswith(message)
     assert fix in found_fix
+
+
+def test_the_same_row_twice_is_one_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    assert [t.label for t in truths(written(tmp_path, "path,label\na.png,benign\na.png,benign\n")).values()] == [
+        "benign"
+    ]
 
 
 def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
