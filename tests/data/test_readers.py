@@ -8,6 +8,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from cancernet_cli.data.readers import UnreadableImage, read_image
@@ -123,6 +124,40 @@ def test_16_bit_grey_tiff_where_white_is_zero(tmp_path: Path) -> None:
     data = imagecodecs.tiff_encode(np.ascontiguousarray(SIXTEEN[..., 0]), photometric="miniswhite")
     expected = np.rint((65535 - SIXTEEN[..., :1].astype(float)) / 65535 * 255).astype(np.uint8)
     np.testing.assert_array_equal(read(data, tmp_path), np.repeat(expected, 3, axis=2))
+
+
+@pytest.mark.parametrize("compression", ["jpeg2000", "webp", "jpegxl"])
+def test_a_tiff_in_a_compression_of_microscopes(
+    compression: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = io.BytesIO()
+    lossless = {"level": 100, "lossless": True} if compression != "jpeg2000" else {"reversible": True}
+    tifffile.imwrite(file, RGB, photometric="rgb", compression=compression, compressionargs=lossless)
+    np.testing.assert_array_equal(read(file.getvalue(), tmp_path), RGB)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_tiff_of_16_bits_in_jpeg_2000(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    lossless = {"reversible": True}
+    tifffile.imwrite(file, SIXTEEN, photometric="rgb", compression="jpeg2000", compressionargs=lossless)
+    np.testing.assert_array_equal(read(file.getvalue(), tmp_path), EIGHT)
+
+
+def test_a_tiff_in_an_unknown_compression_says_so(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    tifffile.imwrite(file, RGB, photometric="rgb")
+    data = file.getvalue().replace(
+        b"\x03\x01\x03\x00\x01\x00\x00\x00\x01\x00", b"\x03\x01\x03\x00\x01\x00\x00\x00\x39\x30"
+    )
+    stage, _, message = failure(data, tmp_path)
+    assert stage == "decode"
+    assert "12345" in message
+
+
+@pytest.mark.parametrize("data", [b"BM", b"\xff\xd8\xff"])
+def test_a_header_that_makes_no_sense_is_no_syntax_error(data: bytes, tmp_path: Path) -> None:
+    assert failure(data, tmp_path)[:2] == ("check", "BadHeader")
 
 
 def test_of_a_tiff_with_pages_the_first_is_read(tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ def read_image(location: bytes, *, max_pixels: int, min_side_px: int = 16) -> ND
         raise UnreadableImage(Failure.of("check", error)) from None
     except OSError as error:
         raise UnreadableImage(_failure(stage, error, error.strerror or str(error))) from None
+    except SyntaxError as error:  # Pillow's word for a header that makes no sense
+        raise UnreadableImage(Failure(stage, "BadHeader", " ".join(str(error).split()) or "no message")) from None
     except MemoryError:
         raise UnreadableImage(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
     except Exception as error:  # the per-image edge: decoders fail with whatever they like

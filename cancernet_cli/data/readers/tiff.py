@@ -1,4 +1,4 @@
-"""TIFF, first page: 16-bit colour through libtiff, the rest through Pillow."""
+"""TIFF, first page: 16-bit colour through libtiff, rare compressions through tifffile, the rest through Pillow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from cancernet_cli.data.readers.base import OpenedImage, TruncatedImage, Unsuppo
 from cancernet_cli.data.readers.pillow_limit import pillow_limit_lifted
 from cancernet_cli.data.readers.pixels import pillow_to_rgb, samples_to_rgb, upright
 
-_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _FORMAT = 256, 257, 258, 262, 274, 277, 339
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _FORMAT = 256, 257, 258, 259, 262, 274, 339
+# None, the fax ones, LZW, JPEG, Deflate, PackBits, LZMA, Zstandard. Pillow's wheels name WebP too, and cannot read it.
+_COMMON = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000})
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _UNSIGNED = 1
 
@@ -32,6 +34,8 @@ def tiff(data: bytes) -> OpenedImage:
         raise UnsupportedPixels(
             f"its pixels are {bits}-bit {kind} numbers, whose range is not that of colours; save it with 8 or 16 bits"
         )
+    if tags.get(_COMPRESSION, 1) not in _COMMON:
+        return OpenedImage(width, height, partial(_decode_rare, data, tags, bits))
     if bits == 16:
         return OpenedImage(width, height, partial(_decode_16_bit, data, tags))
     return OpenedImage(width, height, partial(_decode, data, bits))
@@ -56,6 +60,21 @@ def _decode_16_bit(data: bytes, tags: Any) -> NDArray[np.uint8]:
     if photometric == _WHITE_IS_ZERO:
         samples = 65535 - samples
     return upright(samples_to_rgb(samples), int(tags.get(_ORIENTATION, 1)))
+
+
+def _decode_rare(data: bytes, tags: Any, bits: int) -> NDArray[np.uint8]:
+    """What microscopes' own software writes: JPEG 2000, JPEG XR, JPEG XL, WebP."""
+    import tifffile  # few files need it, and it takes its time to load
+
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page: Any = file.pages.first
+        if page.axes not in ("YX", "YXS") or page.photometric not in (_BLACK_IS_ZERO, _RGB):
+            raise UnsupportedPixels(
+                f"{page.compression.name} of photometric {page.photometric.name} and axes {page.axes}; "
+                "save it as RGB or grey"
+            )
+        samples = page.asarray()
+    return upright(samples_to_rgb(samples, bits=bits), int(tags.get(_ORIENTATION, 1)))
 
 
 def _first_directory(data: bytes) -> Any:
