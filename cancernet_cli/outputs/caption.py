@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from cancernet_cli.core.percent import show_percent
+from cancernet_cli.outputs.lettering import BACKGROUND, QUIET, TEXT, fitted, font
 
-_BACKGROUND = (24, 27, 33)
-_TEXT = (245, 246, 248)
-_QUIET = (164, 171, 182)
 _BAR = (104, 172, 255)
 _BAR_BACK = (58, 64, 75)
 _RIGHT = (92, 214, 132)
@@ -32,7 +29,7 @@ def caption_band(width: int, label: str, percent: float, true_label: str | None)
     bar_height = max(5, round(size * 0.3))
     line_height = round(size * 1.25)
     height = pad + line_height + round(size * 0.35) + bar_height + pad
-    band = Image.new("RGB", (width, height), _BACKGROUND)
+    band = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(band)
     middle = pad + line_height / 2
     free = float(width - 2 * pad)
@@ -40,11 +37,11 @@ def caption_band(width: int, label: str, percent: float, true_label: str | None)
     share = show_percent(percent)
     if true_label is not None:
         free -= _draw_truth(draw, width - pad, middle, size, true_label, label, free * 0.45) + size
-    share_width = _font(size).getlength(share)
-    name = _fitted(label, _font(size), free - share_width - size * 0.5)
-    draw.text((pad, middle), name, _TEXT, _font(size), anchor="lm")
-    x = pad + _font(size).getlength(name) + size * 0.5
-    draw.text((x, middle), share, _BAR, _font(size), anchor="lm")
+    share_width = font(size).getlength(share)
+    name = fitted(label, font(size), free - share_width - size * 0.5)
+    draw.text((pad, middle), name, TEXT, font(size), anchor="lm")
+    x = pad + font(size).getlength(name) + size * 0.5
+    draw.text((x, middle), share, _BAR, font(size), anchor="lm")
     _draw_bar(draw, pad, height - pad - bar_height, width - pad, bar_height, percent / 100)
     return np.asarray(band)
 
@@ -53,13 +50,13 @@ def _draw_truth(
     draw: ImageDraw.ImageDraw, right: float, middle: float, size: int, true_label: str, label: str, room: float
 ) -> float:
     """The true label with a tick or a cross, ending at `right`; gives the width it took."""
-    font = _font(round(size * 0.78))
+    letters = font(round(size * 0.78))
     mark = size * 0.8
-    text = _fitted(f"true label: {true_label}", font, room - mark * 1.5)
+    text = fitted(f"true label: {true_label}", letters, room - mark * 1.5)
     is_right = label == true_label
     _draw_mark(draw, right - mark / 2, middle, mark, is_right)
-    draw.text((right - mark * 1.5, middle), text, _QUIET, font, anchor="rm")
-    return float(font.getlength(text) + mark * 1.5)
+    draw.text((right - mark * 1.5, middle), text, QUIET, letters, anchor="rm")
+    return float(letters.getlength(text) + mark * 1.5)
 
 
 def _draw_mark(draw: ImageDraw.ImageDraw, x: float, y: float, size: float, is_right: bool) -> None:
@@ -85,21 +82,3 @@ def _draw_bar(draw: ImageDraw.ImageDraw, left: int, top: int, right: int, height
     filled = left + (right - left) * min(max(share, 0.0), 1.0)
     if filled - left >= height:
         draw.rounded_rectangle((left, top, filled, top + height), height / 2, _BAR)
-
-
-def _fitted(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
-    """The text on one line, cut with an ellipsis where it is longer than `room` px."""
-    text = " ".join(text.split())
-    if font.getlength(text) <= room:
-        return text
-    while text and font.getlength(text + "...") > room:
-        text = text[:-1]
-    return text.rstrip() + "..."
-
-
-@lru_cache(maxsize=16)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """The font that comes inside Pillow; needs no file."""
-    font = ImageFont.load_default(size)
-    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's wheels all have FreeType
-    return font

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cancernet_cli.outputs.caption import caption_band
+from cancernet_cli.outputs.picture_size import centred, picture_size, resized
 
 Pixels = NDArray[np.uint8]
 
-LONGEST_PX = 2048
 _SHORTEST_LONG_SIDE_PX = 480  # below this a caption is wider than its image
 _LINE = (225, 255, 60)  # yellow-green, opposite to the pink and purple of H&E
 _EDGE = (16, 28, 12)
@@ -38,25 +38,12 @@ def draw_overlay(
     Returns:
         `[H', W', 3]` uint8 RGB.
     """
-    picture = _resized(image)
+    height, width = image.shape[:2]
+    picture = resized(image, picture_size(width, height, shortest_px=_SHORTEST_LONG_SIDE_PX))
     if mask is not None:
         picture = _with_contour(picture, mask, threshold)
     band = caption_band(max(picture.shape[1], _SHORTEST_LONG_SIDE_PX), label, percent, true_label)
-    missing = band.shape[1] - picture.shape[1]  # a tall, narrow image stands in the middle
-    left = missing // 2
-    background = tuple(int(v) for v in band[0, 0])
-    centred = cv2.copyMakeBorder(picture, 0, 0, left, missing - left, cv2.BORDER_CONSTANT, value=background)
-    return np.vstack([centred, band]).astype(np.uint8, copy=False)
-
-
-def _resized(image: Pixels) -> Pixels:
-    """At most 2048 and at least 480 px on the long side."""
-    height, width = image.shape[:2]
-    scale = np.clip(max(height, width), _SHORTEST_LONG_SIDE_PX, LONGEST_PX) / max(height, width)
-    if scale == 1:
-        return image.copy()
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC), np.uint8)
+    return np.vstack([centred(picture, band.shape[1]), band]).astype(np.uint8, copy=False)
 
 
 def _with_contour(picture: Pixels, mask: NDArray[np.float32], threshold: float) -> Pixels:

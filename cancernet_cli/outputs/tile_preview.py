@@ -8,17 +8,17 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+
+from cancernet_cli.outputs.lettering import text_band
+from cancernet_cli.outputs.picture_size import picture_size, resized
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
-LONGEST_PX = 2048
 _SHORTEST_LONG_SIDE_PX = 1024  # below this a caption is wider than its picture
 _TISSUE = (20, 120, 60)
 _PEN = (235, 60, 40)
 _TILE = (30, 80, 220)
-_BACKGROUND, _TEXT = (24, 27, 33), (245, 246, 248)
 _LEAST_GRID_PX = 5  # a finer grid would cover the picture: tiles are tinted instead
 
 
@@ -37,17 +37,15 @@ def draw_tile_preview(
         `[H, W, 3]` uint8 RGB, at most 2048 px on the picture's longer side.
     """
     height, width = thumbnail.shape[:2]
-    longest = max(height, width)
-    scale = min(max(longest, _SHORTEST_LONG_SIDE_PX), LONGEST_PX) / longest
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    picture = _scaled(thumbnail, size, cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    size = picture_size(width, height, shortest_px=_SHORTEST_LONG_SIDE_PX)
+    picture = resized(thumbnail, size)
     line = max(1, round(max(size) / 900))
     _draw_tiles(picture, tiles * (size[0] / width, size[1] / height, size[0] / width, size[1] / height), line)
     for mask, colour in ((tissue, _TISSUE), (pen, _PEN)):
-        shape = _scaled(mask.astype(np.uint8), size, cv2.INTER_NEAREST)
+        shape = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         contours, _ = cv2.findContours(shape, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, contours, -1, colour, line + 1, cv2.LINE_AA)
-    return np.vstack([picture, _band(size[0], caption)])
+    return np.vstack([picture, text_band(size[0], caption)])
 
 
 def _draw_tiles(picture: Any, tiles: NDArray[np.float64], line: int) -> None:
@@ -63,28 +61,3 @@ def _draw_tiles(picture: Any, tiles: NDArray[np.float64], line: int) -> None:
     else:
         cv2.polylines(layer, list(corners), True, _TILE, line)
         cv2.addWeighted(layer, 0.6, picture, 0.4, 0, dst=picture)
-
-
-def _scaled(pixels: Any, size: tuple[int, int], how: int) -> Any:
-    return pixels.copy() if pixels.shape[1::-1] == size else cv2.resize(pixels, size, interpolation=how)
-
-
-def _band(width: int, caption: Sequence[str]) -> Pixels:
-    size = round(min(30, max(13, width / 62)))
-    font = ImageFont.load_default(size)
-    pad = round(size * 0.8)
-    band = Image.new("RGB", (width, 2 * pad + round(size * 1.4) * len(caption)), _BACKGROUND)
-    draw = ImageDraw.Draw(band)
-    for i, text in enumerate(caption):
-        draw.text((pad, pad + round(size * 1.4) * i), _fitted(text, font, width - 2 * pad), _TEXT, font)
-    return np.asarray(band)
-
-
-def _fitted(text: str, font: Any, room: float) -> str:
-    """The text on one line, cut with dots where it is longer than `room` px."""
-    text = " ".join(text.split())
-    if font.getlength(text) <= room:
-        return text
-    while text and font.getlength(text + "...") > room:
-        text = text[:-1]
-    return text.rstrip() + "..."

@@ -1,0 +1,48 @@
+"""Text in pictures: one font, its colours, and bands of lines below a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+BACKGROUND = (24, 27, 33)
+TEXT = (245, 246, 248)
+QUIET = (164, 171, 182)
+
+
+@lru_cache(maxsize=16)
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """The font that comes inside Pillow; needs no file."""
+    found = ImageFont.load_default(size)
+    assert isinstance(found, ImageFont.FreeTypeFont)  # Pillow's wheels all have FreeType
+    return found
+
+
+def fitted(text: str, letters: ImageFont.FreeTypeFont, room: float) -> str:
+    """The text on one line, cut with dots where it is longer than `room` px."""
+    text = " ".join(text.split())
+    if letters.getlength(text) <= room:
+        return text
+    while text and letters.getlength(text + "...") > room:
+        text = text[:-1]
+    return text.rstrip() + "..."
+
+
+def line_size(width: int) -> int:
+    """The size of letters in a band that is `width` px wide."""
+    return round(min(30, max(13, width / 62)))
+
+
+def text_band(width: int, lines: Sequence[str]) -> NDArray[np.uint8]:
+    """`[h, width, 3]` uint8 RGB: the lines below each other; its letters grow with the width."""
+    size = line_size(width)
+    pad = round(size * 0.8)
+    band = Image.new("RGB", (width, 2 * pad + round(size * 1.4) * len(lines)), BACKGROUND)
+    draw = ImageDraw.Draw(band)
+    for i, text in enumerate(lines):
+        draw.text((pad, pad + round(size * 1.4) * i), fitted(text, font(size), width - 2 * pad), TEXT, font(size))
+    return np.asarray(band)
