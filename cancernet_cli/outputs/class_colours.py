@@ -8,7 +8,14 @@ RGB = tuple[int, int, int]
 
 # Okabe and Ito, "Color Universal Design" (2008), without black, which H&E hides
 _BLUE, _VERMILLION = (0, 114, 178), (213, 94, 0)
-_OTHERS: tuple[RGB, ...] = ((0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (240, 228, 66))
+_OTHERS: tuple[RGB, ...] = (
+    (0, 158, 115),
+    (204, 121, 167),
+    (230, 159, 0),
+    (86, 180, 233),
+    (240, 228, 66),
+    (122, 81, 149),  # not theirs: BreakHis has eight subtypes
+)
 FAILED_COLOUR: RGB = (120, 120, 120)
 
 

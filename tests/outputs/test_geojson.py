@@ -158,13 +158,13 @@ def test_no_tiles_give_an_empty_collection(tmp_path: Path, regions: Literal["til
     assert written(results([], []), tmp_path, regions) == []
 
 
-def test_more_classes_have_a_colour_each(tmp_path: Path) -> None:
-    classes = ("ductal", "lobulär", "other")
-    others: dict[str, Any] = {"probs": np.eye(3, dtype=np.float32), "labels": list(classes), "classes": classes}
-    tiles = results([(0, 0), (40, 0), (0, 40)], [0, 0, 0], **others, positive="")
+def test_eight_subtypes_have_a_colour_each(tmp_path: Path) -> None:
+    classes = tuple(f"subtype ä{i}" for i in range(8))
+    others: dict[str, Any] = {"probs": np.eye(8, dtype=np.float32), "labels": list(classes), "classes": classes}
+    tiles = results([(i * 10, 0) for i in range(8)], [0] * 8, **others, positive="")
     found = [feature["properties"]["classification"] for feature in written(tiles, tmp_path, "tiles")]
     assert [one["name"] for one in found] == list(classes)
-    assert len({tuple(one["color"]) for one in found}) == 3
+    assert len({tuple(one["color"]) for one in found}) == 8
 
 
 def test_memory_does_not_grow_with_the_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
