@@ -200,14 +200,13 @@ def check_patients(labels: Ints, patients: ArrayLike, classes: Sequence[str] = (
     if not alone:
         return
     others = [names[k] for k in present if k not in alone]
+    who = f"class {names[alone[0]]} has one patient, so it"
+    if len(alone) > 1:
+        who = f"classes {', '.join(names[k] for k in alone)} have one patient each, so they"
     fix = "give images of more patients"
     if classes and len(others) > 1:
-        fix += f", or leave it out: --classes {','.join(others)}"
-    raise InputError(
-        f"class {' and class '.join(names[k] for k in alone)} has one patient, "
-        "so it cannot be learned from one and tested on another",
-        fix=fix,
-    )
+        fix += f", or leave {'it' if len(alone) == 1 else 'them'} out: --classes {','.join(others)}"
+    raise InputError(f"{who} cannot be learned from one and tested on another", fix=fix)
 
 
 def held_out_patients(patients: Sequence[str], share: float, seed: int) -> set[str]:

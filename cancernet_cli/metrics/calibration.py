@@ -74,7 +74,8 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | N
         weights: `[N]`, or None for one each.
 
     Returns:
-        Between 0.05 and 20; small without meaning when every image is right, because then nothing bounds it.
+        Between 0.05 and 20; 1 when every image is right, because then the loss falls without end as T goes to 0, and a
+        few validation images would make every later probability 0 or 1.
 
     Raises:
         ValueError: there is no image, or a logit is not finite.
@@ -86,6 +87,9 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | N
         raise ValueError("a temperature needs at least one labelled image")
     if not np.isfinite(z).all():
         raise ValueError("a temperature needs finite logits")
+
+    if (z.argmax(axis=1) == y).all():
+        return 1.0
 
     def loss(log_temperature: float) -> float:
         log_probs = log_softmax(z / np.exp(log_temperature), axis=1)

@@ -153,6 +153,16 @@ def test_the_classes_that_can_be_learned_are_named() -> None:
     assert caught.value.fix == "give images of more patients, or leave it out: --classes adenosis,fibroadenoma"
 
 
+def test_several_classes_of_one_patient_are_named_together() -> None:
+    with pytest.raises(InputError) as caught:
+        check_patients(np.array([0, 0, 1, 1, 2, 3]), list("abcdef"), ("a", "b", "c", "d"))
+    assert (
+        caught.value.message
+        == "classes c, d have one patient each, so they cannot be learned from one and tested on another"
+    )
+    assert caught.value.fix == "give images of more patients, or leave them out: --classes a,b"
+
+
 def test_some_but_not_all_patients_are_held_out() -> None:
     assert len(held_out_patients(PATIENTS, 0.25, 0)) == 3
     assert held_out_patients(["a", "b"], 0.01, 0) < {"a", "b"}
