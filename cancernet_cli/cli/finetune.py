@@ -15,14 +15,15 @@ from cancernet_cli.core.options import FinetuneOptions
 Data = Annotated[
     list[str],
     typer.Argument(
-        help="Class folders, BreakHis as it is unpacked, or a CSV or Parquet manifest with path,label[,patient]."
+        help="Class folders, BreakHis as it is unpacked, or a CSV or Parquet manifest with path,label[,patient]; of "
+        "images, of slides, or of both."
     ),
 ]
 
 
 @options_from(FinetuneOptions)
 def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, FORMAT] = "human") -> None:
-    """Train a classifier on labelled images, or a U-Net on images with masks, split by patient.
+    """Train a classifier on labelled images and slides, or a U-Net on images with masks, split by patient.
 
     The model's folder gets a card with its data, its splits and its figures on patients it was not trained on.
 
@@ -31,6 +32,8 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
         cancernet finetune ./BreaKHis_v1 --out models/mine
 
         cancernet finetune ./BreaKHis_v1 --recipe paper --magnification 100 --out models/paper
+
+        cancernet finetune slides.csv --tiles-per-slide 400 --tile-mpp 0.5 --out models/slides
 
         cancernet finetune nuclei/manifest.csv --task segment --out models/nuclei
     """

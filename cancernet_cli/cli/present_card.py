@@ -44,6 +44,7 @@ def training(card: Card) -> dict[str, str]:
         "url": card.training.url,
         "citation": card.training.citation,
         "images": str(card.training.images or ""),
+        "labels": card.training.labels,
         "split by": card.training.group_by,
         **splits,
         "command": card.training.command,

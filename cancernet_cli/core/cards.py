@@ -113,7 +113,8 @@ class Weights:
 class Training:
     """What the weights learned from.
 
-    splits: a split's name to its patients. leaks: why the figures are worthless, when a leaking split was allowed.
+    labels: how tiles of slides came by theirs; empty where each image has its own. splits: a split's name to its
+    patients. leaks: why the figures are worthless, when a leaking split was allowed.
     """
 
     data: str = ""
@@ -123,6 +124,7 @@ class Training:
     command: str = ""
     seed: int = 0
     images: int = 0
+    labels: str = ""
     group_by: str = ""
     leaks: tuple[str, ...] = ()
     splits: dict[str, list[str]] = field(default_factory=dict)

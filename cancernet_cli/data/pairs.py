@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.data.given_splits import fold_number
 from cancernet_cli.data.readers import UnreadableImage, read_image
+from cancernet_cli.data.slides.kinds import kind_of
 from cancernet_cli.data.splits import SPLITS, grouped_folds
 from cancernet_cli.data.tables import TextTable
 
@@ -39,10 +40,12 @@ def list_pairs(data: Sequence[str], *, check_split: bool = True) -> list[Pair]:
         check_split: refuse a patient in two splits; not so for one who wants another split, or to go on with a leak.
 
     Raises:
-        InputError: a manifest is missing, lacks a column or a value, or puts a patient into two splits.
+        InputError: a manifest is missing, lacks a column or a value, or puts a patient into two splits; or something is
+            a slide.
     """
     found: list[Pair] = []
     for name in data:
+        _refuse_slide(Path(name))
         file = Path(name) / "manifest.csv" if Path(name).is_dir() else Path(name)
         table = TextTable(file, COLUMNS)
         if missing := [column for column in COLUMNS[:3] if column not in table.columns]:
@@ -57,6 +60,7 @@ def list_pairs(data: Sequence[str], *, check_split: bool = True) -> list[Pair]:
                 raise InputError(f"{table.where(line)} has split {split!r}", fix=f"use {', '.join(SPLITS)} or nothing")
             fold = None if row.get("fold") is None else fold_number(row["fold"], table.where(line))
             image, mask = file.parent / row["image"], file.parent / row["mask"]
+            _refuse_slide(image)
             found.append(Pair(image, mask, str(row["patient"]), split, fold))
     if not found:
         raise InputError("no image with a mask was given", fix="give a manifest with image,mask,patient")
@@ -108,6 +112,14 @@ def read_pair(pair: Pair, *, max_pixels: int) -> tuple[NDArray[np.uint8], NDArra
         )
     level = mask[..., 0]
     return image, np.where(level >= max(1, int(level.max()) / 2), np.uint8(255), np.uint8(0))
+
+
+def _refuse_slide(file: Path) -> None:
+    if file.is_file() and kind_of(os.fsencode(file)) == "slide":
+        raise InputError(
+            f"{file} is a slide, and a U-Net learns from images with masks",
+            fix="cut images with `cancernet tile --images`, and list those whose nuclei you have drawn",
+        )
 
 
 def _check_split(pairs: list[Pair]) -> None:

@@ -1,4 +1,4 @@
-"""`cancernet finetune`: a model's folder from labelled images, or from images with masks."""
+"""`cancernet finetune`: a model's folder from labelled images and slides, or from images with masks."""
 
 from __future__ import annotations
 

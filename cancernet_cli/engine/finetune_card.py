@@ -49,6 +49,7 @@ def first_card(
             scale=recipe.scale,
             density=recipe.density,
             magnifications=tuple(float(m) for m in np.unique(known)),
+            mpp=_mpp(recipe, images),
             mean=mean,
             std=std,
         ),
@@ -62,3 +63,10 @@ def first_card(
         weights=Weights(started_from=source.source),
         use=Use(intended="Research on images like those it was trained on.", not_for=NOT_FOR),
     )
+
+
+def _mpp(recipe: Recipe, images: LabelledImages) -> float | None:
+    """What a pixel of an image shows before `scale`, so that `data.target_mpp` comes to what tiles were cut at."""
+    if images.tiles is None:
+        return None
+    return images.tiles.mpp * (recipe.scale if recipe.view == "grid" else 1.0)

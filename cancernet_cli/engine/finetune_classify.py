@@ -21,6 +21,7 @@ from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.core.records import FinetuneResult
+from cancernet_cli.data.inputs import resolve_base
 from cancernet_cli.engine.finetune_card import first_card
 from cancernet_cli.engine.finetune_checkpoints import file_facts, open_checkpoints
 from cancernet_cli.engine.finetune_figures import figures, final_decision, held_out
@@ -28,7 +29,9 @@ from cancernet_cli.engine.finetune_folder import command_line, read_about, seed_
 from cancernet_cli.engine.finetune_frozen import learn_frozen
 from cancernet_cli.engine.finetune_images import LabelledImages, list_images
 from cancernet_cli.engine.finetune_learned import Learned
+from cancernet_cli.engine.finetune_listing import lists_among
 from cancernet_cli.engine.finetune_report import write_report
+from cancernet_cli.engine.finetune_slides import SlideCutter
 from cancernet_cli.engine.finetune_tuned import learn_tuned
 from cancernet_cli.engine.runtime import resolve
 from cancernet_cli.outputs.tensorboard import check_board
@@ -48,7 +51,6 @@ def train_classifier(
     started = time.monotonic()
     read_about(options)
     check_board(options.tensorboard)
-    images = list_images(data, options, report)
     processes = join_processes()
     if processes.count > 1 and not options.unfreeze:
         raise OptionError(
@@ -56,6 +58,10 @@ def train_classifier(
             fix="run it without torchrun, or train the backbone with --unfreeze",
         )
     report = report if processes.is_first else silent
+    cutter = SlideCutter(options, recipe, lists_among(data, options), resolve_base(data), report, processes)
+    images = list_images(data, options, report, cutter)
+    if images.tiles is not None and images.tiles.are_all:
+        recipe = replace(recipe, scale=1.0)  # a tile is a view already
     for leak in images.leaks:
         report(Warn(f"LEAKING SPLIT: {leak}"))
     backbone, source = _backbone(options, recipe)
@@ -148,7 +154,15 @@ def _training(data: Sequence[str], images: LabelledImages, options: FinetuneOpti
         command=command_line(data, options),
         seed=options.seed,
         images=len(images.files) if images.splits is None else int((images.splits == "train").sum()),
-        group_by="image" if images.unknown_patients.all() else "patient",
+        labels=images.tiles.labels if images.tiles else "",
+        group_by=_unit(images),
         leaks=images.leaks,
         splits={str(name): sorted(set(images.patients[sides == name].tolist())) for name in np.unique(sides)},
     )
+
+
+def _unit(images: LabelledImages) -> str:
+    """What the split keeps whole."""
+    if images.tiles is not None and images.tiles.are_all and images.tiles.group_by:
+        return images.tiles.group_by
+    return "image" if images.unknown_patients.all() else "patient"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,7 +14,7 @@ from cancernet_cli.core.events import Reporter, Warn, silent
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.given_splits import GivenSplit, read_given
-from cancernet_cli.data.inputs import parse_inputs, resolve_base
+from cancernet_cli.data.inputs import resolve_base
 from cancernet_cli.data.splits import (
     Part,
     check_classes,
@@ -27,7 +25,8 @@ from cancernet_cli.data.splits import (
     split_part,
     with_validation,
 )
-from cancernet_cli.engine.finetune_listing import labelled_files
+from cancernet_cli.engine.finetune_listing import labelled_files, lists_among
+from cancernet_cli.engine.finetune_slides import SlideCutter, TileFacts
 from cancernet_cli.engine.leaks import guard
 
 Ints = NDArray[np.int64]
@@ -45,6 +44,7 @@ class LabelledImages:
     folds: `[N]`, for a cross-validation; with a single split 0 is the test and 1 what is learned from.
     splits: `[N]` of train, val and test, or None for a cross-validation.
     leaks: a sentence for each way in which the given split leaks; every figure made from it has to carry them.
+    tiles: what is known of tiles of slides among them; None where there are none.
     """
 
     files: list[FoundFile]
@@ -58,6 +58,7 @@ class LabelledImages:
     folds: Ints
     splits: Names | None = None
     leaks: tuple[str, ...] = ()
+    tiles: TileFacts | None = None
 
     def only(self, rows: ArrayLike) -> LabelledImages:
         """The images of these row numbers, in their order."""
@@ -76,8 +77,10 @@ class LabelledImages:
         )
 
 
-def list_images(data: Sequence[str], options: LearningOptions, report: Reporter) -> LabelledImages:
-    """Every labelled image under `data`, split by patient.
+def list_images(
+    data: Sequence[str], options: LearningOptions, report: Reporter, cutter: SlideCutter | None = None
+) -> LabelledImages:
+    """Every labelled image under `data`, split by patient; with a cutter, slides too, as tiles.
 
     A column `fold` or `split` of the lists among `data`, or of the label file, gives the split (`split` is preferred
     with --folds 1); without one, or with --resplit, the seed draws it.
@@ -86,7 +89,8 @@ def list_images(data: Sequence[str], options: LearningOptions, report: Reporter)
         InputError: no image is left, a class has no image or one patient, or the given split leaks.
         OptionError: --classes or --magnification makes no sense.
     """
-    files, classes = labelled_files(data, options, report)
+    listing = labelled_files(data, options, report, cutter)
+    files, classes = listing.files, listing.classes
     labels = np.array([classes.index(str(file.truth.label)) for file in files], dtype=np.int64)
     unknown = np.array([file.truth.patient is None for file in files])
     if unknown.any():
@@ -97,7 +101,7 @@ def list_images(data: Sequence[str], options: LearningOptions, report: Reporter)
         )
     patients = np.array([file.truth.patient or f"image {file.path}" for file in files])
     check_patients(labels, patients, classes)
-    given = None if options.resplit else _given(data, files, options)
+    given = None if options.resplit else _given(data, listing.sources, options)
     guarded = guard(
         [file.location for file in files],
         [file.path for file in files],
@@ -120,6 +124,7 @@ def list_images(data: Sequence[str], options: LearningOptions, report: Reporter)
         folds=folds,
         splits=splits,
         leaks=guarded.leaks,
+        tiles=listing.tiles,
     )
 
 
@@ -138,12 +143,9 @@ def parts(images: LabelledImages, options: LearningOptions, report: Reporter = s
     return found
 
 
-def _given(data: Sequence[str], files: list[FoundFile], options: LearningOptions) -> GivenSplit | None:
-    lists = [Path(os.fsdecode(one.location)) for one in parse_inputs(data) if one.kind == "manifest"]
-    if options.labels not in ("auto", "none", "folders", "breakhis"):
-        lists.append(Path(options.labels))
+def _given(data: Sequence[str], sources: list[bytes], options: LearningOptions) -> GivenSplit | None:
     prefer: Literal["split", "fold"] = "split" if options.folds == 1 else "fold"
-    return read_given(lists, resolve_base(data), [file.location for file in files], prefer=prefer)
+    return read_given(lists_among(data, options), resolve_base(data), sources, prefer=prefer)
 
 
 def _sides(given: GivenSplit) -> Names:

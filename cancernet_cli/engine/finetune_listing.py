@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Note, Reporter, Warn
@@ -12,17 +14,35 @@ from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import FoundFile, Truth
 from cancernet_cli.data.breakhis import SUBTYPES
 from cancernet_cli.data.discover import discover
-from cancernet_cli.data.inputs import resolve_base
+from cancernet_cli.data.inputs import parse_inputs, resolve_base
 from cancernet_cli.data.labels import NameLabels
 from cancernet_cli.data.manifest import DEFAULT_RULE, LabelRule
+from cancernet_cli.engine.finetune_slides import SlideCutter, TileFacts
+
+
+@dataclass(frozen=True)
+class Listing:
+    """N files in path order, each with one of the classes.
+
+    sources: of each, the absolute path of the file that a list names: its own, of a tile that of its slide. tiles: what
+    is known of tiles among them; None where there are none.
+    """
+
+    files: list[FoundFile]
+    classes: tuple[str, ...]
+    sources: list[bytes]
+    tiles: TileFacts | None = None
 
 
 def labelled_files(
-    data: Sequence[str], options: LearningOptions, report: Reporter
-) -> tuple[list[FoundFile], tuple[str, ...]]:
-    """The files with a label and of the magnifications that are wanted, in path order, and the classes.
+    data: Sequence[str], options: LearningOptions, report: Reporter, cutter: SlideCutter | None = None
+) -> Listing:
+    """The files with a label and of the magnifications that are wanted; slides as the tiles that `cutter` makes.
 
     With --target subtype and no --classes, the classes are the subtypes that are there.
+
+    Args:
+        cutter: None takes no file for a slide.
 
     Raises:
         InputError: no image is left, or a class has none.
@@ -30,12 +50,15 @@ def labelled_files(
     """
     classes = _classes(options)
     base = resolve_base(data)
+    slides = cutter.find(data) if cutter else set()
     found = discover(
-        data,
+        # What a walk through folders passes over is named; what is known twice counts once
+        [*data, *(os.fsdecode(slide) for slide in sorted(slides))],
         base=base,
         labels=options.labels,
         classes=classes,
         rule=_rule(options),
+        exclude=cutter.own_folders if cutter else (),
         on_problem=lambda message: report(Warn(message)),
     )
     once: dict[bytes, FoundFile] = {}
@@ -50,21 +73,36 @@ def labelled_files(
         # What a list without subtypes does not say, file names and folders may.
         names = NameLabels(base, classes, use_name=True, use_folder=True)
         files = [file if file.truth.label else _relabelled(file, names.truth(file.location)) for file in files]
-    labelled = [file for file in files if file.truth.label is not None]
-    if not labelled:
+    images = [file for file in files if file.location not in slides]
+    labelled = [file for file in images if file.truth.label is not None]
+    if others := len(images) - len(labelled):
+        report(Note(f"{others} of {len(images)} images have no label, or none of {', '.join(classes)}: left out"))
+    chosen = _magnified(labelled, options, report) if labelled else []
+    sources = {file.path: file.location for file in chosen}
+    whole = [file for file in files if file.location in slides]
+    tiles = cutter.tiles(whole, chosen, classes) if cutter and whole else None
+    if tiles is not None:
+        chosen = sorted([*chosen, *tiles.files], key=lambda file: file.path)
+        sources |= {file.path: source for file, source in zip(tiles.files, tiles.sources, strict=True)}
+    if not chosen:
         raise InputError(
             f"no image with one of the labels {', '.join(classes)} was found",
             fix="sort them into folders of these names, or label a list, or name your labels with --classes",
         )
-    if others := len(files) - len(labelled):
-        report(Note(f"{others} of {len(files)} images have no label, or none of {', '.join(classes)}: left out"))
-    chosen = _magnified(labelled, options, report)
     present = {file.truth.label for file in chosen}
     if options.target == "subtype" and not options.classes:
         classes = tuple(name for name in classes if name in present)
     if missing := [name for name in classes if name not in present]:
         raise InputError(f"no image is labelled {missing[0]!r}", fix="correct --classes or the labels")
-    return chosen, classes
+    return Listing(chosen, classes, [sources[file.path] for file in chosen], tiles.facts if tiles else None)
+
+
+def lists_among(data: Sequence[str], options: LearningOptions) -> list[Path]:
+    """The manifests among the inputs and, where `--labels` names one, the label file."""
+    lists = [Path(os.fsdecode(one.location)) for one in parse_inputs(data) if one.kind == "manifest"]
+    if options.labels not in ("auto", "none", "folders", "breakhis"):
+        lists.append(Path(options.labels))
+    return lists
 
 
 def _classes(options: LearningOptions) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from typing import Literal
 
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.learning import LearningOptions
+from cancernet_cli.core.options.tiling import TilingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneOptions(LearningOptions):
+class FinetuneOptions(LearningOptions, TilingOptions):
     """Options of `cancernet finetune`; None where the recipe (`core.recipes`) decides."""
 
     out: Path = option(Path("models/mine"), help="The model's folder to write.", short="-o", group="Output")
@@ -112,3 +113,27 @@ class FinetuneOptions(LearningOptions):
         group="Training",
     )
     crop_px: int = option(192, help="Side of a U-Net's training crops, in pixels at --scale.", min=32, group="Training")
+    tiles_per_slide: int = option(
+        200, help="Learn from at most this many tiles of a slide, evenly spread over its tissue.", min=1, group="Slides"
+    )
+    tile_mpp: float | None = option(
+        None,
+        help="Micrometres that a pixel of a slide's tile shows; default: what the views of the photos among DATA show, "
+        "without photos 0.5.",
+        min=0.02,
+        max=10,
+        group="Slides",
+    )
+    annotations: Literal["auto", "none"] = option(
+        "auto",
+        help="auto learns from regions where a slide has them: a GeoJSON file that the manifest's column annotations "
+        "names, or <slide>.geojson beside it; none goes by slides' labels alone.",
+        group="Slides",
+    )
+    min_annotated: float = option(
+        0.5,
+        help="Least share of a tile that lies in the regions of its class, where a slide has annotations.",
+        min=0.01,
+        max=1,
+        group="Slides",
+    )
