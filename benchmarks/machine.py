@@ -81,12 +81,22 @@ def installed(package: str) -> str | None:
         return None
 
 
-def report(name: str, result: dict[str, Any], out: Path | None = None) -> None:
-    """Print a result as JSON, and write it to `out` or to `results/<date>-<name>-<cores>cores.json`."""
+def place(name: str, result: dict[str, Any]) -> Path:
+    """Where a result goes if nobody says otherwise: `results/<date>-<name>-<cores>cores.json`, or `-gpu.json`."""
     kind = "gpu" if result["machine"]["gpu"] else f"{result['machine']['cores']}cores"
-    out = out or RESULTS / f"{result['date']}-{name}-{kind}.json"
+    return RESULTS / f"{result['date']}-{name}-{kind}.json"
+
+
+def write(result: dict[str, Any], out: Path) -> str:
+    """Write a result, and give what was written."""
     text = json.dumps(result, indent=2)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text + "\n", "utf-8")
-    print(text)
+    return text
+
+
+def report(name: str, result: dict[str, Any], out: Path | None = None) -> None:
+    """Print a result as JSON, and write it to `out` or where `place` says."""
+    out = out or place(name, result)
+    print(write(result, out))
     print(f"written to {out}", file=sys.stderr)

@@ -18,6 +18,11 @@ CALLS = {
     "compare_plain.py": [SLIDES, "--rounds", "1"],
     "compare_training.py": [SLIDES, "--rounds", "1", "--steps", "1", "--batch-size", "2"],
     "compare_tiatoolbox.py": [SLIDES, "--rounds", "1"],
+    "fold_accuracy.py": ["labelled", "--folds", "2", "--backbone", "test_efficientnet", "--weights", "none"],
+    "gpu.py": [
+        *("--device", "cpu", "--precision", "fp32", "--backbones", "test_efficientnet", "--batch-sizes", "2"),
+        *("--files", "16", "--size", "96x64", "--repeat", "1"),
+    ],
     "kill_resume.py": [SLIDES, "--kills", "1"],
     "measure_demo.py": ["--rounds", "1", "--files", "14"],
     "memory.py": ["--counts", "20", "40", "--limit-mb", "1000"],  # so short a run's peak falls between two samples
@@ -26,6 +31,7 @@ CALLS = {
 TIATOOLBOX = Path.home() / ".cache" / "cancernet-benchmarks" / "tiatoolbox-2.1.3"
 PARTS = {
     "folders.py",
+    "gpu_watch.py",
     "machine.py",
     "plain_script.py",
     "plain_training.py",
