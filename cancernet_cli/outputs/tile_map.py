@@ -26,9 +26,16 @@ class TilePainter:
 
     A pixel shows the mean over the tiles that its centre lies in. A tile that sticks out of the slide ends with the
     last pixel that holds some of the slide, wherever that pixel's centre lies.
+
+    Args:
+        width: pixels in a row.
+        values: `[T]` float32, 0 to 1, what tiles show; default: `results.values`.
     """
 
-    def __init__(self, results: TileResults, width: int, *, step_x: float, step_y: float) -> None:
+    def __init__(
+        self, results: TileResults, width: int, *, step_x: float, step_y: float, values: Floats | None = None
+    ) -> None:
+        values = results.values if values is None else values
         order = np.argsort(results.y, kind="stable")  # all are as high: their lower edges have the same order
         x, y = results.x[order], results.y[order]
         last_column, last_row = math.ceil(results.width_px / step_x), math.ceil(results.height_px / step_y)
@@ -38,8 +45,8 @@ class TilePainter:
         self._top = cells(y, step_y)
         self._bottom = np.minimum(cells(y + results.tile_height_px, step_y), last_row)
         self._is_good = ~results.failed[order]
-        values = np.where(self._is_good, results.values[order], 0).astype(np.float64)
-        self._amounts = np.rint(values * _ONE).astype(np.int64)
+        shown = np.where(self._is_good, values[order], 0).astype(np.float64)
+        self._amounts = np.rint(shown * _ONE).astype(np.int64)
 
     def rows(self, first: int, count: int) -> TileMap:
         """Rows `first` to `first + count` of the map."""

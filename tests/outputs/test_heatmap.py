@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pytest
 from matplotlib import colormaps
@@ -68,14 +71,34 @@ def test_colours_turn_at_the_threshold() -> None:
     assert lightness[[1, 2, 3]].min() > lightness[[0, 4, 5]].max()
 
 
-def test_more_classes_use_the_even_scale() -> None:
-    probs = np.float32([[0.4, 0.3, 0.3], [0.1, 0.9, 0.0]])
-    others = {"probs": probs, "labels": ["a", "b"], "classes": ("a", "b", "c"), "positive": ""}
-    tiles = results([(0, 0), (600, 0)], [0, 0], slide=(1200, 400), tile=(600, 400), **others)
-    made = draw_heatmap(tiles, thumbnail(1200, 400), 1.0, [])[:400]
-    for place, p in ((100, 0.4), (1000, 0.9)):
-        expected = 0.5 * np.array(colormaps["viridis"](p)[:3]) * 255 + 0.5 * 239
-        assert np.abs(made[100, place] - expected).max() < 3
+def three_classes(places: list[tuple[int, int]], probs: list[list[float]]) -> TileResults:
+    p = np.float32(probs)
+    labels = ["abc"[i] for i in p.argmax(axis=1)]
+    others = {"probs": p, "labels": labels, "classes": ("a", "b", "c"), "positive": "", "threshold": None}
+    size = {"slide": (1200, 400), "tile": (600, 400)}
+    return TileResults(**{**vars_of(results(places, [0.0] * len(places), **size)), **others})
+
+
+def vars_of(tiles: TileResults) -> dict[str, Any]:
+    return {field.name: getattr(tiles, field.name) for field in dataclasses.fields(tiles)}
+
+
+def test_more_classes_have_a_colour_each() -> None:
+    """Blue, vermillion and green, fuller where they are likelier."""
+    tiles = three_classes([(0, 0), (600, 0)], [[0.4, 0.3, 0.3], [0.1, 0.9, 0.0]])
+    made = draw_heatmap(tiles, thumbnail(1200, 400), 1.0, [])
+    for place, p, rgb in ((100, 0.4, (0, 114, 178)), (1000, 0.9, (213, 94, 0))):
+        expected = 0.5 * (255 + p * (np.array(rgb) - 255)) + 0.5 * 239
+        assert np.abs(made[50, place] - expected).max() < 2
+
+
+def test_overlapping_tiles_show_the_class_of_the_highest_mean() -> None:
+    tiles = three_classes([(0, 0), (300, 0)], [[0.6, 0.4, 0.0], [0.0, 0.45, 0.55]])
+    made = draw_heatmap(tiles, thumbnail(1200, 400), 1.0, [])[50].astype(int)
+    blue, vermillion, green = made[100], made[450], made[800]
+    assert blue.argmax() == 2
+    assert vermillion.argmax() == 0  # b is second in both, and first in their mean
+    assert green.argmax() == 1
 
 
 def test_tissue_shows_through() -> None:
@@ -133,7 +156,7 @@ def legend_of(
     *, threshold: float | None = 0.5, um_per_px: float = 1.0, stripes: np.ndarray | None = None
 ) -> np.ndarray:
     ramp = np.repeat(np.linspace(60, 200, 256, dtype=np.float32)[:, None], 3, axis=1)
-    return draw_legend(1000, ramp, title="p", threshold=threshold, um_per_px=um_per_px, stripes=stripes)
+    return draw_legend(1000, {"p": ramp}, threshold=threshold, um_per_px=um_per_px, stripes=stripes)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.25, 0.43, 1.0])
@@ -144,6 +167,17 @@ def test_the_threshold_is_marked_on_the_colour_bar(threshold: float) -> None:
     left, right = np.flatnonzero((plain[bar] >= 60).all(axis=(0, 2)))[[0, -1]]
     differs = np.flatnonzero((marked[bar] != plain[bar]).any(axis=(0, 2)))
     assert abs(differs.mean() - (left + threshold * (right - left))) <= 1.5
+
+
+@pytest.mark.parametrize("classes", [1, 3, 8])
+def test_each_class_has_its_colour_bar(classes: int) -> None:
+    scales = {f"class {i}": np.full((256, 3), 60 + 20 * i, np.float32) for i in range(classes)}
+    legend = draw_legend(1000, scales, threshold=None, um_per_px=1.0, stripes=None)
+    for i in range(classes):
+        rows, columns = np.nonzero((legend == 60 + 20 * i).all(axis=2))
+        assert np.ptp(rows) + 1 == round(1.1 * round(1000 / 62))
+        assert np.ptp(columns) + 1 >= 150
+        assert columns.min() >= 400
 
 
 def test_stripes_are_explained_only_where_there_are_some() -> None:
