@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cancernet_cli import __version__
 from cancernet_cli.core import interruption
+from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.options import FinetuneOptions, TilingOptions
 from cancernet_cli.core.percent import show_percent
 from cancernet_cli.core.records import FoundFile
@@ -91,7 +92,7 @@ def cut_slide(
             has the slide's own label.
 
     Raises:
-        InputError: the annotations are no GeoJSON.
+        InputError: the annotations are no GeoJSON, or it is not known where they count from.
         Interrupted: Ctrl-C or SIGTERM; what is written is kept.
         OutputError: a tile cannot be written.
     """
@@ -129,7 +130,8 @@ def _cut_open(
         rows = spread_tiles(plan.tiles.x, plan.tiles.y, options.tiles_per_slide, rng)
         chosen = _Chosen(rows, [str(slide.truth.label)] * len(rows))
     else:
-        chosen = _annotated(plan, annotations, classes, options, rng)
+        origin = _origin(slide, opened, options)
+        chosen = _annotated(plan, annotations, classes, origin, options, rng)
     said = [*plan.warnings(), *chosen.said]
     if not len(chosen.rows):
         why = "it has no tile" if annotations is None else f"no tile has a label from {annotations.name}"
@@ -157,8 +159,30 @@ def _cut_open(
     return found
 
 
+def _origin(slide: FoundFile, opened: Slide, options: FinetuneOptions) -> tuple[int, int]:
+    """The place at level 0 that annotations call (0, 0).
+
+    Raises:
+        InputError: viewers disagree on it, and the user has not said which it is.
+    """
+    if options.annotation_origin == "auto" and opened.scan_origin != (0, 0):
+        x, y = opened.scan_origin
+        raise InputError(
+            f"{slide.path} has annotations, and its scanned part begins at ({x}, {y}): it is not known whether they "
+            "count from there",
+            fix="pass --annotation-origin scan, if QuPath has written them, or --annotation-origin slide, if they "
+            "count as OpenSlide does (QuPath with --no-crop)",
+        )
+    return opened.scan_origin if options.annotation_origin == "scan" else (0, 0)
+
+
 def _annotated(
-    plan: SlidePlan, file: Path, classes: Sequence[str], options: FinetuneOptions, rng: np.random.Generator
+    plan: SlidePlan,
+    file: Path,
+    classes: Sequence[str],
+    origin: tuple[int, int],
+    options: FinetuneOptions,
+    rng: np.random.Generator,
 ) -> _Chosen:
     """The tiles in the regions of exactly one class; where there are too many, of each class alike."""
     annotations = read_annotations(file, classes)
@@ -167,7 +191,7 @@ def _annotated(
         said.append(f"{annotations.without_area} points and lines in {file.name} are left out: they have no area")
     least = options.min_annotated - _ALL_BUT_EXACTLY
     inside = {
-        name: annotated_share(region, tiles.x, tiles.y, tiles.size) >= least
+        name: annotated_share(region, tiles.x - origin[0], tiles.y - origin[1], tiles.size) >= least
         for name, region in annotations.regions.items()
     }
     claims = np.sum(list(inside.values()), axis=0) if inside else np.zeros(len(tiles), np.int64)
@@ -236,7 +260,8 @@ def _digest(
     regions = None
     if annotations is not None:
         status = annotations.stat()
-        regions = [str(annotations), status.st_size, status.st_mtime_ns, list(classes), options.min_annotated]
+        regions = [str(annotations), status.st_size, status.st_mtime_ns, list(classes)]
+        regions += [options.min_annotated, options.annotation_origin]
     facts = {
         "version": __version__,
         "slide": [slide.path, os.fsdecode(slide.location), slide.size_bytes, slide.mtime_ns, slide.truth.mpp],

@@ -120,6 +120,25 @@ def test_annotated_tiles_have_their_regions_class_and_the_others_are_not_learned
     assert cut(path, tmp_path, file, min_annotated=1.0).x.count(77 * 2) > 0
 
 
+def test_annotations_that_count_from_the_scan_are_moved_there_and_nobody_guesses(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scanned_in_part(location: bytes) -> object:
+        slide = open_slide(location)
+        slide.scan_origin = (231, 58)  # three columns and a row of tiles
+        return slide
+
+    file = drawn(tmp_path, benign=(100, 100, 400, 600))
+    whole = cut(path, tmp_path, file, annotation_origin="scan")  # of a slide that was scanned whole
+    monkeypatch.setattr(slide_tiles, "open_slide", scanned_in_part)
+    with pytest.raises(InputError, match=r"begins at \(231, 58\): .*; pass --annotation-origin scan, if QuPath"):
+        cut(path, tmp_path / "auto", file)
+    assert cut(path, tmp_path / "slide", file, annotation_origin="slide").x == whole.x
+    moved = corners(cut(path, tmp_path / "scan", file, annotation_origin="scan"))
+    assert {x for x, _ in moved} == {x + 231 for x in whole.x}
+    assert {(x, y) for x, y in moved if y + 58 < 600} >= {(x + 231, y + 58) for x, y in corners(whole) if y < 420}
+
+
 def test_where_there_are_too_many_a_small_region_still_gives_its_tiles(path: Path, tmp_path: Path) -> None:
     file = drawn(tmp_path, benign=(100, 100, 600, 600), malignant=(616, 290, 770, 406))
     tiles = cut(path, tmp_path, file, tiles_per_slide=12)

@@ -130,6 +130,12 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         "names, or <slide>.geojson beside it; none goes by slides' labels alone.",
         group="Slides",
     )
+    annotation_origin: Literal["auto", "slide", "scan"] = option(
+        "auto",
+        help="Where annotations count from, in slides of which only a part was scanned (MRXS, SCN, BIF): from the "
+        "slide's corner, or from the scan's, as QuPath does unless it opened them with --no-crop; auto asks.",
+        group="Slides",
+    )
     min_annotated: float = option(
         0.5,
         help="Least share of a tile that lies in the regions of its class, where a slide has annotations.",

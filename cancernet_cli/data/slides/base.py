@@ -32,11 +32,13 @@ class Slide(Protocol):
     """An open slide. Level 0 is the finest; `x` runs right, `y` down, from the left upper corner.
 
     vendor: the format, as `aperio`. levels: the pyramid, finest first. scale: what the file says on its scale.
+    scan_origin: (x, y) at level 0 of the part that was scanned, from which some viewers count.
     """
 
     vendor: str
     levels: tuple[Level, ...]
     scale: ScaleFacts
+    scan_origin: tuple[int, int]
 
     def is_exact(self, level: int) -> bool:
         """Whether a pixel of this level has the same value whatever region it is read in."""

@@ -34,6 +34,7 @@ class OpenSlideSlide:
         sizes = zip(self._slide.level_dimensions, self._slide.level_downsamples, strict=True)
         self.levels = tuple(Level(width, height, downsample) for (width, height), downsample in sizes)
         self.scale = _scale(facts, self.vendor)
+        self.scan_origin = _scan_origin(facts)
         is_plain = self.vendor in _PLAIN_TIFFS
         drawn = self._drawn, self._is_drawn_exactly
         self._jpeg = open_jpeg_tiles(self._path, self.levels, *drawn) if is_plain else None
@@ -122,6 +123,11 @@ def _scale(facts: Any, vendor: str) -> ScaleFacts:
         tiff_mpp=mpp_from_tiff(per_unit, facts.get("tiff.ResolutionUnit", "")),
         objective_power=_number(facts, "openslide.objective-power"),
     )
+
+
+def _scan_origin(facts: Any) -> tuple[int, int]:
+    found = _number(facts, "openslide.bounds-x"), _number(facts, "openslide.bounds-y")
+    return round(found[0] or 0), round(found[1] or 0)
 
 
 def _number(facts: Any, name: str) -> float | None:

@@ -35,6 +35,8 @@ _UNITS = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "
 class TiffSlide:
     """A TIFF that is read tile by tile, or strip by strip."""
 
+    scan_origin = 0, 0
+
     def __init__(self, location: bytes) -> None:
         self._file = tifffile.TiffFile(os.fsdecode(location))
         try:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import openslide
 import pytest
 import tifffile
 from PIL import Image
@@ -190,3 +191,12 @@ def test_a_forked_worker_opens_its_own_and_reads_the_same(tmp_path: Path, write:
         np.testing.assert_array_equal(slide.read_level(1, 0, 0, 350, 250), levels_of(PICTURE, (2,))[0])
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     close_shared()
+
+
+def test_where_the_scan_begins_is_openslides_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tiled(tmp_path / "s.tif", PICTURE)
+    write_ome(tmp_path / "s.ome.tif", PICTURE)
+    assert opened(tmp_path / "s.tif").scan_origin == opened(tmp_path / "s.ome.tif").scan_origin == (0, 0)
+    facts = {"openslide.vendor": "generic-tiff", "openslide.bounds-x": "231", "openslide.bounds-y": "58"}
+    monkeypatch.setattr(openslide.OpenSlide, "properties", facts)
+    assert opened(tmp_path / "s.tif").scan_origin == (231, 58)
