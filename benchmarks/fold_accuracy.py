@@ -1,11 +1,12 @@
-"""What int8 costs a trained classifier on patients that it has not seen: each fold's model, exact and quantised.
+"""What int8, and JPEGs decoded at a reduced scale, cost a trained classifier on patients that it has not seen.
 
     python benchmarks/fold_accuracy.py data/breakhis/manifest.csv                             # the bundled recipe
     python benchmarks/fold_accuracy.py data/breakhis/manifest.csv --backbone densenet121 --weights FILE
 
 Every fold gets a model as `cancernet finetune` makes it of the other folds: a linear head on a frozen network. It is
-quantised by images of the other folds, and `cancernet classify` scores the fold with it in fp32 and in int8. With
-`--backbone` images are squeezed into 224 x 224 and nothing is segmented, as in the comparison with TIAToolbox.
+quantised by images of the other folds, and `cancernet classify` scores the fold with it in fp32, in int8, and in fp32
+with `--jpeg-scale auto`. With `--backbone` images are squeezed into 224 x 224 and nothing is segmented, as in the
+comparison with TIAToolbox.
 
 The figures are out-of-fold; the difference of two AUROCs comes with an interval from a bootstrap over patients.
 Decisions are made at the threshold that the other folds' fp32 probabilities give.
@@ -52,7 +53,11 @@ SQUEEZED = {"head": "linear", "levels": "4", "segmenter": "none", "view": "resiz
 SIDE_PX = 224
 # What is measured beside the reference, each as options of `classify`.
 REFERENCE = "fp32"
-VARIANTS: dict[str, dict[str, Any]] = {REFERENCE: {"precision": "fp32"}, "int8": {"precision": "int8"}}
+VARIANTS: dict[str, dict[str, Any]] = {
+    REFERENCE: {"precision": "fp32"},
+    "int8": {"precision": "int8"},
+    "jpeg_scale_auto": {"precision": "fp32", "jpeg_scale": "auto"},
+}
 
 Floats = NDArray[np.float64]
 
@@ -194,7 +199,7 @@ def main() -> None:
         "segmenter": options.segmenter,
         **found,
     }
-    machine.report(f"int8-accuracy-{given.backbone or 'bundled'}", result, given.out)
+    machine.report(f"fold-accuracy-{given.backbone or 'bundled'}", result, given.out)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,8 @@ from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.core.options.classify import ClassifyPrecision
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.data.loading import BatchDecoder
 from cancernet_cli.data.readers import read_image
+from cancernet_cli.data.shrinking import batch_decoder
 from cancernet_cli.engine.bench_images import write_fields
 from cancernet_cli.engine.bench_limits import (
     DecodeOnly,
@@ -226,7 +226,7 @@ def loader_rate(job: Job, files: list[FoundFile], repeat: int) -> DecodeOnly:
     runtime, policy = job.runtime, job.card.input
     return decode_only(
         files,
-        BatchDecoder(policy, MAX_PIXELS),
+        batch_decoder(policy, MAX_PIXELS, shrink=job.options.jpeg_scale == "auto"),
         files_a_batch=runtime.batch_size if policy.view == "resize" else max(1, runtime.batch_size // 4),
         workers=runtime.workers,
         pin_memory=runtime.device.type == "cuda",
@@ -327,6 +327,7 @@ def main() -> None:
     parser.add_argument("--precision", default="fp16", choices=tuple(TOLERANCES))
     parser.add_argument("--files", type=int, default=49_152, help="JPEG files, links to 16 pictures")
     parser.add_argument("--size", default="700x460", help="of a JPEG, in pixels")
+    parser.add_argument("--jpeg-scale", default="full", choices=("full", "auto"), help="as for cancernet classify")
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--limit-s", type=float, default=560, help="no step begins that may not end before")
     parser.add_argument("--device", default="cuda", help="cpu checks that the script works")
@@ -335,7 +336,9 @@ def main() -> None:
     if given.device.startswith("cuda") and not torch.cuda.is_available():
         raise SystemExit("PyTorch finds no CUDA device; --device cpu only checks that the script works")
     backbones = [name.strip() for name in given.backbones.split(",")]
-    about = facts(given.device) | {key: getattr(given, key) for key in ("precision", "files", "size", "repeat")}
+    about = facts(given.device) | {
+        key: getattr(given, key) for key in ("precision", "files", "size", "jpeg_scale", "repeat")
+    }
     out = given.out or machine.place("engine", about)
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -348,6 +351,7 @@ def main() -> None:
             precision=given.precision,
             runtime="torch" if given.device == "cpu" else "auto",
             labels="none",
+            jpeg_scale=given.jpeg_scale,
         )
         sizes = tuple(int(size) for size in given.batch_sizes.split(","))
         setting = Setting(scratch / "images", options, sizes, given.repeat)

@@ -62,8 +62,7 @@ class BatchDecoder(Dataset[DecodedBatch]):
             try:
                 if file.problem is not None:
                     raise UnreadableImage(file.problem)
-                image = read_image(file.location, max_pixels=self.max_pixels)
-                decoded, its_views = self.look_at(file, image)
+                image, decoded, its_views = self.decode(file)
             except UnreadableImage as error:
                 images.append(error.failure)
                 continue
@@ -76,6 +75,15 @@ class BatchDecoder(Dataset[DecodedBatch]):
                 originals.append(torch.from_numpy(np.require(image, requirements="W")))
         pixels = torch.from_numpy(np.concatenate(views)) if views else self.no_views()
         return DecodedBatch(files, images, pixels, originals)
+
+    def decode(self, file: FoundFile) -> tuple[np.ndarray, DecodedImage, np.ndarray]:
+        """The pixels of a file, `[H, W, 3]` uint8, and what `look_at` gives of them.
+
+        Raises:
+            UnreadableImage: it gives no pixels.
+        """
+        image = read_image(file.location, max_pixels=self.max_pixels)
+        return image, *self.look_at(file, image)
 
     def look_at(self, file: FoundFile, image: np.ndarray) -> tuple[DecodedImage, np.ndarray]:
         """What is known of a good file, and its views `[V, h, w, 3]`; a subclass may see more in it."""

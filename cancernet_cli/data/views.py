@@ -64,25 +64,31 @@ def view_grid(width_px: int, height_px: int, policy: InputPolicy) -> ViewGrid:
     return ViewGrid(width, height, tuple((left, top) for top in tops for left in lefts))
 
 
-def make_views(image: NDArray[np.uint8], policy: InputPolicy) -> NDArray[np.uint8]:
+def make_views(
+    image: NDArray[np.uint8], policy: InputPolicy, size_px: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
     """The views of an image.
 
     Args:
         image: `[H, W, 3]` uint8 RGB.
+        size_px: width and height of the whole image, where `image` is a shrunk one; default: its own.
 
     Returns:
         `[V, h, w, 3]` uint8, in the order of `view_grid`'s corners.
     """
-    scaled, grid = scaled_image(image, policy)
+    scaled, grid = scaled_image(image, policy, size_px)
     views = np.empty((len(grid.corners), policy.height_px, policy.width_px, 3), np.uint8)
     for view, (left, top) in zip(views, grid.corners, strict=True):
         view[:] = scaled[top : top + policy.height_px, left : left + policy.width_px]
     return views
 
 
-def scaled_image(image: NDArray[np.uint8], policy: InputPolicy) -> tuple[NDArray[np.uint8], ViewGrid]:
-    """The whole image as its views are cut from it, `[H', W', 3]` uint8, and where they lie."""
-    grid = view_grid(image.shape[1], image.shape[0], policy)
+def scaled_image(
+    image: NDArray[np.uint8], policy: InputPolicy, size_px: tuple[int, int] | None = None
+) -> tuple[NDArray[np.uint8], ViewGrid]:
+    """The whole image as its views are cut from it, `[H', W', 3]` uint8, and where they lie; as `make_views`."""
+    width_px, height_px = size_px or (image.shape[1], image.shape[0])
+    grid = view_grid(width_px, height_px, policy)
     # Cubic keeps nuclear edges when enlarging; its overshoot is clipped by uint8.
     return resized(image, grid.width_px, grid.height_px, enlarge=cv2.INTER_CUBIC), grid
 

@@ -21,7 +21,8 @@ from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinish
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.core.records import Failure, RunResult
 from cancernet_cli.data.discover import discover
-from cancernet_cli.data.loading import BatchDecoder, DecodedBatch, chunks, load_batches
+from cancernet_cli.data.loading import DecodedBatch, chunks, load_batches
+from cancernet_cli.data.shrinking import batch_decoder
 from cancernet_cli.engine.finish import finish, from_finished, is_finished
 from cancernet_cli.engine.int8 import VIEWS, make_int8
 from cancernet_cli.engine.job import Job, prepare, with_int8
@@ -172,7 +173,8 @@ def _run(job: Job, plan: Plan, workspace: Workspace, report: Reporter) -> None:
     if not pending:
         return
     wants_masks = bool(options.overlays or options.masks)
-    decoder = BatchDecoder(card.input, round(options.max_megapixels * 1e6), keep_originals=wants_masks)
+    max_pixels, shrink = round(options.max_megapixels * 1e6), options.jpeg_scale == "auto"
+    decoder = batch_decoder(card.input, max_pixels, keep_originals=wants_masks, shrink=shrink)
     workers = runtime.workers if pending > runtime.batch_size else 0  # one batch: a process costs more than it saves
     # A grid cuts a field of a microscope into some four views, a large image into up to `max_views`.
     files_a_batch = runtime.batch_size if card.input.view == "resize" else max(1, runtime.batch_size // 4)

@@ -21,4 +21,5 @@ def test_a_wrong_value_names_its_flag(values: dict[str, object], message: str) -
 
 
 def test_result_options_are_those_that_change_rows() -> None:
-    assert set(ClassifyOptions().result_options()) == {"precision", "max_megapixels", "labels", "segmenter"}
+    found = ClassifyOptions().result_options()
+    assert set(found) == {"precision", "max_megapixels", "labels", "segmenter", "jpeg_scale"}

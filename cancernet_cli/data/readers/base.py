@@ -11,14 +11,30 @@ from numpy.typing import NDArray
 from cancernet_cli.core.records import Failure
 from cancernet_cli.core.registry import Registry
 
+# From the width and height of an upright image to those that its pixels need to have at least.
+Needs = Callable[[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class ShrunkImage:
+    """An image's pixels, `[h, w, 3]` uint8 RGB, upright, and the width and height that it has in full."""
+
+    pixels: NDArray[np.uint8]
+    width_px: int
+    height_px: int
+
 
 @dataclass(frozen=True)
 class OpenedImage:
-    """A file whose header has been read; `decode` gives its pixels, `[H, W, 3]` uint8 RGB, upright."""
+    """A file whose header has been read; `decode` gives its pixels, `[H, W, 3]` uint8 RGB, upright.
+
+    `shrink` decodes no more of them than are needed, where a format can do that more cheaply.
+    """
 
     width_px: int
     height_px: int
     decode: Callable[[], NDArray[np.uint8]]
+    shrink: Callable[[Needs], ShrunkImage] | None = None
 
 
 Reader = Callable[[bytes], OpenedImage]

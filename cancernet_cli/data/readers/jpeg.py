@@ -9,8 +9,12 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import JpegImagePlugin
 
-from cancernet_cli.data.readers.base import OpenedImage, readers
-from cancernet_cli.data.readers.pixels import exif_orientation, pillow_to_rgb, upright
+from cancernet_cli.data.readers.base import Needs, OpenedImage, ShrunkImage, readers
+from cancernet_cli.data.readers.pixels import TURNED, exif_orientation, pillow_to_rgb, upright
+
+# Halves are cheaper to decode because the inverse transform is; the fractions in between are not. One that does not
+# divide a side would stretch the image: its last pixel stands for less of it than the others.
+FACTORS = (8, 4, 2)
 
 
 @readers.register("JPEG", magic=(b"\xff\xd8\xff",))
@@ -30,10 +34,29 @@ def jpeg(data: bytes) -> OpenedImage:
 
     def decode() -> NDArray[np.uint8]:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", strict=True)
-        block = _exif(data)
-        return upright(pixels, exif_orientation(block)) if block else pixels
+        return upright(pixels, _orientation(data))
 
-    return OpenedImage(width, height, decode)
+    def shrink(needs: Needs) -> ShrunkImage:
+        orientation = _orientation(data)
+        is_turned = orientation in TURNED
+        size = (height, width) if is_turned else (width, height)
+        least = needs(*size)
+        least_width, least_height = least[::-1] if is_turned else least
+        for factor in FACTORS:
+            if width % factor or height % factor:
+                continue
+            sides = {"min_width": width // factor, "min_height": height // factor}
+            if sides["min_width"] >= least_width and sides["min_height"] >= least_height:
+                pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True, **sides)
+                return ShrunkImage(upright(pixels, orientation), *size)
+        return ShrunkImage(decode(), *size)
+
+    return OpenedImage(width, height, decode, shrink)
+
+
+def _orientation(data: bytes) -> int:
+    block = _exif(data)
+    return exif_orientation(block) if block else 1
 
 
 def _exif(data: bytes) -> bytes:

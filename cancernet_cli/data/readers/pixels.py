@@ -8,6 +8,8 @@ from PIL import ExifTags, Image, ImageOps
 
 from cancernet_cli.data.readers.pillow_limit import pillow_limit_lifted
 
+TURNED = (5, 6, 7, 8)  # EXIF orientations of images that lie on their side
+
 
 def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """A Pillow image, upright, its transparency laid on white.
@@ -42,7 +44,7 @@ def samples_to_rgb(samples: NDArray[np.uint16], *, bits: int = 16) -> NDArray[np
 
 def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Pixels turned as EXIF's orientation (1 to 8) asks; anything else leaves them as they are."""
-    if orientation in (5, 6, 7, 8):
+    if orientation in TURNED:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]

@@ -6,6 +6,9 @@ import os
 import re
 import stat
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +18,10 @@ from cancernet_cli.data.readers.base import (
     BadImage,
     EmptyFile,
     FileTooLarge,
+    Needs,
     NotAnImage,
     OpenedImage,
+    ShrunkImage,
     TooFewPixels,
     TooManyPixels,
     UnreadableImage,
@@ -24,6 +29,7 @@ from cancernet_cli.data.readers.base import (
 )
 
 MAX_FILE_BYTES = 4 * 1024**3
+T = TypeVar("T")
 _ADDRESS = re.compile(r"<([\w.]+) object at 0x[0-9a-f]+>")
 
 
@@ -39,6 +45,28 @@ def read_image(location: bytes, *, max_pixels: int, min_side_px: int = 16) -> ND
         UnreadableImage: with stage `read` (the file cannot be had), `check` (it is empty, no image, too large, too
             small or damaged by its own checksums) or `decode` (the decoder fails). Nothing else, whatever the file.
     """
+    return _decoded(location, max_pixels, min_side_px, lambda opened: np.ascontiguousarray(opened.decode()))
+
+
+def read_shrunk(location: bytes, needs: Needs, *, max_pixels: int, min_side_px: int = 16) -> ShrunkImage:
+    """The same, with no more pixels than are needed where the format decodes fewer more cheaply: JPEG does.
+
+    Args:
+        needs: from the width and height of the whole image to the least that its pixels need to have.
+    """
+
+    def decode(opened: OpenedImage) -> ShrunkImage:
+        if opened.shrink is not None:
+            found = opened.shrink(needs)
+            return replace(found, pixels=np.ascontiguousarray(found.pixels))
+        pixels = np.ascontiguousarray(opened.decode())
+        return ShrunkImage(pixels, pixels.shape[1], pixels.shape[0])
+
+    return _decoded(location, max_pixels, min_side_px, decode)
+
+
+def _decoded(location: bytes, max_pixels: int, min_side_px: int, decode: Callable[[OpenedImage], T]) -> T:
+    """What `decode` makes of a file that has been opened and found right; raises as `read_image`."""
     stage = "read"
     try:
         data = _read(location)
@@ -48,7 +76,7 @@ def read_image(location: bytes, *, max_pixels: int, min_side_px: int = 16) -> ND
             opened = _open(data)
             _check_size(opened, max_pixels, min_side_px)
             stage = "decode"
-            return np.ascontiguousarray(opened.decode())
+            return decode(opened)
     except BadImage as error:
         raise UnreadableImage(Failure.of("check", error)) from None
     except OSError as error:
