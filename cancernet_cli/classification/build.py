@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import timm
@@ -24,9 +25,14 @@ def build_backbone(name: str, levels: tuple[int, ...] = ()) -> Backbone:
     chosen = tuple(levels) or LEVELS[-1:]
     if list(chosen) != sorted(set(chosen)) or not set(chosen) <= set(LEVELS):
         raise ModelError(f"levels are {list(chosen)}", fix="choose from 0 (stride 2) to 4 (stride 32), ascending")
-    if name not in backbones and timm.is_model(name):
+    if name in backbones:
+        return backbones[name].factory(chosen)
+    if timm.is_model(name):
         return timm_backbone(name, chosen)
-    return backbones[name].factory(chosen)
+    near = get_close_matches(name, [*backbones.names(), *timm.list_models()], n=3) or backbones.names()
+    raise ModelError(
+        f"no backbone is called {name!r}", fix=f"choose one of: {', '.join(near)}; any name of timm's will do"
+    )
 
 
 def build_classifier(architecture: Architecture) -> Classifier:

@@ -51,6 +51,15 @@ def train_classifier(
     started = time.monotonic()
     read_about(options)
     check_board(options.tensorboard)
+    # What can be wrong with the options is found before thousands of images are read.
+    if options.unfreeze and options.also_segmenters:
+        raise OptionError(
+            "--also-segmenters measures a frozen backbone's features again; --unfreeze trains it",
+            fix="leave one of the two away",
+        )
+    resolve(options)
+    unet = _unet(options)
+    backbone, source = _backbone(options, recipe)
     processes = join_processes()
     if processes.count > 1 and not options.unfreeze:
         raise OptionError(
@@ -60,12 +69,12 @@ def train_classifier(
     report = report if processes.is_first else silent
     cutter = SlideCutter(options, recipe, lists_among(data, options), resolve_base(data), report, processes)
     images = list_images(data, options, report, cutter)
+    seed_everything(options.seed)  # so that what follows does not depend on what reading drew
     if images.tiles is not None and images.tiles.are_all:
         recipe = replace(recipe, scale=1.0)  # a tile is a view already
     for leak in images.leaks:
         report(Warn(f"LEAKING SPLIT: {leak}"))
-    backbone, source = _backbone(options, recipe)
-    card = first_card(options.out.resolve().name, recipe, images, source, options.segmenter, _unet(options))
+    card = first_card(options.out.resolve().name, recipe, images, source, options.segmenter, unet)
     report(Note(_outline(images)))
     if options.unfreeze:
         learned = _tuned(images, backbone, card, options, recipe, processes, report)
@@ -105,11 +114,6 @@ def _tuned(
     processes: Processes,
     report: Reporter,
 ) -> Learned:
-    if options.also_segmenters:
-        raise OptionError(
-            "--also-segmenters measures a frozen backbone's features again; --unfreeze trains it",
-            fix="leave one of the two away",
-        )
     runtime = resolve(options)
     model = _unet(options)
     segmenter = segmenters[options.segmenter].factory(model)
