@@ -97,7 +97,7 @@ def summary(name: str, card: Card, folder: Path) -> dict[str, Any]:
         "segmenter": card.segmentation.segmenter if card.task == "classify" else "",
         "classes": list(card.architecture.classes),
         "size_bytes": weights.stat().st_size if weights.is_file() else 0,
-        "figure": headline(card.metrics),
+        "figure": headline(card),
         "default": name == DEFAULT_MODEL,
     }
 

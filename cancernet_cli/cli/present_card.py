@@ -25,9 +25,14 @@ def card_parts(card: Card, folder: Path) -> Iterator[RenderableType]:
     """The card, piece by piece, in the order a reader wants it."""
     from rich.text import Text
 
+    from cancernet_cli.cli.predictions import one_line
+
     yield Text(f"{card.name}: {card.summary}" if card.summary else card.name, style="bold")
     yield section("Use", {"intended": card.use.intended, "not for": card.use.not_for})
     shown = (found for found in figures(card.metrics) if found[0][0] != COMPARED or found[0][2:] in COMPARED_BY)
+    if card.training.leaks:
+        yield Text("\nLEAKING SPLIT: no figure below is an estimate", style="bold red")
+        yield from (Text(f"- {one_line(leak)}", style="red") for leak in card.training.leaks)
     yield section("Metrics", {" / ".join(path): figure_text(figure) for path, figure in shown})
     yield section("Training", training(card))
     yield section("Model", model(card, folder))
@@ -143,8 +148,13 @@ def figure_text(figure: Any) -> str:
     return ", ".join(texts)
 
 
-def headline(metrics: dict[str, Any]) -> str:
+def headline(card: Card) -> str:
     """The one figure that a list has room for, with its interval; empty when the card has none."""
+    found = _headline(card.metrics)
+    return f"LEAKING SPLIT: {found}" if found and card.training.leaks else found
+
+
+def _headline(metrics: dict[str, Any]) -> str:
     found = list(figures(metrics))
     for wanted in HEADLINES:
         for path, figure in found:

@@ -24,8 +24,9 @@ from cancernet_cli.training.logistic import Floats, Ints
 
 OF_IMAGES = ("auroc", "auprc", "accuracy", "precision", "recall", "specificity", "f1", "log_loss", "brier", "ece")
 KEPT = ("value", "count", "low", "high", "interval_units")
-ON_FOLDS = "out-of-fold predictions of the training patients ({folds} folds, no patient in two)"
+ON_FOLDS = "out-of-fold predictions of the training patients ({folds} folds, {apart})"
 ON_VALIDATION = "{images} validation images of {patients} patients"
+ON_LEAK = ", of a split that leaks"
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,17 @@ def final_decision(logits: Floats, images: LabelledImages) -> Decision:
     """The decision that the card gets: by all out-of-fold predictions, or by the validation part of a single split."""
     if images.splits is None:
         chosen = np.ones(len(logits), dtype=bool)
-        on = ON_FOLDS.format(folds=len(np.unique(images.folds)))
+        apart = "no patient in two"
+        if images.unknown_patients.any():
+            apart = "as far as patients are known, none in two"
+        if images.unknown_patients.all():
+            apart = "split by image, since no patient is known"
+        on = ON_FOLDS.format(folds=len(np.unique(images.folds)), apart="that leak" if images.leaks else apart)
     else:
         chosen = images.splits == "val"
-        on = ON_VALIDATION.format(images=chosen.sum(), patients=len(np.unique(images.patients[chosen])))
+        known = len(np.unique(images.patients[chosen & ~images.unknown_patients]))
+        on = ON_VALIDATION.format(images=chosen.sum(), patients=known or "unknown")
+        on += ON_LEAK if images.leaks else ""
     decision = decide(logits[chosen], images.labels[chosen], images.patients[chosen], images.classes)
     return replace(decision, chosen_on=on)
 

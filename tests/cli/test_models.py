@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,16 @@ def test_show_says_what_a_reader_must_know(one_model: Path, capsys: pytest.Captu
         "as the card says",
     ):
         assert wanted in words
+
+
+def test_figures_of_a_leaking_split_are_stamped(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leaks = ("1 patient is on two sides of the split",)
+    card = cards.read_card(one_model)
+    cards.write_card(replace(card, training=replace(card.training, leaks=leaks)), one_model)
+    _, out, _ = run(capsys, "models", "show", "tiny")
+    assert out.index("LEAKING SPLIT: no figure below is an estimate") < out.index("- 1 patient") < out.index("0.750")
+    _, out, _ = run(capsys, "models", "list", "--format", "json")
+    assert json.loads(out)[0]["figure"].startswith("LEAKING SPLIT: auroc 0.800")
 
 
 def test_show_tells_of_changed_weights(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +12,8 @@ from PIL import Image
 
 from cancernet_cli import FinetuneOptions, finetune
 from cancernet_cli.core.cards import WEIGHTS_FILE, checked_weights, read_card
-from cancernet_cli.core.errors import InputError, OptionError, OutputError
+from cancernet_cli.core.errors import CancernetError, InputError, OptionError, OutputError
+from cancernet_cli.engine import finetune_classify
 from cancernet_cli.engine.evaluate import evaluate
 from cancernet_cli.engine.pipeline import load_pipeline
 from cancernet_cli.outputs.history import read_history
@@ -125,12 +127,46 @@ def test_segmenters_are_not_measured_beside_a_tuned_backbone(labelled: Path, tmp
         finetune([str(labelled)], options)
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"backbone": "vgg61"}, "no backbone is called 'vgg61'; choose one of: .*vgg16"),
+        ({"weights": "gone.safetensors"}, "gone.safetensors cannot be read as weights"),
+        ({"device": "cuda:99"}, "cuda:99 is not there"),
+        ({"levels": "7"}, "give numbers from 0 to 4"),
+        ({"segmenter": "unet", "segmentation_model": "gone"}, "no model is called 'gone'"),
+    ],
+)
+def test_wrong_options_are_refused_before_images_are_read(
+    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], said: str
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("images were read")
+
+    monkeypatch.setattr(finetune_classify, "list_images", read)
+    with pytest.raises(CancernetError, match=said):
+        finetune([str(labelled)], classify_options(tmp_path / "model", **changed))
+
+
 def test_figures_of_an_allowed_leak_are_stamped(labelled: Path, tmp_path: Path) -> None:
     manifest = leaking_manifest(labelled, tmp_path)
     finetune([str(manifest)], classify_options(tmp_path / "model", allow_leak=True))
-    assert "patient" in read_card(tmp_path / "model").training.leaks[0]
+    card = read_card(tmp_path / "model")
+    assert "patient" in card.training.leaks[0]
+    assert card.decision.chosen_on.endswith("(2 folds, that leak)")
     report = (tmp_path / "model" / "evaluation" / "report.md").read_text()
     assert "LEAK" in report.upper()
+
+
+def test_a_card_claims_nothing_of_patients_that_nobody_knows(labelled: Path, tmp_path: Path) -> None:
+    for number, path in enumerate(sorted(labelled.glob("*/*.png"))):
+        copy = tmp_path / "anonymous" / path.parent.name / f"{number}.png"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.symlink_to(path)
+    finetune([str(tmp_path / "anonymous")], classify_options(tmp_path / "model"))
+    card = read_card(tmp_path / "model")
+    assert card.training.group_by == "image"
+    assert card.decision.chosen_on.endswith("(2 folds, split by image, since no patient is known)")
 
 
 def test_no_patient_is_in_two_folds(labelled: Path, tmp_path: Path) -> None:
