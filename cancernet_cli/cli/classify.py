@@ -22,7 +22,7 @@ Inputs = Annotated[
 
 @options_from(ClassifyOptions)
 def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Format, FORMAT] = "human") -> None:
-    """Classify every image under INPUTS: one row a file in a Parquet table, and metrics when labels are known.
+    """Classify every image and slide under INPUTS: one row a file in a Parquet table; metrics when labels are known.
 
     Give the same command again after an interruption and it goes on where it was. Exit code 7: finished, but some
     files failed; their rows say why.
@@ -36,6 +36,8 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
         find . -name '*.png' -print0 | cancernet classify - --out preds.parquet
 
         cancernet classify ./BreaKHis_v1 --labels breakhis --format json
+
+        cancernet classify biopsy.svs --heatmaps heatmaps --geojson geojson
     """
     with progress.reporter(format) as report:
         from cancernet_cli.engine import classify as engine  # torch comes in here, not at --help
@@ -50,10 +52,11 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
     from cancernet_cli.cli.present import present_result
 
     present_result(result, format)
-    if result.failed:
+    if result.failed or result.partial:
+        some = f"{result.failed:,} of {result.files:,} files failed"
         raise PartialFailure(
-            f"{result.failed:,} of {result.files:,} files failed",
-            fix=f"their rows in {result.out} have status = failed and the reason in error",
+            f"{some}, and {result.partial:,} in part" if result.partial else some,
+            fix=f"their rows in {result.out} have status = failed or partial and the reason in error",
         )
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from cancernet_cli.core.percent import show_percent
 
 _BAR_WIDTH = 10
+_STATUS_STYLES = {"ok": "green", "partial": "yellow", "failed": "bold red"}
 
 
 def render_predictions(rows: Iterable[Mapping[str, Any]]) -> Table:
@@ -35,10 +36,10 @@ def render_predictions(rows: Iterable[Mapping[str, Any]]) -> Table:
         table.add_column("truth", no_wrap=True, max_width=24)
     table.add_column("status", no_wrap=True)
     for row in shown:
-        ok = row["status"] == "ok"
+        ok = row["status"] != "failed"
         decision: list[RenderableType] = _decision(row) if ok else [Text("-"), Text("-"), Text("")]
         truth = [_truth(row) if ok else Text("")] if has_truth else []
-        status = Text("ok", style="green") if ok else Text("failed", style="bold red")
+        status = Text(row["status"], style=_STATUS_STYLES[row["status"]])
         table.add_row(_PathEnd(one_line(row["path"])), *decision, *truth, status)
     return table
 

@@ -29,9 +29,12 @@ def _for_a_person(result: RunResult) -> None:
     if result.files > ROWS_SHOWN:
         output.show(f"... and {result.files - ROWS_SHOWN:,} more")
     for path, error in result.failures:
-        output.show(f"[red]failed[/red] {escape(one_line(path))}: {escape(error)}")
-    if result.failed > len(result.failures):
-        output.show(f"... and {result.failed - len(result.failures):,} more failed")
+        is_partial = error.startswith("tiles: ")
+        word = "[yellow]partial[/yellow]" if is_partial else "[red]failed[/red]"
+        output.show(f"{word} {escape(one_line(path))}: {escape(error)}")
+    bad = result.failed + result.partial
+    if bad > len(result.failures):
+        output.show(f"... and {bad - len(result.failures):,} more failed")
     if result.metrics is not None:
         output.show(render_metrics(result.metrics))
     output.show("")
@@ -53,10 +56,20 @@ def _closing_lines(result: RunResult) -> str:
         f"predictions  {escape(str(result.out))}",
         f"run record   {escape(str(result.run_file))}",
     ]
+    if result.tiles_file is not None:
+        lines.insert(2, f"tiles        {escape(str(result.tiles_file))}")
+    if result.partial:
+        lines.insert(1, f"{result.partial:,} of {result.slides:,} slides have a verdict without the tiles that failed")
     if result.reused:
         lines.insert(1, f"{result.reused:,} of them were done by an earlier run and used again")
-    for name, place in (("metrics", result.metrics_file), ("overlays", result.overlays), ("masks", result.masks)):
-        if place is not None:
-            lines.append(f"{name:<12} {escape(str(place))}")
+    places = {
+        "metrics": result.metrics_file,
+        "overlays": result.overlays,
+        "masks": result.masks,
+        "GeoJSON": result.geojson,
+        "heat maps": result.heatmaps,
+        "maps": result.probability_maps,
+    }
+    lines += [f"{name:<12} {escape(str(place))}" for name, place in places.items() if place is not None]
     lines.append("Research use only: not for diagnosis.")
     return "\n".join(lines)

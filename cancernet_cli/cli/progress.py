@@ -9,7 +9,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from cancernet_cli.cli import output
-from cancernet_cli.core.events import Event, Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn, silent
+from cancernet_cli.core.events import (
+    Event,
+    Note,
+    Reporter,
+    StageAdvanced,
+    StageFinished,
+    StageGrew,
+    StageStarted,
+    Warn,
+    silent,
+)
 
 LINE_EVERY_S = 10.0
 
@@ -57,6 +67,8 @@ class Lines:
                 if now - state["last"] >= LINE_EVERY_S:
                     state["last"] = now
                     self._line(stage, state, now)
+            case StageGrew(stage, more):
+                self._stages[stage]["total"] += more
             case StageFinished(stage):
                 self._line(stage, self._stages.pop(stage), now)
 
@@ -116,6 +128,9 @@ def _bars() -> Iterator[Reporter]:
                     extra += [f"{name} {value:.4g}" for name, value in figures.items()]
                     rate = f"{speed:.1f}/s" if speed else ""
                     progress.update(tasks[stage], advance=done, rate=rate, extra=" ".join(extra))
+                case StageGrew(stage, more):
+                    task = progress.tasks[progress.task_ids.index(tasks[stage])]
+                    progress.update(tasks[stage], total=(task.total or 0) + more)
                 case StageFinished(stage):
                     progress.stop_task(tasks[stage])
 

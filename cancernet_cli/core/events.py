@@ -45,6 +45,14 @@ class StageAdvanced(Event):
 
 
 @dataclass(frozen=True)
+class StageGrew(Event):
+    """So many more have come to light that belong to the stage; its `total` must be known."""
+
+    stage: str
+    more: int
+
+
+@dataclass(frozen=True)
 class StageFinished(Event):
     """The stage is over."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+Kind = Literal["image", "slide"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class FoundFile:
 
     `path` is its name in the table (core.paths.display_path); `location` opens it: the bytes of an absolute path.
     `problem` is set when it cannot even be looked at (a dangling link, a name in a list that does not exist).
+    `kind` says whether it is read at once or in tiles.
     """
 
     path: str
@@ -37,6 +40,7 @@ class FoundFile:
     mtime_ns: int
     truth: Truth = Truth()
     problem: Failure | None = None
+    kind: Kind = "image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished classify run left behind."""
+    """What a finished classify run left behind.
+
+    ok counts files with a prediction; `partial` of them are slides some of whose tiles failed.
+    """
 
     out: Path
     run_file: Path
@@ -75,6 +82,12 @@ class RunResult:
     metrics_file: Path | None = None
     overlays: Path | None = None
     masks: Path | None = None
+    slides: int = 0
+    partial: int = 0
+    tiles_file: Path | None = None
+    geojson: Path | None = None
+    heatmaps: Path | None = None
+    probability_maps: Path | None = None
 
 
 @dataclass(frozen=True)

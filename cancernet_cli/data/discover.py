@@ -7,18 +7,29 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.paths import display_path
-from cancernet_cli.core.records import FoundFile, Truth
-from cancernet_cli.data.entries import Entry, absolute, entry_at, has_image_ending
+from cancernet_cli.core.records import FoundFile, Kind, Truth
+from cancernet_cli.data.entries import (
+    PHOTO_ENDINGS,
+    TIFF_ENDINGS,
+    Entry,
+    absolute,
+    entry_at,
+    has_image_ending,
+    has_slide_ending,
+)
 from cancernet_cli.data.inputs import Input, parse_inputs
 from cancernet_cli.data.labels import LabelSource, filled, open_labels
 from cancernet_cli.data.manifest import DEFAULT_RULE, LabelRule, Manifest
 from cancernet_cli.data.name_list import read_names
 from cancernet_cli.data.patterns import matches
+from cancernet_cli.data.slide_parts import is_part
 from cancernet_cli.data.walk import ExcludedFolders, FolderWalk
+
+Wanted = Literal["auto", "slide", "image"]
 
 
 def discover(
@@ -30,6 +41,7 @@ def discover(
     rule: LabelRule = DEFAULT_RULE,
     exclude: Sequence[Path] = (),
     stdin: IO[bytes] | None = None,
+    kind: Wanted = "image",
     on_problem: Callable[[str], None] = lambda message: None,
 ) -> Iterator[FoundFile]:
     """The files under the inputs; memory does not grow with their number.
@@ -44,6 +56,8 @@ def discover(
         rule: where lists hold the label.
         exclude: folders below the inputs that are not entered, such as the run's own outputs.
         stdin: where `-` reads from; default: standard input.
+        kind: `auto` finds slides too and tells them by their content, `slide` takes every TIFF for one, `image` takes
+            none. A slide of several files is one file.
         on_problem: told, in a line each, of folders that cannot be listed and label rows that match no file.
 
     Raises:
@@ -55,7 +69,8 @@ def discover(
     manifests = [Manifest(Path(os.fsdecode(one.location)), classes, rule) for one in parsed if one.kind == "manifest"]
     entered = {os.path.realpath(one.location) for one in parsed if one.kind in ("folder", "pattern")}
     excluded = ExcludedFolders([folder for folder in exclude if os.path.realpath(os.fsencode(folder)) not in entered])
-    return _found(parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, on_problem)
+    found = _found(parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, kind, on_problem)
+    return found if kind == "image" else _with_kinds(found, kind)
 
 
 def _found(
@@ -66,8 +81,11 @@ def _found(
     source: LabelSource,
     excluded: ExcludedFolders,
     stdin: IO[bytes] | None,
+    kind: Wanted,
     on_problem: Callable[[str], None],
 ) -> Iterator[FoundFile]:
+    takes = has_image_ending if kind == "image" else _may_be_wanted
+
     def known(entry: Entry) -> FoundFile:
         return _file(entry, base, source.truth(entry.location))
 
@@ -78,13 +96,35 @@ def _found(
         yield known(entry_at(one.location))
     if of_kind["stdin"]:
         yield from map(known, _named(stdin or sys.stdin.buffer))
-    walk = FolderWalk(excluded, on_problem)
+    walk = FolderWalk(excluded, on_problem, takes)
     for one in of_kind["pattern"]:
-        yield from map(known, _matching(one, walk, excluded, on_problem))
+        yield from map(known, _matching(one, walk, takes, excluded, on_problem))
     for one in of_kind["folder"]:
         walk.add(one.location)
     yield from map(known, walk)
     source.report(on_problem)
+
+
+def _may_be_wanted(name: bytes) -> bool:
+    return has_image_ending(name) or has_slide_ending(name)
+
+
+def _with_kinds(files: Iterator[FoundFile], wanted: Wanted) -> Iterator[FoundFile]:
+    """The files but those that are only parts of a slide, each with its kind."""
+    for file in files:
+        if not is_part(file.location):
+            yield replace(file, kind=_kind(file, wanted))
+
+
+def _kind(file: FoundFile, wanted: Wanted) -> Kind:
+    name = file.location.lower()
+    if name.endswith(PHOTO_ENDINGS):
+        return "image"
+    if file.problem is not None or (wanted == "slide" and name.endswith(TIFF_ENDINGS)):
+        return "slide" if has_slide_ending(name) or wanted == "slide" else "image"
+    from cancernet_cli.data.slides.kinds import kind_of  # OpenSlide and tifffile, where something may be a slide
+
+    return kind_of(file.location)
 
 
 def _listed(manifest: Manifest, base: bytes, source: LabelSource, *, own_labels: bool) -> Iterator[FoundFile]:
@@ -106,14 +146,18 @@ def _named(stream: IO[bytes]) -> Iterator[Entry]:
 
 
 def _matching(
-    pattern: Input, walk: FolderWalk, excluded: ExcludedFolders, on_problem: Callable[[str], None]
+    pattern: Input,
+    walk: FolderWalk,
+    takes: Callable[[bytes], bool],
+    excluded: ExcludedFolders,
+    on_problem: Callable[[str], None],
 ) -> Iterator[Entry]:
     """A pattern's images; folders that match are left to the walk."""
     nothing = True
     for location in matches(pattern.location, pattern.pattern, excluded, on_problem):
         if os.path.isdir(location):
             walk.add(location)
-        elif has_image_ending(location):
+        elif takes(location):
             yield entry_at(location)
         else:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,24 @@ from cancernet_cli.data.qc import Quality, quality
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.views import make_views
 from cancernet_cli.data.workers import start_workers
+
+Item = TypeVar("Item")
+Loaded = TypeVar("Loaded")
+
+
+class Decoder(Protocol[Item, Loaded]):
+    """What the workers run: an item of work in, what came of it out, never raising."""
+
+    def __getitem__(self, item: Item, /) -> Loaded: ...
+
+    def apart(self, item: Item) -> list[Item]:
+        """The item in pieces, each of which can be lost without the others."""
+
+    def lost(self, piece: Item, failure: Failure) -> Loaded:
+        """What stands for a piece that took its worker down with it."""
+
+    def join(self, loaded: Sequence[Loaded]) -> Loaded:
+        """What came of an item's pieces, as one."""
 
 
 @dataclass(frozen=True)
@@ -95,29 +114,41 @@ class BatchDecoder(Dataset[DecodedBatch]):
         """The pixels of a batch without a good file."""
         return torch.empty((0, self.policy.height_px, self.policy.width_px, 3), dtype=torch.uint8)
 
+    def apart(self, files: list[FoundFile]) -> list[list[FoundFile]]:
+        """See `Decoder`: every file by itself."""
+        return [[file] for file in files]
+
+    def lost(self, files: list[FoundFile], failure: Failure) -> DecodedBatch:
+        """See `Decoder`."""
+        return DecodedBatch(files, [failure] * len(files), self.no_views())
+
+    def join(self, batches: Sequence[DecodedBatch]) -> DecodedBatch:
+        """See `Decoder`."""
+        return join(batches)
+
 
 def load_batches(
-    batches: Iterable[list[FoundFile]], decoder: BatchDecoder, *, workers: int, pin_memory: bool = False
-) -> Iterator[DecodedBatch]:
+    batches: Iterable[Item], decoder: Decoder[Item, Loaded], *, workers: int, pin_memory: bool = False
+) -> Iterator[Loaded]:
     """Decoded batches in the order of `batches`, which is read lazily, a few batches ahead of the workers.
 
     The workers start at once. A worker that dies (a decoder that crashes, a kernel that runs out of memory) costs the
-    file that killed it, nothing else.
+    piece that killed it, nothing else.
     """
     source = iter(batches)
-    flying: deque[list[FoundFile]] = deque()
+    flying: deque[Item] = deque()
     loader = start_workers(decoder, _noted(source, flying), workers, pin_memory=pin_memory)
     return _surviving(loader, source, flying, decoder, workers, pin_memory)
 
 
 def _surviving(
-    loader: Iterator[DecodedBatch],
-    source: Iterator[list[FoundFile]],
-    flying: deque[list[FoundFile]],
-    decoder: BatchDecoder,
+    loader: Iterator[Loaded],
+    source: Iterator[Item],
+    flying: deque[Item],
+    decoder: Decoder[Item, Loaded],
     workers: int,
     pin_memory: bool,
-) -> Iterator[DecodedBatch]:
+) -> Iterator[Loaded]:
     while True:
         try:
             for batch in loader:
@@ -128,23 +159,22 @@ def _surviving(
             if "DataLoader worker" not in str(error):
                 raise
         while flying:
-            yield join([_decode_apart(file, decoder) for file in flying.popleft()])
+            yield decoder.join([_decode_apart(piece, decoder) for piece in decoder.apart(flying.popleft())])
         loader = start_workers(decoder, _noted(source, flying), workers, pin_memory=pin_memory)
 
 
-def _noted(source: Iterator[list[FoundFile]], flying: deque[list[FoundFile]]) -> Iterator[list[FoundFile]]:
-    for files in source:
-        flying.append(files)
-        yield files
+def _noted(source: Iterator[Item], flying: deque[Item]) -> Iterator[Item]:
+    for item in source:
+        flying.append(item)
+        yield item
 
 
-def _decode_apart(file: FoundFile, decoder: BatchDecoder) -> DecodedBatch:
-    """One file in a process of its own, which it may take down with it."""
+def _decode_apart(piece: Item, decoder: Decoder[Item, Loaded]) -> Loaded:
+    """One piece in a process of its own, which it may take down with it."""
     try:
-        return next(start_workers(decoder, [[file]], 1))
+        return next(start_workers(decoder, [piece], 1))
     except RuntimeError as error:
-        failure = Failure("decode", "WorkerDied", " ".join(str(error).split()))
-        return DecodedBatch([file], [failure], decoder.no_views())
+        return decoder.lost(piece, Failure("decode", "WorkerDied", " ".join(str(error).split())))
 
 
 def join(batches: Sequence[DecodedBatch]) -> DecodedBatch:

@@ -34,11 +34,14 @@ def quality(image: NDArray[np.uint8]) -> Quality:
     Args:
         image: `[H, W, 3]` uint8 RGB.
     """
-    return Quality(blur=_laplacian_variance(image), tissue_fraction=_tissue_fraction(image))
+    return Quality(blur=sharpness(image), tissue_fraction=_tissue_fraction(image))
 
 
-def _laplacian_variance(image: NDArray[np.uint8]) -> float:
-    """Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy: a comparative study", ICPR 2000."""
+def sharpness(image: NDArray[np.uint8]) -> float:
+    """Variance of the Laplacian of `[H, W, 3]` uint8 RGB, small when blurred.
+
+    Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy: a comparative study", ICPR 2000.
+    """
     grey = _shrunk(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), BLUR_SIDE_PX)
     _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S, ksize=1))
     spread = float(deviation[0, 0])

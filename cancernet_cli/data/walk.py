@@ -1,4 +1,4 @@
-"""Every image under folders, however many and however deep, each once."""
+"""Every image or slide under folders, however many and however deep, each once."""
 
 from __future__ import annotations
 
@@ -28,10 +28,19 @@ class FolderWalk:
 
     Real folders come first, in path order; links to folders follow, in path order, where nothing has led to their
     target yet. So loops of links end, each regular file is found once, and always by the same path.
+
+    Args:
+        takes: by its name, whether a file is one of those sought.
     """
 
-    def __init__(self, excluded: ExcludedFolders, on_problem: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        excluded: ExcludedFolders,
+        on_problem: Callable[[str], None],
+        takes: Callable[[bytes], bool] = has_image_ending,
+    ) -> None:
         self._excluded = excluded
+        self._takes = takes
         self._on_problem = on_problem
         self._db = scratch_database(
             """
@@ -65,7 +74,7 @@ class FolderWalk:
             if entry.is_dir(follow_symlinks=False):
                 self._db.execute("INSERT OR IGNORE INTO pending VALUES (0, ?)", (entry.path,))
                 continue
-            is_image = has_image_ending(entry.name)
+            is_image = self._takes(entry.name)
             if entry.is_symlink():
                 status = look_at(entry.path)
                 if isinstance(status, os.stat_result) and stat.S_ISDIR(status.st_mode):

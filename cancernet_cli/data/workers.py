@@ -6,17 +6,24 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Work(Protocol[T_co]):
+    """What a worker does with an item."""
+
+    def __getitem__(self, item: Any, /) -> T_co: ...
 
 
 def start_workers(
-    dataset: Dataset[T], items: Iterable[Any], workers: int, *, pin_memory: bool = False, ahead: int = 2
+    dataset: Work[T], items: Iterable[Any], workers: int, *, pin_memory: bool = False, ahead: int = 2
 ) -> Iterator[T]:
     """`dataset[item]` for each of the items, in their order; the workers start at once and read `items` lazily.
 
@@ -25,7 +32,7 @@ def start_workers(
         ahead: results that each worker has ready before they are asked for.
     """
     loader: DataLoader[T] = DataLoader(
-        dataset,
+        dataset,  # type: ignore[arg-type]  # anything with __getitem__ will do
         batch_size=None,
         sampler=_Lazy(items),
         num_workers=workers,

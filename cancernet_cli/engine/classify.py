@@ -7,11 +7,11 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -21,7 +21,7 @@ from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinish
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.core.records import Failure, RunResult
 from cancernet_cli.data.discover import discover
-from cancernet_cli.data.loading import DecodedBatch, chunks, load_batches
+from cancernet_cli.data.loading import DecodedBatch, Decoder, chunks, load_batches
 from cancernet_cli.data.shrinking import batch_decoder
 from cancernet_cli.engine.finish import finish, from_finished, is_finished
 from cancernet_cli.engine.int8 import VIEWS, make_int8
@@ -31,10 +31,15 @@ from cancernet_cli.engine.plan import Plan
 from cancernet_cli.engine.rows import judge, record_batch
 from cancernet_cli.engine.runner import Answer, Runner, open_runner
 from cancernet_cli.engine.sides import side_files
+from cancernet_cli.engine.step import Step
 from cancernet_cli.engine.workspace import Workspace
 from cancernet_cli.outputs.atomic import output_error
+from cancernet_cli.outputs.classified_tiles import slides_in
 from cancernet_cli.outputs.parts import Finished, PartWriter
 from cancernet_cli.outputs.table import part_origins, part_schema, table_schema
+
+if TYPE_CHECKING:
+    from cancernet_cli.engine.slide_stream import SlideStream
 
 STAGE = "classify"
 
@@ -45,7 +50,7 @@ def classify(
     report: Reporter = silent,
     **changes: Any,
 ) -> RunResult:
-    """Classify every image that `inputs` name and write one row a file to `options.out`.
+    """Classify every image and slide that `inputs` name and write one row a file to `options.out`.
 
     Args:
         inputs: folders, files, glob patterns, manifests, or "-" for paths on standard input.
@@ -99,6 +104,7 @@ def outlook(
     with tempfile.TemporaryDirectory() as scratch, closing(_plan(job, Path(scratch), report)) as plan:
         return {
             "files": len(plan),
+            **{f"{kind}s": count for kind, count in plan.kinds().items()},
             "endings": plan.endings(),
             "model": job.card.name,
             "segmenter": job.card.segmentation.segmenter,
@@ -117,7 +123,7 @@ def _plan(job: Job, folder: Path, report: Reporter) -> Plan:
     plan = Plan(folder / "plan.sqlite")
     stage = "find files"
     report(StageStarted(stage))
-    side = [path for path in (job.options.overlays, job.options.masks) if path is not None]
+    side = [path for path in job.side_folders.values() if path is not None]
     files = discover(
         job.inputs,
         base=job.base,
@@ -125,6 +131,7 @@ def _plan(job: Job, folder: Path, report: Reporter) -> Plan:
         classes=job.card.architecture.classes,
         exclude=side,
         stdin=sys.stdin.buffer if "-" in job.inputs else None,
+        kind=job.options.kind,
         on_problem=lambda message: report(Warn(message)),
     )
     for count in plan.add(files):
@@ -134,8 +141,8 @@ def _plan(job: Job, folder: Path, report: Reporter) -> Plan:
     if not len(plan):
         plan.close()
         raise InputError(
-            f"no image was found under {', '.join(job.inputs[:3])}",
-            fix="give a folder with PNG, JPEG, TIFF, BMP or WebP files, or name the files themselves",
+            f"no image and no slide was found under {', '.join(job.inputs[:3])}",
+            fix="give a folder with slides, or PNG, JPEG, TIFF, BMP or WebP files, or name the files themselves",
         )
     return plan
 
@@ -143,7 +150,7 @@ def _plan(job: Job, folder: Path, report: Reporter) -> Plan:
 def _make_int8(job: Job, plan: Plan, report: Reporter) -> Path:
     """The model's networks quantised by images of this run."""
     most = round(job.options.max_megapixels * 1e6)
-    return make_int8(job.folder, job.card, plan.sample(VIEWS), max_pixels=most, report=report)
+    return make_int8(job.folder, job.card, plan.sample(VIEWS, "image"), max_pixels=most, report=report)
 
 
 def _use_parts(plan: Plan, workspace: Workspace, known: Set[int] = frozenset(), *, retry: bool) -> set[int]:
@@ -163,58 +170,87 @@ def _use_parts(plan: Plan, workspace: Workspace, known: Set[int] = frozenset(), 
             continue
         plan.mark_done((number, row, name, size, mtime) for row, name, size, mtime in rows)
         marked.add(number)
+    for number, path in workspace.tile_parts().items():
+        try:
+            plan.mark_tiles(number, slides_in(path))
+        except (OSError, pa.ArrowException):
+            path.unlink()
     return marked
 
 
 def _run(job: Job, plan: Plan, workspace: Workspace, report: Reporter) -> None:
     """Decode and classify what is pending, into parts."""
     options, card, runtime = job.options, job.card, job.runtime
-    pending = plan.count_pending()
+    pending, slides_pending = plan.count_pending(), plan.count_pending("slide")
     if not pending:
         return
     wants_masks = bool(options.overlays or options.masks)
     max_pixels, shrink = round(options.max_megapixels * 1e6), options.jpeg_scale == "auto"
-    decoder = batch_decoder(card.input, max_pixels, keep_originals=wants_masks, shrink=shrink)
-    workers = runtime.workers if pending > runtime.batch_size else 0  # one batch: a process costs more than it saves
+    images = batch_decoder(card.input, max_pixels, keep_originals=wants_masks, shrink=shrink)
+    # One batch of images: a process costs more than it saves.
+    workers = runtime.workers if slides_pending or pending > runtime.batch_size else 0
     # A grid cuts a field of a microscope into some four views, a large image into up to `max_views`.
     files_a_batch = runtime.batch_size if card.input.view == "resize" else max(1, runtime.batch_size // 4)
-    # The workers start decoding while the networks are loaded.
-    batches = load_batches(
-        chunks(plan.pending(), files_a_batch), decoder, workers=workers, pin_memory=runtime.device.type == "cuda"
-    )
-    runner = open_runner(
-        job.folder, card, runtime, int8=job.int8, want_mask=wants_masks, files=len(plan), report=report
-    )
     schema = part_schema(table_schema(card.architecture.classes, job.state))
-    first = max(workspace.parts(), default=-1) + 1
+    work: Iterable[Any] = chunks(plan.pending("image"), files_a_batch)
+    decoder: Decoder[Any, Any] = images
+    slides: SlideStream | None = None
+    if slides_pending:
+        from cancernet_cli.engine.slide_stream import SlideStream  # scikit-image and OpenSlide
+
+        work = slides = SlideStream(job, plan, workspace, iter(work), schema, report)
+        decoder = slides.decoder(images)
+    # The workers start decoding while the networks are loaded.
+    batches = load_batches(work, decoder, workers=workers, pin_memory=runtime.device.type == "cuda")
+    files = None if slides_pending else len(plan)  # a slide is as much work as thousands of images
+    runner = open_runner(job.folder, card, runtime, int8=job.int8, want_mask=wants_masks, files=files, report=report)
     report(StageStarted(STAGE, pending))
     done = 0
-    with PartWriter(workspace.part, schema, first) as writer:
-        for batch, answer in _answers(batches, runner):
-            verdicts = judge(batch, answer, card)
-            failed = [(file, v) for file, v in zip(batch.files, verdicts, strict=True) if isinstance(v, Failure)]
-            if failed and options.strict:
-                file, why = failed[0]
-                raise InputError(f"{file.path} failed: {why}", fix="mend or remove the file, or run without --strict")
-            sides = (
-                side_files(batch, verdicts, answer, card, overlays=options.overlays, masks=options.masks)
-                if wants_masks
-                else []
-            )
-            writer.put(Finished(record_batch(batch, verdicts, card, schema), sides))
-            done += len(batch.files)
-            report(StageAdvanced(STAGE, len(batch.files), len(failed)))
+    tiles = (workspace.tile_part, slides.tile_schema) if slides is not None else None
+    with PartWriter(workspace.part, schema, workspace.next_number(), tiles=tiles) as writer:
+        for loaded, answer in _answers(batches, runner):
+            if slides is not None and not isinstance(loaded, DecodedBatch):
+                step = slides.take(loaded, answer)
+            else:
+                step = _classified(loaded, answer, job, schema)
+            if step.failures and options.strict:
+                path, why = step.failures[0]
+                raise InputError(f"{path} failed: {why}", fix="mend or remove the file, or run without --strict")
+            writer.put(step.finished)
+            done += step.files
+            report(StageAdvanced(STAGE, step.files, len(step.failures)))
             if interruption.requested():
                 break
     give_memory_back()
+    if slides is not None:
+        slides.finish()
     report(StageFinished(STAGE))
     interruption.check(f"{done:,} of {pending:,} files are done and kept")
 
 
-def _answers(batches: Iterator[DecodedBatch], runner: Runner) -> Iterator[tuple[DecodedBatch, Answer]]:
-    """Each batch with its answer, late: the device works on the next ones while this one's rows are written."""
-    waiting: deque[tuple[DecodedBatch, Callable[[], Answer]]] = deque()
+def _classified(batch: DecodedBatch, answer: Answer, job: Job, schema: pa.Schema) -> Step:
+    """What classified images add to the table."""
+    options, card = job.options, job.card
+    verdicts = judge(batch, answer, card)
+    failures = [(file.path, v) for file, v in zip(batch.files, verdicts, strict=True) if isinstance(v, Failure)]
+    sides: list[Callable[[], None]] = []
+    if options.overlays or options.masks:
+        sides = side_files(batch, verdicts, answer, card, overlays=options.overlays, masks=options.masks)
+    rows = record_batch(batch, verdicts, card, schema)
+    return Step(Finished(rows, side_files=sides), len(batch.files), failures)
+
+
+def _answers(batches: Iterator[Any], runner: Runner) -> Iterator[tuple[Any, Any]]:
+    """Each batch with its answer, late: the device works on the next ones while this one's rows are written.
+
+    A slide's plan, which needs no networks, comes at once and with None; None, which stands for nothing, does not come.
+    """
+    waiting: deque[tuple[Any, Callable[[], Answer]]] = deque()
     for batch in batches:
+        if not hasattr(batch, "pixels"):
+            if batch is not None:
+                yield batch, None
+            continue
         waiting.append((batch, runner.start(batch.pixels)))
         if len(waiting) > runner.in_flight:
             ready, wait = waiting.popleft()

@@ -72,7 +72,7 @@ def join(
     decided = [_numbers(rows["label"], classes) for rows in (one, two)]
     usable: Bools = labels >= 0
     for rows, p, label in zip((one, two), probs, decided, strict=True):
-        ok = np.asarray(pc.fill_null(pc.equal(rows["status"], "ok"), False))
+        ok = np.asarray(pc.fill_null(pc.is_in(rows["status"], pa.array(["ok", "partial"])), False))
         usable = usable & ok & (label >= 0) & np.isfinite(p).all(axis=1)
     if not usable.any():
         raise InputError(

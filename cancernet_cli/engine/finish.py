@@ -19,6 +19,7 @@ from cancernet_cli.engine.plan import Plan
 from cancernet_cli.engine.provenance import run_record
 from cancernet_cli.engine.workspace import Workspace, describe_difference
 from cancernet_cli.outputs.atomic import write_bytes
+from cancernet_cli.outputs.classified_tiles import classified_tile_schema, tiles_of, write_tile_table
 from cancernet_cli.outputs.table import METADATA_PREFIX, ROW_GROUP_ROWS, assemble, read_metadata, table_schema
 
 FAILURES_SHOWN = 20
@@ -27,6 +28,11 @@ FAILURES_SHOWN = 20
 def run_file(out: Path) -> Path:
     """Where the run record of a table stands."""
     return out.with_name(f"{out.stem}.run.json")
+
+
+def tiles_file(out: Path) -> Path:
+    """Where the tile table of a table stands."""
+    return out.with_name(f"{out.stem}.tiles.parquet")
 
 
 def metrics_file(job: Job) -> Path:
@@ -89,13 +95,21 @@ def finish(job: Job, plan: Plan, workspace: Workspace, *, reused: int, started: 
     assemble(plan.done(), workspace.parts(), whole, schema)
     with whole.open("rb+") as file:
         os.fsync(file.fileno())
+    tiles = _assemble_tiles(job, plan, workspace)
     metrics = _metrics(job, whole)
     if metrics is not None:
         from cancernet_cli.engine.summary import write_metrics
 
         write_metrics(metrics, metrics_file(job))
     result = _result(job, table=whole, reused=reused, started=started, metrics=metrics)
-    counts = {"files": result.files, "ok": result.ok, "failed": result.failed, "reused": reused}
+    counts = {
+        "files": result.files,
+        "slides": result.slides,
+        "ok": result.ok,
+        "partial": result.partial,
+        "failed": result.failed,
+        "reused": reused,
+    }
     record = run_record(
         job.options,
         job.runtime,
@@ -106,8 +120,29 @@ def finish(job: Job, plan: Plan, workspace: Workspace, *, reused: int, started: 
         **counts,
     )
     write_bytes(run_file(out), json.dumps(record, indent=2).encode())
+    if tiles is not None:
+        os.replace(tiles, tiles_file(out))
+    elif read_metadata(tiles_file(out)) is not None:  # of the run before: this one had no slide
+        tiles_file(out).unlink()
     os.replace(whole, out)
     return result
+
+
+def _assemble_tiles(job: Job, plan: Plan, workspace: Workspace) -> Path | None:
+    """The tile table of all slides, put together in the workspace; None where there is no slide."""
+    if not plan.kinds()["slide"]:
+        return None
+    parts = workspace.tile_parts()
+    found = (
+        tiles_of(file.path, file.size_bytes, file.mtime_ns, [parts[number] for number in plan.tile_parts(file.path)])
+        for file in plan.slides()
+    )
+    whole = workspace.folder / "whole.tiles.parquet"
+    schema = classified_tile_schema(job.card.architecture.classes, job.state)
+    write_tile_table((rows for rows in found if rows is not None), whole, schema)
+    with whole.open("rb+") as file:
+        os.fsync(file.fileno())
+    return whole
 
 
 def _metrics(job: Job, table: Path | None = None) -> dict[str, Any] | None:
@@ -137,21 +172,23 @@ def _result(
 ) -> RunResult:
     options = job.options
     statuses: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
     labels: Counter[str] = Counter()
     failures: list[tuple[str, str]] = []
     file = pq.ParquetFile(table or options.out)
-    for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["path", "status", "error", "label"]):
+    for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["path", "kind", "status", "error", "label"]):
         statuses.update(batch["status"].to_pylist())
+        kinds.update(batch["kind"].to_pylist())
         labels.update(label for label in batch["label"].to_pylist() if label is not None)
         if len(failures) < FAILURES_SHOWN:
-            bad = batch.filter(pc.equal(batch["status"], "failed"))
+            bad = batch.filter(pc.not_equal(batch["status"], "ok"))
             failures += zip(bad["path"].to_pylist(), bad["error"].to_pylist(), strict=True)
     return RunResult(
         out=options.out,
         run_file=run_file(options.out),
         model=job.card.name,
         files=statuses.total(),
-        ok=statuses["ok"],
+        ok=statuses["ok"] + statuses["partial"],
         failed=statuses["failed"],
         reused=reused,
         elapsed_s=time.monotonic() - started,
@@ -159,6 +196,8 @@ def _result(
         failures=failures[:FAILURES_SHOWN],
         metrics=metrics,
         metrics_file=metrics_file(job) if metrics is not None else None,
-        overlays=options.overlays,
-        masks=options.masks,
+        slides=kinds["slide"],
+        partial=statuses["partial"],
+        tiles_file=tiles_file(options.out) if kinds["slide"] else None,
+        **job.side_folders,
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cancernet_cli.core.cards import Card, checked_weights, read_card
+from cancernet_cli.core.cards import Card, checked_weights, file_sha256, read_card
 from cancernet_cli.core.errors import InputError, ModelError, OptionError
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import ClassifyOptions
@@ -39,9 +39,20 @@ class Job:
     @property
     def parts_state(self) -> dict[str, str]:
         """What must agree before finished parts are used again: also the folder, and what is written beside."""
-        side = {"overlays": self.options.overlays, "masks": self.options.masks}
-        beside = {name: str(path.resolve()) if path else "" for name, path in side.items()}
+        beside = {name: str(path.resolve()) if path else "" for name, path in self.side_folders.items()}
+        beside |= {"geojson_regions": self.options.geojson_regions, "mask_regions": self._mask_regions}
         return {**self.state, "folder": os.fsencode(self.base).decode("utf-8", "backslashreplace"), **beside}
+
+    @property
+    def side_folders(self) -> dict[str, Path | None]:
+        """Where files beside the table go, by what they are."""
+        names = ("overlays", "masks", "geojson", "heatmaps", "probability_maps")
+        return {name: getattr(self.options, name) for name in names}
+
+    @property
+    def _mask_regions(self) -> str:
+        file = self.options.mask_regions
+        return file_sha256(file) if file is not None else ""
 
 
 def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions) -> Job:

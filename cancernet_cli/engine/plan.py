@@ -10,9 +10,9 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-from cancernet_cli.core.records import Failure, FoundFile, Truth
+from cancernet_cli.core.records import Failure, FoundFile, Kind, Truth
 
-_COLUMNS = "path, location, size_bytes, mtime_ns, label, patient, slide, magnification, mpp, problem"
+_COLUMNS = "path, location, size_bytes, mtime_ns, label, patient, slide, magnification, mpp, problem, kind"
 _INSERT_EVERY = 1024
 
 
@@ -29,6 +29,7 @@ class Plan:
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.execute(f"CREATE TABLE file ({_COLUMNS}, part INTEGER, row INTEGER, PRIMARY KEY (path)) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE tile_part (path, part INTEGER, PRIMARY KEY (path, part)) WITHOUT ROWID")
 
     def close(self) -> None:
         """Let go of the database file."""
@@ -36,13 +37,13 @@ class Plan:
 
     def add(self, files: Iterable[FoundFile]) -> Iterator[int]:
         """Take in files; yields how many were looked at, every so often, so that the caller can tell of it."""
-        insert = f"INSERT OR IGNORE INTO file ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        insert = f"INSERT OR IGNORE INTO file ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         rows: list[tuple[object, ...]] = []
         for file in files:
             problem = json.dumps(asdict(file.problem)) if file.problem else None
             truth = file.truth
             known = (truth.label, truth.patient, truth.slide, truth.magnification, truth.mpp)
-            rows.append((file.path, file.location, file.size_bytes, file.mtime_ns, *known, problem))
+            rows.append((file.path, file.location, file.size_bytes, file.mtime_ns, *known, problem, file.kind))
             if len(rows) == _INSERT_EVERY:
                 self._insert(insert, rows)
                 yield len(rows)
@@ -58,9 +59,15 @@ class Plan:
     def __len__(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM file").fetchone()[0])
 
-    def count_pending(self) -> int:
-        """How many files no finished part holds."""
-        return int(self._db.execute("SELECT count(*) FROM file WHERE part IS NULL").fetchone()[0])
+    def count_pending(self, kind: Kind | None = None) -> int:
+        """How many files, or files of one kind, no finished part holds."""
+        query = "SELECT count(*) FROM file WHERE part IS NULL AND kind = coalesce(?, kind)"
+        return int(self._db.execute(query, (kind,)).fetchone()[0])
+
+    def kinds(self) -> dict[str, int]:
+        """How many images and slides there are."""
+        counts = dict(self._db.execute("SELECT kind, count(*) FROM file GROUP BY kind"))
+        return {"image": counts.get("image", 0), "slide": counts.get("slide", 0)}
 
     def endings(self) -> dict[str, int]:
         """How many files there are of each ending, most first."""
@@ -70,24 +77,38 @@ class Plan:
             counts[ending] = counts.get(ending, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
-    def pending(self) -> Iterator[FoundFile]:
-        """Files that are still to be done, in path order."""
-        yield from self._files("WHERE part IS NULL ORDER BY path")
+    def pending(self, kind: Kind | None = None) -> Iterator[FoundFile]:
+        """Files, or files of one kind, that are still to be done, in path order."""
+        yield from self._files("part IS NULL", kind)
 
-    def sample(self, count: int) -> Iterator[FoundFile]:
-        """Files at even distances over all of them, in path order; the same for the same files."""
-        step = max(1, len(self) // count)
-        yield from islice(islice(self._files("ORDER BY path"), 0, None, step), count)
+    def slides(self) -> Iterator[FoundFile]:
+        """All slides, in path order."""
+        yield from self._files("1", "slide")
 
-    def _files(self, which: str) -> Iterator[FoundFile]:
-        query = f"SELECT {_COLUMNS} FROM file {which}"
-        for path, location, size, mtime, label, patient, slide, magnification, mpp, problem in self._db.execute(query):
+    def sample(self, count: int, kind: Kind) -> Iterator[FoundFile]:
+        """Files of a kind at even distances over all of them, in path order; the same for the same files."""
+        step = max(1, self.kinds()[kind] // count)
+        yield from islice(islice(self._files("1", kind), 0, None, step), count)
+
+    def _files(self, which: str, kind: Kind | None) -> Iterator[FoundFile]:
+        query = f"SELECT {_COLUMNS} FROM file WHERE {which} AND kind = coalesce(?, kind) ORDER BY path"
+        for path, location, size, mtime, *known, problem, its_kind in self._db.execute(query, (kind,)):
             failure = Failure(**json.loads(problem)) if problem else None
-            yield FoundFile(path, location, size, mtime, Truth(label, patient, slide, magnification, mpp), failure)
+            yield FoundFile(path, location, size, mtime, Truth(*known), failure, its_kind)
 
     def mark_done(self, rows: Iterable[tuple[int, int, str, int, int]]) -> None:
         """Note what finished parts hold, as (part, row, path, size_bytes, mtime_ns); changed files stay pending."""
         self._insert("UPDATE file SET part = ?, row = ? WHERE path = ? AND size_bytes = ? AND mtime_ns = ?", list(rows))
+
+    def mark_tiles(self, part: int, paths: Iterable[str]) -> None:
+        """Note of which slides a finished part holds tiles."""
+        self._insert("INSERT OR IGNORE INTO tile_part VALUES (?, ?)", [(path, part) for path in paths])
+
+    def tile_parts(self, path: str) -> list[int]:
+        """The parts that hold tiles of a slide, the oldest first."""
+        return [
+            part for (part,) in self._db.execute("SELECT part FROM tile_part WHERE path = ? ORDER BY part", (path,))
+        ]
 
     def done(self) -> Iterator[tuple[int, int]]:
         """(part, row) of every file, in path order."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from cancernet_cli.core.cards import Card
-from cancernet_cli.core.records import Failure
+from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading import DecodedBatch
 from cancernet_cli.engine.runner import Answer
+
+if TYPE_CHECKING:
+    from cancernet_cli.data.slide_plan import SlidePlan  # scikit-image, which images do not need
+
+NOT_FINITE = Failure("classify", "NonFiniteOutput", "the network gave numbers that are not finite")
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ def judge(batch: DecodedBatch, answer: Answer, card: Card) -> list[Verdict | Fai
         start = views.stop
         probs = softmax(answer.logits[views].astype(np.float64).mean(axis=0) / card.decision.temperature)
         if not np.isfinite(probs).all():
-            verdicts.append(Failure("classify", "NonFiniteOutput", "the network gave numbers that are not finite"))
+            verdicts.append(NOT_FINITE)
             continue
         label = decide(probs.astype(np.float32), card)
         verdicts.append(Verdict(label, probs.astype(np.float32), float(answer.mask_fraction[views].mean()), views))
@@ -62,13 +69,10 @@ def record_batch(
     batch: DecodedBatch, verdicts: list[Verdict | Failure], card: Card, schema: pa.Schema
 ) -> pa.RecordBatch:
     """The rows of a batch, with the columns of a part (`outputs.table.part_schema`)."""
-    threshold = card.decision.threshold if card.decision.positive else None
-    truths = [file.truth for file in batch.files]
     good = [v if isinstance(v, Verdict) else None for v in verdicts]
     seen = [None if isinstance(image, Failure) else image for image in batch.images]
     columns: dict[str, list[object]] = {
-        "path": [file.path for file in batch.files],
-        "kind": ["image"] * len(batch.files),
+        **_of_files(batch.files, card),
         "status": ["ok" if v else "failed" for v in good],
         "error": [str(v) if isinstance(v, Failure) else "" for v in verdicts],
         "label": [v.label if v else None for v in good],
@@ -76,20 +80,65 @@ def record_batch(
             f"prob_{name}": [v.probs[k] if v else None for v in good]
             for k, name in enumerate(card.architecture.classes)
         },
-        "decision_threshold": [threshold] * len(batch.files),
-        "patient": [t.patient for t in truths],
-        "slide": [t.slide for t in truths],
-        "magnification": [t.magnification for t in truths],
-        "mpp": [t.mpp for t in truths],
-        "true_label": [t.label for t in truths],
         "width_px": [i.width_px if i else None for i in seen],
         "height_px": [i.height_px if i else None for i in seen],
         "mask_fraction": [v.mask_fraction if v else None for v in good],
         "blur": [i.quality.blur if i else None for i in seen],
         "tissue_fraction": [i.quality.tissue_fraction if i else None for i in seen],
         "views": [i.views if i else None for i in seen],
-        "model": [card.name] * len(batch.files),
-        "_size_bytes": [file.size_bytes for file in batch.files],
-        "_mtime_ns": [file.mtime_ns for file in batch.files],
     }
-    return pa.RecordBatch.from_arrays([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+    return _batch(columns, len(batch.files), schema)
+
+
+def slide_batch(
+    file: FoundFile, plan: SlidePlan | None, verdict: Mapping[str, Any] | Failure, card: Card, schema: pa.Schema
+) -> pa.RecordBatch:
+    """A slide's row, likewise.
+
+    Args:
+        plan: where its tiles lie; None where it could not be opened.
+        verdict: as `SlideRun.verdict` gives it.
+    """
+    row: dict[str, Any] = {}
+    if plan is not None:
+        row = {
+            "mpp": plan.resolution.mpp,
+            "mpp_source": plan.resolution.source,
+            "width_px": plan.levels[0].width_px,
+            "height_px": plan.levels[0].height_px,
+            "tissue_fraction": float(plan.tissue.mask.mean()),
+            "pen_fraction": float(plan.tissue.pen.mean()),
+            "tiles": len(plan.tiles),
+            "flags": " ".join(plan.flags),
+        }
+    row |= {"status": "failed", "error": str(verdict)} if isinstance(verdict, Failure) else verdict
+    return _batch(_of_files([file], card) | {name: [value] for name, value in row.items()}, 1, schema)
+
+
+def _of_files(files: list[FoundFile], card: Card) -> dict[str, list[object]]:
+    """What is known of files before they are opened."""
+    threshold = card.decision.threshold if card.decision.positive else None
+    truths = [file.truth for file in files]
+    return {
+        "path": [file.path for file in files],
+        "kind": [file.kind for file in files],
+        "decision_threshold": [threshold] * len(files),
+        "patient": [t.patient for t in truths],
+        "slide": [t.slide for t in truths],
+        "magnification": [t.magnification for t in truths],
+        "mpp": [t.mpp for t in truths],
+        "true_label": [t.label for t in truths],
+        "flags": [""] * len(files),
+        "model": [card.name] * len(files),
+        "_size_bytes": [file.size_bytes for file in files],
+        "_mtime_ns": [file.mtime_ns for file in files],
+    }
+
+
+def _batch(columns: Mapping[str, list[object]], count: int, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns in the schema's order; those that say nothing here are null."""
+    arrays = [
+        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(count, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -43,7 +43,7 @@ class TableCount:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count a batch with the columns of a predictions table."""
-        ok = pc.fill_null(pc.equal(batch["status"].cast(pa.string()), "ok"), False)
+        ok = pc.fill_null(pc.is_in(batch["status"].cast(pa.string()), pa.array(["ok", "partial"])), False)
         has_label = pc.is_valid(batch["true_label"])
         self.failed += len(batch) - ok.true_count
         self.failed_labelled += pc.and_not(has_label, ok).true_count

@@ -62,7 +62,7 @@ class Workspace:
                 fix="give the same options to go on with it, pass --overwrite to start anew, or choose another --out",
             )
         if old != state:
-            for part in self.parts().values():
+            for part in (*self.parts().values(), *self.tile_parts().values()):
                 part.unlink()
             temporary = path.with_suffix(".tmp")
             temporary.write_text(json.dumps(state, indent=2, sort_keys=True), "utf-8")
@@ -70,16 +70,31 @@ class Workspace:
 
     def parts(self) -> dict[int, Path]:
         """Finished parts by number, in the order they were written."""
-        return {int(path.stem.split("-")[1]): path for path in sorted(self.folder.glob("part-*.parquet"))}
+        return self._numbered("part")
+
+    def tile_parts(self) -> dict[int, Path]:
+        """Finished parts of the tile table by number, likewise."""
+        return self._numbered("tiles")
 
     def part(self, number: int) -> Path:
         """Where part `number` goes."""
         return self.folder / f"part-{number:08d}.parquet"
 
+    def tile_part(self, number: int) -> Path:
+        """Where part `number` of the tile table goes."""
+        return self.folder / f"tiles-{number:08d}.parquet"
+
+    def next_number(self) -> int:
+        """A number that no part has yet."""
+        return max((*self.parts(), *self.tile_parts()), default=-1) + 1
+
+    def _numbered(self, kind: str) -> dict[int, Path]:
+        return {int(path.stem.split("-")[1]): path for path in sorted(self.folder.glob(f"{kind}-*.parquet"))}
+
     def close(self) -> None:
         """Release the lock; the parts stay for the next run. A folder that holds no part is removed."""
         self._lock.close()
-        if not self.parts():
+        if not self.parts() and not self.tile_parts():
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def remove(self) -> None:

@@ -20,24 +20,36 @@ FLUSH_S = 15.0
 
 @dataclass(frozen=True)
 class Finished:
-    """The rows of one batch, and the overlays and masks that must be on disk before the rows count as done."""
+    """Rows of either table, and the side files that must be on disk before the rows count as done."""
 
-    rows: pa.RecordBatch
+    rows: pa.RecordBatch | None = None
+    tiles: pa.RecordBatch | None = None
     side_files: list[Callable[[], None]] = field(default_factory=list)
 
 
 class PartWriter:
     """Takes finished batches in order and writes a part whenever enough rows or seconds have come together.
 
+    Of one number, the part with tiles is written before the part with rows: a slide whose row is there has its tiles.
+
     Use it as a context manager: leaving it writes what is left, also after an interruption; after a failure of its own
     the error is raised in the caller's thread.
 
     Args:
-        path_of: where part number N goes. first: the number of the first part.
+        path_of: where part number N of the rows goes. first: the number of the first part. tiles: likewise, and the
+            schema, for tiles; None where there are none.
     """
 
-    def __init__(self, path_of: Callable[[int], Path], schema: pa.Schema, first: int) -> None:
-        self._path_of, self._schema, self._number = path_of, schema, first
+    def __init__(
+        self,
+        path_of: Callable[[int], Path],
+        schema: pa.Schema,
+        first: int,
+        *,
+        tiles: tuple[Callable[[int], Path], pa.Schema] | None = None,
+    ) -> None:
+        self._number = first
+        self._tables = (tiles or (path_of, schema), (path_of, schema))
         # A few batches at most wait here: a slow disk holds the networks back instead of filling the memory.
         self._queue: queue.Queue[Finished | None] = queue.Queue(maxsize=8)
         self._error: BaseException | None = None
@@ -60,7 +72,7 @@ class PartWriter:
         self._queue.put(finished)
 
     def _work(self) -> None:
-        waiting: list[pa.RecordBatch] = []
+        waiting: tuple[list[pa.RecordBatch], list[pa.RecordBatch]] = ([], [])
         last = time.monotonic()
         while (finished := self._queue.get()) is not None:
             if self._error is not None:
@@ -68,20 +80,23 @@ class PartWriter:
             try:
                 for write in finished.side_files:
                     write()
-                waiting.append(finished.rows)
-                if sum(map(len, waiting)) >= FLUSH_ROWS or time.monotonic() - last >= FLUSH_S:
+                for batches, rows in zip(waiting, (finished.tiles, finished.rows), strict=True):
+                    batches += [rows] if rows is not None else []
+                rows = max(sum(map(len, batches)) for batches in waiting)
+                if rows >= FLUSH_ROWS or time.monotonic() - last >= FLUSH_S:
                     self._flush(waiting)
-                    waiting, last = [], time.monotonic()
+                    waiting, last = ([], []), time.monotonic()
             except BaseException as error:
                 self._error = error
-        if waiting and self._error is None:
+        if self._error is None:
             try:
                 self._flush(waiting)
             except BaseException as error:
                 self._error = error
 
-    def _flush(self, rows: list[pa.RecordBatch]) -> None:
-        table = pa.Table.from_batches(rows, self._schema)
-        with atomic_write(self._path_of(self._number)) as temporary:
-            pq.write_table(table, temporary)
-        self._number += 1
+    def _flush(self, waiting: tuple[list[pa.RecordBatch], list[pa.RecordBatch]]) -> None:
+        for (path_of, schema), batches in zip(self._tables, waiting, strict=True):
+            if batches:
+                with atomic_write(path_of(self._number)) as temporary:
+                    pq.write_table(pa.Table.from_batches(batches, schema), temporary)
+        self._number += any(waiting)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-TABLE_SCHEMA = 1
+TABLE_SCHEMA = 2
 ROW_GROUP_ROWS = 4096
 METADATA_PREFIX = "cancernet."
 
@@ -41,6 +41,13 @@ def table_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Sche
         ("blur", pa.float32()),
         ("tissue_fraction", pa.float32()),
         ("views", pa.int32()),
+        ("tiles", pa.int32()),
+        ("failed_tiles", pa.int32()),
+        ("positive_tile_fraction", pa.float32()),
+        ("blurred_tile_fraction", pa.float32()),
+        ("pen_fraction", pa.float32()),
+        ("mpp_source", _WORDS),
+        ("flags", pa.string()),
         ("model", _WORDS),
     ]
     entries = {METADATA_PREFIX + name: value for name, value in {"schema": str(TABLE_SCHEMA), **metadata}.items()}

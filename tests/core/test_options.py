@@ -22,4 +22,18 @@ def test_a_wrong_value_names_its_flag(values: dict[str, object], message: str) -
 
 def test_result_options_are_those_that_change_rows() -> None:
     found = ClassifyOptions().result_options()
-    assert set(found) == {"precision", "max_megapixels", "labels", "segmenter", "jpeg_scale"}
+    assert set(found) == {
+        "precision",
+        "max_megapixels",
+        "labels",
+        "segmenter",
+        "jpeg_scale",
+        "kind",
+        "mpp",
+        "tissue",
+        "min_tissue",
+        "overlap",
+        "pool",
+        "top_k",
+        "max_bad_tiles",
+    }

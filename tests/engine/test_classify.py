@@ -203,7 +203,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
 
 def test_no_image_at_all_is_an_input_error(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no image was found under"):
+    with pytest.raises(InputError, match="no image and no slide was found under"):
         run(tmp_path / "empty")
     assert [p.name for p in tmp_path.iterdir()] == ["empty"]
 

@@ -6,7 +6,7 @@ The command line (`cli.bind`) and library callers read the same dataclasses. Rul
 
 from cancernet_cli.core.options.base import Options, OptionSpec, choices, flag_name, option
 from cancernet_cli.core.options.bench import BenchOptions
-from cancernet_cli.core.options.classify import ClassifyOptions
+from cancernet_cli.core.options.classify import ClassifyOptions, Pool
 from cancernet_cli.core.options.compare import CompareOptions
 from cancernet_cli.core.options.evaluate import EvaluateOptions
 from cancernet_cli.core.options.finetune import FinetuneOptions
@@ -25,6 +25,7 @@ __all__ = [
     "LoaderOptions",
     "OptionSpec",
     "Options",
+    "Pool",
     "TileOptions",
     "TilingOptions",
     "choices",

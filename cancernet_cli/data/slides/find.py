@@ -10,12 +10,12 @@ from typing import Literal
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.paths import display_path
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.data.entries import absolute, entry_at, has_image_ending
+from cancernet_cli.data.entries import TIFF_ENDINGS, absolute, entry_at, has_image_ending, has_slide_ending
 from cancernet_cli.data.inputs import Input, parse_inputs
 from cancernet_cli.data.manifest import Manifest
 from cancernet_cli.data.patterns import matches
-from cancernet_cli.data.slides.kinds import TIFF_ENDINGS, has_slide_ending, kind_of
-from cancernet_cli.data.slides.parts import is_part
+from cancernet_cli.data.slide_parts import is_part
+from cancernet_cli.data.slides.kinds import kind_of
 from cancernet_cli.data.walk import ExcludedFolders
 
 

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from contextlib import suppress
 
 from cancernet_cli.core.records import Failure
+from cancernet_cli.data.slide_parts import missing_companion
 from cancernet_cli.data.slides.base import (
     BadSlide,
     MissingCompanion,
@@ -18,7 +19,6 @@ from cancernet_cli.data.slides.base import (
     UnreadableSlide,
     slide_readers,
 )
-from cancernet_cli.data.slides.parts import missing_companion
 from cancernet_cli.data.slides.tiff import bytes_missing
 
 MAX_OPEN = 4

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from cancernet_cli.core.records import Kind
+from cancernet_cli.data.dicom import is_dicom
+from cancernet_cli.data.entries import has_slide_ending
 from cancernet_cli.data.readers.base import readers
-from cancernet_cli.data.slides.dicom import is_dicom
 from cancernet_cli.data.slides.openslide_reader import GENERIC, vendor_of
 from cancernet_cli.data.slides.tiff import bytes_missing, is_tiff, tiff_shape
 
-Kind = Literal["image", "slide"]
-
-# `.tif` and `.tiff` are both; their content decides.
-SLIDE_ENDINGS = (
-    b".svs",
-    b".ndpi",
-    b".mrxs",
-    b".scn",
-    b".vms",
-    b".vmu",
-    b".bif",
-    b".svslide",
-    b".dcm",
-    b".czi",
-    b".btf",
-    b".tf8",
-)
-TIFF_ENDINGS = (b".tif", b".tiff")
 _OME_ENDINGS = (b".ome.tif", b".ome.tiff")
 MIN_SLIDE_PIXELS = 50_000_000
 
@@ -57,11 +39,6 @@ def kind_of(location: bytes) -> Kind:
     if any(_fits(head, magic) for entry in readers for magic in entry.facts["magic"]):
         return "image"
     return "slide" if has_slide_ending(location) else "image"
-
-
-def has_slide_ending(name: bytes) -> bool:
-    """Whether a name ends as only slides' names do, in any case."""
-    return name.lower().endswith(SLIDE_ENDINGS)
 
 
 def _kind_of_tiff(location: bytes) -> Kind:

@@ -11,10 +11,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cancernet_cli.data.slides.dicom import series_of
+from cancernet_cli.data.dicom import series_of
+from cancernet_cli.data.slide_parts import is_part
 from cancernet_cli.data.slides.find import find_slides
 from cancernet_cli.data.slides.kinds import kind_of
-from cancernet_cli.data.slides.parts import is_part
 from tests.he_images import he_like
 from tests.slide_files import levels_of, marked, real_slide, write_ome, write_svs, write_tiled
 

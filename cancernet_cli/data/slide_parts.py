@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cancernet_cli.data.slides.dicom import series_of
+from cancernet_cli.data.dicom import series_of
 
 _INDEX_ENDINGS = (b".vms", b".vmu")
 _MRXS_PARTS = (b".dat", b".ini")

@@ -1,0 +1,44 @@
+"""One verdict from the probabilities of a slide's tiles."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cancernet_cli.core.options import Pool
+
+
+def pooled(probs: NDArray[np.float32], pool: Pool, *, positive: int | None, top_k: int) -> NDArray[np.float32]:
+    """A slide's probabilities `[K]` from those of its tiles `[T, K]`, in double precision over the tiles.
+
+    `mean`: of all tiles. `topk`: of the `top_k` most positive ones. `max`: of the most positive one. `noisy-or`: that
+    at least one tile is positive, were they independent; near 1 for any slide with many tiles. Without a positive class
+    each class is pooled for itself, and the results are brought to a sum of 1.
+
+    Source: Ilse, Tomczak, Welling, "Attention-based Deep Multiple Instance Learning", ICML 2018, section 2, for the
+    pooling functions.
+
+    Args:
+        probs: T at least 1, no NaN.
+        positive: the index of the class that pooling looks for; the other one of two gets the rest.
+    """
+    exact = probs.astype(np.float64)
+    if pool == "mean":
+        found = exact.mean(axis=0)
+    elif positive is None:
+        each = np.array([_one(exact[:, k], pool, top_k) for k in range(exact.shape[1])])
+        found = each / each.sum()
+    else:
+        share = _one(exact[:, positive], pool, top_k)
+        found = np.full(2, 1 - share)
+        found[positive] = share
+    return np.asarray(found, np.float32)
+
+
+def _one(values: NDArray[np.float64], pool: Pool, top_k: int) -> float:
+    if pool == "max":
+        return float(values.max())
+    if pool == "topk":
+        k = min(top_k, len(values))
+        return float(np.sort(values)[-k:].mean())
+    return float(-np.expm1(np.log1p(-np.minimum(values, 1 - 1e-12)).sum()))

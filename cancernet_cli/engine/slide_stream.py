@@ -1,0 +1,140 @@
+"""Slides among the files of a run: what the workers do next, and what becomes of what they have done."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageGrew, StageStarted, Warn
+from cancernet_cli.core.records import Failure, FoundFile
+from cancernet_cli.data.loading import BatchDecoder
+from cancernet_cli.data.slide_loading import DecodedTiles, PlannedSlide, SlideDecoder, SlideToPlan, TileSpan, Work
+from cancernet_cli.data.target_mpp import target_mpp
+from cancernet_cli.engine.job import Job
+from cancernet_cli.engine.mask_regions import Boxes, read_regions
+from cancernet_cli.engine.plan import Plan
+from cancernet_cli.engine.rows import slide_batch
+from cancernet_cli.engine.runner import Answer
+from cancernet_cli.engine.slide_run import SlideRun
+from cancernet_cli.engine.slide_sides import slide_files, tile_masks
+from cancernet_cli.engine.step import Step
+from cancernet_cli.engine.workspace import Workspace
+from cancernet_cli.outputs.classified_tiles import classified_tile_schema, tile_part_schema, tiles_of
+from cancernet_cli.outputs.parts import Finished
+
+STAGE = "tiles"
+UNDER_WAY = 2  # slides: one whose tiles are read, and one planned meanwhile, so that the next one's tiles are ready
+
+
+class SlideStream:
+    """Work for the workers, and rows from what they and the networks make of it.
+
+    Iterating gives work: plans of slides, a slide ahead; tiles of the slides that are planned; images where no tiles
+    are ready. While nothing but plans is awaited it gives None, which asks for nothing, so as not to end: what it gives
+    next depends on what `take` has been told.
+
+    tile_schema: of a part of the tile table.
+
+    Args:
+        images: lists of images that are still to be done.
+        schema: of a part of the main table.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        plan: Plan,
+        workspace: Workspace,
+        images: Iterator[list[FoundFile]],
+        schema: pa.Schema,
+        report: Reporter,
+    ) -> None:
+        self._job, self._plan, self._workspace, self._report = job, plan, workspace, report
+        self._schema = schema
+        self.tile_schema = tile_part_schema(classified_tile_schema(job.card.architecture.classes, job.state))
+        self._tile_parts = workspace.tile_parts()
+        self._images, self._slides = images, plan.pending("slide")
+        self._planning = 0
+        self._spans: deque[deque[TileSpan]] = deque()
+        self._runs: dict[str, SlideRun] = {}
+        self._regions: dict[str, Boxes] = {}
+        if job.options.mask_regions is not None:
+            self._regions = read_regions(job.options.mask_regions)
+        report(StageStarted(STAGE, 0, "tiles"))
+
+    def decoder(self, images: BatchDecoder) -> SlideDecoder:
+        """What the workers run."""
+        options = self._job.options
+        target = target_mpp(self._job.card.input)
+        return SlideDecoder(images, target.mpp, options, keep_thumbnails=options.heatmaps is not None)
+
+    def __iter__(self) -> Iterator[Work]:
+        while True:
+            slide = next(self._slides, None) if self._planning + len(self._spans) < UNDER_WAY else None
+            if slide is not None:
+                self._planning += 1
+                yield SlideToPlan(slide)
+            elif self._spans:
+                yield self._spans[0].popleft()
+                if not self._spans[0]:
+                    self._spans.popleft()
+            elif (files := next(self._images, None)) is not None:
+                yield files
+            elif self._planning:
+                yield None
+            else:
+                return
+
+    def take(self, done: PlannedSlide | DecodedTiles, answer: Answer | None) -> Step:
+        """What a plan or classified tiles add to the tables."""
+        if isinstance(done, PlannedSlide):
+            return self._planned(done)
+        assert answer is not None, "tiles come with an answer"
+        return self._classified(done, answer)
+
+    def finish(self) -> None:
+        """No more will come."""
+        self._report(StageFinished(STAGE))
+
+    def _planned(self, planned: PlannedSlide) -> Step:
+        self._planning -= 1
+        file = planned.file
+        if isinstance(planned.plan, Failure):
+            rows = slide_batch(file, None, planned.plan, self._job.card, self._schema)
+            return Step(Finished(rows), 1, [(file.path, planned.plan)])
+        for words in planned.plan.warnings():
+            self._report(Warn(f"{file.path}: {words}"))
+        run = SlideRun(file, planned.plan, self._job.card, self._job.options)
+        parts = [self._tile_parts[number] for number in self._plan.tile_parts(file.path)]
+        kept = tiles_of(file.path, file.size_bytes, file.mtime_ns, parts)
+        if kept is not None:
+            run.restore(kept)
+        if run.is_complete:
+            return self._complete(run)
+        spans = deque(run.spans(self._job.runtime.batch_size))
+        self._report(StageGrew(STAGE, sum(map(len, spans))))
+        self._spans.append(spans)
+        self._runs[file.path] = run
+        return Step(Finished(), 0)
+
+    def _classified(self, tiles: DecodedTiles, answer: Answer) -> Step:
+        name = tiles.span.file.path
+        run = self._runs[name]
+        rows = run.put(tiles, answer, self.tile_schema)
+        folder = self._job.options.masks
+        masks = tile_masks(tiles, answer, self._regions.get(name), folder) if folder is not None else []
+        self._report(StageAdvanced(STAGE, len(tiles.span), len(tiles.failures)))
+        if not run.is_complete:
+            return Step(Finished(tiles=rows, side_files=masks), 0)
+        del self._runs[name]
+        end = self._complete(run)
+        return Step(Finished(end.finished.rows, rows, [*masks, *end.finished.side_files]), 1, end.failures)
+
+    def _complete(self, run: SlideRun) -> Step:
+        verdict = run.verdict()
+        rows = slide_batch(run.file, run.plan, verdict, self._job.card, self._schema)
+        if isinstance(verdict, Failure):
+            return Step(Finished(rows), 1, [(run.file.path, verdict)])
+        return Step(Finished(rows, side_files=slide_files(run, verdict, self._job.options)), 1)
