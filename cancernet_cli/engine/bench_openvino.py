@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
+
+from cancernet_cli.engine.quiet_openvino import ov
 
 ROUNDS = 3
 

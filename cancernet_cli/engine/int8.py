@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from cancernet_cli.core.cache import cache_root
@@ -26,6 +25,7 @@ from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.views import make_views
 from cancernet_cli.engine.openvino_model import cache_key, openvino_model
+from cancernet_cli.engine.quiet_openvino import ov, unreported
 
 VIEWS = 128  # to learn the ranges of activations from; NNCF's own default is 300
 FEW = 16
@@ -101,10 +101,9 @@ def quantised(model: ov.Model, card: Card, views: list[Views]) -> ov.Model:
     Args:
         model: as `openvino_model` gives it. views: `[1, h, w, 3]` uint8 each.
     """
-    # Both report to their makers otherwise; this is NNCF's own switch for runs that must not.
-    os.environ.setdefault("NNCF_CI", "1")
     try:
-        import nncf
+        with unreported():
+            import nncf
     except ImportError:
         raise ModelError("--precision int8 needs NNCF", fix='pip install "cancernet[int8]"') from None
     logging.getLogger("nncf").setLevel(logging.ERROR)

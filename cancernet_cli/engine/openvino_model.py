@@ -9,13 +9,12 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-import openvino as ov
-
 from cancernet_cli import __version__
 from cancernet_cli.core.cache import cached_folder
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.events import Note, Reporter, silent
+from cancernet_cli.engine.quiet_openvino import ov
 
 FILE = "model.xml"
 PACKAGES = ("openvino", "torch", "timm", "segmentation-models-pytorch")

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from torch import Tensor
 
 from cancernet_cli.core.errors import DeviceError
+from cancernet_cli.engine.quiet_openvino import ov
 from cancernet_cli.engine.runner import Answer
 from cancernet_cli.engine.runtime import Runtime, available_cores
 

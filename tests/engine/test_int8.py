@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pyarrow.parquet as pq
 import pytest
 
@@ -20,6 +19,7 @@ from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.engine.int8 import int8_file, make_int8, quantised
 from cancernet_cli.engine.openvino_model import openvino_model
 from cancernet_cli.engine.quantise import quantise
+from cancernet_cli.engine.quiet_openvino import ov
 from tests.he_images import he_like
 from tests.tiny_model import write_tiny_model
 
