@@ -43,6 +43,8 @@ def render_metrics(metrics: dict[str, Any]) -> RenderableType:
         parts += _section(metrics, "All patients, those it was trained on included: no test of the model")
     else:
         parts += _section(metrics, "Metrics")
+    if "whole_slides" in metrics:
+        parts += [Text("\nWhole slides", style="bold"), render_metrics(metrics["whole_slides"])]
     return Group(*parts)
 
 
@@ -62,8 +64,9 @@ def _section(metrics: dict[str, Any], title: str) -> Iterator[RenderableType]:
     labels = ", ".join(f"{n:,} {one_line(name)}" for name, n in images["labels"].items())
     yield Text(f"\n{title}", style="bold")
     who = f"{images['patients']:,} known patients" if images["patients"] else "unknown patients"
-    yield Text(f"{images['count']:,} labelled images ({labels}) of {who}")
-    yield Text(_interval_note(images["accuracy"], images["auroc"]), style="dim")
+    unit = metrics.get("unit", "image")
+    yield Text(f"{images['count']:,} labelled {unit}s ({labels}) of {who}")
+    yield Text(_interval_note(unit, images["accuracy"], images["auroc"]), style="dim")
     figures, confusion = _figures_table(images), _confusion_table(images["confusion"])
     if "tp" in images["confusion"]:
         side_by_side = Table.grid(padding=(0, 2))
@@ -79,12 +82,12 @@ def _section(metrics: dict[str, Any], title: str) -> Iterator[RenderableType]:
     yield from _patients(metrics["by_patient"])
 
 
-def _interval_note(*figures: dict[str, Any]) -> str:
+def _interval_note(rows: str, *figures: dict[str, Any]) -> str:
     """What the brackets are."""
     for figure in figures:
         if figure.get("low") is not None:
             n, unit = figure["interval_units"], figure["interval_unit"]
-            return f"n: images behind a figure; brackets: 95 % interval over {n:,} {unit}s"
+            return f"n: {rows}s behind a figure; brackets: 95 % interval over {n:,} {unit}s"
     return f"no 95 % intervals: {figures[0].get('interval_reason', 'not computed')}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +14,14 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import InputError, OptionError, OutputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
 from cancernet_cli.core.options import EvaluateOptions
+from cancernet_cli.core.records import Kind
 from cancernet_cli.engine.evaluate_compare import compare_tables
 from cancernet_cli.engine.evaluate_labels import Redecide, Relabel
 from cancernet_cli.engine.evaluate_pairs import Pairs
 from cancernet_cli.engine.evaluate_report import report_text
 from cancernet_cli.engine.evaluate_source import Source, read_source
 from cancernet_cli.engine.summary import figures_of, in_order, write_metrics
+from cancernet_cli.engine.table_kinds import kinds_in, only
 from cancernet_cli.engine.tallying import Change, TableCount, count_table
 from cancernet_cli.metrics.calibration import choose_threshold
 from cancernet_cli.metrics.intervals import Resampling
@@ -78,15 +80,20 @@ def evaluate(
     _check_folder(out, options.overwrite)
     resampling = Resampling(options.resamples, options.seed)
 
-    relabel = Relabel(options.labels, source.base, source.classes) if options.labels else None
     redecide = Redecide(source.classes, options.threshold) if options.threshold is not None else None
-    count = count_table(table, source.classes, _both(relabel, redecide))
+    kinds = _wanted(table, options.kind)
+    for kind in kinds:
+        relabel = Relabel(options.labels, source.base, source.classes) if options.labels else None
+        count = count_table(table, source.classes, _one_by_one(only(kind), relabel, redecide))
+        if count.labelled:
+            break
     _check_labels(count, source, relabel)
     if redecide is None and source.positive != decided_by:
         # The table's threshold is on the other class: that one is called below it.
         count.thresholds = {1 - t for t in count.thresholds}
-    metrics = figures_of(count, seen_patients=source.seen, seen_note=source.seen_note, resampling=resampling)
-    metrics["warnings"] += [*source.remarks, *(relabel.remarks() if relabel else [])]
+    metrics = figures_of(count, seen_patients=source.seen, seen_note=source.seen_note, resampling=resampling, unit=kind)
+    left_out = [f"{other}s are left out; --kind {other} judges them" for other in kinds if other != kind]
+    metrics["warnings"] += [*left_out, *source.remarks, *(relabel.remarks() if relabel else [])]
     scores = count.tally.scores()
     metrics |= {
         "table": {"path": str(table), "model": source.model, "split": source.split, "classes": list(source.classes)},
@@ -101,7 +108,7 @@ def evaluate(
         metrics["comparison"], pairs = compare_tables(
             source,
             read_source(options.against),
-            _both(again, redecide),
+            _one_by_one(only(kind), again, redecide),
             threshold=options.threshold,
             relabelled=relabel is not None,
             resampling=resampling,
@@ -178,13 +185,27 @@ def _clear(out: Path) -> None:
         raise output_error(out, error) from error
 
 
-def _both(first: Change | None, second: Change | None) -> Change | None:
+def _wanted(table: Path, kind: Literal["auto", "image", "slide"]) -> list[Kind]:
+    """The kinds of rows that may be judged, the first with labels before others.
+
+    Raises:
+        InputError: the table has no row of the kind that was asked for.
+    """
+    there = kinds_in(table) or ["image"]
+    if kind == "auto":
+        return there
+    if kind not in there:
+        raise InputError(f"no {kind} in {table} has a prediction", fix="leave --kind away")
+    return [kind]
+
+
+def _one_by_one(*changes: Change | None) -> Change:
     """One change after the other."""
-    if first is None or second is None:
-        return first or second
 
     def change(batch: pa.RecordBatch) -> pa.RecordBatch:
-        return second(first(batch))
+        for one in filter(None, changes):
+            batch = one(batch)
+        return batch
 
     return change
 

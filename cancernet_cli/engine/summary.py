@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from cancernet_cli.core.cards import Card
+from cancernet_cli.core.records import Kind
+from cancernet_cli.engine.table_kinds import kinds_in, only
 from cancernet_cli.engine.tallying import TableCount, count_table
 from cancernet_cli.metrics.groups import grouped_metrics
 from cancernet_cli.metrics.intervals import Resampling
@@ -33,7 +35,8 @@ def summarise(
     """Every figure of a predictions table, ready for JSON; None when no row that is ok has a label.
 
     The table is streamed, so memory does not grow with it. Decisions are the table's own `label` column. Figures stand
-    under `images`, `by_magnification` and `by_patient`, each as `{value, count, low?, high?, reason?}`.
+    under `images`, `by_magnification` and `by_patient`, each as `{value, count, low?, high?, reason?}`. They are of
+    images; of slides where no image has a label, as `unit` says. Where both have, `whole_slides` holds those of slides.
 
     Args:
         positive: of two classes, the one that precision, recall, AUROC and the like are about.
@@ -44,10 +47,16 @@ def summarise(
     Raises:
         InputError: it is no Parquet file, or lacks a column of a predictions table.
     """
-    count = count_table(table, in_order(classes, positive))
-    if not count.labelled:
+    ordered = in_order(classes, positive)
+    counts = {kind: count_table(table, ordered, only(kind)) for kind in kinds_in(table)}
+    found = [
+        figures_of(count, seen_patients=seen_patients, seen_note=seen_note, unit=kind)
+        for kind, count in counts.items()
+        if count.labelled
+    ]
+    if not found:
         return None
-    return figures_of(count, seen_patients=seen_patients, seen_note=seen_note)
+    return found[0] | ({"whole_slides": found[1]} if len(found) > 1 else {})
 
 
 def in_order(classes: Sequence[str], positive: str) -> list[str]:
@@ -62,10 +71,12 @@ def figures_of(
     seen_note: str = "",
     threshold: float | None = None,
     resampling: Resampling = _DEFAULT,
+    unit: Kind = "image",
 ) -> dict[str, Any]:
-    """What `summarise` gives, of a table that is counted already and has a labelled row.
+    """What `summarise` gives of one kind of files, counted already, with a labelled row.
 
     Args:
+        unit: what the rows are.
         threshold: decides on a slide's mean probability; None takes the table's own where it has one.
     """
     classes, scores = list(count.tally.classes), count.tally.scores()
@@ -74,6 +85,7 @@ def figures_of(
         threshold = thresholds[0] if len(thresholds) == 1 else None if thresholds else 0.5
     found: dict[str, Any] = {
         "schema": SCHEMA,
+        "unit": unit,
         "decision": {
             "classes": classes,
             "positive": classes[1] if len(classes) == 2 else None,
@@ -88,7 +100,7 @@ def figures_of(
         "unknown_labels": count.unknown_labels,
         **grouped_metrics(scores, threshold=threshold, resampling=resampling),
     }
-    overlap = training_overlap(scores, frozenset(seen_patients), seen_note)
+    overlap = training_overlap(scores, frozenset(seen_patients), seen_note, unit=unit)
     found["training_overlap"] = overlap
     if overlap["images"]:
         others = scores.where(~of_patients(scores, seen_patients))
@@ -119,7 +131,7 @@ def of_patients(scores: Scores, names: Collection[str]) -> Bools:
     return np.asarray(is_chosen[scores.patients])
 
 
-def training_overlap(scores: Scores, seen: Collection[str], note: str = "") -> dict[str, Any]:
+def training_overlap(scores: Scores, seen: Collection[str], note: str = "", *, unit: Kind = "image") -> dict[str, Any]:
     """How many of the images are of patients that the model knows; with a warning and their names if some are."""
     rows = of_patients(scores, seen)
     names = sorted(scores.patient_names[i] for i in np.unique(scores.patients[rows]).tolist())
@@ -128,7 +140,7 @@ def training_overlap(scores: Scores, seen: Collection[str], note: str = "") -> d
     if images:
         overlap["patient_names"] = names[:_LISTED]
         overlap["warning"] = (
-            f"{images:,} of {scores.n_images:,} labelled images are of {_patients(len(names))} whose images the model "
+            f"{images:,} of {scores.n_images:,} labelled {unit}s are of {_patients(len(names))} whose images the model "
             f"was trained on{f' ({note})' if note else ''}, so the overall figures are not a test of the model"
         )
     return overlap
@@ -140,14 +152,14 @@ def _patients(n: int) -> str:
 
 def _warnings(found: dict[str, Any]) -> list[str]:
     """What a reader has to know before believing the figures, one sentence each."""
-    images, says = found["images"], []
+    images, unit, says = found["images"], found["unit"], []
     if found["training_overlap"]["images"]:
         says.append(found["training_overlap"]["warning"])
     unknown = images["images_without_patient"]
     if unknown:
         says.append(
-            f"the patient of {unknown:,} of {images['count']:,} labelled images is unknown, so intervals take the "
-            "images as independent and are too narrow when patients have several"
+            f"the patient of {unknown:,} of {images['count']:,} labelled {unit}s is unknown, so intervals take the "
+            f"{unit}s as independent and are too narrow when patients have several"
         )
     few = [f"{n} {label}" for label, n in images["patients_by_label"].items() if 0 < n < _FEW_PATIENTS]
     if few and not unknown:

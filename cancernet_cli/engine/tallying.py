@@ -19,6 +19,7 @@ from cancernet_cli.metrics.tally import Tally
 Change = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 _OPTIONAL = {
+    "kind": pa.string(),
     "true_label": pa.string(),
     "patient": pa.string(),
     "slide": pa.string(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from cancernet_cli.core.options.base import Options, option
 
@@ -30,6 +31,9 @@ class EvaluateOptions(Options):
     )
     threshold: float | None = option(
         None, help="Decide again at this probability of the positive class.", min=0, max=1, group="Measures"
+    )
+    kind: Literal["auto", "image", "slide"] = option(
+        "auto", help="Which rows to judge; auto takes images, and slides where there is no image.", group="Input"
     )
     resamples: int = option(1000, help="Resamples of the bootstrap over patients.", min=100, group="Measures")
     seed: int = option(0, help="Seed of the bootstrap.", min=0, group="Measures")
