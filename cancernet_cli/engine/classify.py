@@ -92,6 +92,8 @@ def classify(
         workspace.close()
         raise
     workspace.remove()
+    if result.metrics is None and (options.metrics or options.labels not in ("auto", "none")):
+        report(Warn("no file has a true label, so there are no metrics"))
     return result
 
 

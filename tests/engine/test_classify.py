@@ -9,6 +9,7 @@ import pytest
 
 from cancernet_cli import classify
 from cancernet_cli.core.errors import InputError, ModelError, OptionError, OutputError
+from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.engine.classify import outlook
 from tests.bad_folder import build_bad_folder
@@ -66,6 +67,18 @@ def test_the_batch_size_hardly_moves_a_probability(run: Run, tiny_folder: Path, 
     found = [probabilities(run(tiny_folder, batch_size=b, out=tmp_path / f"{b}.parquet")[1]) for b in (1, 8, 32)]
     for other in found[1:]:
         assert other == pytest.approx(found[0], abs=1e-5)
+
+
+@pytest.mark.parametrize("asked", [{"labels": "folders"}, {"labels": "none", "metrics": Path("m.json")}])
+def test_labels_that_were_asked_for_and_not_found_are_said_so(
+    tiny_model: Path, tiny_folder: Path, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    (tmp_path / "plain").mkdir()
+    shutil.copy(next(tiny_folder.rglob("*.png")), tmp_path / "plain" / "a.png")
+    options = ClassifyOptions(out=tmp_path / "p.parquet", model=str(tiny_model), device="cpu", workers=0, **asked)
+    said: list[Event] = []
+    assert classify(tmp_path / "plain", options, said.append).metrics is None
+    assert Warn("no file has a true label, so there are no metrics") in said
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a regular file that nobody can read")
