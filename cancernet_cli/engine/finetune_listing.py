@@ -50,14 +50,13 @@ def labelled_files(
     """
     classes = _classes(options)
     base = resolve_base(data)
-    slides = cutter.find(data) if cutter else set()
     found = discover(
-        # What a walk through folders passes over is named; what is known twice counts once
-        [*data, *(os.fsdecode(slide) for slide in sorted(slides))],
+        data,
         base=base,
         labels=options.labels,
         classes=classes,
         rule=_rule(options),
+        kind=cutter.options.kind if cutter else "image",
         exclude=cutter.own_folders if cutter else (),
         on_problem=lambda message: report(Warn(message)),
     )
@@ -73,14 +72,14 @@ def labelled_files(
         # What a list without subtypes does not say, file names and folders may.
         names = NameLabels(base, classes, use_name=True, use_folder=True)
         files = [file if file.truth.label else _relabelled(file, names.truth(file.location)) for file in files]
-    images = [file for file in files if file.location not in slides]
+    images = [file for file in files if file.kind == "image"]
     labelled = [file for file in images if file.truth.label is not None]
     if others := len(images) - len(labelled):
         report(Note(f"{others} of {len(images)} images have no label, or none of {', '.join(classes)}: left out"))
     chosen = _magnified(labelled, options, report) if labelled else []
     sources = {file.path: file.location for file in chosen}
-    whole = [file for file in files if file.location in slides]
-    tiles = cutter.tiles(whole, chosen, classes) if cutter and whole else None
+    slides = [file for file in files if file.kind == "slide"]
+    tiles = cutter.tiles(slides, chosen, classes) if cutter and slides else None
     if tiles is not None:
         chosen = sorted([*chosen, *tiles.files], key=lambda file: file.path)
         sources |= {file.path: source for file, source in zip(tiles.files, tiles.sources, strict=True)}

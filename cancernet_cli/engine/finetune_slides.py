@@ -19,7 +19,6 @@ from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.core.records import FoundFile, Truth
 from cancernet_cli.data.annotation_files import find_annotations
 from cancernet_cli.data.annotations import read_annotations
-from cancernet_cli.data.slides.find import find_slides
 from cancernet_cli.data.target_mpp import USUAL_MPP, target_mpp
 from cancernet_cli.engine.finetune_folder import work_folder
 from cancernet_cli.engine.slide_tiles import Cut, SlideTiles, cut_slide, tile_file
@@ -72,14 +71,6 @@ class SlideCutter:
     def own_folders(self) -> list[Path]:
         """What the run writes, where no image is to be sought."""
         return [self.options.out, work_folder(self.options)]
-
-    def find(self, data: Sequence[str]) -> set[bytes]:
-        """The absolute paths of the slides under the inputs; what standard input names is none."""
-        names = [name for name in data if name != "-"]
-        if not names:
-            return set()
-        found = find_slides(names, base=os.fsencode(self.base), kind=self.options.kind, exclude=self.own_folders)
-        return {slide.location for slide in found}
 
     def tiles(self, slides: Sequence[FoundFile], photos: Sequence[FoundFile], classes: Sequence[str]) -> Tiles:
         """The tiles of the slides that have a label or annotations.

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from cancernet_cli import FinetuneOptions, finetune
+from cancernet_cli import FinetuneOptions, classify, finetune
+from cancernet_cli.classification.pretrained import Pretrained
 from cancernet_cli.core.cards import WEIGHTS_FILE, read_card
 from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Event, Note, Warn
@@ -22,6 +23,7 @@ from cancernet_cli.core.recipes import recipe_of
 from cancernet_cli.data.inputs import resolve_base
 from cancernet_cli.data.target_mpp import target_mpp
 from cancernet_cli.engine import slide_tiles
+from cancernet_cli.engine.finetune_card import first_card
 from cancernet_cli.engine.finetune_images import LabelledImages, list_images
 from cancernet_cli.engine.finetune_listing import lists_among
 from cancernet_cli.engine.finetune_slides import SlideCutter
@@ -105,6 +107,40 @@ def test_a_classifier_learns_from_slides_labels_and_says_so(slides: Path, tmp_pa
     assert any(weak in words for words in words_of(said, Note))
     assert any("the patient of 4 of 4 slides is unknown: each slide counts" in words for words in words_of(said, Warn))
     assert not (tmp_path / "model.partial").exists()
+
+
+@pytest.mark.slow
+def test_classify_sees_the_very_tiles_that_were_learned_from(slides: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    finetune([str(slides)], options_of(model))
+    how = {"model": str(model), "device": "cpu", "runtime": "torch", "workers": 0}
+    classify([slides], out=tmp_path / "slides.parquet", **how)
+    rows = pq.read_table(tmp_path / "slides.tiles.parquet").to_pylist()
+    found = {
+        f"{row['slide']}#xywh={row['x']},{row['y']},{row['width_px']},{row['height_px']}": row["prob_malignant"]
+        for row in rows
+    }
+    learned = listed(slides, tmp_path / "again").files
+    classify([os.fsdecode(file.location) for file in learned], out=tmp_path / "images.parquet", **how)
+    images = pq.read_table(tmp_path / "images.parquet").to_pylist()
+    by_name = {row["path"]: row["prob_malignant"] for row in images}
+    base = tmp_path / "again.partial" / "tiles"
+    for file in learned:
+        name = os.path.relpath(os.fsdecode(file.location), base)
+        assert by_name[name] == pytest.approx(found[file.path], abs=1e-6)
+
+
+def test_the_files_that_a_slide_is_made_of_are_no_images(slides: Path, tmp_path: Path) -> None:
+    for path in slides.glob("*/*.tif"):
+        (tmp_path / path.parent.name).mkdir(exist_ok=True)
+        (tmp_path / path.relative_to(slides)).symlink_to(path)
+    Image.fromarray(he_like(0)).save(tmp_path / "benign" / "part.jpg")
+    (tmp_path / "benign" / "a.vms").write_text("[Virtual Microscope Specimen]\nImageFile=part.jpg\n")
+    said: list[Event] = []
+    images = listed(tmp_path, tmp_path / "model", said)
+    assert images.tiles is not None
+    assert images.tiles.are_all
+    assert any(words.startswith("benign/a.vms is left out: ") for words in words_of(said, Warn))
 
 
 def test_interrupted_between_slides_it_goes_on_with_the_same_tiles(
@@ -221,16 +257,15 @@ def test_beside_photos_slides_are_cut_at_what_the_photos_views_show(slides: Path
     for seed in range(2):
         Image.fromarray(he_like(seed, 160, 140)).save(tmp_path / "benign" / f"SOB_B_A-14-100{seed}-100-00{seed}.png")
     said: list[Event] = []
-    finetune([str(tmp_path)], options_of(tmp_path / "model"), said.append)
-    card = read_card(tmp_path / "model")
+    images = listed(tmp_path, tmp_path / "model", said)
+    source = Pretrained("random weights", (0.5,) * 3, (0.5,) * 3)
+    policy = first_card("model", recipe_of(options_of(tmp_path)), images, source, "none", None).input
     # BreakHis at 100X has 0.2 um a pixel, looked at at half the size
-    assert (card.input.mpp, card.input.scale, card.input.magnifications) == (0.2, 0.5, (100.0,))
-    assert target_mpp(card.input).mpp == pytest.approx(0.4)
-    assert card.training.group_by == "patient"
-    table = pq.read_table(tmp_path / "model" / "out_of_fold.parquet").to_pylist()
-    assert sum("#xywh=" not in row["path"] for row in table) == 2
-    sides = {row["path"].split(",")[2] for row in table if "#xywh=" in row["path"]}
-    assert sides == {"51"}  # 64 pixels of 0.4 um are 51 of 0.5
+    assert (policy.mpp, policy.scale, policy.magnifications) == (0.2, 0.5, (100.0,))
+    assert target_mpp(policy).mpp == pytest.approx(0.4)
+    tiles = [file for file in images.files if "#xywh=" in file.path]
+    assert len(images.files) - len(tiles) == 2
+    assert {file.path.split(",")[2] for file in tiles} == {"51"}  # 64 pixels of 0.4 um are 51 of 0.5
     assert any("slides are cut at 0.4 um a pixel, as the photos are seen" in words for words in words_of(said, Note))
 
 

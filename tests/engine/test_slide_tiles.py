@@ -43,7 +43,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def found(path: Path, label: str | None = "benign") -> FoundFile:
     status = path.stat()
-    return FoundFile(path.name, os.fsencode(path), status.st_size, status.st_mtime_ns, Truth(label=label))
+    return FoundFile(path.name, os.fsencode(path), status.st_size, status.st_mtime_ns, Truth(label=label), kind="slide")
 
 
 def cut(path: Path, folder: Path, annotations: Path | None = None, **changed: object) -> SlideTiles:
