@@ -21,6 +21,8 @@ PACKAGES = (
     "timm",
     "numpy",
     "opencv-python-headless",
+    "imagecodecs",
+    "simplejpeg",
     "pillow",
     "pyarrow",
 )

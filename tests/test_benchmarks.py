@@ -18,6 +18,7 @@ CALLS = {
     "compare_plain.py": [SLIDES, "--rounds", "1"],
     "compare_training.py": [SLIDES, "--rounds", "1", "--steps", "1", "--batch-size", "2"],
     "compare_tiatoolbox.py": [SLIDES, "--rounds", "1"],
+    "decoders.py": [SLIDES, "--rounds", "1", "--files", "1"],
     "fold_accuracy.py": ["labelled", "--folds", "2", "--backbone", "test_efficientnet", "--weights", "none"],
     "gpu.py": [
         *("--device", "cpu", "--precision", "fp32", "--backbones", "test_efficientnet", "--batch-sizes", "2"),
