@@ -46,11 +46,11 @@ class TileFacts:
 
 @dataclass(frozen=True)
 class Tiles:
-    """T tiles as files. sources: of each, the absolute path of its slide."""
+    """T tiles as files. sources: of each, the absolute path of its slide. facts: None where there is no tile."""
 
     files: list[FoundFile]
     sources: list[bytes]
-    facts: TileFacts
+    facts: TileFacts | None
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,6 @@ class SlideCutter:
             Interrupted: Ctrl-C or SIGTERM; tiles that are written are kept.
             OptionError: `--scale` does not go with slides.
         """
-        cut = self._cut(photos)
         files: dict[bytes, Path] = {}
         if self.options.annotations == "auto":
             files = find_annotations([slide.location for slide in slides], self.lists, self.base)
@@ -96,6 +95,9 @@ class SlideCutter:
             self.report(
                 Note(f"{others} of {len(slides)} slides have no label, or none of {', '.join(classes)}: left out")
             )
+        if not chosen:
+            return Tiles([], [], None)
+        cut = self._cut(photos)
         found = self._all_cut(chosen, files, classes, cut)
         tiles: list[FoundFile] = []
         sources: list[bytes] = []
@@ -103,7 +105,8 @@ class SlideCutter:
         for slide, its in given:
             tiles += _files(slide, its, cut.mpp)
             sources += [slide.location] * len(its.x)
-        return Tiles(tiles, sources, self._facts([slide for slide, _ in given], files, len(tiles), cut, not photos))
+        facts = self._facts([slide for slide, _ in given], files, len(tiles), cut, not photos) if tiles else None
+        return Tiles(tiles, sources, facts)
 
     def _cut(self, photos: Sequence[FoundFile]) -> Cut:
         """The model's view, at `--tile-mpp`, or at what the views of photos show."""
@@ -189,7 +192,7 @@ class SlideCutter:
         self.report(
             Note(
                 f"{tiles:,} tiles of {_slides(len(slides))}, {cut.view_width_px} x {cut.view_height_px} px at "
-                f"{cut.mpp:.3g} um: {labels or 'none'}"
+                f"{cut.mpp:.3g} um: {labels}"
             )
         )
         unknown = [slide for slide in slides if slide.truth.patient is None]

@@ -285,6 +285,23 @@ def test_a_slide_that_is_no_good_is_left_out_with_its_reason(slides: Path, tmp_p
     assert any(words.startswith("1 of 7 slides have no label") for words in words_of(said, Note))
 
 
+def test_slides_without_labels_change_nothing_for_photos(slides: Path, tmp_path: Path) -> None:
+    for i in range(4):
+        folder = tmp_path / ("benign", "malignant")[i % 2]
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(he_like(i)).save(folder / f"{i}.png")
+    (tmp_path / "0.tif").symlink_to(slides / "benign" / "0.tif")
+    said: list[Event] = []
+    images = listed(tmp_path, tmp_path / "model", said)
+    assert (len(images.files), images.tiles) == (4, None)
+    assert any("1 of 1 slides have no label, or none of benign, malignant" in words for words in words_of(said, Note))
+    assert not (tmp_path / "model.partial").exists()
+    for path in tmp_path.glob("*/*.png"):
+        path.unlink()
+    with pytest.raises(InputError, match="no image with one of the labels benign, malignant was found"):
+        listed(tmp_path, tmp_path / "model")
+
+
 def test_the_runs_own_tiles_are_no_input(slides: Path, tmp_path: Path) -> None:
     for path in slides.glob("*/*.tif"):
         (tmp_path / path.parent.name).mkdir(exist_ok=True)
