@@ -42,7 +42,7 @@ from cancernet_cli.engine.finetune_figures import HeldOut, figures, held_out
 from cancernet_cli.engine.finetune_folder import seed_everything, write_model
 from cancernet_cli.engine.finetune_images import LabelledImages, list_images
 from cancernet_cli.engine.frozen import Scorer, fill_head, learn
-from cancernet_cli.engine.int8 import VIEWS, make_int8
+from cancernet_cli.engine.int8 import VIEWS, image_views, make_int8
 from cancernet_cli.metrics.intervals import Resampling
 from cancernet_cli.metrics.paired import compare
 from cancernet_cli.metrics.scores import Scores
@@ -105,7 +105,7 @@ def fold_model(trained: Trained, fold: int, options: FinetuneOptions, folder: Pa
     images = trained.images
     learned_from = [file for file, of in zip(images.files, images.folds, strict=True) if of != fold]
     sample = learned_from[:: max(1, len(learned_from) // VIEWS)]
-    make_int8(folder, card, sample, max_pixels=MAX_PIXELS, into=folder)
+    make_int8(folder, card, image_views(sample, card, MAX_PIXELS), into=folder)
     return folder
 
 

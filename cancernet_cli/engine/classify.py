@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from cancernet_cli.data.discover import discover
 from cancernet_cli.data.loading import DecodedBatch, Decoder, chunks, load_batches
 from cancernet_cli.data.shrinking import batch_decoder
 from cancernet_cli.engine.finish import finish, from_finished, is_finished
-from cancernet_cli.engine.int8 import VIEWS, make_int8
+from cancernet_cli.engine.int8 import VIEWS, image_views, make_int8
 from cancernet_cli.engine.job import Job, prepare, with_int8
 from cancernet_cli.engine.memory import give_memory_back
 from cancernet_cli.engine.plan import Plan
@@ -150,9 +151,14 @@ def _plan(job: Job, folder: Path, report: Reporter) -> Plan:
 
 
 def _make_int8(job: Job, plan: Plan, report: Reporter) -> Path:
-    """The model's networks quantised by images of this run."""
-    most = round(job.options.max_megapixels * 1e6)
-    return make_int8(job.folder, job.card, plan.sample(VIEWS, "image"), max_pixels=most, report=report)
+    """The model's networks quantised by images of this run, and by tiles of its slides where these do not suffice."""
+    kinds = plan.kinds()
+    views = image_views(plan.sample(VIEWS, "image"), job.card, round(job.options.max_megapixels * 1e6))
+    if kinds["slide"] and kinds["image"] < VIEWS:
+        from cancernet_cli.engine.slide_stream import tile_views  # scikit-image and OpenSlide
+
+        views = chain(views, tile_views(plan.sample(VIEWS, "slide"), job, -(-VIEWS // kinds["slide"])))
+    return make_int8(job.folder, job.card, views, report=report)
 
 
 def _use_parts(plan: Plan, workspace: Workspace, known: Set[int] = frozenset(), *, retry: bool) -> set[int]:

@@ -54,31 +54,30 @@ def int8_sha256(path: Path) -> str:
 def make_int8(
     folder: Path,
     card: Card,
-    files: Iterable[FoundFile],
+    views: Iterable[Views],
     *,
-    max_pixels: int,
     into: Path | None = None,
     report: Reporter = silent,
 ) -> Path:
     """Quantise a model's networks, and keep them in the cache or in `into`.
 
     Post-training quantisation by NNCF (https://github.com/openvinotoolkit/nncf): activations' ranges come from the
-    views of the first readable files, so the same files give the same network.
+    first `VIEWS` of the views, so the same views give the same network.
 
     Args:
         card: the folder's card, with the run's segmenter filled in.
-        files: images as those that will be classified.
+        views: `[1, h, w, 3]` uint8 each, of images as those that will be classified.
 
     Raises:
         ModelError: NNCF is not installed, or nothing in this model can be quantised without harm.
-        InputError: not one of the files can be read.
+        InputError: there is no view.
     """
     if card.segmentation.segmenter == "none" and card.architecture.head in SENSITIVE_HEADS:
         raise ModelError(
             f"{card.name} without a segmenter has nothing to quantise: its head needs exact maps",
             fix="leave --precision int8 away",
         )
-    views = list(islice(_views(files, card, max_pixels), VIEWS))
+    views = list(islice(views, VIEWS))
     if not views:
         raise InputError("no image could be read to quantise the model with", fix="name a folder of readable images")
     if len(views) < FEW:
@@ -152,7 +151,8 @@ def _ancestors(node: Any) -> set[str]:
     return seen
 
 
-def _views(files: Iterable[FoundFile], card: Card, max_pixels: int) -> Iterator[Views]:
+def image_views(files: Iterable[FoundFile], card: Card, max_pixels: int) -> Iterator[Views]:
+    """The first view of each image that can be read."""
     for file in files:
         if file.problem is not None:
             continue

@@ -13,7 +13,7 @@ from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.data.discover import discover
 from cancernet_cli.data.inputs import resolve_base
-from cancernet_cli.engine.int8 import VIEWS, make_int8
+from cancernet_cli.engine.int8 import VIEWS, image_views, make_int8
 from cancernet_cli.engine.segmenter_choice import with_segmenter
 
 
@@ -43,7 +43,7 @@ def quantise(model: str, inputs: Sequence[str], *, segmenter: str | None = None,
     sample = islice(files, 0, None, max(1, len(files) // VIEWS))
     most = round(ClassifyOptions().max_megapixels * 1e6)
     try:
-        return make_int8(folder, card, sample, max_pixels=most, into=folder, report=report)
+        return make_int8(folder, card, image_views(sample, card, most), into=folder, report=report)
     except OSError as error:
         raise OutputError(
             f"{folder} cannot be written: {error.strerror}",

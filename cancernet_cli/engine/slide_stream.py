@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageGrew, StageStarted, Warn
 from cancernet_cli.core.records import Failure, FoundFile
@@ -138,3 +140,20 @@ class SlideStream:
         if isinstance(verdict, Failure):
             return Step(Finished(rows), 1, [(run.file.path, verdict)])
         return Step(Finished(rows, side_files=slide_files(run, verdict, self._job.options)), 1)
+
+
+def tile_views(slides: Iterable[FoundFile], job: Job, most: int) -> Iterator[NDArray[np.uint8]]:
+    """`[1, h, w, 3]` uint8: at most so many tiles of each slide, at even distances over its tissue."""
+    images = BatchDecoder(job.card.input, 0)
+    decoder = SlideDecoder(images, target_mpp(job.card.input).mpp, job.options)
+    for file in slides:
+        planned = decoder[SlideToPlan(file)]
+        if not isinstance(planned, PlannedSlide) or isinstance(planned.plan, Failure):
+            continue  # its row will say why
+        numbers = np.unique(np.linspace(0, len(planned.plan.tiles) - 1, most).round().astype(np.int64))
+        run = SlideRun(file, planned.plan, job.card, job.options)
+        for span in run.spans(1) if len(run) else ():
+            if span.numbers[0] in numbers:
+                tiles = decoder[span]
+                assert isinstance(tiles, DecodedTiles)
+                yield from (view.numpy()[None] for view in tiles.pixels)

@@ -86,7 +86,7 @@ def test_a_head_on_statistics_keeps_an_exact_backbone() -> None:
     assert 30 < in_int8 < layers - 10  # the U-Net's, none of the classifier's
     bare = replace(card, segmentation=SegmentationPolicy(segmenter="none"))
     with pytest.raises(ModelError, match="nothing to quantise"):
-        make_int8(BUNDLED, bare, [], max_pixels=10**6)
+        make_int8(BUNDLED, bare, [])
 
 
 def test_no_readable_image_is_said(model: Path, tmp_path: Path) -> None:
