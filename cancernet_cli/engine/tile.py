@@ -119,9 +119,12 @@ def resolve_cut(options: TileOptions, report: Reporter = silent) -> Cut:
 
 
 def _found(names: list[str], options: TileOptions, report: Reporter) -> list[FoundFile]:
-    base = os.fsencode(resolve_base(names))
     slides = find_slides(
-        names, base=base, kind=options.kind, exclude=[options.out], on_problem=lambda message: report(Warn(message))
+        names,
+        base=resolve_base(names),
+        kind=options.kind,
+        exclude=[options.out],
+        on_problem=lambda message: report(Warn(message)),
     )
     if not slides:
         raise InputError(
