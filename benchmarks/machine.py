@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import results_table
+
 PACKAGES = (
     "cancernet",
     "torch",
@@ -27,7 +29,7 @@ PACKAGES = (
     "pyarrow",
 )
 LOAD_BEFORE = [round(load, 2) for load in os.getloadavg()]  # of 1, 5 and 15 minutes, before anything is run here
-RESULTS = Path(__file__).parent / "results"
+RESULTS = results_table.RESULTS
 
 
 def facts() -> dict[str, Any]:
@@ -98,7 +100,9 @@ def write(result: dict[str, Any], out: Path) -> str:
 
 
 def report(name: str, result: dict[str, Any], out: Path | None = None) -> None:
-    """Print a result as JSON, and write it to `out` or where `place` says."""
+    """Print a result as JSON, and write it to `out` or where `place` says; there, the table of results is made anew."""
     out = out or place(name, result)
     print(write(result, out))
+    if out.resolve().parent == RESULTS.resolve():
+        results_table.write()
     print(f"written to {out}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -37,6 +38,7 @@ PARTS = {
     "plain_script.py",
     "plain_training.py",
     "processes.py",
+    "results_table.py",
     "tiatoolbox_script.py",
 }  # what the benchmarks are made of
 
@@ -79,3 +81,31 @@ def test_results_tell_no_private_path() -> None:
         result = json.loads(path.read_text("utf-8"))
         assert result["command"].startswith("python benchmarks/")
         assert "shared" not in result["command"]
+
+
+def test_the_table_of_results_says_what_the_files_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    results_table = importlib.import_module("results_table")
+    folder = results_table.RESULTS
+    expected = {results_table.row(path) for path in folder.glob("*.json")}
+    rows = [line for line in (folder / results_table.TABLE).read_text("utf-8").splitlines() if line.startswith("| 2")]
+    assert len(rows) > 5
+    assert not set(rows) - expected, "make it anew: python benchmarks/results_table.py"
+
+
+def test_the_table_of_results_takes_the_most_telling_figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    results_table = importlib.import_module("results_table")
+    result = {
+        "date": "2026-01-02",
+        "machine": {"processor": "A", "cores": 2, "gpu": None, "load_before": [0.25, 0.1, 0.1], "memory_gb": 3},
+        "files": 40,
+        "cancernet": {"rounds": [{"work_s": 3}], "work_images_per_s": 12345.6, "work_ratio": 3.14159},
+        "same_bytes": True,
+    }
+    (tmp_path / "2026-01-02-thing-2cores.json").write_text(json.dumps(result), "utf-8")
+    results_table.write(tmp_path)
+    assert (tmp_path / "README.md").read_text("utf-8").splitlines()[-1] == (
+        "| 2026-01-02 | [thing-2cores](2026-01-02-thing-2cores.json) | A, 2 cores | 0.25 "
+        "| cancernet.work_ratio 3.14; cancernet.work_images_per_s 12,346; same_bytes yes |"
+    )

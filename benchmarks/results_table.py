@@ -1,0 +1,102 @@
+"""The table of all results, `results/README.md`, made from their JSON; `machine.report` makes it anew with each.
+
+python benchmarks/results_table.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+TABLE = "README.md"
+MOST = 8  # figures of a result that the table has room for
+# What counts as a figure worth a place, the most telling first.
+HEADLINES = (
+    "*_ratio",
+    "*ratio_of_*",
+    "*.against_fp32.auroc.value",
+    "*.against_fp32.labels_changed",
+    "*of_the_slower",
+    "*busy_by_rates",
+    "*compiled_images_per_s.median",
+    "*_images_per_s",
+    "*images_per_s.median",
+    "*images_per_s",
+    "*tiles_per_s*",
+    "*.images.auroc.value",
+    "*auroc",
+    "formats.*.ms",
+    "*.median_s",
+    "*peak_rss_mb*",
+    "*peak_tree_mb*",
+    "*same_bytes",
+    "*elapsed_s",
+    "largest_difference_without_resizing",
+)
+LEFT_OUT = ("versions.*", "machine.*", "*.rounds*", "*uncompiled*", "fp32.against_fp32.*")
+HEAD = """# Results
+
+Made by `.venv/bin/python benchmarks/results_table.py` from the files here, which have versions, spread and every round.
+A ratio above 1 says how many times as quick CancerNet was. The load is what the machine had to do before: where it is
+above a tenth of the cores, times are too long.
+
+| date | result | machine | load | figures |
+|---|---|---|---|---|
+"""
+
+
+def table(folder: Path) -> str:
+    """The table of the JSON files in a folder, the newest first."""
+    paths = sorted(folder.glob("*.json"), key=lambda path: (path.name[:10], path.name), reverse=True)
+    return HEAD + "".join(f"{row(path)}\n" for path in paths)
+
+
+def row(path: Path) -> str:
+    """A result's line."""
+    result = json.loads(path.read_text("utf-8"))
+    machine = result["machine"]
+    name = path.stem.removeprefix(f"{result['date']}-")
+    where = f"{machine['gpu'] or machine['processor']}, {machine['cores']} cores"
+    load = machine.get("load_before")
+    figures = "; ".join(f"{key} {shown(value)}" for key, value in headlines(result)) or "see the file"
+    return f"| {result['date']} | [{name}]({path.name}) | {where} | {load[0] if load else '-'} | {figures} |"
+
+
+def headlines(result: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The result's most telling figures, by their names in the file."""
+    found = {
+        key: value
+        for key, value in flat(result)
+        if isinstance(value, bool | int | float) and not any(fnmatch(key, left) for left in LEFT_OUT)
+    }
+    chosen = [key for pattern in HEADLINES for key in found if fnmatch(key, pattern)]
+    return [(key, found[key]) for key in list(dict.fromkeys(chosen))[:MOST]]
+
+
+def flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value with its path, dots between."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def shown(value: float) -> str:
+    """A figure in as many digits as mean something."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def write(folder: Path = RESULTS) -> None:
+    """Make the table anew."""
+    (folder / TABLE).write_text(table(folder), "utf-8")
+
+
+if __name__ == "__main__":
+    write()
