@@ -78,7 +78,11 @@ def classify(
                 job = with_int8(job, _make_int8(job, plan, report))
             if finished:
                 result = from_finished(job, plan, started)
-                report(Note(f"{options.out} is finished already: nothing to do (--overwrite makes it anew)"))
+                report(Note(f"{options.out} is finished already: no network runs (--overwrite makes it anew)"))
+                if result.slides and any((options.geojson, options.heatmaps, options.probability_maps)):
+                    from cancernet_cli.engine.slide_again import write_again  # as in `_run`
+
+                    write_again(job, plan, report)
             else:
                 workspace.adopt(job.parts_state, overwrite=options.overwrite)
                 known = _use_parts(plan, workspace, retry=True)

@@ -76,6 +76,12 @@ def tiles_of(slide: str, size_bytes: int, mtime_ns: int, parts: Iterable[Path]) 
     return rows.take(pa.array(len(numbers) - 1 - first))
 
 
+def numbered_tiles(table: Path, slide: str) -> pa.Table:
+    """The tiles of one slide in a finished tile table, with their place in its plan as a part has it."""
+    rows = pq.read_table(table, filters=[("slide", "=", slide)])
+    return rows.append_column("_number", pa.array(np.arange(len(rows)), pa.int64()))
+
+
 def write_tile_table(slides: Iterable[pa.Table], out: Path, schema: pa.Schema) -> None:
     """Write the tiles of all slides, in their order, into one file: the same bytes however they were parted."""
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:

@@ -19,6 +19,7 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import CancernetError, InputError, OutputError
 from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.core.records import RunResult
+from cancernet_cli.engine import classify as loop
 from cancernet_cli.engine.slide_stream import SlideStream
 from tests.he_images import he_like
 from tests.slide_files import GLASS, tissue_slide, write_ome, write_svs, write_tiled
@@ -282,6 +283,29 @@ def test_masks_of_chosen_regions(folder: Path, run: Run, tmp_path: Path) -> None
     regions.write_text("slide,x,y\nb.svs,1,2\n")
     with pytest.raises(InputError, match="has no column width_px, height_px"):
         run(folder / "b.svs", masks=tmp_path / "m", mask_regions=regions, out=tmp_path / "r.parquet")
+
+
+def test_files_beside_the_rows_come_with_the_run_or_later(
+    folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def named(where: str) -> dict[str, Any]:
+        return {name: tmp_path / where / name for name in ("geojson", "heatmaps", "probability_maps")}
+
+    def contents(where: str) -> dict[str, bytes]:
+        found = sorted(path for path in (tmp_path / where).rglob("*") if path.is_file())
+        return {path.relative_to(tmp_path / where).as_posix(): path.read_bytes() for path in found}
+
+    run(folder, out=tmp_path / "with.parquet", **named("with"))
+    expected = contents("with")
+    slides = ("b.svs", "c.ome.tif", "malignant/a.tif")
+    endings = {"geojson": ".geojson", "heatmaps": ".png", "probability_maps": ".tif"}
+    assert set(expected) == {f"{kind}/{slide}{ending}" for slide in slides for kind, ending in endings.items()}
+    result = run(folder)
+    before = bytes_of(result)
+    monkeypatch.setattr(loop, "open_runner", None)  # no network may run
+    run(folder, **named("later"))
+    assert contents("later") == expected
+    assert bytes_of(result) == before
 
 
 def test_kind_overrides_what_a_file_is_taken_for(folder: Path, run: Run, tmp_path: Path) -> None:
