@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+
 from cancernet_cli.core.records import Kind
 from cancernet_cli.data.dicom import is_dicom
 from cancernet_cli.data.entries import has_slide_ending
@@ -27,11 +30,10 @@ def kind_of(location: bytes) -> Kind:
     """
     if location.lower().endswith(_BY_NAME):
         return "slide"
-    try:
-        with open(location, "rb") as file:
+    head = b""
+    if os.path.isfile(location):  # a FIFO would be waited on until somebody writes into it
+        with suppress(OSError), open(location, "rb") as file:
             head = file.read(_HEAD_BYTES)
-    except (OSError, ValueError):
-        head = b""
     if is_tiff(head):
         return _kind_of_tiff(location)
     if is_dicom(head) or head.startswith(_ZEISS):

@@ -75,6 +75,17 @@ def test_without_content_the_name_decides(tmp_path: Path, name: str) -> None:
     assert kind(tmp_path / "gone.png") == "image"
 
 
+def test_nobody_waits_on_a_pipe(tmp_path: Path) -> None:
+    for name in ("a.png", "b.svs", "c.tif"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "d.svs").write_bytes(b"x")
+    found = find_slides([str(tmp_path)], base=os.fsencode(tmp_path))
+    assert [(file.path, str(file.problem)) for file in found] == [
+        ("b.svs", "discover: OSError: a FIFO, not a regular file"),
+        ("d.svs", "None"),
+    ]
+
+
 def test_a_slide_that_is_cut_off_is_still_a_slide(tmp_path: Path) -> None:
     for name, write in (("a.svs", write_svs), ("b.tif", write_tiled), ("c.ome.tif", write_ome)):
         path = tmp_path / name
