@@ -35,7 +35,6 @@ import numpy as np
 import torch
 from gpu_watch import GpuWatch
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from cancernet_cli.core.events import Event, Note, Warn, silent
 from cancernet_cli.core.models import DEFAULT_MODEL
@@ -203,6 +202,8 @@ def whole_way(setting: Setting, model: Path | str, batch_size: int) -> Found:
 
 def nvjpeg(images: Path, device: str, batch_size: int, repeat: int) -> Found:
     """JPEG files decoded by torchvision on the device (nvJPEG on CUDA): its rate, and how far pixels lie apart."""
+    from torchvision.io import ImageReadMode, decode_jpeg  # torchvision 0.29 announces their end: this step alone fails
+
     paths = sorted(images.iterdir())[:batch_size]
     packed = [torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8) for path in paths]
 

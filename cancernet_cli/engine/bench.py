@@ -112,6 +112,7 @@ def _classify_options(options: BenchOptions, scratch: Path) -> ClassifyOptions:
         runtime=options.runtime,
         batch_size=options.batch_size,
         workers=options.workers,
+        jpeg_scale=options.jpeg_scale,
         labels="none",
     )
 
@@ -263,6 +264,7 @@ def _settings(job: Job, options: BenchOptions, files: list[FoundFile], parts: Pa
         "batch_size": job.runtime.batch_size,
         "workers": job.runtime.workers,
         "images": str(options.input) if options.input else f"generated {size} {options.image_format}",
+        "jpeg_scale": options.jpeg_scale,
         "files": len(files),
         "view": f"{policy.view} {policy.width_px}x{policy.height_px}",
         "views_per_image": parts.views_per_image,

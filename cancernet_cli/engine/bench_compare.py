@@ -20,6 +20,7 @@ _SETTINGS = (
     "batch_size",
     "workers",
     "images",
+    "jpeg_scale",
     "view",
 )
 

@@ -10,7 +10,7 @@ from typing import Any
 from cancernet_cli.core import interruption
 from cancernet_cli.core.events import Reporter, silent
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.data.loading import BatchDecoder
+from cancernet_cli.data.shrinking import batch_decoder
 from cancernet_cli.engine.bench_limits import (
     DecodeOnly,
     ModelOnly,
@@ -56,14 +56,14 @@ def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: 
         ModelError, DeviceError: the networks cannot be opened.
     """
     runtime, card = job.runtime, job.card
-    max_pixels = round(job.options.max_megapixels * 1e6)
+    max_pixels, shrink = round(job.options.max_megapixels * 1e6), job.options.jpeg_scale == "auto"
     sample = take_sample(files, card, batch_size=runtime.batch_size, max_pixels=max_pixels)
     on_cuda = runtime.device.type == "cuda"
     ready = sample.pixels.pin_memory() if on_cuda else sample.pixels
 
     decode = decode_only(
         files,
-        BatchDecoder(card.input, max_pixels),
+        batch_decoder(card.input, max_pixels, shrink=shrink),
         files_a_batch=runtime.batch_size if card.input.view == "resize" else max(1, runtime.batch_size // 4),
         workers=runtime.workers,
         pin_memory=on_cuda,
@@ -77,7 +77,7 @@ def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: 
     latency = latency_ms(batch_latencies(runner, ready))
     interruption.check(fix="give the same command again")
 
-    found = file_stages(sample, card, max_pixels=max_pixels, repeat=repeat)
+    found = file_stages(sample, card, max_pixels=max_pixels, shrink=shrink, repeat=repeat)
     pipeline = load_pipeline(job.folder, card)
     flops = flops_per_view(pipeline, sample.pixels[:1])
     networks, networks_by = stage_costs(job, runner, pipeline, model, sample, repeat)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from torch import Tensor
 
 from cancernet_cli.core.cards import Card
 from cancernet_cli.data.qc import quality
-from cancernet_cli.data.readers import read_image
+from cancernet_cli.data.readers import ShrunkImage, read_image, read_shrunk
+from cancernet_cli.data.shrinking import needed
 from cancernet_cli.data.views import make_views
 from cancernet_cli.engine.bench_sample import Sample
 from cancernet_cli.engine.bench_timing import Cost, cost, costs
@@ -36,21 +38,31 @@ STAGES = (*FILE_STAGES, *NETWORK_STAGES, "write")
 Costs = dict[str, list[Cost]]
 
 
-def file_stages(sample: Sample, card: Card, *, max_pixels: int, repeat: int) -> Costs:
+def file_stages(sample: Sample, card: Card, *, max_pixels: int, shrink: bool = False, repeat: int) -> Costs:
     """What an image costs the loader: `repeat` means over the sample, by one thread, as in a worker.
 
     A file is read from memory, where the system keeps what was read before; `decode` is `read_image` without it.
+
+    Args:
+        shrink: decode as with `--jpeg-scale auto`.
     """
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        return _file_stages(sample, card, max_pixels, repeat)
+        return _file_stages(sample, card, max_pixels, shrink, repeat)
     finally:
         cv2.setNumThreads(threads)
 
 
-def _file_stages(sample: Sample, card: Card, max_pixels: int, repeat: int) -> Costs:
-    images: list[NDArray[np.uint8]] = []
+def _file_stages(sample: Sample, card: Card, max_pixels: int, shrink: bool, repeat: int) -> Costs:
+    def decoded(place: bytes) -> ShrunkImage:
+        if shrink:
+            return read_shrunk(place, partial(needed, card.input), max_pixels=max_pixels)
+        pixels = read_image(place, max_pixels=max_pixels)
+        return ShrunkImage(pixels, pixels.shape[1], pixels.shape[0])
+
+    def cut(image: ShrunkImage) -> NDArray[np.uint8]:
+        return make_views(image.pixels, card.input, (image.width_px, image.height_px))
 
     def each(work: Callable[[Any], object], over: list[Any]) -> Cost:
         def all_of_them() -> None:
@@ -60,14 +72,14 @@ def _file_stages(sample: Sample, card: Card, max_pixels: int, repeat: int) -> Co
         return cost(all_of_them) / len(over)
 
     places = [file.location for file in sample.files]
-    images.extend(read_image(place, max_pixels=max_pixels) for place in places)
+    images = [decoded(place) for place in places]
     found: Costs = {name: [] for name in FILE_STAGES}
     for _ in range(repeat):
         read = each(_read, places)
         found["read"].append(read)
-        found["decode"].append(each(lambda place: read_image(place, max_pixels=max_pixels), places).less(read))
-        found["quality"].append(each(quality, images))
-        found["views"].append(each(lambda image: make_views(image, card.input), images))
+        found["decode"].append(each(decoded, places).less(read))
+        found["quality"].append(each(lambda image: quality(image.pixels), images))
+        found["views"].append(each(cut, images))
     return found
 
 

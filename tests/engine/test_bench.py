@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cancernet_cli.core.errors import InputError, ModelError, OptionError
 from cancernet_cli.core.events import Event, StageAdvanced, StageFinished, StageStarted
@@ -144,6 +145,7 @@ def test_wrong_options_name_their_flag(option: dict[str, Any], words: str) -> No
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA device")
 def test_on_cuda_memory_and_transfers_are_measured(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_quick(monkeypatch)
     found = bench(tiny_options(model, device="cuda", runtime="auto", segmenter="none", files=12))

@@ -253,3 +253,16 @@ def test_images_below_a_folder_are_needed(tmp_path: Path) -> None:
         found_files(tmp_path / "empty", card)
     Image.fromarray(field(0, 32, 32)).save(tmp_path / "empty" / "one.png")
     assert [file.path for file in found_files(tmp_path / "empty", card)] == ["one.png"]
+
+
+def test_shrunk_jpegs_cost_less_to_decode(tmp_path: Path) -> None:
+    card = read_card(write_tiny_model(tmp_path / "tiny"))  # looks at 64 x 64 pixels
+    write_fields(tmp_path / "images", 2, 1024, 768, "jpeg")
+    sample = take_sample(found_files(tmp_path / "images", card), card, batch_size=2, max_pixels=10**6)
+    core_s = {
+        shrink: min(
+            one.core_s for one in file_stages(sample, card, max_pixels=10**6, shrink=shrink, repeat=5)["decode"]
+        )
+        for shrink in (False, True)
+    }
+    assert core_s[True] < core_s[False]

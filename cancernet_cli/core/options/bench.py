@@ -39,6 +39,9 @@ class BenchOptions(Options):
     )
     size: str = option("700x460", help="Width and height of generated images, in pixels.", group="Input")
     image_format: Literal["png", "jpeg", "tiff"] = option("png", help="Format of generated images.", group="Input")
+    jpeg_scale: Literal["full", "auto"] = option(
+        "full", help="How JPEGs are decoded, as for `cancernet classify`.", group="Input"
+    )
     repeat: int = option(3, help="Times that everything is measured; the median counts.", min=1, group="Measures")
     warm_up: int = option(1, help="Whole runs before the ones that count.", min=0, group="Measures")
     cold: bool = option(
