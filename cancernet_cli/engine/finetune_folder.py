@@ -17,7 +17,7 @@ from torch import nn
 from cancernet_cli.core.cards import CARD_FILE, WEIGHTS_FILE, Card, card_text, file_sha256
 from cancernet_cli.core.errors import InputError, OutputError
 from cancernet_cli.core.options import FinetuneOptions, flag_name
-from cancernet_cli.outputs.atomic import write_bytes
+from cancernet_cli.outputs.atomic import output_error, write_bytes
 
 NOT_FOR = (
     "Research only. Not a medical device and not a diagnosis: it must not be used to decide about any patient's care, "
@@ -40,6 +40,13 @@ def check_out(options: FinetuneOptions) -> None:
         raise OutputError(f"{options.out} is a file", fix="choose another --out")
     if (options.out / CARD_FILE).exists() and not options.overwrite:
         raise OutputError(f"{options.out} holds a model", fix="choose another --out, or pass --overwrite to replace it")
+    folder = work_folder(options)
+    if not folder.is_dir():
+        try:
+            folder.mkdir(parents=True)
+            folder.rmdir()
+        except OSError as error:
+            raise output_error(options.out, error) from None
 
 
 def work_folder(options: FinetuneOptions) -> Path:

@@ -133,6 +133,8 @@ def test_segmenters_are_not_measured_beside_a_tuned_backbone(labelled: Path, tmp
         ({"backbone": "vgg61"}, "no backbone is called 'vgg61'; choose one of: .*vgg16"),
         ({"weights": "gone.safetensors"}, "gone.safetensors cannot be read as weights"),
         ({"device": "cuda:99"}, "cuda:99 is not there"),
+        ({"out": "/proc/model"}, "/proc/model cannot be written"),
+        ({"out": "/dev/null/model"}, "a part of the path is a file"),
         ({"levels": "7"}, "give numbers from 0 to 4"),
         ({"segmenter": "unet", "segmentation_model": "gone"}, "no model is called 'gone'"),
     ],
@@ -145,7 +147,8 @@ def test_wrong_options_are_refused_before_images_are_read(
 
     monkeypatch.setattr(finetune_classify, "list_images", read)
     with pytest.raises(CancernetError, match=said):
-        finetune([str(labelled)], classify_options(tmp_path / "model", **changed))
+        finetune([str(labelled)], classify_options(**{"out": tmp_path / "model", **changed}))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_figures_of_an_allowed_leak_are_stamped(labelled: Path, tmp_path: Path) -> None:
