@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cancernet_cli import FinetuneOptions, finetune
 from tests.he_images import he_like
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +30,7 @@ CALLS = {
     "measure_demo.py": ["--rounds", "1", "--files", "14"],
     "memory.py": ["--counts", "20", "40", "--limit-mb", "1000"],  # so short a run's peak falls between two samples
     "tint.py": ["labelled", "--folds", "2"],
+    "train_bundled.py": ["labelled", "--model", "trained"],
 }
 TIATOOLBOX = Path.home() / ".cache" / "cancernet-benchmarks" / "tiatoolbox-2.1.3"
 PARTS = {
@@ -52,6 +54,12 @@ def write_labelled(folder: Path) -> None:
         Image.fromarray(he_like(seed, 64, 48)).save(path)
 
 
+def write_trained(labelled: Path, folder: Path) -> None:
+    """A model with the command that made it on its card."""
+    quick = FinetuneOptions(out=folder, backbone="test_efficientnet", weights="none", segmenter="none", folds=2)
+    finetune([str(labelled)], quick)
+
+
 def test_no_benchmark_is_forgotten() -> None:
     assert {path.name for path in (ROOT / "benchmarks").glob("*.py")} == CALLS.keys() | PARTS
     documented = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
@@ -68,6 +76,8 @@ def test_runs_and_reports(name: str, tmp_path: Path) -> None:
     out = tmp_path / "result.json"
     if "labelled" in CALLS[name]:
         write_labelled(tmp_path / "labelled")
+    if "trained" in CALLS[name]:
+        write_trained(tmp_path / "labelled", tmp_path / "trained")
     command = [sys.executable, str(ROOT / "benchmarks" / name), *CALLS[name], "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
