@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,10 @@ from cancernet_cli.core.events import Note, Reporter, Warn, silent
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.views import make_views
-from cancernet_cli.engine.openvino_model import cache_key, openvino_model
-from cancernet_cli.engine.quiet_openvino import ov, unreported
+
+# OpenVINO is imported only where it runs, while a run's workers decode already.
+if TYPE_CHECKING:
+    from cancernet_cli.engine.quiet_openvino import ov
 
 VIEWS = 128  # to learn the ranges of activations from; NNCF's own default is 300
 FEW = 16
@@ -72,6 +74,9 @@ def make_int8(
         ModelError: NNCF is not installed, or nothing in this model can be quantised without harm.
         InputError: there is no view.
     """
+    from cancernet_cli.engine.openvino_model import openvino_model
+    from cancernet_cli.engine.quiet_openvino import ov
+
     if card.segmentation.segmenter == "none" and card.architecture.head in SENSITIVE_HEADS:
         raise ModelError(
             f"{card.name} without a segmenter has nothing to quantise: its head needs exact maps",
@@ -100,6 +105,8 @@ def quantised(model: ov.Model, card: Card, views: list[Views]) -> ov.Model:
     Args:
         model: as `openvino_model` gives it. views: `[1, h, w, 3]` uint8 each.
     """
+    from cancernet_cli.engine.quiet_openvino import unreported
+
     try:
         with unreported():
             import nncf
@@ -164,6 +171,8 @@ def image_views(files: Iterable[FoundFile], card: Card, max_pixels: int) -> Iter
 
 
 def _cached(card: Card) -> Path:
+    from cancernet_cli.engine.openvino_model import cache_key
+
     return cache_root() / "int8" / cache_key(card) / _name(card)
 
 

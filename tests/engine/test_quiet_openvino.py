@@ -51,3 +51,12 @@ def test_each_is_imported_in_one_place() -> None:
     plain = re.compile(r"^\s*import (openvino|nncf)\b", re.MULTILINE)
     found = [path.name for path in (ROOT / "cancernet_cli").rglob("*.py") if plain.search(path.read_text("utf-8"))]
     assert sorted(found) == ["int8.py", "quiet_openvino.py"]
+
+
+def test_openvino_waits_until_networks_are_opened() -> None:
+    """A run's workers start before it is loaded; one on a GPU never loads it."""
+    script = (
+        "import sys, cancernet_cli.engine.classify; print(*sorted({'openvino', 'timm', 'nncf'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == []
