@@ -21,8 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -34,6 +32,7 @@ import machine
 import numpy as np
 import torch
 from compare_plain import TOLERANCE, agreement_folder, run_cancernet
+from environments import ENVIRONMENTS, peer_python
 from folders import images_below, many_links, random_model
 from numpy.typing import NDArray
 from PIL import Image
@@ -44,7 +43,7 @@ from cancernet_cli.core.cards import WEIGHTS_FILE, Card, read_card
 from cancernet_cli.core.models import DEFAULT_MODEL, find_model
 
 VERSION = "2.1.3"
-ENVIRONMENT = Path("~/.cache/cancernet-benchmarks") / f"tiatoolbox-{VERSION}"
+ENVIRONMENT = ENVIRONMENTS / f"tiatoolbox-{VERSION}"
 SCRIPT = Path(__file__).with_name("tiatoolbox_script.py")
 ENDINGS = (".jpg", ".jpeg", ".tif", ".tiff", ".png")  # what its PatchDataset reads, in lower case only
 CLOCKS = ("process", "work")
@@ -60,23 +59,7 @@ def tiatoolbox_python(environment: Path) -> Path:
     Raises:
         SystemExit: it cannot be installed; pip's own words went to stderr.
     """
-    python = environment / "bin" / "python"
-    if installed_version(python) == VERSION:
-        return python
-    print(f"installing TIAToolbox {VERSION} into {environment}: once, some 7 GB, takes minutes", file=sys.stderr)
-    for step in (["venv", str(environment)], ["pip", "install", "--quiet", f"tiatoolbox=={VERSION}"]):
-        runs = sys.executable if step[0] == "venv" else str(python)
-        if subprocess.run([runs, "-m", *step], stdout=sys.stderr).returncode:
-            raise SystemExit(f"TIAToolbox {VERSION} could not be installed; name an --environment that has it")
-    return python
-
-
-def installed_version(python: Path) -> str | None:
-    """The version of TIAToolbox that this Python has."""
-    if not python.exists():
-        return None
-    asked = [str(python), "-c", "from importlib.metadata import version; print(version('tiatoolbox'))"]
-    return subprocess.run(asked, capture_output=True, text=True).stdout.strip() or None
+    return peer_python(environment, "tiatoolbox", VERSION)
 
 
 @dataclass(frozen=True)

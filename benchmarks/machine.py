@@ -27,6 +27,10 @@ PACKAGES = (
     "simplejpeg",
     "pillow",
     "pyarrow",
+    "openslide-python",
+    "openslide-bin",
+    "simplejpeg",
+    "tifffile",
 )
 LOAD_BEFORE = [round(load, 2) for load in os.getloadavg()]  # of 1, 5 and 15 minutes, before anything is run here
 RESULTS = results_table.RESULTS

@@ -31,8 +31,11 @@ class Measured:
     stdout: str
 
 
-def measured(command: Sequence[str | Path]) -> Measured:
+def measured(command: Sequence[str | Path], *, allowed: Sequence[int] = (0,)) -> Measured:
     """Run a command to its end.
+
+    Args:
+        allowed: exit codes that are no failure.
 
     Raises:
         SystemExit: it failed; its own words are in the message.
@@ -47,7 +50,7 @@ def measured(command: Sequence[str | Path]) -> Measured:
             peak_tree = max(peak_tree, sum(map(proportional, [root, *descendants(root)])))
             time.sleep(SAMPLE_EVERY_S)
         elapsed_s = time.perf_counter() - started
-        if process.returncode:
+        if process.returncode not in allowed:
             talk.seek(0)
             raise SystemExit(f"{' '.join(map(str, command))} left with {process.returncode}:\n{talk.read()}")
         data.seek(0)

@@ -19,6 +19,7 @@ SLIDES = str(ROOT / "examples" / "slides")
 CALLS = {
     "compare_plain.py": [SLIDES, "--rounds", "1"],
     "compare_training.py": [SLIDES, "--rounds", "1", "--steps", "1", "--batch-size", "2"],
+    "compare_slides.py": ["--columns", "6", "--rows", "5", "--rounds", "1"],
     "compare_tiatoolbox.py": [SLIDES, "--rounds", "1"],
     "decoders.py": [SLIDES, "--rounds", "1", "--files", "1"],
     "fold_accuracy.py": ["labelled", "--folds", "2", "--backbone", "test_efficientnet", "--weights", "none"],
@@ -29,19 +30,30 @@ CALLS = {
     "kill_resume.py": [SLIDES, "--kills", "1"],
     "measure_demo.py": ["--rounds", "1", "--files", "14"],
     "memory.py": ["--counts", "20", "40", "--limit-mb", "1000"],  # so short a run's peak falls between two samples
+    "memory_slides.py": ["--sides", "600", "1200", "--view-px", "64", "--limit-mb", "1000"],
+    "read_tiles.py": ["--side-px", "1600", "--tiles", "20", "--rounds", "1", "--least", "0"],
     "tint.py": ["labelled", "--folds", "2"],
     "train_bundled.py": ["labelled", "--model", "trained"],
 }
-TIATOOLBOX = Path.home() / ".cache" / "cancernet-benchmarks" / "tiatoolbox-2.1.3"
+ENVIRONMENTS = Path.home() / ".cache" / "cancernet-benchmarks"
+NEEDS = {
+    "compare_slides.py": ("tiatoolbox-2.1.3", "wsinfer-0.6.1"),
+    "compare_tiatoolbox.py": ("tiatoolbox-2.1.3",),
+}
 PARTS = {
+    "environments.py",
     "folders.py",
     "gpu_watch.py",
     "machine.py",
+    "mixed_folder.py",
     "plain_script.py",
     "plain_training.py",
     "processes.py",
     "results_table.py",
+    "slide_files.py",
     "tiatoolbox_script.py",
+    "tiatoolbox_slide_script.py",
+    "wsinfer_script.py",
 }  # what the benchmarks are made of
 
 
@@ -71,8 +83,9 @@ def test_no_benchmark_is_forgotten() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", CALLS)
 def test_runs_and_reports(name: str, tmp_path: Path) -> None:
-    if name == "compare_tiatoolbox.py" and not TIATOOLBOX.is_dir():
-        pytest.skip(f"TIAToolbox's environment (7 GB, made by the benchmark's first call) is not in {TIATOOLBOX}")
+    for environment in NEEDS.get(name, ()):
+        if not (ENVIRONMENTS / environment).is_dir():
+            pytest.skip(f"{environment} (7 GB, made by the benchmark's first call) is not in {ENVIRONMENTS}")
     out = tmp_path / "result.json"
     if "labelled" in CALLS[name]:
         write_labelled(tmp_path / "labelled")

@@ -1,0 +1,301 @@
+"""`cancernet classify` on a slide against TIAToolbox and WSInfer: same tiles, network and weights, turn by turn.
+
+    python benchmarks/compare_slides.py                     # 600 tiles, tissue up to the borders: all take every tile
+    python benchmarks/compare_slides.py --glass             # tissue on glass, each tool with its own idea of tissue
+    python benchmarks/compare_slides.py --peers tiatoolbox
+    python benchmarks/compare_slides.py --wsinfer-speedup   # as `wsinfer run --speedup`
+
+A ResNet50 of two classes with random weights, fp32, looks at tiles of 224 x 224 at 0.25 um. The slide has that too, so
+nothing is resampled, and probabilities have to agree: within 1e-4 at every place that two tools have in common, or
+nothing is measured. It is an SVS, for TIAToolbox takes no mpp from a plain TIFF's tags. `--peers` get environments of
+their own, made by plain pip on the first call (7 GB each).
+
+TIAToolbox 2.1.3's `PatchPredictor` writes a Zarr store, WSInfer 0.6.1 CSV and GeoJSON, ours two Parquet tables. WSInfer
+always looks for tissue; what it takes for inference alone is told beside. Without `--glass` ours and TIAToolbox are
+told not to look. Two times are taken of each, as in `compare_plain.py`: the whole process, and the work without
+Python's imports. A ratio above 1 says how many times as many tiles a second ours takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from compare_plain import TOLERANCE
+from compare_tiatoolbox import CLOCKS, ENVIRONMENT, Times, tiatoolbox_python, tiatoolbox_weights
+from environments import ENVIRONMENTS, peer_python
+from numpy.typing import NDArray
+from processes import classify_command, measured
+from safetensors.torch import load_file
+from slide_files import write_slide
+from torch import Tensor, nn
+
+from cancernet_cli.classification import build_classifier
+from cancernet_cli.core.cards import WEIGHTS_FILE, Card, read_card, write_card
+from cancernet_cli.engine.bench_model import random_model
+
+HERE = Path(__file__).parent
+WSINFER = "0.6.1"
+# Its tiffslide needs the older zarr, which pip does not know; without OpenSlide it reads many times slower.
+WSINFER_NEEDS = ("zarr<3", "tiffslide<3", "openslide-python", "openslide-bin")
+PEERS = ("tiatoolbox", "wsinfer")
+SIDE_PX = 224
+MPP = 0.25
+
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one tool: how long it took, and the probabilities `[K]` of each tile by its (x, y) at level 0."""
+
+    times: Times
+    tiles: dict[Place, NDArray[np.float32]]
+    parts_s: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def by_place(places: NDArray[Any], probs: NDArray[np.float32]) -> dict[Place, NDArray[np.float32]]:
+    """`[T, 2]` and `[T, K]` as one mapping.
+
+    Raises:
+        SystemExit: a place is there twice.
+    """
+    found = {(int(x), int(y)): row for (x, y), row in zip(places.tolist(), probs, strict=True)}
+    if len(found) < len(places):
+        raise SystemExit(f"of {len(places)} tiles {len(places) - len(found)} have the place of another")
+    return found
+
+
+def run_cancernet(slide: Path, model: Path, scratch: Path, device: str, *more: str) -> Run:
+    """`cancernet classify` on the slide."""
+    out = scratch / "cancernet.parquet"
+    tiles_file = out.with_suffix(".tiles.parquet")
+    for old in (out, tiles_file):
+        old.unlink(missing_ok=True)
+    command = classify_command(slide, model, out, "--device", device, "--precision", "fp32", "--labels", "none", *more)
+    taken = measured(command)
+    table = pq.read_table(tiles_file)
+    probs = np.stack([table[name].to_numpy() for name in table.column_names if name.startswith("prob_")], axis=1)
+    run = json.loads(out.with_suffix(".run.json").read_text("utf-8"))
+    places = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], axis=1)
+    return Run({"process_s": taken.elapsed_s, "work_s": float(run["elapsed_s"])}, by_place(places, probs))
+
+
+def run_peer(python: Path, script: str, job: dict[str, Any], scratch: Path) -> Run:
+    """A peer's script in its own environment; it finds an empty place for its results."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        file, out = Path(folder) / "job.json", Path(folder) / "out.npz"
+        file.write_text(json.dumps({**job, "folder": str(Path(folder) / "results"), "out": str(out)}), "utf-8")
+        taken = measured([python, HERE / script, file])
+        said = json.loads(taken.stdout.splitlines()[-1])
+        with np.load(out) as found:
+            tiles = by_place(found["places"], found["probs"])
+    times = {"process_s": taken.elapsed_s, "work_s": float(said["elapsed_s"])}
+    return Run(times, tiles, said["parts_s"], said["versions"])
+
+
+class Scaled(nn.Module):
+    """A classifier with its temperature: `[B, 3, H, W]` to `[B, K]`, as WSInfer takes logits."""
+
+    def __init__(self, classifier: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.temperature = temperature
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits."""
+        logits: Tensor = self.classifier(pixels) / self.temperature
+        return logits
+
+
+def write_torchscript(model: Path, card: Card, path: Path) -> Path:
+    """The model as TorchScript, which is what WSInfer loads."""
+    classifier = build_classifier(card.architecture)
+    classifier.load_state_dict(load_file(model / WEIGHTS_FILE))
+    whole = Scaled(classifier, card.decision.temperature).eval()
+    with torch.inference_mode():
+        pixels = torch.rand(2, 3, card.input.height_px, card.input.width_px)
+        torch.jit.trace(whole, pixels).save(str(path))  # type: ignore[no-untyped-call]
+    return path
+
+
+def tiatoolbox_job(slide: Path, model: Path, card: Card, given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """What `tiatoolbox_slide_script.py` is told."""
+    weights = scratch / "tiatoolbox.pt"
+    torch.save(tiatoolbox_weights(model, card), weights)
+    return {
+        "slide": str(slide),
+        "weights": str(weights),
+        "classes": len(card.architecture.classes),
+        "mean": card.input.mean,
+        "std": card.input.std,
+        "side_px": card.input.width_px,
+        "mpp": card.input.mpp,
+        "tissue": given.glass,
+        "batch_size": given.batch_size,
+        "workers": given.workers,
+        "device": given.device,
+    }
+
+
+def wsinfer_job(slide: Path, model: Path, card: Card, given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """What `wsinfer_script.py` is told; its configuration as WSInfer's model zoo has them."""
+    return {
+        "slide": str(slide),
+        "weights": str(write_torchscript(model, card, scratch / "wsinfer.pt")),
+        "config": {
+            "spec_version": "1.0",
+            "architecture": card.architecture.backbone,
+            "num_classes": len(card.architecture.classes),
+            "patch_size_pixels": card.input.width_px,
+            "spacing_um_px": card.input.mpp,
+            "class_names": list(card.architecture.classes),
+            "transform": [
+                {"name": "ToTensor"},
+                {"name": "Normalize", "arguments": {"mean": list(card.input.mean), "std": list(card.input.std)}},
+            ],
+        },
+        "speedup": given.wsinfer_speedup,
+        "batch_size": given.batch_size,
+        "workers": given.workers,
+    }
+
+
+def check_agreement(tool: str, ours: Run, theirs: Run) -> dict[str, Any]:
+    """How many tiles both have in common, and the largest difference between their probabilities.
+
+    Raises:
+        SystemExit: they have nothing in common, or differ by more than 1e-4.
+    """
+    common = sorted(ours.tiles.keys() & theirs.tiles.keys())
+    if not common:
+        raise SystemExit(f"{tool} has {len(theirs.tiles)} tiles, ours {len(ours.tiles)}, and not one place in common")
+    apart = max(float(np.abs(ours.tiles[place] - theirs.tiles[place]).max()) for place in common)
+    if not apart <= TOLERANCE:  # NaN, of a tile that failed, is not
+        raise SystemExit(f"{tool}'s probabilities differ by {apart:.2g}, more than {TOLERANCE:g}")
+    return {"common_tiles": len(common), "largest_difference": apart}
+
+
+def figures(runs: Sequence[Run]) -> dict[str, Any]:
+    """Tiles a second of one tool: median, least and most over the rounds."""
+    tiles = len(runs[0].tiles)
+    found: dict[str, Any] = {"tiles": tiles, "rounds": [rounded(run.times) for run in runs]}
+    for clock in CLOCKS:
+        speeds = [tiles / run.times[f"{clock}_s"] for run in runs]
+        found[f"{clock}_tiles_per_s"] = round(statistics.median(speeds), 2)
+        found[f"{clock}_tiles_per_s_spread"] = [round(min(speeds), 2), round(max(speeds), 2)]
+    if runs[0].parts_s:
+        found["parts_s"] = [run.parts_s for run in runs]
+    if "inference_s" in runs[0].parts_s:
+        found["inference_tiles_per_s"] = round(statistics.median(tiles / run.parts_s["inference_s"] for run in runs), 2)
+    return found
+
+
+def ratios(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, Any]:
+    """How many times as many tiles a second ours takes, round by round: median, least and most."""
+    found: dict[str, Any] = {}
+    for clock in CLOCKS:
+        each = [
+            (len(a.tiles) / a.times[f"{clock}_s"]) / (len(b.tiles) / b.times[f"{clock}_s"])
+            for a, b in zip(ours, theirs, strict=True)
+        ]
+        found[f"{clock}_ratio"] = round(statistics.median(each), 3)
+        found[f"{clock}_ratio_spread"] = [round(min(each), 3), round(max(each), 3)]
+    return found
+
+
+def rounded(times: Times) -> Times:
+    """Times to the millisecond."""
+    return {name: round(value, 3) for name, value in times.items()}
+
+
+def model_at(folder: Path, mpp: float) -> Path:
+    """A ResNet50 with random weights that looks at pixels so many micrometres wide."""
+    random_model(folder, "resnet50", SIDE_PX)
+    card = read_card(folder)
+    write_card(replace(card, input=replace(card.input, mpp=mpp)), folder)
+    return folder
+
+
+def main() -> None:
+    """Read the command line, run, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--columns", type=int, default=24, help="of tiles on the generated slide")
+    parser.add_argument("--rows", type=int, default=25)
+    parser.add_argument("--glass", action="store_true", help="tissue on glass, found by each tool its own way")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=16, help="the peers'")
+    parser.add_argument("--workers", type=int, default=2, help="the peers'")
+    parser.add_argument("--wsinfer-speedup", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--tiatoolbox-environment", type=Path, default=ENVIRONMENT)
+    parser.add_argument("--wsinfer-environment", type=Path, default=ENVIRONMENTS / f"wsinfer-{WSINFER}")
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        model = model_at(scratch / "resnet50_random", MPP)
+        card = read_card(model)
+        size = given.columns * SIDE_PX, given.rows * SIDE_PX
+        slide = write_slide(scratch / "slides" / "slide.svs", *size, mpp=MPP, glass=given.glass)
+        tissue = "otsu" if given.glass else "none"
+        tools: dict[str, Callable[[], Run]] = {
+            "cancernet": partial(run_cancernet, slide, model, scratch, given.device, "--tissue", tissue)
+        }
+        if "tiatoolbox" in given.peers:
+            python = tiatoolbox_python(given.tiatoolbox_environment.expanduser().absolute())
+            job = tiatoolbox_job(slide, model, card, given, scratch)
+            tools["tiatoolbox"] = partial(run_peer, python, "tiatoolbox_slide_script.py", job, scratch)
+        if "wsinfer" in given.peers:
+            place = given.wsinfer_environment.expanduser().absolute()
+            python = peer_python(place, "wsinfer", WSINFER, WSINFER_NEEDS)
+            job = wsinfer_job(slide, model, card, given, scratch)
+            tools["wsinfer"] = partial(run_peer, python, "wsinfer_script.py", job, scratch)
+
+        # Not counted; in this round ours converts the network once for all later ones
+        first = {name: run() for name, run in tools.items()}
+        agreement = {name: check_agreement(name, first["cancernet"], first[name]) for name in tools if name in PEERS}
+        runs: dict[str, list[Run]] = {name: [] for name in tools}
+        for turn in range(given.rounds):
+            for name in sorted(tools, reverse=bool(turn % 2)):  # who goes first changes, so that nobody gains by it
+                runs[name].append(tools[name]())
+
+    found: dict[str, Any] = {name: figures(taken) for name, taken in runs.items()}
+    for name in agreement:
+        found[name] |= {
+            **agreement[name],
+            "cancernet_is_times_as_fast": ratios(runs["cancernet"], runs[name]),
+            "batch_size": given.batch_size,
+            "workers": given.workers,
+            "versions": first[name].versions,
+        }
+    probs = np.stack(list(first["cancernet"].tiles.values()))
+    result = machine.facts() | {
+        "slide": f"generated, {size[0]} x {size[1]}, {MPP:g} um, {'tissue on glass' if given.glass else 'all tissue'}",
+        "network": card.architecture.backbone,
+        "tile": f"{SIDE_PX} x {SIDE_PX} at {MPP:g} um",
+        "precision": "fp32",
+        "wsinfer_speedup": given.wsinfer_speedup,
+        "spread": {"largest": float(probs[:, 0].max()), "smallest": float(probs[:, 0].min())},
+        **found,
+    }
+    kind = "-glass" if given.glass else ""
+    machine.report(f"slides{kind}{'-speedup' if given.wsinfer_speedup else ''}", result, given.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Environments of their own for the tools that we are measured against, made by plain pip once and used again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ENVIRONMENTS = Path("~/.cache/cancernet-benchmarks")
+
+
+def peer_python(environment: Path, package: str, version: str, also: Sequence[str] = ()) -> Path:
+    """The Python of an environment with a version of a package, made if it is not there yet.
+
+    Args:
+        also: what pip is asked for besides, as on its command line.
+
+    Raises:
+        SystemExit: it cannot be installed; pip's own words went to stderr.
+    """
+    python = environment / "bin" / "python"
+    if installed_version(python, package) == version:
+        return python
+    print(f"installing {package} {version} into {environment}: once, some 7 GB, takes minutes", file=sys.stderr)
+    for step in (["venv", str(environment)], ["pip", "install", "--quiet", f"{package}=={version}", *also]):
+        runs = sys.executable if step[0] == "venv" else str(python)
+        if subprocess.run([runs, "-m", *step], stdout=sys.stderr).returncode:
+            raise SystemExit(f"{package} {version} could not be installed; name an environment that has it")
+    return python
+
+
+def installed_version(python: Path, package: str) -> str | None:
+    """The version of a package that this Python has."""
+    if not python.exists():
+        return None
+    asked = [str(python), "-c", f"from importlib.metadata import version; print(version('{package}'))"]
+    return subprocess.run(asked, capture_output=True, text=True).stdout.strip() or None
