@@ -97,7 +97,7 @@ def _measured(
 
 
 def _classify_options(options: BenchOptions, scratch: Path) -> ClassifyOptions:
-    """The run that is measured, as `cancernet classify` would be asked for it; labels would only add metrics, slides tiles."""
+    """The run that is measured, as `cancernet classify` would be asked for it, without metrics and slides."""
     model = options.model
     if options.backbone:
         from cancernet_cli.engine.bench_model import random_model  # networks are built with timm, which is slow to load

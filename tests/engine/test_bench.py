@@ -100,6 +100,7 @@ def test_a_folder_of_images_with_a_bad_one_against_an_earlier_measurement(
 ) -> None:
     make_quick(monkeypatch)
     (tiny_folder / "benign" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tiny_folder / "slide.svs").write_bytes(b"slides are not measured")
     found = bench(tiny_options(model, input=tiny_folder, compare=measured[2] / "b.json"))
     assert found["whole"]["failed"] == 1
     assert found["settings"]["files"] == 9
