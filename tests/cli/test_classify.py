@@ -79,6 +79,7 @@ def test_failed_files_end_with_exit_code_7(model: str, tmp_path: Path) -> None:
     failed = sum(status == "failed" for status in expected.values())
     assert f"{failed} of {len(expected)} files failed" in done.stderr
     assert "status = failed" in done.stderr
+    assert "give the command with --overwrite" in done.stderr
 
 
 def test_paths_come_from_standard_input(tiny_folder: Path, model: str, tmp_path: Path) -> None:
