@@ -56,8 +56,8 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
         some = f"{result.failed:,} of {result.files:,} files failed"
         raise PartialFailure(
             f"{some}, and {result.partial:,} in part" if result.partial else some,
-            fix=f"their rows in {result.out} have status = failed or partial and the reason in error; after mending them, "
-            "a permission too, give the command with --overwrite",
+            fix=f"their rows in {result.out} have status = failed or partial and the reason in error; "
+            "after mending them, a permission too, give the command with --overwrite",
         )
 
 
