@@ -54,3 +54,9 @@ def test_help_answers_within_a_second() -> None:
         subprocess.run([sys.executable, "-m", "cancernet_cli.cli.app", "--help"], capture_output=True, check=True)
         elapsed_s.append(time.perf_counter() - start)
     assert min(elapsed_s) < LIMIT_S
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "cancernet_cli", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("cancernet 0.")
