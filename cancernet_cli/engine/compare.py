@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,9 @@ from cancernet_cli.engine.compare_plan import Cell, comparison_recipe, decided_b
 from cancernet_cli.engine.compare_plots import draw_plots
 from cancernet_cli.engine.compare_table import figure_words, table_row, write_tables
 from cancernet_cli.engine.finetune_images import LabelledImages, list_images
+from cancernet_cli.engine.provenance import circumstances
 from cancernet_cli.engine.workspace import Workspace
+from cancernet_cli.outputs.atomic import write_bytes
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,9 @@ def compare(data: Sequence[str], options: CompareOptions, report: Reporter = sil
         make.clean()
         result = _comparison(images, options, [found[cell.name] for cell in cells])
         write_tables(result, options.out)
+        elapsed_s = time.monotonic() - started
+        record = {**circumstances(options), "data": list(data), "reused": reused, "elapsed_s": round(elapsed_s, 3)}
+        write_bytes(options.out / "run.json", (json.dumps(record, indent=2) + "\n").encode())
         draw_plots([(cell, found[cell.name]) for cell in cells], folder, options.out / "plots", result["leaks"])
     finally:
         workspace.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import platform
 import sys
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Any
 
 from cancernet_cli import __version__
 from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256
-from cancernet_cli.core.options import ClassifyOptions
+from cancernet_cli.core.options import ClassifyOptions, Options
 from cancernet_cli.engine.runtime import Runtime
 
 _PACKAGES = (
@@ -63,12 +64,8 @@ def labels_state(labels: str) -> str:
 def run_record(options: ClassifyOptions, runtime: Runtime, state: dict[str, str], **counts: Any) -> dict[str, Any]:
     """What belongs to this run: command line, versions, machine, options as asked and as resolved, counts, times."""
     return {
-        "schema": 1,
-        "cancernet": __version__,
-        "command": sys.argv,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        **circumstances(options),
         "result": state,
-        "options": {f.name: _plain(getattr(options, f.name)) for f in dataclasses.fields(options)},
         "resolved": {
             "device": runtime.device_name,
             "runtime": runtime.library,
@@ -76,13 +73,25 @@ def run_record(options: ClassifyOptions, runtime: Runtime, state: dict[str, str]
             "batch_size": runtime.batch_size,
             "workers": runtime.workers,
         },
+        **counts,
+    }
+
+
+def circumstances(options: Options) -> dict[str, Any]:
+    """What every run record holds: version, command line, time, options as asked, machine, versions of libraries."""
+    return {
+        "schema": 1,
+        "cancernet": __version__,
+        "command": sys.argv,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "options": {f.name: _plain(getattr(options, f.name)) for f in dataclasses.fields(options)},
         "machine": {
             "system": platform.platform(),
             "python": platform.python_version(),
             "processor": platform.machine(),
+            "cores": os.cpu_count(),
         },
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
-        **counts,
     }
 
 

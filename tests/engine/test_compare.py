@@ -90,6 +90,11 @@ def test_figures_are_those_of_the_predictions(finished: ComparisonResult) -> Non
 def test_files_and_plots_are_there(finished: ComparisonResult) -> None:
     out = finished.out
     assert json.loads((out / "table.json").read_text()) == finished.comparison
+    record = json.loads((out / "run.json").read_text())
+    assert record["options"]["seed"] == finished.comparison["seed"]
+    assert record["machine"]["cores"] >= 1
+    assert "torch" in record["versions"]
+    assert record["elapsed_s"] > 0
     assert pq.read_table(out / "table.parquet").to_pylist() == finished.comparison["rows"]
     text = (out / "table.md").read_text()
     assert f"{NETWORK} (random weights)" in text
