@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from cancernet_cli import classify
-from cancernet_cli.core.cards import read_card
+from cancernet_cli.core.cards import SegmentationPolicy, read_card
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Event, Note
 from cancernet_cli.core.options import ClassifyOptions
@@ -23,6 +24,7 @@ from cancernet_cli.engine.runner_torch import TorchRunner
 from cancernet_cli.engine.runtime import resolve, with_library
 from cancernet_cli.engine.segmenter_choice import with_segmenter
 from tests.he_images import he_like
+from tests.tiny_model import write_tiny_model, write_tiny_unet
 
 BUNDLED = Path(__file__).resolve().parents[2] / "models" / "breakhis_lite0"
 
@@ -41,6 +43,21 @@ def test_agrees_with_pytorch(segmenter: str, views: torch.Tensor) -> None:
     reference = TorchRunner(load_pipeline(BUNDLED, card), runtime, want_mask=True).start(views)()
     np.testing.assert_allclose(ours.logits, reference.logits, atol=1e-4)
     np.testing.assert_allclose(ours.mask_fraction, reference.mask_fraction, atol=1e-5)
+    assert ours.mask is not None
+    np.testing.assert_allclose(ours.mask, reference.mask, atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.75, 0.4])
+def test_a_unet_looks_at_any_scale(scale: float, views: torch.Tensor, tmp_path: Path) -> None:
+    """PyTorch's antialiased interpolation could not be converted."""
+    unet = read_card(write_tiny_unet(tmp_path / "unet", seed=round(100 * scale), scale=scale))
+    model = write_tiny_model(tmp_path / "model")
+    policy = SegmentationPolicy(segmenter="unet", model="unet", sha256=unet.weights.sha256, keep=0.5)
+    card = replace(read_card(model), segmentation=policy)
+    runtime = with_library(resolve(ClassifyOptions(device="cpu")), "openvino", card)
+    small = views[:, :64, :64].contiguous()
+    ours = open_runner(model, card, runtime, want_mask=True).start(small)()
+    reference = TorchRunner(load_pipeline(model, card), runtime, want_mask=True).start(small)()
     assert ours.mask is not None
     np.testing.assert_allclose(ours.mask, reference.mask, atol=1e-4)
 
