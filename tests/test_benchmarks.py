@@ -104,6 +104,7 @@ def test_results_tell_no_private_path() -> None:
         result = json.loads(path.read_text("utf-8"))
         assert result["command"].startswith("python benchmarks/")
         assert "shared" not in result["command"]
+        assert not any(word.startswith("/") for word in result["command"].split())
 
 
 def test_the_table_of_results_says_what_the_files_say(monkeypatch: pytest.MonkeyPatch) -> None:
