@@ -42,9 +42,15 @@ Places = list[tuple[int, int]]
 
 
 def places_in_the_middle(width_px: int, height_px: int, size: TileSize, count: int) -> Places:
-    """(x, y) of about `count` tiles that lie on the slide as a whole: rows from its middle."""
+    """(x, y) of about `count` tiles that lie on the slide as a whole: rows from its middle.
+
+    Raises:
+        SystemExit: the slide is smaller than a tile.
+    """
     across = [x for x in grid_starts(width_px, size.width_px, 0.0).tolist() if x + size.width_px <= width_px]
     down = [y for y in grid_starts(height_px, size.height_px, 0.0).tolist() if y + size.height_px <= height_px]
+    if not across or not down:
+        raise SystemExit(f"a tile has {size.width_px} x {size.height_px} pixels, the slide {width_px} x {height_px}")
     rows = min(len(down), max(1, round(count / len(across))))
     first = (len(down) - rows) // 2
     return [(x, y) for y in down[first : first + rows] for x in across]

@@ -30,8 +30,8 @@ CALLS = {
     "kill_resume.py": [SLIDES, "--kills", "1"],
     "measure_demo.py": ["--rounds", "1", "--files", "14"],
     "memory.py": ["--counts", "20", "40", "--limit-mb", "1000"],  # so short a run's peak falls between two samples
-    "memory_slides.py": ["--sides", "600", "1200", "--view-px", "64", "--limit-mb", "1000"],
-    "read_tiles.py": ["--side-px", "1600", "--tiles", "20", "--rounds", "1", "--least", "0"],
+    "memory_slides.py": ["--sides", "1500", "2500", "--view-px", "64", "--limit-mb", "1000"],
+    "read_tiles.py": ["--side-px", "1600", "--mpp", "0.25", "0.5", "--tiles", "20", "--rounds", "1", "--least", "0"],
     "tint.py": ["labelled", "--folds", "2"],
     "train_bundled.py": ["labelled", "--model", "trained"],
 }
