@@ -80,10 +80,7 @@ def test_nobody_waits_on_a_pipe(tmp_path: Path) -> None:
         os.mkfifo(tmp_path / name)
     (tmp_path / "d.svs").write_bytes(b"x")
     found = find_slides([str(tmp_path)], base=os.fsencode(tmp_path))
-    assert [(file.path, str(file.problem)) for file in found] == [
-        ("b.svs", "discover: OSError: a FIFO, not a regular file"),
-        ("d.svs", "None"),
-    ]
+    assert [file.path for file in found] == ["d.svs"]
 
 
 def test_a_slide_that_is_cut_off_is_still_a_slide(tmp_path: Path) -> None:
