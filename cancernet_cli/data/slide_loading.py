@@ -14,7 +14,7 @@ from cancernet_cli.core.options import TilingOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading import BatchDecoder, DecodedBatch
 from cancernet_cli.data.qc import sharpness
-from cancernet_cli.data.slide_plan import SlidePlan, plan_slide
+from cancernet_cli.data.slide_plan import Cut, SlidePlan, plan_slide
 from cancernet_cli.data.slides import Slide, UnreadableSlide, shared_slide
 from cancernet_cli.data.tile_pixels import read_tiles
 from cancernet_cli.data.tiling import TileSize
@@ -83,12 +83,12 @@ Done = DecodedBatch | PlannedSlide | DecodedTiles | None
 class SlideDecoder:
     """A `data.loading.Decoder` for images and slides; None is an item that asks for nothing.
 
-    target_mpp: micrometres that a pixel of a view shows. keep_thumbnails: plans come with their slide's picture, which
+    keep_thumbnails: plans come with their slide's picture, which
     may have 50 MB.
     """
 
     images: BatchDecoder
-    target_mpp: float
+    cut: Cut
     options: TilingOptions
     keep_thumbnails: bool = False
 
@@ -134,9 +134,8 @@ class SlideDecoder:
         return self.images.join(images) if images else loaded[0]
 
     def _plan(self, file: FoundFile) -> SlidePlan | Failure:
-        policy = self.images.policy
         try:
-            plan = plan_slide(_opened(file), policy.width_px, policy.height_px, self.target_mpp, self.options)
+            plan = plan_slide(_opened(file), self.cut, self.options)
             return plan if self.keep_thumbnails else replace(plan, thumbnail=plan.thumbnail.without_pixels())
         except UnreadableSlide as error:
             return error.failure

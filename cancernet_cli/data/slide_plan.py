@@ -31,6 +31,15 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
+class Cut:
+    """How slides are cut: a tile becomes one view of this size, whose pixels show `mpp` micrometres."""
+
+    view_width_px: int
+    view_height_px: int
+    mpp: float
+
+
+@dataclass(frozen=True)
 class SlidePlan:
     """Everything that decides where a slide's tiles lie, and the tiles."""
 
@@ -84,15 +93,13 @@ class SlidePlan:
         return [_WORDS[flag].format(mpp=self.resolution.mpp) for flag in self.flags if flag in _WORDS]
 
 
-def plan_slide(
-    slide: Slide, view_width_px: int, view_height_px: int, target_mpp: float, options: TilingOptions
-) -> SlidePlan:
+def plan_slide(slide: Slide, cut: Cut, options: TilingOptions) -> SlidePlan:
     """The plan for one open slide.
 
     Raises:
         UnreadableSlide: nothing of it can be decoded.
     """
-    resolution = resolve_resolution(slide.scale, target_mpp=target_mpp, slide_mpp=options.mpp)
+    resolution = resolve_resolution(slide.scale, target_mpp=cut.mpp, slide_mpp=options.mpp)
     thumbnail = make_thumbnail(slide, downsample=_thumbnail_downsample(slide.levels[0], resolution.mpp))
     tissue = find_tissue(
         thumbnail.pixels,
@@ -101,7 +108,7 @@ def plan_slide(
         method=options.tissue,
     )
     tissue = replace(tissue, mask=tissue.mask | thumbnail.unreadable)
-    size = tile_size(view_width_px, view_height_px, target_mpp=target_mpp, slide_mpp=resolution.mpp)
+    size = tile_size(cut.view_width_px, cut.view_height_px, target_mpp=cut.mpp, slide_mpp=resolution.mpp)
     tiles = plan_tiles(
         slide.levels[0].width_px,
         slide.levels[0].height_px,
@@ -114,7 +121,7 @@ def plan_slide(
         name for name, is_so in ((NO_TISSUE, not tissue.mask.any()), (DAMAGED, thumbnail.unreadable.any())) if is_so
     ]
     flags = (*resolution.flags, *more)
-    return SlidePlan(slide.vendor, slide.levels, resolution, target_mpp, thumbnail, tissue, tiles, flags)
+    return SlidePlan(slide.vendor, slide.levels, resolution, cut.mpp, thumbnail, tissue, tiles, flags)
 
 
 def tile_boxes(plan: SlidePlan) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -208,10 +208,10 @@ def _run(job: Job, plan: Plan, workspace: Workspace, report: Reporter) -> None:
     decoder: Decoder[Any, Any] = images
     slides: SlideStream | None = None
     if slides_pending:
-        from cancernet_cli.engine.slide_stream import SlideStream  # scikit-image and OpenSlide
+        from cancernet_cli.engine.slide_stream import SlideStream, slide_decoder  # scikit-image and OpenSlide
 
         work = slides = SlideStream(job, plan, workspace, iter(work), schema, report)
-        decoder = slides.decoder(images)
+        decoder = slide_decoder(job, images)
     # The workers start decoding while the networks are loaded.
     batches = load_batches(work, decoder, workers=workers, pin_memory=runtime.device.type == "cuda")
     files = None if slides_pending else len(plan)  # a slide is as much work as thousands of images

@@ -19,9 +19,10 @@ from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.core.records import FoundFile, Truth
 from cancernet_cli.data.annotation_files import find_annotations
 from cancernet_cli.data.annotations import read_annotations
+from cancernet_cli.data.slide_plan import Cut
 from cancernet_cli.data.target_mpp import USUAL_MPP, target_mpp
 from cancernet_cli.engine.finetune_folder import work_folder
-from cancernet_cli.engine.slide_tiles import Cut, SlideTiles, cut_slide, tile_file
+from cancernet_cli.engine.slide_tiles import SlideTiles, cut_slide, tile_file
 from cancernet_cli.training.distributed import ALONE, Processes
 
 STAGE = "cutting slides"

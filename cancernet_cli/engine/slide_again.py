@@ -5,14 +5,13 @@ from __future__ import annotations
 from cancernet_cli.core import interruption
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.records import Failure
-from cancernet_cli.data.loading import BatchDecoder
-from cancernet_cli.data.slide_loading import PlannedSlide, SlideDecoder, SlideToPlan
-from cancernet_cli.data.target_mpp import target_mpp
+from cancernet_cli.data.slide_loading import PlannedSlide, SlideToPlan
 from cancernet_cli.engine.finish import tiles_file
 from cancernet_cli.engine.job import Job
 from cancernet_cli.engine.plan import Plan
 from cancernet_cli.engine.slide_run import SlideRun
 from cancernet_cli.engine.slide_sides import slide_files
+from cancernet_cli.engine.slide_stream import slide_decoder
 from cancernet_cli.outputs.classified_tiles import numbered_tiles
 
 STAGE = "slides' files"
@@ -25,10 +24,7 @@ def write_again(job: Job, plan: Plan, report: Reporter) -> None:
     are read from the tile table.
     """
     options = job.options
-    wants_thumbnails = options.heatmaps is not None
-    decoder = SlideDecoder(
-        BatchDecoder(job.card.input, 0), target_mpp(job.card.input).mpp, options, keep_thumbnails=wants_thumbnails
-    )
+    decoder = slide_decoder(job)
     report(StageStarted(STAGE, plan.kinds()["slide"], "slides"))
     for file in plan.slides():
         interruption.check()

@@ -13,6 +13,7 @@ from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, St
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading import BatchDecoder
 from cancernet_cli.data.slide_loading import DecodedTiles, PlannedSlide, SlideDecoder, SlideToPlan, TileSpan, Work
+from cancernet_cli.data.slide_plan import Cut
 from cancernet_cli.data.target_mpp import target_mpp
 from cancernet_cli.engine.job import Job
 from cancernet_cli.engine.mask_regions import Boxes, read_regions
@@ -65,12 +66,6 @@ class SlideStream:
         if job.options.mask_regions is not None:
             self._regions = read_regions(job.options.mask_regions)
         report(StageStarted(STAGE, 0, "tiles"))
-
-    def decoder(self, images: BatchDecoder) -> SlideDecoder:
-        """What the workers run."""
-        options = self._job.options
-        target = target_mpp(self._job.card.input)
-        return SlideDecoder(images, target.mpp, options, keep_thumbnails=options.heatmaps is not None)
 
     def __iter__(self) -> Iterator[Work]:
         while True:
@@ -142,10 +137,17 @@ class SlideStream:
         return Step(Finished(rows, side_files=slide_files(run, verdict, self._job.options)), 1)
 
 
+def slide_decoder(job: Job, images: BatchDecoder | None = None) -> SlideDecoder:
+    """What plans slides and reads their tiles as the model looks at them; and images, if it gets a decoder for them."""
+    policy, options = job.card.input, job.options
+    cut = Cut(policy.width_px, policy.height_px, target_mpp(policy).mpp)
+    wants_thumbnails = options.heatmaps is not None
+    return SlideDecoder(images or BatchDecoder(policy, 0), cut, options, keep_thumbnails=wants_thumbnails)
+
+
 def tile_views(slides: Iterable[FoundFile], job: Job, most: int) -> Iterator[NDArray[np.uint8]]:
     """`[1, h, w, 3]` uint8: at most so many tiles of each slide, at even distances over its tissue."""
-    images = BatchDecoder(job.card.input, 0)
-    decoder = SlideDecoder(images, target_mpp(job.card.input).mpp, job.options)
+    decoder = slide_decoder(job)
     for file in slides:
         planned = decoder[SlideToPlan(file)]
         if not isinstance(planned, PlannedSlide) or isinstance(planned.plan, Failure):

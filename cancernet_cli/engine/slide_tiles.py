@@ -22,7 +22,7 @@ from cancernet_cli.core.percent import show_percent
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.annotations import annotated_share, read_annotations
 from cancernet_cli.data.resolution import is_plausible_mpp
-from cancernet_cli.data.slide_plan import SlidePlan, plan_slide
+from cancernet_cli.data.slide_plan import Cut, SlidePlan, plan_slide
 from cancernet_cli.data.slides import Slide, UnreadableSlide, open_slide
 from cancernet_cli.data.tile_choice import even_shares, spread_tiles
 from cancernet_cli.data.tile_pixels import read_tiles
@@ -33,15 +33,6 @@ from cancernet_cli.outputs.pictures import write_png
 INDEX_FILE = "tiles.json"
 _AT_ONCE = 64
 _ALL_BUT_EXACTLY = 1e-9  # what areas may lack by rounding
-
-
-@dataclass(frozen=True)
-class Cut:
-    """How slides are cut: a tile becomes one view of this size, whose pixels show `mpp` micrometres."""
-
-    view_width_px: int
-    view_height_px: int
-    mpp: float
 
 
 @dataclass(frozen=True)
@@ -124,7 +115,7 @@ def _cut_open(
     tiling: TilingOptions,
     place: Path,
 ) -> SlideTiles:
-    plan = plan_slide(opened, cut.view_width_px, cut.view_height_px, cut.mpp, tiling)
+    plan = plan_slide(opened, cut, tiling)
     rng = np.random.default_rng([options.seed, *os.fsencode(slide.path)])
     if annotations is None:
         rows = spread_tiles(plan.tiles.x, plan.tiles.y, options.tiles_per_slide, rng)

@@ -19,7 +19,7 @@ from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import TileOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.inputs import resolve_base
-from cancernet_cli.data.slide_plan import plan_slide
+from cancernet_cli.data.slide_plan import Cut, plan_slide
 from cancernet_cli.data.slides import UnreadableSlide, open_slide
 from cancernet_cli.data.slides.find import find_slides
 from cancernet_cli.data.target_mpp import target_mpp
@@ -29,15 +29,6 @@ from cancernet_cli.outputs.tile_table import TILE_SCHEMA, slide_table, tile_batc
 
 STAGE = "tile"
 TILES_FILE, SLIDES_FILE = "tiles.parquet", "slides.parquet"
-
-
-@dataclass(frozen=True)
-class Cut:
-    """How tiles are cut: the size of a view, and the micrometres that its pixels show."""
-
-    view_width_px: int
-    view_height_px: int
-    mpp: float
 
 
 @dataclass(frozen=True)
@@ -140,7 +131,7 @@ def _one(file: FoundFile, cut: Cut, options: TileOptions, writer: pq.ParquetWrit
         if file.problem is not None:
             raise UnreadableSlide(file.problem)
         with closing(open_slide(file.location)) as slide:
-            plan = plan_slide(slide, cut.view_width_px, cut.view_height_px, cut.mpp, options)
+            plan = plan_slide(slide, cut, options)
             write_pictures(file.path, plan, options.out)
             failures = write_images(file.path, slide, plan, options.out) if options.images else None
     except UnreadableSlide as error:

@@ -22,6 +22,7 @@ from cancernet_cli.data.slide_loading import (
     TileSpan,
     Work,
 )
+from cancernet_cli.data.slide_plan import Cut
 from tests.slide_files import tissue_slide, write_tiled
 
 POLICY = InputPolicy(width_px=64, height_px=64)
@@ -48,7 +49,7 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> FoundFile:
 
 
 def decoder(deadly: int = -1, **options: bool) -> DeadlyDecoder:
-    return DeadlyDecoder(BatchDecoder(POLICY, 10**6), 0.5, TilingOptions(), deadly=deadly, **options)
+    return DeadlyDecoder(BatchDecoder(POLICY, 10**6), Cut(64, 64, 0.5), TilingOptions(), deadly=deadly, **options)
 
 
 def planned(slide: FoundFile, **options: bool) -> PlannedSlide:

@@ -16,13 +16,14 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.records import FoundFile, Truth
 from cancernet_cli.data.readers import read_image
+from cancernet_cli.data.slide_plan import Cut
 from cancernet_cli.data.slides import open_slide
 from cancernet_cli.data.target_mpp import target_mpp
 from cancernet_cli.data.tile_pixels import read_tile
 from cancernet_cli.data.tiling import TileSize
 from cancernet_cli.data.views import make_views
 from cancernet_cli.engine import slide_tiles
-from cancernet_cli.engine.slide_tiles import Cut, SlideTiles, cut_slide, tile_file
+from cancernet_cli.engine.slide_tiles import SlideTiles, cut_slide, tile_file
 from tests.he_images import he_like
 from tests.slide_files import GLASS, write_svs, write_tiled
 

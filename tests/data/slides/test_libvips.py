@@ -11,7 +11,7 @@ import pytest
 import pyvips
 
 from cancernet_cli.core.options import TilingOptions
-from cancernet_cli.data.slide_plan import plan_slide
+from cancernet_cli.data.slide_plan import Cut, plan_slide
 from cancernet_cli.data.slides import open_slide
 from cancernet_cli.data.slides.kinds import kind_of
 from cancernet_cli.data.tile_pixels import read_tiles
@@ -51,7 +51,7 @@ def test_every_level_has_its_pixels_and_the_scale_is_known(tmp_path: Path, optio
 def test_a_jpeg_pyramid_is_planned_and_read_at_its_scale(tmp_path: Path) -> None:
     picture = tissue_slide(1200, 800)
     slide = open_slide(saved(tmp_path / "v.tif", picture, compression="jpeg", Q=95))
-    plan = plan_slide(slide, 100, 100, 1.0, TilingOptions())
+    plan = plan_slide(slide, Cut(100, 100, 1.0), TilingOptions())
     assert (plan.resolution.mpp, plan.resolution.source) == (pytest.approx(0.5), "tiff_resolution")
     tiles = plan.tiles
     assert (tiles.size.width_px, len(tiles) > 10) == (200, True)
