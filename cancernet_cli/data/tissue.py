@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
-from skimage.morphology import remove_small_holes, remove_small_objects
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
@@ -59,6 +58,7 @@ class Tissue:
 _FLOOR, _CEILING = 14, 32
 _BLACK = 30  # the edge of a cover slip, the outside of a scan
 _GLASS_PERCENTILE = 98
+_ROWS = 128  # of a thumbnail, at once
 _TINT = 0.85  # a lighter channel than this share of the lightest: a tint of the glass, not a stain
 
 
@@ -93,9 +93,8 @@ def find_tissue(
     threshold = min(max(otsu, _FLOOR), _CEILING)
     found = (saturation > threshold) & is_field
     joined = _closed(found, rule.join_um / mpp) & is_field
-    # scikit-image's sizes are the largest to go
-    whole = remove_small_objects(joined, max_size=_pixels(rule.min_area_um2, mpp) - 1, connectivity=2)
-    filled = remove_small_holes(whole, max_size=_pixels(rule.max_hole_um2, mpp), connectivity=1)
+    whole = _pieces(joined, _pixels(rule.min_area_um2, mpp), connectivity=8)
+    filled = ~_pieces(~whole, _pixels(rule.max_hole_um2, mpp) + 1, connectivity=4)
     return Tissue(filled & ~pen, pen, downsample, mpp)
 
 
@@ -113,6 +112,15 @@ def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule | None = None) 
     """
     rule = rule or TissueRule()
     smooth: Any = cv2.GaussianBlur(thumbnail, (0, 0), max(0.5, rule.smooth_um / mpp / 2))
+    # In strips: the whole in sixteen bits, with all that is made of it, would be ten times as large as the thumbnail
+    seeds = np.concatenate([_is_ink(smooth[top : top + _ROWS]) for top in range(0, len(smooth), _ROWS)])
+    ink = _pieces(seeds, _pixels(rule.min_pen_um2, mpp), connectivity=8)
+    if not ink.any():
+        return ink
+    return np.asarray(cv2.dilate(ink.astype(np.uint8), _disc(rule.pen_rim_um / mpp)) > 0)
+
+
+def _is_ink(smooth: Pixels) -> Mask:
     red, green, blue = cv2.split(smooth.astype(np.int16))
     strongest = np.maximum(np.maximum(red, green), blue)
     weakest = np.minimum(np.minimum(red, green), blue)
@@ -121,11 +129,7 @@ def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule | None = None) 
     is_blue = (blue - red > 50) & (green - red > 5) & (blue > 70)  # haematoxylin keeps green below red
     is_red = (red > 130) & (green < 90) & (blue < 90) & (red - np.maximum(green, blue) > 80)  # eosin keeps blue
     is_black = (strongest < 95) & (colour < 22) & (strongest > 4)  # 0: the outside of a scan
-    seeds = is_green | is_blue | is_red | is_black
-    ink = remove_small_objects(seeds, max_size=_pixels(rule.min_pen_um2, mpp) - 1, connectivity=2)
-    if not ink.any():
-        return np.asarray(ink, np.bool_)
-    return np.asarray(cv2.dilate(ink.astype(np.uint8), _disc(rule.pen_rim_um / mpp)) > 0)
+    return np.asarray(is_green | is_blue | is_red | is_black)
 
 
 def _on_white_glass(thumbnail: Pixels) -> Pixels:
@@ -147,6 +151,14 @@ def _saturation(picture: Pixels, smooth_px: float) -> tuple[NDArray[np.uint8], N
     smooth: Any = cv2.GaussianBlur(picture, (0, 0), max(0.5, smooth_px / 2))
     hsv = cv2.cvtColor(smooth, cv2.COLOR_RGB2HSV)
     return np.asarray(hsv[..., 1], np.uint8), np.asarray(hsv[..., 2], np.uint8)
+
+
+def _pieces(mask: Mask, least_px: int, *, connectivity: int) -> Mask:
+    """What of a mask lies in pieces of at least so many pixels; scikit-image takes three times the memory for it."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=connectivity)
+    is_kept = stats[:, cv2.CC_STAT_AREA] >= least_px
+    is_kept[0] = False  # what is not in the mask
+    return np.asarray(is_kept[labels])
 
 
 def _closed(mask: Mask, gap_px: float) -> Mask:

@@ -3,10 +3,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from skimage.morphology import remove_small_holes, remove_small_objects
 
 from cancernet_cli.data.slides import open_slide
 from cancernet_cli.data.slides.thumbnail import make_thumbnail
-from cancernet_cli.data.tissue import TissueRule, find_tissue, pen_marks
+from cancernet_cli.data.tissue import TissueRule, _pieces, find_tissue, pen_marks
 from tests.slide_files import GLASS, real_slide
 
 MPP = 8.0
@@ -147,3 +148,21 @@ def test_a_thumbnail_is_the_mean_over_whole_squares(tmp_path: Path) -> None:
     inside = picture[:707, :1001].reshape(101, 7, 143, 7, 3).mean(axis=(1, 3))
     assert np.abs(found.pixels[:101, :143] - inside).max() <= 0.5 + 1e-6
     assert not found.unreadable.any()
+
+
+@pytest.mark.parametrize(("connectivity", "theirs"), [(8, 2), (4, 1)])
+def test_pieces_are_those_of_scikit_image(connectivity: int, theirs: int) -> None:
+    mask = cv2.GaussianBlur(np.random.default_rng(0).random((200, 300)), (0, 0), 1.5) > 0.5
+    found = _pieces(mask, 60, connectivity=connectivity)
+    np.testing.assert_array_equal(found, remove_small_objects(mask, max_size=59, connectivity=theirs))
+    filled = ~_pieces(~mask, 61, connectivity=connectivity)
+    np.testing.assert_array_equal(filled, remove_small_holes(mask, max_size=60, connectivity=theirs))
+    assert mask.sum() > found.sum() > 0
+
+
+def test_strips_show_no_seams() -> None:
+    picture = np.full((700, 200, 3), (243, 241, 244), np.uint8)
+    picture[50:650, 80:120] = (40, 140, 70)
+    pen = pen_marks(picture, mpp=8.0)
+    assert pen[60:640, 90:110].all()
+    assert not pen[:, :40].any()
