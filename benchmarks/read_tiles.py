@@ -22,6 +22,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import cv2
 import machine
 import numpy as np
 import openslide
@@ -142,6 +143,7 @@ def main() -> None:
     parser.add_argument("--least", type=float, default=BAR, help="fail where a median ratio is lower")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    cv2.setNumThreads(1)  # as in the workers of `cancernet classify`, of which there is one a core
     with tempfile.TemporaryDirectory() as temporary:
         path = given.slide or write_slide(Path(temporary) / "slide.tif", given.side_px, given.side_px)
         found = {f"{mpp:g}_um": compared(path, mpp, given.view_px, given.tiles, given.rounds) for mpp in given.mpp}
