@@ -135,10 +135,10 @@ def _is_ink(smooth: Pixels) -> Mask:
 def _on_white_glass(thumbnail: Pixels) -> Pixels:
     """The picture with the tint of its glass taken out, where it has one."""
     flat = thumbnail.reshape(-1, 3)
-    seen = flat[(flat != 255).any(axis=1)]  # white comes from beyond the scan
-    if not len(seen):
+    is_seen = flat.min(axis=1) != 255  # white comes from beyond the scan
+    if not is_seen.any():
         return thumbnail
-    glass = np.percentile(seen, _GLASS_PERCENTILE, axis=0)
+    glass = np.array([np.percentile(channel[is_seen], _GLASS_PERCENTILE) for channel in flat.T])
     if glass.min() < _TINT * glass.max() or glass.min() < 128:
         return thumbnail
     table = np.clip(np.arange(256)[:, None] * (glass.max() / glass), 0, 255).round().astype(np.uint8)

@@ -6,6 +6,7 @@ decoder is libjpeg-turbo too, so the pixels are the same.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -92,7 +93,7 @@ class _Page:
         self.width_px, self.height_px = int(page.imagewidth), int(page.imagelength)
         self.tile_width_px, self.tile_height_px = int(page.tilewidth), int(page.tilelength)
         self.across = -(-self.width_px // self.tile_width_px)
-        self.starts, self.counts = tuple(page.dataoffsets), tuple(page.databytecounts)
+        self.starts, self.counts = array("Q", page.dataoffsets), array("Q", page.databytecounts)
         tables: bytes = page.jpegtables or b"\xff\xd8\xff\xd9"
         self._before = b"\xff\xd8" + _ADOBE[int(page.photometric)] + tables[2:-2]
 
