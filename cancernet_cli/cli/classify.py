@@ -52,6 +52,11 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
     from cancernet_cli.cli.present import present_result
 
     present_result(result, format)
+    if result.unlisted_folders and not (result.failed or result.partial):
+        raise PartialFailure(
+            f"folders that cannot be listed: {result.unlisted_folders:,}; what they hold is not in {result.out}",
+            fix="make them readable, and give the same command again with --overwrite",
+        )
     if result.failed or result.partial:
         some = f"{result.failed:,} of {result.files:,} files failed"
         raise PartialFailure(

@@ -65,7 +65,8 @@ class Failure:
 class RunResult:
     """What a finished classify run left behind.
 
-    ok counts files with a prediction; `partial` of them are slides some of whose tiles failed.
+    ok counts files with a prediction; `partial` of them are slides some of whose tiles failed. What
+    `unlisted_folders` hold has no row: nobody could see it.
     """
 
     out: Path
@@ -84,6 +85,7 @@ class RunResult:
     masks: Path | None = None
     slides: int = 0
     partial: int = 0
+    unlisted_folders: int = 0
     tiles_file: Path | None = None
     geojson: Path | None = None
     heatmaps: Path | None = None

@@ -43,6 +43,7 @@ def discover(
     stdin: IO[bytes] | None = None,
     kind: Wanted = "image",
     on_problem: Callable[[str], None] = lambda message: None,
+    on_unlisted: Callable[[], None] = lambda: None,
 ) -> Iterator[FoundFile]:
     """The files under the inputs; memory does not grow with their number.
 
@@ -59,6 +60,7 @@ def discover(
         kind: `auto` finds slides too and tells them by their content, `slide` takes every TIFF for one, `image` takes
             none. A slide of several files is one file.
         on_problem: told, in a line each, of folders that cannot be listed and label rows that match no file.
+        on_unlisted: called for each folder that cannot be listed: what it holds is missing.
 
     Raises:
         InputError: an input or a label file is missing or wrong. At once for what can be seen at once, while iterating
@@ -69,7 +71,12 @@ def discover(
     manifests = [Manifest(Path(os.fsdecode(one.location)), classes, rule) for one in parsed if one.kind == "manifest"]
     entered = {os.path.realpath(one.location) for one in parsed if one.kind in ("folder", "pattern")}
     excluded = ExcludedFolders([folder for folder in exclude if os.path.realpath(os.fsencode(folder)) not in entered])
-    found = _found(parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, kind, on_problem)
+
+    def unlisted(message: str) -> None:
+        on_problem(message)
+        on_unlisted()
+
+    found = _found(parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, kind, on_problem, unlisted)
     return found if kind == "image" else _with_kinds(found, kind)
 
 
@@ -83,6 +90,7 @@ def _found(
     stdin: IO[bytes] | None,
     kind: Wanted,
     on_problem: Callable[[str], None],
+    on_unlisted: Callable[[str], None],
 ) -> Iterator[FoundFile]:
     takes = has_image_ending if kind == "image" else _may_be_wanted
 
@@ -96,9 +104,9 @@ def _found(
         yield known(entry_at(one.location))
     if of_kind["stdin"]:
         yield from map(known, _named(stdin or sys.stdin.buffer))
-    walk = FolderWalk(excluded, on_problem, takes)
+    walk = FolderWalk(excluded, on_unlisted, takes)
     for one in of_kind["pattern"]:
-        yield from map(known, _matching(one, walk, takes, excluded, on_problem))
+        yield from map(known, _matching(one, walk, takes, excluded, on_unlisted))
     for one in of_kind["folder"]:
         walk.add(one.location)
     yield from map(known, walk)

@@ -99,7 +99,7 @@ def classify(
     workspace.remove()
     if result.metrics is None and (options.metrics or options.labels not in ("auto", "none")):
         report(Warn("no file has a true label, so there are no metrics"))
-    return result
+    return replace(result, unlisted_folders=plan.unlisted_folders)
 
 
 def outlook(
@@ -130,6 +130,10 @@ def _plan(job: Job, folder: Path, report: Reporter) -> Plan:
     plan = Plan(folder / "plan.sqlite")
     stage = "find files"
     report(StageStarted(stage))
+
+    def unlisted() -> None:
+        plan.unlisted_folders += 1
+
     side = [path for path in job.side_folders.values() if path is not None]
     files = discover(
         job.inputs,
@@ -140,6 +144,7 @@ def _plan(job: Job, folder: Path, report: Reporter) -> Plan:
         stdin=sys.stdin.buffer if "-" in job.inputs else None,
         kind=job.options.kind,
         on_problem=lambda message: report(Warn(message)),
+        on_unlisted=unlisted,
     )
     for count in plan.add(files):
         report(StageAdvanced(stage, count))

@@ -23,6 +23,8 @@ class Plan:
     parts hold: (part, row) says where.
     """
 
+    unlisted_folders = 0  # what they hold is not in the plan
+
     def __init__(self, database: Path) -> None:
         database.unlink(missing_ok=True)
         self._db = sqlite3.connect(database, isolation_level=None)

@@ -3,9 +3,11 @@
 import contextlib
 import io
 import json
+import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -80,6 +82,23 @@ def test_failed_files_end_with_exit_code_7(model: str, tmp_path: Path) -> None:
     assert f"{failed} of {len(expected)} files failed" in done.stderr
     assert "status = failed" in done.stderr
     assert "give the command with --overwrite" in done.stderr
+
+
+def test_a_folder_that_cannot_be_listed_does_not_end_as_if_all_were_well(
+    tiny_folder: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def refuse(folder: bytes) -> Iterator[os.DirEntry[bytes]]:
+        if os.fsencode(folder).endswith(b"/malignant"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    done = cancernet("classify", tiny_folder, "--out", tmp_path / "p.parquet", "--model", model, "--format", "quiet")
+    assert done.returncode == 7
+    assert "folders that cannot be listed: 1; what they hold is not in" in done.stderr
+    assert pq.read_table(tmp_path / "p.parquet").num_rows == 4
 
 
 def test_paths_come_from_standard_input(tiny_folder: Path, model: str, tmp_path: Path) -> None:

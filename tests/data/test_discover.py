@@ -159,7 +159,9 @@ def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_found(
 
     monkeypatch.setattr(os, "scandir", refuse)
     said: list[str] = []
-    assert paths(tmp_path, on_problem=said.append) == ["a.png"]
+    counted: list[bool] = []
+    assert paths(tmp_path, on_problem=said.append, on_unlisted=lambda: counted.append(True)) == ["a.png"]
+    assert len(counted) == 1
     assert said == [f"{tmp_path}/locked cannot be listed, so what it holds is left out: Permission denied"]
 
 
