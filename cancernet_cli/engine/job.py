@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cancernet_cli.core.cards import Card, checked_weights, file_sha256, read_card
 from cancernet_cli.core.errors import InputError, ModelError, OptionError
@@ -44,8 +45,8 @@ class Job:
         return {**self.state, "folder": os.fsencode(self.base).decode("utf-8", "backslashreplace"), **beside}
 
     @property
-    def side_folders(self) -> dict[str, Path | None]:
-        """Where files beside the table go, by what they are."""
+    def side_folders(self) -> dict[str, Any]:
+        """Where files beside the table go, a path or None, by what they are."""
         names = ("overlays", "masks", "geojson", "heatmaps", "probability_maps")
         return {name: getattr(self.options, name) for name in names}
 
