@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import cast
 
@@ -75,19 +74,28 @@ class UNet(nn.Module):
 
 
 def shrink(pixels: Tensor, scale: float) -> Tensor:
-    """Pixels at `scale` (0 to 1) times their size, each the mean of those it stands for.
+    """Pixels at `scale` (0 to 1) times their size, each the mean of the area it stands for.
 
-    Blocks are averaged; an odd last row or column is averaged alone. What a whole number of pixels leaves to shrink,
-    less than by half, is interpolated linearly: at three quarters each pixel's weights are within 0.09 of its shares of
-    the area. (PyTorch's own antialiasing has no counterpart in OpenVINO.)
+    A scale of 1/2, 1/3, ... averages blocks; an odd last row or column is averaged alone.
     """
-    block = math.floor(1 / scale + 1e-6)
-    size = [max(1, round(side * scale)) for side in pixels.shape[2:]]
-    if block > 1:
-        pixels = F.avg_pool2d(pixels, block, ceil_mode=True, count_include_pad=False)
-    if scale * block > 1 - 1e-6:
+    block = round(1 / scale)
+    if scale == 1:
         return pixels
-    return F.interpolate(pixels, size=size, mode="bilinear")
+    if abs(block * scale - 1) < 1e-6:
+        return F.avg_pool2d(pixels, block, ceil_mode=True, count_include_pad=False)
+    rows, columns = (_shares(side, max(1, round(side * scale)), pixels) for side in pixels.shape[2:])
+    return rows @ pixels @ columns.T
+
+
+def _shares(side: int, shrunk: int, like: Tensor) -> Tensor:
+    """`[shrunk, side]`: how much of each shrunk pixel each pixel makes up.
+
+    As a product of matrices, because PyTorch's antialiased interpolation has no counterpart in OpenVINO.
+    """
+    ends = torch.arange(shrunk + 1, dtype=torch.float32, device=like.device)[:, None] * (side / shrunk)
+    at = torch.arange(side, dtype=torch.float32, device=like.device)[None]
+    overlap = torch.minimum(ends[1:], at + 1) - torch.maximum(ends[:-1], at)
+    return (overlap.clamp(min=0) * (shrunk / side)).to(like.dtype)
 
 
 @segmenters.register("unet", summary="a trained U-Net", paper="arXiv:1505.04597", needs_model=True)
