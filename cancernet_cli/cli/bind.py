@@ -52,12 +52,18 @@ def options_from(record: type[Options]) -> Callable[[Callable[..., Any]], Callab
                 raise typer.BadParameter(str(error)) from None
             return command(**values, options=options)
 
-        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__name__, run.__doc__ = command.__name__, _unwrapped(command.__doc__ or "")
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
 
     return wrap
+
+
+def _unwrapped(doc: str) -> str:
+    """A docstring whose paragraphs are one line each, for terminals of any width; examples stay as they are."""
+    paragraphs = inspect.cleandoc(doc).split("\n\n")
+    return "\n\n".join(text if text.startswith(" ") else " ".join(text.split()) for text in paragraphs)
 
 
 def _is_number_or_auto(hint: Any) -> bool:

@@ -107,13 +107,20 @@ def list_table(rows: list[dict[str, Any]]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("name", "task", "network", "segmenter", "classes", "size", "figure"):
-        table.add_column(column, overflow="fold", no_wrap=column == "name")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), caption="* the default", caption_justify="left")
+    for column in ("name", "task", "network", "classes", "size", "figure"):
+        # What stays whole: names, and sizes with their unit. The rest breaks between words.
+        table.add_column(column, no_wrap=column in ("name", "size"), min_width=_longest_word(rows, column))
     for row in rows:
-        name = f"{row['name']} (default)" if row["default"] else row["name"]
+        name = f"{row['name']} *" if row["default"] else row["name"]
         size = f"{row['size_bytes'] / 1e6:.1f} MB" if row["size_bytes"] else "no weights"
         classes = ", ".join(row["classes"])
-        cells = (name, row["task"], row["network"], row["segmenter"], classes, size, row["figure"])
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(Text, (name, row["task"], row["network"], classes, size, row["figure"])))
     return table
+
+
+def _longest_word(rows: list[dict[str, Any]], column: str) -> int | None:
+    """The width that breaks no word of a column; None where that is no matter."""
+    if column not in ("network", "figure"):
+        return None
+    return max((len(word) for row in rows for word in row[column].split()), default=None)

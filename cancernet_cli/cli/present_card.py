@@ -117,7 +117,7 @@ def section(title: str, facts: dict[str, str]) -> RenderableType:
 
 def network(card: Card) -> str:
     """The backbone, or the encoder of a segmentation model."""
-    return card.architecture.backbone or f"U-Net on {card.architecture.encoder}"
+    return card.architecture.backbone or f"U-Net on {card.architecture.encoder.removeprefix('tu-')}"
 
 
 def figures(metrics: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
