@@ -2,6 +2,7 @@
 
     python benchmarks/compare_plain.py FOLDER                      # ResNet50, random weights, 224 x 224
     python benchmarks/compare_plain.py FOLDER --model breakhis_lite0
+    python benchmarks/compare_plain.py FOLDER --files 200          # on 200 links to FOLDER's images
 
 Two times are taken of each: the whole process, and the work without Python's imports (each tool's own clock).
 First both classify images that need no resizing: their probabilities have to agree within 1e-4 (about 1e-5 is usual; a
@@ -24,7 +25,7 @@ import cv2
 import machine
 import numpy as np
 import pyarrow.parquet as pq
-from folders import images_below, random_model
+from folders import images_below, links_of_one_size, random_model
 from processes import classify_command, measured
 
 from cancernet_cli.core.cards import Card, read_card
@@ -86,6 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", help="a bundled model or a folder; default: a ResNet50 with random weights")
+    parser.add_argument("--files", type=int, help="measure on so many links to images of the commonest size")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--plain-workers", type=int, default=2)
     parser.add_argument("--device", default="cpu")
@@ -108,13 +110,14 @@ def main() -> None:
         if not apart <= TOLERANCE:  # NaN, where a file failed, is no agreement either
             raise SystemExit(f"probabilities differ by {apart:.2g}, more than {TOLERANCE:g}: they do not do the same")
 
+        folder = links_of_one_size(arguments.folder, arguments.files, scratch) if arguments.files else arguments.folder
         times: dict[str, list[dict[str, float]]] = {"cancernet": [], "plain": []}
         for turn in range(arguments.rounds):
             for tool in sorted(times, reverse=bool(turn % 2)):  # who goes first changes, so that neither gains by it
                 if tool == "cancernet":
-                    taken, ours = run_cancernet(arguments.folder, model, scratch, device)
+                    taken, ours = run_cancernet(folder, model, scratch, device)
                 else:
-                    taken, theirs = run_plain(arguments.folder, model, scratch, device, workers)
+                    taken, theirs = run_plain(folder, model, scratch, device, workers)
                 times[tool].append({name: round(value, 3) for name, value in taken.items()})
 
     both = {tool: figures(taken, len(ours)) for tool, taken in times.items()}

@@ -33,9 +33,8 @@ import numpy as np
 import torch
 from compare_plain import TOLERANCE, agreement_folder, run_cancernet
 from environments import ENVIRONMENTS, peer_python
-from folders import images_below, many_links, random_model
+from folders import images_below, links_of_one_size, random_model, size_px
 from numpy.typing import NDArray
-from PIL import Image
 from processes import measured
 from safetensors.torch import load_file
 
@@ -156,21 +155,6 @@ def check_agreement(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
     if not apart <= TOLERANCE:  # NaN, of a file that failed, is not
         raise SystemExit(f"probabilities differ by {apart:.2g}, more than {TOLERANCE:g}: they do not do the same")
     return apart
-
-
-def links_of_one_size(folder: Path, count: int, scratch: Path) -> Path:
-    """A folder with `count` names for the images of the size that most images below `folder` have."""
-    images = images_below(folder)
-    sizes = [size_px(path) for path in images]
-    commonest = Counter(sizes).most_common(1)[0][0]
-    chosen = [path for path, size in zip(images, sizes, strict=True) if size == commonest]
-    return many_links(chosen, scratch / "links", count, copies=scratch / "copies")
-
-
-def size_px(path: Path) -> tuple[int, int]:
-    """Width and height of an image."""
-    with Image.open(path) as file:
-        return file.size
 
 
 def figures(times: Sequence[Times], files: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -51,3 +52,18 @@ def many_links(images: list[Path], folder: Path, count: int, *, copies: Path) ->
         link.parent.mkdir(parents=True, exist_ok=True)
         os.link(source, link)
     return folder
+
+
+def links_of_one_size(folder: Path, count: int, scratch: Path) -> Path:
+    """A folder with `count` names for the images of the size that most images below `folder` have."""
+    images = images_below(folder)
+    sizes = [size_px(path) for path in images]
+    commonest = Counter(sizes).most_common(1)[0][0]
+    chosen = [path for path, size in zip(images, sizes, strict=True) if size == commonest]
+    return many_links(chosen, scratch / "links", count, copies=scratch / "copies")
+
+
+def size_px(path: Path) -> tuple[int, int]:
+    """Width and height of an image."""
+    with Image.open(path) as file:
+        return file.size

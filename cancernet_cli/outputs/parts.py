@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from cancernet_cli.outputs.atomic import atomic_write
 
 FLUSH_ROWS = 2048
-FLUSH_S = 15.0
+FLUSH_S = 5.0  # what a kill can cost
 
 
 @dataclass(frozen=True)
