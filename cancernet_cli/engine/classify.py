@@ -170,15 +170,15 @@ def _make_int8(job: Job, plan: Plan, report: Reporter) -> Path:
     return make_int8(job.folder, job.card, views, report=report)
 
 
-def _use_parts(plan: Plan, workspace: Workspace, known: Set[int] = frozenset(), *, retry: bool) -> set[int]:
+def _use_parts(plan: Plan, workspace: Workspace, known: Set[Path] = frozenset(), *, retry: bool) -> set[Path]:
     """Mark as done what finished parts hold and is unchanged; drop parts that cannot be read.
 
-    `known` are the numbers of parts that were marked before; returns those that were marked now. `retry` leaves files
-    that could not be read to be done.
+    `known` are the parts that were marked before, of either table; returns those that were marked now. `retry` leaves
+    files that could not be read to be done.
     """
     marked = set()
     for number, path in workspace.parts().items():
-        if number in known:
+        if path in known:
             continue
         try:
             rows = list(part_origins(path, retry=retry))
@@ -186,12 +186,16 @@ def _use_parts(plan: Plan, workspace: Workspace, known: Set[int] = frozenset(), 
             path.unlink()
             continue
         plan.mark_done((number, row, name, size, mtime) for row, name, size, mtime in rows)
-        marked.add(number)
+        marked.add(path)
     for number, path in workspace.tile_parts().items():
+        if path in known:
+            continue
         try:
             plan.mark_tiles(number, slides_in(path))
         except (OSError, pa.ArrowException):
             path.unlink()
+            continue
+        marked.add(path)
     return marked
 
 
