@@ -9,14 +9,14 @@ before them, in which the network is converted once for all later ones, is not c
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 from pathlib import Path
 
 import machine
 from folders import SLIDES, images_below, many_links, random_model
+from growth import check_growth, grown_between
 from PIL import Image
-from processes import classify_command, measured
+from processes import Measured, classify_command, measured
 
 
 def small_fields(folder: Path, side_px: int = 96) -> list[Path]:
@@ -39,7 +39,6 @@ def main() -> None:
     arguments = parser.parse_args()
 
     parts = ("benign", "malignant") if arguments.labels else ("images",)
-    runs: dict[int, list[dict[str, float]]] = {count: [] for count in arguments.counts}
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         model = random_model(scratch / "tiny", "test_efficientnet", 64)
@@ -48,33 +47,18 @@ def main() -> None:
             for part in parts:
                 many_links(fields, scratch / str(count) / part, count // len(parts), copies=scratch / "copies")
         out = scratch / "predictions.parquet"
-        for turn, count in enumerate((min(arguments.counts), *(arguments.counts * arguments.rounds))):
+
+        def run(count: int) -> Measured:
             taken = measured(classify_command(scratch / str(count), model, out, "--workers", arguments.workers))
             out.unlink()
-            if turn:
-                runs[count].append(
-                    {
-                        "elapsed_s": round(taken.elapsed_s, 1),
-                        "peak_rss_mb": round(taken.peak_rss_bytes / 1e6, 1),
-                        "peak_tree_mb": round(taken.peak_tree_bytes / 1e6, 1),
-                    }
-                )
+            return taken
 
-    peaks = {
-        count: {name: statistics.median(r[name] for r in runs[count]) for name in runs[count][0]} for count in runs
-    }
-    few, many = (peaks[count] for count in arguments.counts)
-    grown = {f"{name}_grown": round(many[name] - few[name], 1) for name in ("peak_rss_mb", "peak_tree_mb")}
-    result = machine.facts() | {
-        "workers": arguments.workers,
-        "labels": arguments.labels,
-        "files": peaks,
-        "runs": runs,
-        **grown,
-    }
+        found = grown_between(arguments.counts, arguments.rounds, run)
+
+    files = {"files": found.pop("peaks")}
+    result = machine.facts() | {"workers": arguments.workers, "labels": arguments.labels, **files, **found}
     machine.report("memory", result, arguments.out)
-    if max(grown.values()) > arguments.limit_mb:
-        raise SystemExit(f"memory grew by more than {arguments.limit_mb:g} MB")
+    check_growth(found, arguments.limit_mb)
 
 
 if __name__ == "__main__":

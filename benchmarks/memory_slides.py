@@ -11,14 +11,14 @@ rounds count: what starting takes differs by some 100 MB from one run to the nex
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import machine
 import pyarrow.parquet as pq
-from processes import classify_command, measured
+from growth import check_growth, grown_between
+from processes import Measured, classify_command, measured
 from slide_files import write_slide
 
 from cancernet_cli.core.cards import read_card, write_card
@@ -47,44 +47,33 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
 
-    runs: dict[int, list[dict[str, float]]] = {side: [] for side in arguments.sides}
+    tiles: dict[int, int] = {}
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         model = tiny_model(scratch / "tiny", arguments.view_px)
         slides = {side: write_slide(scratch / f"{side}.tif", side, side, mpp=MPP) for side in arguments.sides}
         out = scratch / "predictions.parquet"
-        for turn, side in enumerate((min(arguments.sides), *(arguments.sides * arguments.rounds))):
+
+        def run(side: int) -> Measured:
             # Small TIFFs, as tests have them, may count as images; a slide is meant
             more = ("--workers", arguments.workers, "--labels", "none", "--kind", "slide")
             taken = measured(classify_command(slides[side], model, out, *more))
-            tiles = pq.read_metadata(out.with_suffix(".tiles.parquet")).num_rows
+            tiles[side] = pq.read_metadata(out.with_suffix(".tiles.parquet")).num_rows
             out.unlink()
-            if turn:
-                runs[side].append(
-                    {
-                        "tiles": tiles,
-                        "elapsed_s": round(taken.elapsed_s, 1),
-                        "peak_rss_mb": round(taken.peak_rss_bytes / 1e6, 1),
-                        "peak_tree_mb": round(taken.peak_tree_bytes / 1e6, 1),
-                    }
-                )
+            return taken
 
-    peaks = {
-        side: {name: statistics.median(run[name] for run in runs[side]) for name in runs[side][0]} for side in runs
-    }
-    small, large = (peaks[side] for side in arguments.sides)
-    grown = {f"{name}_grown": round(large[name] - small[name], 1) for name in ("peak_rss_mb", "peak_tree_mb")}
+        found = grown_between(arguments.sides, arguments.rounds, run)
+
+    peaks = {side: {"tiles": tiles[side], **peak} for side, peak in found.pop("peaks").items()}
     result = machine.facts() | {
         "workers": arguments.workers,
         "view_px": arguments.view_px,
         "slides": peaks,
-        "runs": runs,
-        **grown,
+        **found,
     }
     machine.report("memory-slides", result, arguments.out)
-    if max(grown.values()) > arguments.limit_mb:
-        raise SystemExit(f"memory grew by more than {arguments.limit_mb:g} MB")
-    if large["peak_tree_mb"] > arguments.most_mb:
+    check_growth(found, arguments.limit_mb)
+    if peaks[arguments.sides[1]]["peak_tree_mb"] > arguments.most_mb:
         raise SystemExit(f"memory was more than {arguments.most_mb:g} MB")
 
 

@@ -42,6 +42,7 @@ NEEDS = {
 }
 PARTS = {
     "environments.py",
+    "growth.py",
     "folders.py",
     "gpu_watch.py",
     "machine.py",
