@@ -42,9 +42,9 @@ NEEDS = {
 }
 PARTS = {
     "environments.py",
-    "growth.py",
     "folders.py",
     "gpu_watch.py",
+    "growth.py",
     "machine.py",
     "mixed_folder.py",
     "plain_script.py",
