@@ -83,6 +83,9 @@ def model(card: Card, folder: Path) -> dict[str, str]:
         )
         facts["temperature"] = f"{decision.temperature:.3f}"
         facts["chosen on"] = decision.chosen_on
+    else:
+        facts["decision"] = f"a nucleus when its probability is at least {decision.threshold:.3f}"
+        facts["chosen on"] = decision.chosen_on
     try:
         checked_weights(folder, card)
         state = f"{card.weights.size_bytes / 1e6:.1f} MB, SHA-256 {card.weights.sha256[:16]}... as the card says"

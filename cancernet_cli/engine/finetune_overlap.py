@@ -3,50 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted
 from cancernet_cli.data.pairs import Pair, read_pair
-from cancernet_cli.metrics.overlap import dice_by_patient, overlap_counts
+from cancernet_cli.metrics.overlap import dice_by_patient, overlap_counts, overlap_counts_at
 from cancernet_cli.segmentation import segmenters
 
 BASELINES = ("threshold", "watershed")
+CUTS = tuple(round(0.05 * number, 2) for number in range(1, 20))
+USUAL_CUT = 0.5
 
-Counts = dict[str, list[tuple[int, int, int]]]
+Counts = NDArray[np.int64]
 
 
-def overlaps(unet: nn.Module, pairs: Sequence[Pair], max_pixels: int, report: Reporter, *, stage: str) -> Counts:
-    """For the U-Net (on the CPU) and each baseline, `overlap_counts` of each pair at its full size."""
-    judged = {"unet": unet, **{name: segmenters[name].factory(None) for name in BASELINES}}
-    counts: Counts = {name: [] for name in judged}
+@dataclass(frozen=True)
+class Overlaps:
+    """What masks and truth have in common on N images of full size.
+
+    patients: `[N]` names. unet: `[N, C, 3]`, the U-Net's `overlap_counts` at each of C `CUTS`. baselines: each one's
+    `[N, 3]`.
+    """
+
+    patients: tuple[str, ...]
+    unet: Counts
+    baselines: dict[str, Counts]
+
+    def at(self, cut: float) -> Counts:
+        """`[N, 3]`, the U-Net's `overlap_counts` where its probabilities are cut at one of `CUTS`."""
+        return self.unet[:, CUTS.index(cut)]
+
+
+def overlaps(unet: nn.Module, pairs: Sequence[Pair], max_pixels: int, report: Reporter, *, stage: str) -> Overlaps:
+    """Of the U-Net (on the CPU) and of each baseline, on each pair at its full size."""
+    baselines = {name: segmenters[name].factory(None) for name in BASELINES}
+    of_unet: list[Counts] = []
+    of_others: dict[str, list[tuple[int, int, int]]] = {name: [] for name in BASELINES}
     report(StageStarted(stage, len(pairs), "images"))
     for pair in pairs:
-        image, truth = read_pair(pair, max_pixels=max_pixels)
+        image, mask = read_pair(pair, max_pixels=max_pixels)
+        truth = mask > 0
         pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-        for name, segmenter in judged.items():
-            with torch.inference_mode():
-                mask = segmenter(pixels)[0, 0].numpy() >= 0.5
-            counts[name].append(overlap_counts(mask, truth > 0))
+        with torch.inference_mode():
+            of_unet.append(overlap_counts_at(unet(pixels)[0, 0].numpy(), truth, CUTS))
+            for name, segmenter in baselines.items():
+                of_others[name].append(overlap_counts(segmenter(pixels)[0, 0].numpy() >= USUAL_CUT, truth))
         report(StageAdvanced(stage, 1))
     report(StageFinished(stage))
-    return counts
+    patients = tuple(pair.patient for pair in pairs)
+    return Overlaps(patients, np.stack(of_unet), {name: np.array(rows) for name, rows in of_others.items()})
 
 
-def overlap_figures(counts: Counts, patients: Sequence[str], folds: Sequence[str] = ()) -> dict[str, Any]:
-    """Dice pooled and by patient, of the U-Net and of each baseline; with `folds`, by fold too, all three."""
-    found = {name: dice_by_patient(rows, patients) for name, rows in counts.items()}
-    figures = {**found["unet"], "baselines": {name: found[name] for name in BASELINES}}
-    if folds:
-        at = np.asarray(folds)
-        figures["by_fold"] = {
-            fold: {
-                name: dice_by_patient(np.asarray(rows)[at == fold], np.asarray(patients)[at == fold].tolist())["dice"]
-                for name, rows in counts.items()
-            }
-            for fold in dict.fromkeys(folds)
-        }
-    return figures
+def together(parts: Sequence[Overlaps]) -> Overlaps:
+    """Those of several trainings, one after the other."""
+    return Overlaps(
+        tuple(patient for part in parts for patient in part.patients),
+        np.concatenate([part.unet for part in parts]),
+        {name: np.concatenate([part.baselines[name] for part in parts]) for name in BASELINES},
+    )
+
+
+def overlap_figures(unet: Counts, tested: Overlaps) -> dict[str, Any]:
+    """Dice pooled and by patient, of each baseline and of the U-Net, whose `overlap_counts` `[N, 3]` are `unet`."""
+    baselines = {name: dice_by_patient(counts, tested.patients) for name, counts in tested.baselines.items()}
+    return {**dice_by_patient(unet, tested.patients), "baselines": baselines}

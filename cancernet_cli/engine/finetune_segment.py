@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from cancernet_cli.core.cards import Card, Training, Use, Weights
+from cancernet_cli.core.cards import Card, Decision, Training, Use, Weights
 from cancernet_cli.core.events import Reporter, silent
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.core.records import Epoch, FinetuneResult
-from cancernet_cli.data.pairs import Pair, list_pairs
-from cancernet_cli.data.splits import Part
+from cancernet_cli.data.pairs import list_pairs
 from cancernet_cli.engine.finetune_checkpoints import open_checkpoints, path_facts
+from cancernet_cli.engine.finetune_cut import CutChoice, by_folds, by_validation
+from cancernet_cli.engine.finetune_figures import ON_LEAK
 from cancernet_cli.engine.finetune_folder import NOT_FOR, command_line, read_about, write_model
-from cancernet_cli.engine.finetune_overlap import Counts, overlap_figures, overlaps
+from cancernet_cli.engine.finetune_overlap import Overlaps, overlaps
 from cancernet_cli.engine.finetune_parts import parts_of, splits_of
 from cancernet_cli.engine.finetune_unet import Run, train_unet
 from cancernet_cli.engine.leaks import guard_pairs
@@ -22,7 +23,7 @@ from cancernet_cli.engine.memory import keep_freed_memory
 from cancernet_cli.engine.runtime import resolve
 from cancernet_cli.outputs.history import write_history
 from cancernet_cli.outputs.tensorboard import check_board
-from cancernet_cli.segmentation.unet import UNet
+from cancernet_cli.segmentation.unet import UNet, move_cut
 from cancernet_cli.training.distributed import join_processes
 
 HISTORY_FILE = "history.parquet"
@@ -35,6 +36,9 @@ def train_segmenter(
 
     The number of epochs is given, and the weights are their moving average: nothing is chosen by the patients it is
     tested on. Where there are validation patients, the epoch that does best on them is kept.
+
+    A pixel belongs to a nucleus from the probability on that gives the best Dice on patients that were not learned from
+    and are not being tested on. The last layer is moved so that this is 0.5 in the network that is kept.
     """
     started = time.monotonic()
     read_about(options)
@@ -49,18 +53,23 @@ def train_segmenter(
     facts = [(pair.patient, pair.split, path_facts(pair.image), path_facts(pair.mask)) for pair in pairs]
     checkpoints = open_checkpoints(options, recipe, facts, runtime, processes)
     run = Run(options, recipe, runtime, processes, checkpoints, report)
-    counts: Counts = {}
+    tested: dict[str, Overlaps] = {}
+    validated: dict[str, Overlaps] = {}
     history: list[Epoch] = []
     for part in parts:
         trained = train_unet(run, pairs, part)
         history += trained.history
-        if len(part.test) and processes.is_first:
+        if processes.is_first:
             unet = UNet(trained.network, trained.policy).eval()
-            tested = [pairs[row] for row in part.test.tolist()]
-            found = overlaps(unet, tested, run.max_pixels, report, stage=f"test {part.name}")
-            counts = {name: counts.get(name, []) + rows for name, rows in found.items()}
+            for name, rows, found in (("validate", part.validate, validated), ("test", part.test, tested)):
+                if len(rows):
+                    chosen = [pairs[row] for row in rows.tolist()]
+                    found[part.name] = overlaps(unet, chosen, run.max_pixels, report, stage=f"{name} {part.name}")
     splits = splits_of(parts, pairs)
-    metrics = _metrics(parts, pairs, counts) if processes.is_first else {}
+    choice = CutChoice()
+    if processes.is_first:
+        choice = by_folds(tested) if len(parts) > 1 else by_validation(tested["final"], validated.get("final"))
+        move_cut(trained.network, choice.cut)
     patients = {patient for members in splits.values() for patient in members}
     card = Card(
         name=options.out.resolve().name,
@@ -78,7 +87,8 @@ def train_segmenter(
             leaks=guarded.leaks,
             splits=splits,
         ),
-        metrics=metrics,
+        decision=Decision(chosen_on=choice.chosen_on + (ON_LEAK if choice.chosen_on and guarded.leaks else "")),
+        metrics=choice.metrics,
         use=Use(intended="Research on nuclei in H&E images; the mask of a classifier.", not_for=NOT_FOR),
     )
     if processes.is_first:
@@ -87,12 +97,4 @@ def train_segmenter(
         checkpoints.remove()
     processes.wait()
     seconds = time.monotonic() - started
-    return FinetuneResult(options.out, card.name, "segment", len(pairs), len(patients), seconds, metrics)
-
-
-def _metrics(parts: Sequence[Part], pairs: Sequence[Pair], counts: Counts) -> dict[str, object]:
-    tested = [(pairs[row].patient, part.name) for part in parts for row in part.test.tolist()]
-    patients, folds = [patient for patient, _ in tested], [fold for _, fold in tested]
-    if len(parts) == 1:
-        return {"test": overlap_figures(counts, patients)}
-    return {"out_of_fold": overlap_figures(counts, patients, folds)}
+    return FinetuneResult(options.out, card.name, "segment", len(pairs), len(patients), seconds, choice.metrics)

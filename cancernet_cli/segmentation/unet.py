@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import cast
 
@@ -71,6 +72,15 @@ class UNet(nn.Module):
         if self.scale == 0.5:  # the usual case, kept exact: one pixel of the mask for each block of 2 x 2
             return F.interpolate(mask, scale_factor=2.0, mode="bilinear")[:, :, :height, :width]
         return F.interpolate(mask, size=(height, width), mode="bilinear")
+
+
+def move_cut(network: nn.Module, cut: float) -> None:
+    """Move the bias of the network's last layer so that what came to probability `cut` (0 to 1) comes to 0.5."""
+    last = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
+    if last.bias is None:
+        raise ValueError("the last layer has no bias")
+    with torch.no_grad():
+        last.bias -= math.log(cut / (1 - cut))
 
 
 def shrink(pixels: Tensor, scale: float) -> Tensor:

@@ -24,6 +24,7 @@ from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.recipes import recipe_of
 from cancernet_cli.core.records import FinetuneResult
 from cancernet_cli.engine import finetune_loader, finetune_unet
+from cancernet_cli.engine.finetune_overlap import CUTS
 from cancernet_cli.engine.finetune_segment import HISTORY_FILE, train_segmenter
 from cancernet_cli.outputs.history import read_history
 from tests.he_images import he_like
@@ -93,8 +94,10 @@ def test_every_patient_is_tested_by_a_training_that_did_not_see_him(undisturbed:
     assert set(found["baselines"]) == {"threshold", "watershed"}
     assert found["dice"]["images"] == 8
     for fold, members in card.training.splits.items():
-        assert set(found["by_fold"][fold]) == {"unet", "threshold", "watershed"}
+        assert set(found["by_fold"][fold]) == {"cut", "unet", "threshold", "watershed"}
         assert found["by_fold"][fold]["unet"]["patients"] == len(members)
+        assert found["by_fold"][fold]["cut"] in CUTS
+    assert "Dice on 4 patients out of fold (2 folds)" in card.decision.chosen_on
 
 
 def test_the_history_has_every_epoch_of_every_training(undisturbed: Path) -> None:
@@ -111,6 +114,8 @@ def test_a_given_split_validates_and_tests_on_its_own_patients(split: Path, tmp_
     card = read_card(tmp_path / "unet")
     assert card.training.splits == {"train": ["p0", "p1"], "validation": ["p2"], "test": ["p3"]}
     assert list(card.metrics["test"]["by_patient"]) == ["p3"]
+    assert card.metrics["test"]["cut"] in CUTS
+    assert "Dice on 1 patients that validate" in card.decision.chosen_on
     rows = read_history(tmp_path / "unet" / HISTORY_FILE)
     assert all(0 <= (row.validation_dice or 0) <= 1 and row.validation_loss is not None for row in rows)
     assert list((tmp_path / "events" / "final").iterdir())

@@ -13,7 +13,7 @@ import torch
 from cancernet_cli.core.cards import Architecture, InputPolicy, read_card, write_card
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.segmentation import segmenters
-from cancernet_cli.segmentation.unet import UNet, shrink
+from cancernet_cli.segmentation.unet import UNet, build_network, move_cut, shrink
 from tests.tiny_model import write_tiny_model, write_tiny_unet
 
 
@@ -54,6 +54,18 @@ def test_pixels_that_are_shrunk_already_are_seen_at_the_same_scale() -> None:
     with torch.inference_mode():
         larger = torch.nn.functional.interpolate(shrunk(shrink(pixels, 0.5)), scale_factor=2.0, mode="bilinear")
         torch.testing.assert_close(larger, whole(pixels))
+
+
+def test_a_moved_cut_marks_the_same_pixels() -> None:
+    network = build_network(Architecture(encoder="tu-test_efficientnet", decoder_channels=(8, 8, 8, 8, 8))).eval()
+    unet, pixels = UNet(network, InputPolicy()), torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        before = unet(pixels)
+        cut = float(before.quantile(0.7)) + 1e-6
+        move_cut(network, cut)
+        after = unet(pixels)
+    assert 0 < (before >= cut).float().mean() < 1
+    assert torch.equal(after >= 0.5, before >= cut)
 
 
 def test_a_mask_lies_where_its_object_does() -> None:
