@@ -27,20 +27,29 @@ Counts = NDArray[np.int64]
 class Overlaps:
     """What masks and truth have in common on N images of full size.
 
-    patients: `[N]` names. unet: `[N, C, 3]`, the U-Net's `overlap_counts` at each of C `CUTS`. baselines: each one's
-    `[N, 3]`.
+    patients: `[N]` names. cuts: C probabilities, ascending. unet: `[N, C, 3]`, the U-Net's `overlap_counts` at each of
+    them. baselines: each one's `[N, 3]`.
     """
 
     patients: tuple[str, ...]
+    cuts: tuple[float, ...]
     unet: Counts
     baselines: dict[str, Counts]
 
     def at(self, cut: float) -> Counts:
-        """`[N, 3]`, the U-Net's `overlap_counts` where its probabilities are cut at one of `CUTS`."""
-        return self.unet[:, CUTS.index(cut)]
+        """`[N, 3]`, the U-Net's `overlap_counts` where its probabilities are cut at one of `cuts`."""
+        return self.unet[:, self.cuts.index(cut)]
 
 
-def overlaps(unet: nn.Module, pairs: Sequence[Pair], max_pixels: int, report: Reporter, *, stage: str) -> Overlaps:
+def overlaps(
+    unet: nn.Module,
+    pairs: Sequence[Pair],
+    max_pixels: int,
+    report: Reporter,
+    *,
+    stage: str,
+    cuts: tuple[float, ...] = CUTS,
+) -> Overlaps:
     """Of the U-Net (on the CPU) and of each baseline, on each pair at its full size."""
     baselines = {name: segmenters[name].factory(None) for name in BASELINES}
     of_unet: list[Counts] = []
@@ -51,19 +60,20 @@ def overlaps(unet: nn.Module, pairs: Sequence[Pair], max_pixels: int, report: Re
         truth = mask > 0
         pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         with torch.inference_mode():
-            of_unet.append(overlap_counts_at(unet(pixels)[0, 0].numpy(), truth, CUTS))
+            of_unet.append(overlap_counts_at(unet(pixels)[0, 0].numpy(), truth, cuts))
             for name, segmenter in baselines.items():
                 of_others[name].append(overlap_counts(segmenter(pixels)[0, 0].numpy() >= USUAL_CUT, truth))
         report(StageAdvanced(stage, 1))
     report(StageFinished(stage))
     patients = tuple(pair.patient for pair in pairs)
-    return Overlaps(patients, np.stack(of_unet), {name: np.array(rows) for name, rows in of_others.items()})
+    return Overlaps(patients, cuts, np.stack(of_unet), {name: np.array(rows) for name, rows in of_others.items()})
 
 
 def together(parts: Sequence[Overlaps]) -> Overlaps:
     """Those of several trainings, one after the other."""
     return Overlaps(
         tuple(patient for part in parts for patient in part.patients),
+        parts[0].cuts,
         np.concatenate([part.unet for part in parts]),
         {name: np.concatenate([part.baselines[name] for part in parts]) for name in BASELINES},
     )

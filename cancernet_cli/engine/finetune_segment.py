@@ -15,7 +15,7 @@ from cancernet_cli.engine.finetune_checkpoints import open_checkpoints, path_fac
 from cancernet_cli.engine.finetune_cut import CutChoice, by_folds, by_validation
 from cancernet_cli.engine.finetune_figures import ON_LEAK
 from cancernet_cli.engine.finetune_folder import NOT_FOR, command_line, read_about, write_model
-from cancernet_cli.engine.finetune_overlap import Overlaps, overlaps
+from cancernet_cli.engine.finetune_overlap import CUTS, Overlaps, overlaps
 from cancernet_cli.engine.finetune_parts import parts_of, splits_of
 from cancernet_cli.engine.finetune_unet import Run, train_unet
 from cancernet_cli.engine.leaks import guard_pairs
@@ -53,6 +53,7 @@ def train_segmenter(
     facts = [(pair.patient, pair.split, path_facts(pair.image), path_facts(pair.mask)) for pair in pairs]
     checkpoints = open_checkpoints(options, recipe, facts, runtime, processes)
     run = Run(options, recipe, runtime, processes, checkpoints, report)
+    cuts = CUTS if options.mask_cut is None else (options.mask_cut,)
     tested: dict[str, Overlaps] = {}
     validated: dict[str, Overlaps] = {}
     history: list[Epoch] = []
@@ -64,11 +65,15 @@ def train_segmenter(
             for name, rows, found in (("validate", part.validate, validated), ("test", part.test, tested)):
                 if len(rows):
                     chosen = [pairs[row] for row in rows.tolist()]
-                    found[part.name] = overlaps(unet, chosen, run.max_pixels, report, stage=f"{name} {part.name}")
+                    stage = f"{name} {part.name}"
+                    found[part.name] = overlaps(unet, chosen, run.max_pixels, report, stage=stage, cuts=cuts)
     splits = splits_of(parts, pairs)
     choice = CutChoice()
     if processes.is_first:
-        choice = by_folds(tested) if len(parts) > 1 else by_validation(tested["final"], validated.get("final"))
+        if len(parts) > 1:
+            choice = by_folds(tested, options.mask_cut)
+        else:
+            choice = by_validation(tested["final"], validated.get("final"), options.mask_cut)
         move_cut(trained.network, choice.cut)
     patients = {patient for members in splits.values() for patient in members}
     card = Card(

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cancernet_cli.metrics.intervals import RESAMPLES
+
 
 def overlap_counts(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[int, int, int]:
     """Pixels in both, in the mask, and in the truth."""
@@ -49,7 +51,7 @@ def dice(counts: ArrayLike) -> float:
 
 
 def dice_by_patient(counts: ArrayLike, patients: Sequence[str]) -> dict[str, Any]:
-    """`dice` over all images, with the lowest and highest patient, and each patient's own."""
+    """`dice` over all images, with the lowest and highest patient, each patient's own, and the mean of these."""
     rows, names = np.asarray(counts, dtype=np.int64).reshape(-1, 3), np.asarray(patients)
     each = {str(name): round(dice(rows[names == name]), 4) for name in np.unique(names)}
     return {
@@ -60,5 +62,16 @@ def dice_by_patient(counts: ArrayLike, patients: Sequence[str]) -> dict[str, Any
             "lowest_patient": min(each.values()),
             "highest_patient": max(each.values()),
         },
+        "mean_of_patients": mean_of_patients(list(each.values())),
         "by_patient": each,
     }
+
+
+def mean_of_patients(values: Sequence[float]) -> dict[str, Any]:
+    """The mean of one value a patient and, of two or more, its 95 % percentile interval, resampling patients."""
+    figure: dict[str, Any] = {"value": round(float(np.mean(values)), 4)}
+    if len(values) > 1:
+        drawn = np.random.default_rng(0).choice(values, (RESAMPLES, len(values))).mean(axis=1)
+        low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+        figure |= {"low": round(low, 4), "high": round(high, 4), "interval_units": len(values)}
+    return figure

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import WEIGHTS_FILE, read_card
@@ -119,6 +120,14 @@ def test_a_given_split_validates_and_tests_on_its_own_patients(split: Path, tmp_
     rows = read_history(tmp_path / "unet" / HISTORY_FILE)
     assert all(0 <= (row.validation_dice or 0) <= 1 and row.validation_loss is not None for row in rows)
     assert list((tmp_path / "events" / "final").iterdir())
+
+
+def test_at_a_cut_of_a_half_the_network_is_kept_as_it_learned(masked: Path, undisturbed: Path, tmp_path: Path) -> None:
+    train(masked, options_of(tmp_path / "unet", mask_cut=0.5))
+    kept, moved = (load_file(folder / WEIGHTS_FILE) for folder in (tmp_path / "unet", undisturbed))
+    changed = {name for name in kept if not torch.equal(kept[name], moved[name])}
+    assert changed == {"segmentation_head.0.bias"}
+    assert read_card(tmp_path / "unet").decision.chosen_on == ""
 
 
 def test_a_given_split_is_drawn_anew_when_asked(split: Path, masked: Path, undisturbed: Path, tmp_path: Path) -> None:

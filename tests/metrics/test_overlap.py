@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from cancernet_cli.metrics.overlap import best_cut, dice, dice_by_patient, overlap_counts, overlap_counts_at
+from cancernet_cli.metrics.overlap import (
+    best_cut,
+    dice,
+    dice_by_patient,
+    mean_of_patients,
+    overlap_counts,
+    overlap_counts_at,
+)
 
 CUTS = (0.25, 0.5, 0.75)
 
@@ -29,7 +36,16 @@ def test_dice_is_the_f1_score_of_all_pixels() -> None:
 def test_dice_by_patient_pools_a_patients_images() -> None:
     found = dice_by_patient([(1, 2, 2), (2, 2, 2), (0, 1, 1)], ["a", "a", "b"])
     assert found["by_patient"] == {"a": 0.75, "b": 0.0}
+    assert found["mean_of_patients"]["value"] == 0.375
     assert found["dice"] == {"value": 0.6, "images": 3, "patients": 2, "lowest_patient": 0.0, "highest_patient": 0.75}
+
+
+def test_the_mean_of_patients_has_an_interval_that_narrows_with_their_number() -> None:
+    few, many = (mean_of_patients([0.7, 0.8, 0.9] * times) for times in (2, 40))
+    assert few["value"] == many["value"] == 0.8
+    assert few["low"] < many["low"] < 0.8 < many["high"] < few["high"]
+    assert few["interval_units"] == 6
+    assert mean_of_patients([0.7]) == {"value": 0.7}
 
 
 def test_counts_at_several_cuts_are_those_of_each() -> None:

@@ -113,6 +113,14 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         group="Training",
     )
     crop_px: int = option(192, help="Side of a U-Net's training crops, in pixels at --scale.", min=32, group="Training")
+    mask_cut: float | None = option(
+        None,
+        help="Probability from which a pixel lies in a U-Net's mask; default: where the Dice of patients that it has "
+        "not learned from is highest.",
+        min=0.01,
+        max=0.99,
+        group="Training",
+    )
     tiles_per_slide: int = option(
         200, help="Learn from at most this many tiles of a slide, evenly spread over its tissue.", min=1, group="Slides"
     )
