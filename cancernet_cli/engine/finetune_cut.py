@@ -47,8 +47,8 @@ def by_folds(tested: Mapping[str, Overlaps], given: float | None = None) -> CutC
     by_fold: dict[str, Any] = {}
     counts = []
     for fold, here in tested.items():
-        others = together([part for name, part in tested.items() if name != fold])
-        cut = best_cut(others.unet, others.cuts) if given is None else given
+        others = np.concatenate([part.unet for name, part in tested.items() if name != fold])
+        cut = best_cut(others, here.cuts) if given is None else given
         counts.append(here.at(cut))
         found = overlap_figures(counts[-1], here)
         baselines = {name: found["baselines"][name]["dice"] for name in BASELINES}

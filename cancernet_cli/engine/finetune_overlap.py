@@ -28,7 +28,7 @@ class Overlaps:
     """What masks and truth have in common on N images of full size.
 
     patients: `[N]` names. cuts: C probabilities, ascending. unet: `[N, C, 3]`, the U-Net's `overlap_counts` at each of
-    them. baselines: each one's `[N, 3]`.
+    them. baselines: each one's `[N, 3]`; none where they were not wanted.
     """
 
     patients: tuple[str, ...]
@@ -49,11 +49,12 @@ def overlaps(
     *,
     stage: str,
     cuts: tuple[float, ...] = CUTS,
+    against: Sequence[str] = BASELINES,
 ) -> Overlaps:
-    """Of the U-Net (on the CPU) and of each baseline, on each pair at its full size."""
-    baselines = {name: segmenters[name].factory(None) for name in BASELINES}
+    """Of the U-Net (on the CPU) and of the baselines `against`, on each pair at its full size."""
+    baselines = {name: segmenters[name].factory(None) for name in against}
     of_unet: list[Counts] = []
-    of_others: dict[str, list[tuple[int, int, int]]] = {name: [] for name in BASELINES}
+    of_others: dict[str, list[tuple[int, int, int]]] = {name: [] for name in against}
     report(StageStarted(stage, len(pairs), "images"))
     for pair in pairs:
         image, mask = read_pair(pair, max_pixels=max_pixels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from cancernet_cli.core.cards import Card, Decision, Training, Use, Weights
 from cancernet_cli.core.events import Reporter, silent
@@ -55,25 +56,27 @@ def train_segmenter(
     run = Run(options, recipe, runtime, processes, checkpoints, report)
     cuts = CUTS if options.mask_cut is None else (options.mask_cut,)
     tested: dict[str, Overlaps] = {}
-    validated: dict[str, Overlaps] = {}
+    validated: Overlaps | None = None
     history: list[Epoch] = []
     for part in parts:
         trained = train_unet(run, pairs, part)
         history += trained.history
         if processes.is_first:
             unet = UNet(trained.network, trained.policy).eval()
-            for name, rows, found in (("validate", part.validate, validated), ("test", part.test, tested)):
-                if len(rows):
-                    chosen = [pairs[row] for row in rows.tolist()]
-                    stage = f"{name} {part.name}"
-                    found[part.name] = overlaps(unet, chosen, run.max_pixels, report, stage=stage, cuts=cuts)
+            look = partial(overlaps, unet, max_pixels=run.max_pixels, report=report, cuts=cuts)
+            if len(part.validate) and options.mask_cut is None:  # they choose the cut; baselines have no part in that
+                chosen = [pairs[row] for row in part.validate.tolist()]
+                validated = look(chosen, stage=f"validate {part.name}", against=())
+            if len(part.test):
+                chosen = [pairs[row] for row in part.test.tolist()]
+                tested[part.name] = look(chosen, stage=f"test {part.name}")
     splits = splits_of(parts, pairs)
     choice = CutChoice()
     if processes.is_first:
         if len(parts) > 1:
             choice = by_folds(tested, options.mask_cut)
         else:
-            choice = by_validation(tested["final"], validated.get("final"), options.mask_cut)
+            choice = by_validation(tested["final"], validated, options.mask_cut)
         move_cut(trained.network, choice.cut)
     patients = {patient for members in splits.values() for patient in members}
     card = Card(

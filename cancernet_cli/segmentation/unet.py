@@ -75,7 +75,11 @@ class UNet(nn.Module):
 
 
 def move_cut(network: nn.Module, cut: float) -> None:
-    """Move the bias of the network's last layer so that what came to probability `cut` (0 to 1) comes to 0.5."""
+    """Move the bias of the network's last layer so that what came to probability `cut` (0 to 1) comes to 0.5.
+
+    Raises:
+        ValueError: the last layer has no bias.
+    """
     last = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
     if last.bias is None:
         raise ValueError("the last layer has no bias")
