@@ -42,7 +42,7 @@ from torch import Tensor, nn
 
 from cancernet_cli.classification import build_classifier
 from cancernet_cli.core.cards import WEIGHTS_FILE, Card, read_card, write_card
-from cancernet_cli.engine.bench_model import random_model
+from cancernet_cli.engine.bench.random_model import random_model
 
 HERE = Path(__file__).parent
 WSINFER = "0.6.1"

@@ -32,7 +32,7 @@ class Enough(Exception):
 
 
 def run_ours(folder: Path, model: str, steps: int, batch: int, unfreeze: int, device: str) -> float:
-    """Images a second of `engine.finetune_tune.tune`, over `steps` steps."""
+    """Images a second of `engine.finetune.tuned_backbone.tune`, over `steps` steps."""
     import numpy as np
 
     from cancernet_cli.classification import Classifier
@@ -42,11 +42,11 @@ def run_ours(folder: Path, model: str, steps: int, batch: int, unfreeze: int, de
     from cancernet_cli.core.options import FinetuneOptions
     from cancernet_cli.core.recipes import recipe_of
     from cancernet_cli.core.records import FoundFile
-    from cancernet_cli.data.splits import Part
-    from cancernet_cli.engine.finetune_checkpoints import open_checkpoints
-    from cancernet_cli.engine.finetune_tune import tune
-    from cancernet_cli.engine.pipeline import load_pipeline
-    from cancernet_cli.engine.runtime import resolve
+    from cancernet_cli.data.splits.folds import Part
+    from cancernet_cli.engine.finetune.checkpoints import open_checkpoints
+    from cancernet_cli.engine.finetune.tuned_backbone import tune
+    from cancernet_cli.inference.pipeline import load_pipeline
+    from cancernet_cli.inference.runtime import resolve
     from cancernet_cli.training.distributed import ALONE
 
     paths = images_below(folder)

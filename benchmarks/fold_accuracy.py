@@ -36,13 +36,13 @@ from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.recipes import Recipe, recipe_of
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.engine.finetune_card import first_card
-from cancernet_cli.engine.finetune_features import image_features
-from cancernet_cli.engine.finetune_figures import HeldOut, figures, held_out
-from cancernet_cli.engine.finetune_folder import seed_everything, write_model
-from cancernet_cli.engine.finetune_images import LabelledImages, list_images
-from cancernet_cli.engine.frozen import Scorer, fill_head, learn
-from cancernet_cli.engine.int8 import VIEWS, image_views, make_int8
+from cancernet_cli.engine.finetune.card import first_card
+from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images
+from cancernet_cli.engine.finetune.figures import HeldOut, figures, held_out
+from cancernet_cli.engine.finetune.frozen.features import image_features
+from cancernet_cli.engine.finetune.frozen.head import Scorer, fill_head, learn
+from cancernet_cli.engine.finetune.model_folder import seed_everything, write_model
+from cancernet_cli.inference.int8 import VIEWS, image_views, make_int8
 from cancernet_cli.metrics.intervals import Resampling
 from cancernet_cli.metrics.paired import compare
 from cancernet_cli.metrics.scores import Scores
@@ -73,7 +73,7 @@ class Trained:
 
 
 def train(data: list[str], options: FinetuneOptions, recipe: Recipe, scratch: Path) -> Trained:
-    """Fit each fold's head on the other folds, as `engine.finetune_frozen` does."""
+    """Fit each fold's head on the other folds, as `engine.finetune.frozen.backbone` does."""
     images = list_images(data, options, silent)
     seed_everything(options.seed)
     backbone = build_backbone(recipe.backbone, recipe.levels).eval()

@@ -11,7 +11,7 @@ from PIL import Image
 from torchvision import transforms
 
 from cancernet_cli.core.cards import InputPolicy
-from cancernet_cli.engine.bench_model import random_model as write_random
+from cancernet_cli.engine.bench.random_model import random_model as write_random
 
 SLIDES = Path(__file__).parents[1] / "examples" / "slides"
 

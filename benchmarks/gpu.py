@@ -41,10 +41,10 @@ from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.core.options.classify import ClassifyPrecision
 from cancernet_cli.core.records import FoundFile
+from cancernet_cli.data.loading.shrinking import batch_decoder
 from cancernet_cli.data.readers import read_image
-from cancernet_cli.data.shrinking import batch_decoder
-from cancernet_cli.engine.bench_images import write_fields
-from cancernet_cli.engine.bench_limits import (
+from cancernet_cli.engine.bench.end_to_end import WholeRun, whole_run
+from cancernet_cli.engine.bench.limits import (
     DecodeOnly,
     ModelOnly,
     decode_only,
@@ -52,16 +52,17 @@ from cancernet_cli.engine.bench_limits import (
     matrix_rate,
     model_only,
 )
-from cancernet_cli.engine.bench_model import random_model
-from cancernet_cli.engine.bench_sample import Sample, found_files, take_sample
-from cancernet_cli.engine.bench_timing import Cost, Spread, costs
-from cancernet_cli.engine.bench_whole import WholeRun, whole_run
-from cancernet_cli.engine.job import Job, prepare
-from cancernet_cli.engine.pipeline import load_pipeline
-from cancernet_cli.engine.rows import softmax
-from cancernet_cli.engine.runner import Runner, open_runner
-from cancernet_cli.engine.runner_torch import TorchRunner
-from cancernet_cli.engine.runtime import Runtime
+from cancernet_cli.engine.bench.random_model import random_model
+from cancernet_cli.engine.bench.sample import Sample, found_files, take_sample
+from cancernet_cli.engine.bench.synthetic_images import write_fields
+from cancernet_cli.engine.bench.timing import Cost, Spread, costs
+from cancernet_cli.engine.classify.job import Job, prepare
+from cancernet_cli.inference.open import open_runner
+from cancernet_cli.inference.pipeline import load_pipeline
+from cancernet_cli.inference.runner import Runner
+from cancernet_cli.inference.runtime import Runtime
+from cancernet_cli.inference.torch_runner import TorchRunner
+from cancernet_cli.metrics.probabilities import softmax
 
 BARS = {"resnet50": 12_000, "densenet121": 9_000, "vgg16": 6_000}  # images/s on an H100, half precision, 224 px
 OF_THE_SLOWER = 0.9  # the whole way, of the slower of decoding alone and networks alone

@@ -22,7 +22,7 @@ from processes import Measured, classify_command, measured
 from slide_files import write_slide
 
 from cancernet_cli.core.cards import read_card, write_card
-from cancernet_cli.engine.bench_model import random_model
+from cancernet_cli.engine.bench.random_model import random_model
 
 MPP = 0.25
 

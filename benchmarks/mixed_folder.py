@@ -7,7 +7,7 @@ from pathlib import Path
 
 from slide_files import write_slide
 
-from cancernet_cli.engine.bench_images import write_fields
+from cancernet_cli.engine.bench.synthetic_images import write_fields
 
 PHOTOS = 40
 SLIDES = ("svs", "tif", "svs")

@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from cancernet_cli.core.cards import Card, InputPolicy, read_card
-from cancernet_cli.data.views import view_grid
-from cancernet_cli.engine.pipeline import load_pipeline
+from cancernet_cli.data.loading.views import view_grid
+from cancernet_cli.inference.pipeline import load_pipeline
 from cancernet_cli.segmentation import combine
 from cancernet_cli.segmentation.density import scale_density
 

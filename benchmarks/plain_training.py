@@ -1,7 +1,7 @@
 """The training loop that anybody would write: Pillow and scikit-image in a DataLoader, the network eager, NCHW.
 
 It keeps no checkpoints, no averaged weights, no history, and cannot go on after a kill: what is left is decoding,
-augmenting as `engine.finetune_tune.AUGMENT` says, and learning. `compare_training.py` runs it beside `tune`.
+augmenting as `engine.finetune.tuned_backbone.AUGMENT` says, and learning. `compare_training.py` runs it beside `tune`.
 
     python benchmarks/plain_training.py FOLDER --model MODEL_FOLDER --steps 10
 """
@@ -28,9 +28,9 @@ from torchvision import transforms
 from cancernet_cli.classification import Classifier
 from cancernet_cli.core.cards import Card, InputPolicy, read_card
 from cancernet_cli.core.models import find_model
-from cancernet_cli.data.views import view_grid
-from cancernet_cli.engine.finetune_tune import AUGMENT, learning_groups
-from cancernet_cli.engine.pipeline import load_pipeline
+from cancernet_cli.data.loading.views import view_grid
+from cancernet_cli.engine.finetune.tuned_backbone import AUGMENT, learning_groups
+from cancernet_cli.inference.pipeline import load_pipeline
 from cancernet_cli.segmentation import combine
 
 WARM_UP = 2

@@ -1,4 +1,4 @@
-"""Reading tiles alone: `data.tile_pixels.read_tiles` against one `read_region` a tile and Pillow, turn by turn.
+"""Reading tiles alone: `data.tiles.pixels.read_tiles` against one `read_region` a tile and Pillow, turn by turn.
 
     python benchmarks/read_tiles.py                   # a generated slide of 20,000 x 20,000, tiles of 224 x 224
     python benchmarks/read_tiles.py --slide SLIDE     # one of yours
@@ -32,8 +32,8 @@ from slide_files import write_slide
 
 from cancernet_cli.data.resolution import resolve_resolution
 from cancernet_cli.data.slides import open_slide
-from cancernet_cli.data.tile_pixels import level_region, read_tiles
-from cancernet_cli.data.tiling import TileSize, grid_starts, tile_size
+from cancernet_cli.data.tiles.pixels import level_region, read_tiles
+from cancernet_cli.data.tiles.tiling import TileSize, grid_starts, tile_size
 
 AT_ONCE = 64
 BAR = 2.0

@@ -20,7 +20,7 @@ import simplejpeg
 import tifffile
 from numpy.typing import NDArray
 
-from cancernet_cli.engine.bench_images import GLASS, field
+from cancernet_cli.engine.bench.synthetic_images import GLASS, field
 
 TILE_PX = 256
 FIELD_PX = 4096

@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.data.readers import read_image
-from cancernet_cli.engine.finetune_figures import figures, held_out
-from cancernet_cli.engine.finetune_images import LabelledImages, list_images
+from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images
+from cancernet_cli.engine.finetune.figures import figures, held_out
 from cancernet_cli.training.logistic import image_weights
 
 MAX_PIXELS = 100_000_000

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from cancernet_cli.core.options import CompareOptions as CompareOptions
     from cancernet_cli.core.options import EvaluateOptions as EvaluateOptions
     from cancernet_cli.core.options import FinetuneOptions as FinetuneOptions
-    from cancernet_cli.engine.classify import classify as classify
-    from cancernet_cli.engine.compare import compare as compare
-    from cancernet_cli.engine.evaluate import evaluate as evaluate
-    from cancernet_cli.engine.finetune import finetune as finetune
+    from cancernet_cli.engine.classify.run import classify as classify
+    from cancernet_cli.engine.compare.run import compare as compare
+    from cancernet_cli.engine.evaluate.run import evaluate as evaluate
+    from cancernet_cli.engine.finetune.run import finetune as finetune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "finetune",
 ]
 
-_HOMES = {name: f"engine.{name}" for name in ("classify", "compare", "evaluate", "finetune")}
+_HOMES = {name: f"engine.{name}.run" for name in ("classify", "compare", "evaluate", "finetune")}
 _HOMES |= dict.fromkeys(("ClassifyOptions", "CompareOptions", "EvaluateOptions", "FinetuneOptions"), "core.options")
 
 

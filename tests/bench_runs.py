@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 
 from cancernet_cli.core.options import BenchOptions
-from cancernet_cli.engine import bench, bench_limits
-from cancernet_cli.engine.bench_process import ProcessRun
+from cancernet_cli.engine.bench import limits
+from cancernet_cli.engine.bench import run as bench
+from cancernet_cli.engine.bench.process import ProcessRun
 
 PROCESS = ProcessRun(wall_s=2.0, core_s=3.0, peak_main_bytes=500_000_000, peak_tree_bytes=600_000_000)
 
 
 def make_quick(patch: pytest.MonkeyPatch) -> None:
     """Measure for moments only, and start no process (a slow test does)."""
-    patch.setattr(bench_limits, "MEASURE_S", 0.05)
-    patch.setattr(bench_limits, "LATENCY_S", 0.05)
-    patch.setattr(bench_limits, "MATRIX_SIDE", {"cpu": 256, "cuda": 512})
+    patch.setattr(limits, "MEASURE_S", 0.05)
+    patch.setattr(limits, "LATENCY_S", 0.05)
+    patch.setattr(limits, "MATRIX_SIDE", {"cpu": 256, "cuda": 512})
     patch.setattr(bench, "classify_process", lambda *args, **kwargs: PROCESS)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cancernet_cli.outputs.table import METADATA_PREFIX
+from cancernet_cli.outputs.tables.predictions import METADATA_PREFIX
 
 CLASSES = ("benign", "malignant")
 

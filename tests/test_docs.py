@@ -14,7 +14,7 @@ import typer
 
 from cancernet_cli.cli.app import app
 from cancernet_cli.core import cards, errors
-from cancernet_cli.outputs.table import table_schema
+from cancernet_cli.outputs.tables.predictions import table_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(

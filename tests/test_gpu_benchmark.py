@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.engine.bench_images import write_fields
-from cancernet_cli.engine.bench_whole import WholeRun
-from cancernet_cli.engine.runner import Answer
+from cancernet_cli.engine.bench.end_to_end import WholeRun
+from cancernet_cli.engine.bench.synthetic_images import write_fields
+from cancernet_cli.inference.runner import Answer
 from tests.tiny_model import write_tiny_model
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -115,8 +115,8 @@ def test_probabilities_are_held_to_the_cpus(
 def test_a_network_is_judged_by_its_bar(
     script: ModuleType, setting: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cancernet_cli.engine.bench_limits.MEASURE_S", 0.05)
-    monkeypatch.setattr("cancernet_cli.engine.bench_limits.MATRIX_SIDE", {"cpu": 256})
+    monkeypatch.setattr("cancernet_cli.engine.bench.limits.MEASURE_S", 0.05)
+    monkeypatch.setattr("cancernet_cli.engine.bench.limits.MATRIX_SIDE", {"cpu": 256})
     model = write_tiny_model(tmp_path / "tiny_model", view="grid")
     found = script.network(setting, model, bar=1.0)
     assert found["is_met"]

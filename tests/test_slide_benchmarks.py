@@ -18,7 +18,7 @@ from cancernet_cli.classification import build_classifier
 from cancernet_cli.core.cards import read_card
 from cancernet_cli.data.slides import open_slide
 from cancernet_cli.data.slides.kinds import kind_of
-from cancernet_cli.engine.bench_images import GLASS
+from cancernet_cli.engine.bench.synthetic_images import GLASS
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 Load = Callable[[str], ModuleType]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cancernet_cli.outputs.tile_results import TileResults
+from cancernet_cli.outputs.slides.results import TileResults
 
 
 def results(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cancernet_cli.classification import build_classifier
 from cancernet_cli.core.cards import Architecture, read_card
-from cancernet_cli.engine.pipeline import Pipeline
+from cancernet_cli.inference.pipeline import Pipeline
 from cancernet_cli.segmentation import segmenters
 from tests.he_images import he_like
 from tests.tiny_model import write_tiny_model, write_tiny_unet

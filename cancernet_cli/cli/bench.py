@@ -29,13 +29,13 @@ def bench(*, options: BenchOptions, format: Annotated[Format, FORMAT] = "human")
         cancernet bench --backbone resnet50 --image-format jpeg --size 1024x768 --files 200
     """
     with progress.reporter(format) as report:
-        from cancernet_cli.engine.bench import bench as measure  # torch comes in here, not at --help
+        from cancernet_cli.engine.bench.run import bench as measure  # torch comes in here, not at --help
 
         found = measure(options, report)
     if format == "json":
         output.record(found)
     elif format == "human":
-        from cancernet_cli.cli.present_bench import bench_parts
+        from cancernet_cli.cli.render.bench import bench_parts
 
         for part in bench_parts(found):
             output.show(part)

@@ -40,7 +40,7 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
         cancernet classify biopsy.svs --heatmaps heatmaps --geojson geojson
     """
     with progress.reporter(format) as report:
-        from cancernet_cli.engine import classify as engine  # torch comes in here, not at --help
+        from cancernet_cli.engine.classify import run as engine  # torch comes in here, not at --help
 
         if options.dry_run:
             outlook = engine.outlook(inputs, options, report)
@@ -49,7 +49,7 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
     if options.dry_run:
         present_outlook(outlook, format)
         return
-    from cancernet_cli.cli.present import present_result
+    from cancernet_cli.cli.render.result import present_result
 
     present_result(result, format)
     if result.unlisted_folders and not (result.failed or result.partial):

@@ -24,13 +24,13 @@ def compare(data: Data, *, options: CompareOptions, format: Annotated[Format, FO
         cancernet compare labels.csv --backbones vgg16,densenet121 --segmenters none,unet --weights vgg16=v.safetensors
     """
     with progress.reporter(format) as report:
-        from cancernet_cli.engine.compare import compare as run  # torch comes in here, not at --help
+        from cancernet_cli.engine.compare.run import compare as run  # torch comes in here, not at --help
 
         result = run(data, options, report)
     if format == "json":
         output.record({"out": result.out, **result.comparison, "reused": result.reused, "elapsed_s": result.elapsed_s})
     elif format == "human":
-        from cancernet_cli.cli.present_comparison import comparison_parts
+        from cancernet_cli.cli.render.comparison import comparison_parts
 
         for part in comparison_parts(result.comparison):
             output.show(part)

@@ -35,13 +35,13 @@ def evaluate(table: Table, *, options: EvaluateOptions, format: Annotated[Format
         cancernet evaluate preds.parquet --format json --no-plots
     """
     with progress.reporter(format) as report:
-        from cancernet_cli.engine.evaluate import evaluate as measure  # scikit-learn comes in here, not at --help
+        from cancernet_cli.engine.evaluate.run import evaluate as measure  # scikit-learn comes in here, not at --help
 
         result = measure(table, options, report)
     if format == "json":
         output.record(dataclasses.asdict(result))
     elif format == "human":
-        from cancernet_cli.cli.present_evaluation import evaluation_parts
+        from cancernet_cli.cli.render.evaluation import evaluation_parts
 
         for part in evaluation_parts(result.metrics):
             output.show(part)

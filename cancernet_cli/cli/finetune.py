@@ -40,13 +40,13 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
     if os.environ.get("RANK", "0") != "0":  # started by torchrun: the first process speaks for all
         format = "quiet"
     with progress.reporter(format) as report:
-        from cancernet_cli.engine.finetune import finetune as train  # torch comes in here, not at --help
+        from cancernet_cli.engine.finetune.run import finetune as train  # torch comes in here, not at --help
 
         result = train(data, options, report)
     if format == "json":
         output.record(dataclasses.asdict(result))
     elif format == "human":
-        from cancernet_cli.cli.present_card import card_parts
+        from cancernet_cli.cli.render.card import card_parts
         from cancernet_cli.core.cards import read_card
 
         for part in card_parts(read_card(options.out), options.out):

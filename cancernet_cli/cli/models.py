@@ -10,7 +10,7 @@ import typer
 
 from cancernet_cli.cli import output, progress
 from cancernet_cli.cli.bind import FORMAT, Format
-from cancernet_cli.cli.present_card import card_parts, headline, network
+from cancernet_cli.cli.render.card import card_parts, headline, network
 from cancernet_cli.core.cards import WEIGHTS_FILE, Card, read_card
 from cancernet_cli.core.models import DEFAULT_MODEL, bundled_models, find_model
 
@@ -78,7 +78,7 @@ def quantise_model(
         cancernet models quantise models/mine ./slides
     """
     with progress.reporter(format) as report:
-        from cancernet_cli.engine.quantise import quantise
+        from cancernet_cli.engine.quantize import quantise
 
         path = quantise(name, inputs, segmenter=segmenter, report=report)
     if format == "json":

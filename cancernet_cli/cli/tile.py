@@ -44,7 +44,7 @@ def tile(inputs: Inputs, *, options: TileOptions, format: Annotated[Format, FORM
     if format == "json":
         output.record(dataclasses.asdict(result))
     elif format == "human":
-        from cancernet_cli.cli.present_tiles import tile_parts
+        from cancernet_cli.cli.render.tiles import tile_parts
 
         for part in tile_parts(result.rows):
             output.show(part)

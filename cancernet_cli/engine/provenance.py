@@ -16,7 +16,7 @@ from typing import Any
 from cancernet_cli import __version__
 from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256
 from cancernet_cli.core.options import ClassifyOptions, Options
-from cancernet_cli.engine.runtime import Runtime
+from cancernet_cli.inference.runtime import Runtime
 
 _PACKAGES = (
     "torch",

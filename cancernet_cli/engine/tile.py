@@ -15,17 +15,17 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import read_card
 from cancernet_cli.core.errors import InputError, OutputError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn, silent
+from cancernet_cli.core.files import atomic_write, output_error
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import TileOptions
 from cancernet_cli.core.records import Failure, FoundFile
-from cancernet_cli.data.inputs import resolve_base
-from cancernet_cli.data.slide_plan import Cut, plan_slide
+from cancernet_cli.data.discovery.find_slides import find_slides
+from cancernet_cli.data.discovery.inputs import resolve_base
 from cancernet_cli.data.slides import UnreadableSlide, open_slide
-from cancernet_cli.data.slides.find import find_slides
-from cancernet_cli.data.target_mpp import target_mpp
+from cancernet_cli.data.tiles.slide_plan import Cut, plan_slide
+from cancernet_cli.data.tiles.target_mpp import target_mpp
 from cancernet_cli.engine.tile_files import write_images, write_pictures
-from cancernet_cli.outputs.atomic import atomic_write, output_error
-from cancernet_cli.outputs.tile_table import TILE_SCHEMA, slide_table, tile_batch
+from cancernet_cli.outputs.tables.tile_table import TILE_SCHEMA, slide_table, tile_batch
 
 STAGE = "tile"
 TILES_FILE, SLIDES_FILE = "tiles.parquet", "slides.parquet"

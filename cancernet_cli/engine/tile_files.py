@@ -12,12 +12,12 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.paths import real_path
 from cancernet_cli.core.percent import show_percent
 from cancernet_cli.core.records import Failure
-from cancernet_cli.data.slide_plan import SlidePlan, tile_boxes
 from cancernet_cli.data.slides.base import Slide
-from cancernet_cli.data.tile_pixels import read_tiles
-from cancernet_cli.outputs.pictures import write_png
+from cancernet_cli.data.tiles.pixels import read_tiles
+from cancernet_cli.data.tiles.slide_plan import SlidePlan, tile_boxes
+from cancernet_cli.outputs.pictures.files import write_png
+from cancernet_cli.outputs.pictures.tile_preview import draw_tile_preview
 from cancernet_cli.outputs.side_files import side_path
-from cancernet_cli.outputs.tile_preview import draw_tile_preview
 
 _TILES_AT_ONCE = 64
 _SOURCES = {

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from cancernet_cli.cli.app import main
-from cancernet_cli.cli.present_comparison import comparison_parts
-from cancernet_cli.engine.compare_table import CLAIMS, FIGURES, claim_words, figure_words, write_tables
+from cancernet_cli.cli.render.comparison import comparison_parts
+from cancernet_cli.outputs.reports.comparison_table import CLAIMS, FIGURES, claim_words, figure_words, write_tables
 
 ROW = {
     "network": "tf_efficientnet_lite0",
@@ -136,9 +136,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cancernet_cli.engine.compare_plots.plot_confusion", lambda *a, **k: None)
-    monkeypatch.setattr("cancernet_cli.engine.compare_plots.plot_history", lambda *a, **k: None)
-    monkeypatch.setattr("cancernet_cli.engine.compare_plots.plot_intervals", lambda *a, **k: None)
+    monkeypatch.setattr("cancernet_cli.engine.compare.plots.plot_confusion", lambda *a, **k: None)
+    monkeypatch.setattr("cancernet_cli.engine.compare.plots.plot_history", lambda *a, **k: None)
+    monkeypatch.setattr("cancernet_cli.engine.compare.plots.plot_intervals", lambda *a, **k: None)
 
 
 def test_the_command_prints_json_and_then_refuses_other_options(

@@ -7,7 +7,7 @@ from cancernet_cli.core.cards import InputPolicy, read_card
 from cancernet_cli.core.models import DEFAULT_MODEL, find_model
 from cancernet_cli.data.resolution import Resolution, ScaleFacts, is_plausible_mpp, mpp_from_tiff, resolve_resolution
 from cancernet_cli.data.slides import open_slide
-from cancernet_cli.data.target_mpp import target_mpp
+from cancernet_cli.data.tiles.target_mpp import target_mpp
 from tests.slide_files import marked, real_slide, write_ome, write_svs, write_tiled
 
 TIFF_72_DPI = (25_400 / 72, 25_400 / 72)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from cancernet_cli.core.records import Kind
 from cancernet_cli.data.dicom import is_dicom
-from cancernet_cli.data.entries import has_slide_ending
+from cancernet_cli.data.discovery.entries import has_slide_ending
 from cancernet_cli.data.readers.base import readers
 from cancernet_cli.data.slides.openslide_reader import GENERIC, vendor_of
 from cancernet_cli.data.slides.tiff import bytes_missing, is_tiff, tiff_shape

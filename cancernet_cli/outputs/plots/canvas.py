@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from cancernet_cli.outputs.atomic import atomic_write
+from cancernet_cli.core.files import atomic_write
 
 DPI = 150
 # Okabe and Ito's palette, which colour-blind readers can tell apart; their yellow is too pale for a line on white.

@@ -11,10 +11,10 @@ import pytest
 import pyvips
 
 from cancernet_cli.core.options import TilingOptions
-from cancernet_cli.data.slide_plan import Cut, plan_slide
 from cancernet_cli.data.slides import open_slide
 from cancernet_cli.data.slides.kinds import kind_of
-from cancernet_cli.data.tile_pixels import read_tiles
+from cancernet_cli.data.tiles.pixels import read_tiles
+from cancernet_cli.data.tiles.slide_plan import Cut, plan_slide
 from tests.slide_files import levels_of, marked, tissue_slide
 
 

@@ -1,0 +1,75 @@
+"""What a finished classify run shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pyarrow.parquet as pq
+from rich.markup import escape
+
+from cancernet_cli.cli import output
+from cancernet_cli.cli.render.predictions import one_line, render_predictions
+from cancernet_cli.cli.render.summary import render_metrics
+from cancernet_cli.core.records import RunResult
+
+ROWS_SHOWN = 12
+
+
+def present_result(result: RunResult, format: str) -> None:
+    """The result in the chosen format: JSON, tables for a person, or nothing."""
+    if format == "json":
+        output.record(dataclasses.asdict(result))
+    elif format == "human":
+        _for_a_person(result)
+
+
+def _for_a_person(result: RunResult) -> None:
+    output.show(render_predictions(_first_rows(result)))
+    if result.files > ROWS_SHOWN:
+        output.show(f"... and {result.files - ROWS_SHOWN:,} more")
+    for path, error in result.failures:
+        is_partial = error.startswith("tiles: ")
+        word = "[yellow]partial[/yellow]" if is_partial else "[red]failed[/red]"
+        output.show(f"{word} {escape(one_line(path))}: {escape(error)}")
+    bad = result.failed + result.partial
+    if bad > len(result.failures):
+        output.show(f"... and {bad - len(result.failures):,} more failed")
+    if result.metrics is not None:
+        output.show(render_metrics(result.metrics))
+    output.show("")
+    output.show(_closing_lines(result))
+
+
+def _first_rows(result: RunResult) -> list[dict[str, Any]]:
+    batches = pq.ParquetFile(result.out).iter_batches(batch_size=ROWS_SHOWN)
+    first = next(batches, None)
+    return first.to_pylist() if first is not None else []
+
+
+def _closing_lines(result: RunResult) -> str:
+    counts = ", ".join(f"{count:,} {escape(label)}" for label, count in result.label_counts.items())
+    rate = (result.files - result.reused) / result.elapsed_s if result.elapsed_s else 0.0
+    lines = [
+        f"{result.files:,} files with {escape(result.model)}: {counts}, {result.failed:,} failed"
+        f" ({result.elapsed_s:.1f} s, {rate:.1f} files/s)",
+        f"predictions  {escape(str(result.out))}",
+        f"run record   {escape(str(result.run_file))}",
+    ]
+    if result.tiles_file is not None:
+        lines.insert(2, f"tiles        {escape(str(result.tiles_file))}")
+    if result.partial:
+        lines.insert(1, f"{result.partial:,} of {result.slides:,} slides have a verdict without the tiles that failed")
+    if result.reused:
+        lines.insert(1, f"{result.reused:,} of them were done by an earlier run and used again")
+    places = {
+        "metrics": result.metrics_file,
+        "overlays": result.overlays,
+        "masks": result.masks,
+        "GeoJSON": result.geojson,
+        "heat maps": result.heatmaps,
+        "maps": result.probability_maps,
+    }
+    lines += [f"{name:<12} {escape(str(place))}" for name, place in places.items() if place is not None]
+    lines.append("Research use only: not for diagnosis.")
+    return "\n".join(lines)

@@ -1,0 +1,42 @@
+"""A tile plan on the terminal: a line a slide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from cancernet_cli.cli.render.predictions import one_line
+from cancernet_cli.cli.render.summary import make_table, shortened
+
+_MOST_ROWS = 40
+
+
+def tile_parts(rows: list[dict[str, Any]]) -> Iterator[RenderableType]:
+    """The slides with their tiles, tissue and scale, and why some failed.
+
+    Args:
+        rows: as slides.parquet has them.
+    """
+    good = [row for row in rows if row["status"] == "ok"]
+    if good:
+        table = make_table("slide", ">tiles", ">tissue mm2", ">um/px", "from", "flags")
+        for row in good[:_MOST_ROWS]:
+            table.add_row(
+                shortened(row["path"], 40),
+                f"{row['tiles']:,}",
+                f"{row['tissue_area_mm2']:,.2f}",
+                f"{row['mpp']:.3g}",
+                row["mpp_source"],
+                row["flags"],
+            )
+        yield table
+        if len(good) > _MOST_ROWS:
+            yield Text(f"and {len(good) - _MOST_ROWS:,} more slides", style="dim")
+    failed = [row for row in rows if row["status"] == "failed"]
+    for row in failed[:_MOST_ROWS]:
+        yield Text(f"failed: {one_line(row['path'])}: {one_line(row['error'])}", style="red")
+    if len(failed) > _MOST_ROWS:
+        yield Text(f"and {len(failed) - _MOST_ROWS:,} more that failed", style="red")

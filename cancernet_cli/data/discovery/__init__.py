@@ -1,0 +1,1 @@
+"""Find the files that inputs name, with their labels."""

@@ -1,0 +1,36 @@
+"""The slides that inputs name, each once, in path order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cancernet_cli.core.records import FoundFile
+from cancernet_cli.data.discovery.discover import Wanted, discover
+from cancernet_cli.data.discovery.entries import TIFF_ENDINGS
+
+
+def find_slides(
+    inputs: Sequence[str],
+    *,
+    base: Path,
+    kind: Wanted = "auto",
+    exclude: Sequence[Path] = (),
+    on_problem: Callable[[str], None] = lambda message: None,
+) -> list[FoundFile]:
+    """What `discover` finds, but for images.
+
+    A TIFF that is not there has no content to go by; it may be a slide, and counts as one.
+
+    Raises:
+        InputError: as `discover`.
+    """
+    found: dict[bytes, FoundFile] = {}
+    for file in discover(
+        inputs, base=base, labels="none", classes=(), exclude=exclude, kind=kind, on_problem=on_problem
+    ):
+        is_lost = file.problem is not None and file.location.lower().endswith(TIFF_ENDINGS)
+        if file.kind == "slide" or (is_lost and kind != "image"):
+            found.setdefault(file.location, file)
+    return sorted(found.values(), key=lambda file: os.fsencode(file.path))

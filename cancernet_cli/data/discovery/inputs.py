@@ -1,0 +1,75 @@
+"""What the user names on the command line: folders, files, patterns, manifests, standard input."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.data.discovery.entries import absolute, look_at
+
+MANIFEST_ENDINGS = (".csv", ".parquet")
+_WILDCARDS = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One argument. `location`: the absolute path; of a pattern, its fixed prefix, and `pattern` what follows."""
+
+    kind: Literal["folder", "file", "pattern", "manifest", "stdin"]
+    text: str
+    location: bytes
+    pattern: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> bytes:
+        """The folder that it speaks of."""
+        return os.path.dirname(self.location) if self.kind in ("file", "manifest") else self.location
+
+
+def parse_inputs(inputs: Sequence[str]) -> list[Input]:
+    """What each argument is; a name that exists is that file or folder, whatever wildcards are in it.
+
+    Raises:
+        InputError: there is none, or one names nothing.
+    """
+    if not inputs:
+        raise InputError("no input was given", fix="name folders, files, patterns, a CSV or Parquet list, or -")
+    return [_parse(os.fspath(text)) for text in inputs]
+
+
+def resolve_base(inputs: Sequence[str]) -> Path:
+    """The folder that table paths are relative to: the deepest one that holds all that is named.
+
+    Raises:
+        InputError: as `parse_inputs`.
+    """
+    folders = [parsed.folder for parsed in parse_inputs(inputs)]
+    return Path(os.fsdecode(folders[0] if len(folders) == 1 else os.path.commonpath(folders)))
+
+
+def _parse(text: str) -> Input:
+    if text == "-":
+        return Input("stdin", text, os.getcwdb())
+    if not text:  # would be the current folder
+        raise InputError("an input is an empty word", fix="name a folder or a file; is a variable of your shell empty?")
+    location = absolute(os.fsencode(text))
+    if os.path.lexists(location):
+        status = look_at(location)
+        if isinstance(status, os.stat_result):
+            if stat.S_ISDIR(status.st_mode):
+                return Input("folder", text, location)
+            if stat.S_ISREG(status.st_mode) and text.lower().endswith(MANIFEST_ENDINGS):
+                return Input("manifest", text, location)
+        return Input("file", text, location)
+    if _WILDCARDS & set(text):
+        parts = text.split(os.sep)
+        fixed = next(i for i, part in enumerate(parts) if _WILDCARDS & set(part))
+        prefix = absolute(os.fsencode(os.sep.join(parts[:fixed]) + os.sep if fixed else "."))
+        if os.path.isdir(prefix):
+            return Input("pattern", text, prefix, tuple(part for part in parts[fixed:] if part))
+    raise InputError(f"{text!r} does not exist", fix="correct the path, or quote a pattern so that the shell keeps it")

@@ -1,0 +1,83 @@
+"""Labels from a CSV or Parquet file, matched to files by path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.paths import display_path
+from cancernet_cli.core.records import Truth
+from cancernet_cli.data.discovery.entries import absolute, real
+from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule, Manifest
+from cancernet_cli.data.discovery.scratch import scratch_database
+
+_FACTS = "label, patient, slide, magnification, mpp"
+
+
+class LabelFile:
+    """A label file in a database on disk, so that memory does not grow with it.
+
+    A row's path is taken relative to the label file's folder or, where that is no file that turns up, to the base.
+    Folders are compared by their real paths.
+
+    Raises:
+        InputError: a row is wrong, or two rows give one file different labels.
+    """
+
+    def __init__(self, file: Path, base: Path, classes: Sequence[str], rule: LabelRule = DEFAULT_RULE) -> None:
+        self._file = file
+        self._db = scratch_database(
+            f"""
+            CREATE TABLE row (line INTEGER, name BLOB, by_folder BLOB UNIQUE, by_base BLOB, {_FACTS}, used INTEGER);
+            CREATE INDEX row_by_base ON row (by_base);
+            """
+        )
+        folder, base_folder = os.path.dirname(absolute(os.fsencode(file))), os.fsencode(base)
+        for row in Manifest(file, classes, rule):
+            key = _key(absolute(row.name, folder))
+            base_key = _key(absolute(row.name, base_folder))
+            truth = row.truth
+            facts = (truth.label, truth.patient, truth.slide, truth.magnification, truth.mpp)
+            insert = f"INSERT OR IGNORE INTO row (line, name, by_folder, by_base, {_FACTS}) VALUES (?,?,?,?,?,?,?,?,?)"
+            if not self._db.execute(insert, (row.line, row.name, key, base_key, *facts)).rowcount:
+                self._check_same(key, truth, row.where)
+
+    def truth(self, location: bytes) -> Truth:
+        """What its row says; nothing where it has none."""
+        key = _key(location)
+        for column in ("by_folder", "by_base"):
+            found = self._db.execute(f"SELECT rowid, {_FACTS} FROM row WHERE {column} = ?", (key,)).fetchone()
+            if found is not None:
+                self._db.execute("UPDATE row SET used = 1 WHERE rowid = ?", found[:1])
+                return Truth(*found[1:])
+        return Truth()
+
+    def report(self, on_problem: Callable[[str], None]) -> None:
+        """How many rows no file has asked for."""
+        query = "SELECT count(*), sum(used IS NULL), min(CASE WHEN used IS NULL THEN rowid END) FROM row"
+        rows, unused, first = self._db.execute(query).fetchone()
+        if unused:
+            line, name = self._db.execute("SELECT line, name FROM row WHERE rowid = ?", (first,)).fetchone()
+            first_row = f"{display_path(name)!r}, row {line}"
+            on_problem(f"{unused} of {rows} rows in {self._file} match no file; the first is {first_row}")
+
+    def _check_same(self, key: bytes, truth: Truth, where: str) -> None:
+        line, label = self._db.execute("SELECT line, label FROM row WHERE by_folder = ?", (key,)).fetchone()
+        if label != truth.label:
+            raise InputError(
+                f"{where} gives the label {truth.label!r} to a file that row {line} calls {label!r}",
+                fix="keep one of the two rows",
+            )
+
+
+def _key(location: bytes) -> bytes:
+    folder, name = os.path.split(location)
+    return os.path.join(_real_folder(folder), name)
+
+
+@lru_cache(maxsize=4096)
+def _real_folder(folder: bytes) -> bytes:
+    return real(folder)

@@ -1,0 +1,68 @@
+"""Files and folders that match a glob pattern, streamed: `glob.iglob` lists each folder in memory first."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from cancernet_cli.core.paths import display_path
+from cancernet_cli.data.discovery.scratch import scratch_database
+from cancernet_cli.data.discovery.walk import ExcludedFolders, listed
+
+_WILDCARD = re.compile(r"[*?\[]")
+
+
+def matches(
+    folder: bytes, pattern: Sequence[str], excluded: ExcludedFolders, on_problem: Callable[[str], None]
+) -> Iterator[bytes]:
+    """Absolute paths below `folder` that match, in no particular order, each once.
+
+    As in a shell: `**` stands for any folders, links to folders left out, and a wildcard matches no name that begins
+    with a dot unless the pattern does.
+
+    Args:
+        pattern: the parts between slashes.
+    """
+    parts = [*pattern, "*"] if pattern[-1] == "**" else list(pattern)
+    database = scratch_database(
+        "CREATE TABLE pending (id INTEGER PRIMARY KEY, folder BLOB, part INTEGER, UNIQUE (folder, part));"
+    )
+
+    def later(folder: bytes, part: int) -> None:
+        database.execute("INSERT OR IGNORE INTO pending (folder, part) VALUES (?, ?)", (folder, part))
+
+    def report(folder: bytes, error: OSError) -> None:
+        on_problem(f"{display_path(folder)} cannot be listed: {error.strerror}")
+
+    later(folder, 0)
+    done = 0
+    while row := database.execute(
+        "SELECT id, folder, part FROM pending WHERE id > ? ORDER BY id LIMIT 1", (done,)
+    ).fetchone():
+        done, folder, at = row
+        if folder in excluded:
+            continue
+        part, is_last = parts[at], at == len(parts) - 1
+        if part == "**":
+            later(folder, at + 1)
+        if not _WILDCARD.search(part):
+            path = os.path.join(folder, os.fsencode(part))
+            if is_last and os.path.lexists(path):
+                yield path
+            elif not is_last and os.path.isdir(path):
+                later(path, at + 1)
+            continue
+        fits = re.compile(fnmatch.translate(part)).match
+        for entry in listed(folder, report):
+            if entry.name.startswith(b".") and not part.startswith("."):
+                continue
+            if part == "**":
+                if entry.is_dir(follow_symlinks=False):
+                    later(entry.path, at)
+            elif fits(os.fsdecode(entry.name)):
+                if is_last:
+                    yield entry.path
+                elif entry.is_dir():
+                    later(entry.path, at + 1)

@@ -1,0 +1,1 @@
+"""Decode images and tiles in DataLoader workers."""

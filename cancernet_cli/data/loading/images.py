@@ -1,0 +1,199 @@
+"""DataLoader workers that read, check and decode: files in, batches of uint8 views out, in order, never raising."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from cancernet_cli.core.cards import InputPolicy
+from cancernet_cli.core.records import Failure, FoundFile
+from cancernet_cli.data.loading.quality import Quality, quality
+from cancernet_cli.data.loading.views import make_views
+from cancernet_cli.data.loading.workers import start_workers
+from cancernet_cli.data.readers import UnreadableImage, read_image
+
+Item = TypeVar("Item")
+Loaded = TypeVar("Loaded")
+
+
+class Decoder(Protocol[Item, Loaded]):
+    """What the workers run: an item of work in, what came of it out, never raising."""
+
+    def __getitem__(self, item: Item, /) -> Loaded: ...
+
+    def apart(self, item: Item) -> list[Item]:
+        """The item in pieces, each of which can be lost without the others."""
+
+    def lost(self, piece: Item, failure: Failure) -> Loaded:
+        """What stands for a piece that took its worker down with it."""
+
+    def join(self, loaded: Sequence[Loaded]) -> Loaded:
+        """What came of an item's pieces, as one."""
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """What a worker learned of one good file; `views` counts its rows in the batch's pixels."""
+
+    width_px: int
+    height_px: int
+    views: int
+    quality: Quality
+
+
+@dataclass(frozen=True)
+class DecodedBatch:
+    """One batch of files, in path order.
+
+    `images[i]` belongs to `files[i]`. `pixels` is `[V, h, w, 3]` uint8, the views of the good files one after the other
+    (V may be 0). `originals` holds the whole images, `[H, W, 3]` uint8, of the good files, where they were asked for.
+    """
+
+    files: list[FoundFile]
+    images: list[DecodedImage | Failure]
+    pixels: torch.Tensor
+    originals: list[torch.Tensor] = field(default_factory=list)
+
+    def pin_memory(self) -> DecodedBatch:
+        """The batch with its pixels in memory that a GPU copies from by itself; the DataLoader asks for it."""
+        return replace(self, pixels=self.pixels.pin_memory())
+
+
+@dataclass(frozen=True)
+class BatchDecoder(Dataset[DecodedBatch]):
+    """Turns a list of files into a DecodedBatch; the DataLoader calls it in its workers."""
+
+    policy: InputPolicy
+    max_pixels: int
+    keep_originals: bool = False
+
+    def __getitem__(self, files: list[FoundFile]) -> DecodedBatch:
+        images: list[DecodedImage | Failure] = []
+        views: list[np.ndarray] = []
+        originals: list[torch.Tensor] = []
+        for file in files:
+            try:
+                if file.problem is not None:
+                    raise UnreadableImage(file.problem)
+                image, decoded, its_views = self.decode(file)
+            except UnreadableImage as error:
+                images.append(error.failure)
+                continue
+            except Exception as error:  # the per-image edge: whatever one file does, the others go on
+                images.append(Failure.of("decode", error))
+                continue
+            images.append(decoded)
+            views.append(its_views)
+            if self.keep_originals:
+                originals.append(torch.from_numpy(np.require(image, requirements="W")))
+        pixels = torch.from_numpy(np.concatenate(views)) if views else self.no_views()
+        return DecodedBatch(files, images, pixels, originals)
+
+    def decode(self, file: FoundFile) -> tuple[np.ndarray, DecodedImage, np.ndarray]:
+        """The pixels of a file, `[H, W, 3]` uint8, and what `look_at` gives of them.
+
+        Raises:
+            UnreadableImage: it gives no pixels.
+        """
+        image = read_image(file.location, max_pixels=self.max_pixels)
+        return image, *self.look_at(file, image)
+
+    def look_at(self, file: FoundFile, image: np.ndarray) -> tuple[DecodedImage, np.ndarray]:
+        """What is known of a good file, and its views `[V, h, w, 3]`; a subclass may see more in it."""
+        its_views = make_views(image, self.policy)
+        height_px, width_px = image.shape[:2]
+        return DecodedImage(width_px, height_px, len(its_views), quality(image)), its_views
+
+    def no_views(self) -> torch.Tensor:
+        """The pixels of a batch without a good file."""
+        return torch.empty((0, self.policy.height_px, self.policy.width_px, 3), dtype=torch.uint8)
+
+    def apart(self, files: list[FoundFile]) -> list[list[FoundFile]]:
+        """See `Decoder`: every file by itself."""
+        return [[file] for file in files]
+
+    def lost(self, files: list[FoundFile], failure: Failure) -> DecodedBatch:
+        """See `Decoder`."""
+        return DecodedBatch(files, [failure] * len(files), self.no_views())
+
+    def join(self, batches: Sequence[DecodedBatch]) -> DecodedBatch:
+        """See `Decoder`."""
+        return join(batches)
+
+
+def load_batches(
+    batches: Iterable[Item], decoder: Decoder[Item, Loaded], *, workers: int, pin_memory: bool = False
+) -> Iterator[Loaded]:
+    """Decoded batches in the order of `batches`, which is read lazily, a few batches ahead of the workers.
+
+    The workers start at once. A worker that dies (a decoder that crashes, a kernel that runs out of memory) costs the
+    piece that killed it, nothing else.
+    """
+    source = iter(batches)
+    flying: deque[Item] = deque()
+    loader = start_workers(decoder, _noted(source, flying), workers, pin_memory=pin_memory)
+    return _surviving(loader, source, flying, decoder, workers, pin_memory)
+
+
+def _surviving(
+    loader: Iterator[Loaded],
+    source: Iterator[Item],
+    flying: deque[Item],
+    decoder: Decoder[Item, Loaded],
+    workers: int,
+    pin_memory: bool,
+) -> Iterator[Loaded]:
+    while True:
+        try:
+            for batch in loader:
+                flying.popleft()
+                yield batch
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+        while flying:
+            yield decoder.join([_decode_apart(piece, decoder) for piece in decoder.apart(flying.popleft())])
+        loader = start_workers(decoder, _noted(source, flying), workers, pin_memory=pin_memory)
+
+
+def _noted(source: Iterator[Item], flying: deque[Item]) -> Iterator[Item]:
+    for item in source:
+        flying.append(item)
+        yield item
+
+
+def _decode_apart(piece: Item, decoder: Decoder[Item, Loaded]) -> Loaded:
+    """One piece in a process of its own, which it may take down with it."""
+    try:
+        return next(start_workers(decoder, [piece], 1))
+    except RuntimeError as error:
+        return decoder.lost(piece, Failure("decode", "WorkerDied", " ".join(str(error).split())))
+
+
+def join(batches: Sequence[DecodedBatch]) -> DecodedBatch:
+    """Several batches as one."""
+    return DecodedBatch(
+        [file for batch in batches for file in batch.files],
+        [image for batch in batches for image in batch.images],
+        torch.cat([batch.pixels for batch in batches]),
+        [original for batch in batches for original in batch.originals],
+    )
+
+
+def chunks(files: Iterable[FoundFile], size: int) -> Iterator[list[FoundFile]]:
+    """Consecutive lists of `size` files; the last may be shorter."""
+    chunk: list[FoundFile] = []
+    for file in files:
+        chunk.append(file)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,190 @@
+"""What the workers do where there are slides among the files: plan a slide, read some of its tiles, decode images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cancernet_cli.core.options import TilingOptions
+from cancernet_cli.core.records import Failure, FoundFile
+from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch
+from cancernet_cli.data.loading.quality import sharpness
+from cancernet_cli.data.slides import Slide, UnreadableSlide, shared_slide
+from cancernet_cli.data.tiles.pixels import read_tiles
+from cancernet_cli.data.tiles.slide_plan import Cut, SlidePlan, plan_slide
+from cancernet_cli.data.tiles.tiling import TileSize
+
+
+@dataclass(frozen=True)
+class SlideToPlan:
+    """Work: say where a slide's tiles lie."""
+
+    file: FoundFile
+
+
+@dataclass(frozen=True)
+class TileSpan:
+    """Work: read T tiles of a slide.
+
+    numbers, x, y: `[T]` int64: places in the slide's plan, and left upper corners at level 0.
+    """
+
+    file: FoundFile
+    size: TileSize
+    numbers: NDArray[np.int64]
+    x: NDArray[np.int64]
+    y: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def part(self, at: slice) -> TileSpan:
+        """Some of the tiles."""
+        return replace(self, numbers=self.numbers[at], x=self.x[at], y=self.y[at])
+
+
+@dataclass(frozen=True)
+class PlannedSlide:
+    """A slide's plan, or why there is none."""
+
+    file: FoundFile
+    plan: SlidePlan | Failure
+
+
+@dataclass(frozen=True)
+class DecodedTiles:
+    """The T tiles of a span.
+
+    pixels: `[G, h, w, 3]` uint8, those that could be read, in order. good: `[G]` int64, their places in the span. blur:
+    `[G]` float32, as `data.loading.quality` measures it. failures: by place in the span, why the others could not.
+    """
+
+    span: TileSpan
+    pixels: torch.Tensor
+    good: NDArray[np.int64]
+    blur: NDArray[np.float32]
+    failures: dict[int, Failure] = field(default_factory=dict)
+
+    def pin_memory(self) -> DecodedTiles:
+        """The tiles in memory that a GPU copies from by itself; the DataLoader asks for it."""
+        return replace(self, pixels=self.pixels.pin_memory())
+
+
+Work = list[FoundFile] | SlideToPlan | TileSpan | None
+Done = DecodedBatch | PlannedSlide | DecodedTiles | None
+
+
+@dataclass(frozen=True)
+class SlideDecoder:
+    """A `data.loading.images.Decoder` for images and slides; None is an item that asks for nothing.
+
+    keep_thumbnails: plans come with their slide's picture, which
+    may have 50 MB.
+    """
+
+    images: BatchDecoder
+    cut: Cut
+    options: TilingOptions
+    keep_thumbnails: bool = False
+
+    def __getitem__(self, work: Work) -> Done:
+        match work:
+            case None:
+                return None
+            case SlideToPlan(file):
+                return PlannedSlide(file, self._plan(file))
+            case TileSpan():
+                return self._read(work)
+            case files:
+                return self.images[files]
+
+    def apart(self, work: Work) -> list[Work]:
+        """See `Decoder`: every image and every tile by itself."""
+        match work:
+            case TileSpan():
+                return [work.part(slice(i, i + 1)) for i in range(len(work))]
+            case list():
+                return [*self.images.apart(work)]
+            case _:
+                return [work]
+
+    def lost(self, piece: Work, failure: Failure) -> Done:
+        """See `Decoder`."""
+        match piece:
+            case SlideToPlan(file):
+                return PlannedSlide(file, failure)
+            case TileSpan():
+                return self._failed(piece, failure)
+            case list():
+                return self.images.lost(piece, failure)
+            case _:
+                return None
+
+    def join(self, loaded: Sequence[Done]) -> Done:
+        """See `Decoder`."""
+        tiles = [one for one in loaded if isinstance(one, DecodedTiles)]
+        if tiles:
+            return _joined(tiles)
+        images = [one for one in loaded if isinstance(one, DecodedBatch)]
+        return self.images.join(images) if images else loaded[0]
+
+    def _plan(self, file: FoundFile) -> SlidePlan | Failure:
+        try:
+            plan = plan_slide(_opened(file), self.cut, self.options)
+            return plan if self.keep_thumbnails else replace(plan, thumbnail=plan.thumbnail.without_pixels())
+        except UnreadableSlide as error:
+            return error.failure
+        except Exception as error:  # the per-slide edge: whatever one slide does, the others go on
+            return Failure.of("plan", error)
+
+    def _read(self, span: TileSpan) -> DecodedTiles:
+        try:
+            read = read_tiles(_opened(span.file), span.x, span.y, span.size)
+        except UnreadableSlide as error:
+            return self._failed(span, error.failure)
+        except Exception as error:  # the same edge
+            return self._failed(span, Failure.of("decode", error))
+        good = np.array([i for i in range(len(span)) if i not in read.failures], np.int64)
+        pixels = read.pixels if len(good) == len(span) else read.pixels[good]
+        blur = np.array([sharpness(view) for view in pixels], np.float32)
+        return DecodedTiles(span, torch.from_numpy(pixels), good, blur, read.failures)
+
+    def _failed(self, span: TileSpan, failure: Failure) -> DecodedTiles:
+        nothing = np.empty(0, np.int64)
+        failures = dict.fromkeys(range(len(span)), failure)
+        return DecodedTiles(span, self.images.no_views(), nothing, np.empty(0, np.float32), failures)
+
+
+def _opened(file: FoundFile) -> Slide:
+    """The slide, as long as it is the file that discovery saw."""
+    if file.problem is not None:
+        raise UnreadableSlide(file.problem)
+    slide = shared_slide(file.location)
+    status = os.stat(file.location)
+    if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+        raise UnreadableSlide(Failure("read", "FileChanged", "the file has changed since the run began"))
+    return slide
+
+
+def _joined(tiles: Sequence[DecodedTiles]) -> DecodedTiles:
+    """Pieces of one span, in their order."""
+    starts = np.cumsum([0, *(len(one.span) for one in tiles)])[:-1].tolist()
+    spans = [one.span for one in tiles]
+    whole = replace(
+        spans[0],
+        numbers=np.concatenate([span.numbers for span in spans]),
+        x=np.concatenate([span.x for span in spans]),
+        y=np.concatenate([span.y for span in spans]),
+    )
+    return DecodedTiles(
+        whole,
+        torch.cat([one.pixels for one in tiles]),
+        np.concatenate([one.good + start for one, start in zip(tiles, starts, strict=True)]),
+        np.concatenate([one.blur for one in tiles]),
+        {start + i: why for one, start in zip(tiles, starts, strict=True) for i, why in one.failures.items()},
+    )

@@ -1,0 +1,1 @@
+"""Patient-grouped splits, and near-duplicates across them."""

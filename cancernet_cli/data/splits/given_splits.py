@@ -1,0 +1,95 @@
+"""The split that a list gives in a column `fold` or `split`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.paths import display_path, real_path
+from cancernet_cli.data.discovery.entries import absolute
+from cancernet_cli.data.discovery.tables import TextTable
+
+_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+@dataclass(frozen=True)
+class GivenSplit:
+    """`[N]`: `fold` holds whole numbers, `split` one of train, val, test."""
+
+    column: Literal["fold", "split"]
+    values: NDArray[Any]
+
+
+def read_given(
+    lists: Sequence[Path], base: Path, locations: Sequence[bytes], *, prefer: Literal["fold", "split"]
+) -> GivenSplit | None:
+    """What the lists say of N files, or None where no list has such a column.
+
+    Args:
+        base: a path that is none relative to its list's folder is taken relative to this.
+        locations: absolute paths.
+        prefer: the column that counts where there are both.
+
+    Raises:
+        InputError: a value is none, a file has none, or two.
+    """
+    tables = [TextTable(file, ("path", "fold", "split")) for file in lists]
+    columns: list[Literal["fold", "split"]] = ["fold", "split"]
+    present = [name for name in columns if any(name in table.columns for table in tables)]
+    if not present:
+        return None
+    column = prefer if prefer in present else present[0]
+    by_folder: dict[bytes, int | str] = {}
+    by_base: dict[bytes, int | str] = {}
+    for table in tables:
+        folder = os.path.dirname(absolute(os.fsencode(table.file)))
+        for line, row in table:
+            if row.get(column) is None or row.get("path") is None:
+                continue
+            value = _value(row[column], column, table.where(line))
+            name = row["path"] if isinstance(row["path"], bytes) else real_path(str(row["path"]))
+            if by_folder.setdefault(absolute(name, folder), value) != value:
+                raise InputError(
+                    f"{table.where(line)} gives {display_path(name)!r} the {column} {value}, another row "
+                    f"{by_folder[absolute(name, folder)]}",
+                    fix="keep one of the two rows",
+                )
+            by_base.setdefault(absolute(name, os.fsencode(base)), value)
+    found = [by_folder.get(location, by_base.get(location)) for location in locations]
+    if without := [location for location, value in zip(locations, found, strict=True) if value is None]:
+        raise InputError(
+            f"{len(without)} of {len(found)} images have no {column}; the first is {display_path(without[0])}",
+            fix="fill the column in, or pass --resplit to have the split drawn",
+        )
+    return GivenSplit(column, np.array(found))
+
+
+def _value(value: Any, column: str, where: str) -> int | str:
+    if column == "split":
+        word = _WORDS.get(str(value).strip().lower())
+        if word is None:
+            raise InputError(f"{where} has split {str(value)!r}", fix="use train, val and test, or pass --resplit")
+        return word
+    return fold_number(value, where)
+
+
+def fold_number(value: Any, where: str) -> int:
+    """The whole number that a cell of a column `fold` holds; a column with gaps may come as 0.0, 1.0, ...
+
+    Raises:
+        InputError: it holds something else.
+    """
+    try:
+        number = float(value)
+        if number.is_integer():
+            return int(number)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{where} has no whole number as fold but {str(value)!r}", fix="correct it, or pass --resplit")

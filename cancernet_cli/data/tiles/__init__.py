@@ -1,0 +1,1 @@
+"""Tissue and tile grids of slides."""

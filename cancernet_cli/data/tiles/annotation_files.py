@@ -1,0 +1,59 @@
+"""Which annotation file belongs to which slide."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.paths import display_path, real_path
+from cancernet_cli.data.discovery.entries import absolute
+from cancernet_cli.data.discovery.tables import TextTable
+
+ENDING = b".geojson"
+
+
+def find_annotations(slides: Sequence[bytes], lists: Sequence[Path], base: Path) -> dict[bytes, Path]:
+    """The GeoJSON file of each slide that has one.
+
+    What a list's column `annotations` names, relative to the list's folder; of a slide that no such list holds, the
+    file beside it, `a.geojson` or `a.svs.geojson` for `a.svs`.
+
+    Args:
+        slides: absolute paths. lists: CSV or Parquet files with a column `path`.
+        base: a path that is no slide relative to its list's folder is taken relative to this.
+
+    Raises:
+        InputError: a list names a file that is not there.
+    """
+    wanted = set(slides)
+    listed: dict[bytes, Path | None] = {}
+    for table in (TextTable(file, ("path", "annotations")) for file in lists):
+        if "annotations" not in table.columns or "path" not in table.columns:
+            continue
+        folder = os.path.dirname(absolute(os.fsencode(table.file)))
+        for line, row in table:
+            name = _bytes(row["path"])
+            slide = next((s for s in (absolute(name, folder), absolute(name, os.fsencode(base))) if s in wanted), None)
+            if slide is None:
+                continue
+            given = row["annotations"]
+            file = None if given is None else absolute(_bytes(given), folder)
+            if file is not None and not os.path.isfile(file):
+                raise InputError(
+                    f"{table.where(line)}, column 'annotations': {display_path(file)} does not exist",
+                    fix="correct it, or leave it empty where a slide has none",
+                )
+            listed[slide] = None if file is None else Path(os.fsdecode(file))
+    found = {slide: listed[slide] if slide in listed else _beside(slide) for slide in slides}
+    return {slide: file for slide, file in found.items() if file is not None}
+
+
+def _beside(slide: bytes) -> Path | None:
+    names = os.path.splitext(slide)[0] + ENDING, slide + ENDING
+    return next((Path(os.fsdecode(name)) for name in names if os.path.isfile(name)), None)
+
+
+def _bytes(name: object) -> bytes:
+    return name if isinstance(name, bytes) else real_path(str(name or ""))

@@ -1,0 +1,119 @@
+"""Regions that a pathologist has drawn on a slide, from a GeoJSON file as QuPath exports it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.data.tiles.tiling import TileSize
+
+_FIX = "export the annotations again (QuPath: File, Export objects as GeoJSON), or pass --annotations none"
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The regions of one slide.
+
+    regions: by class, all its polygons as one shape, in pixels of level 0, x to the right and y down. others: names of
+    classes that were not asked for, "" for polygons without one. without_area: points and lines of the classes.
+    """
+
+    regions: dict[str, BaseGeometry]
+    others: tuple[str, ...] = ()
+    without_area: int = 0
+
+
+def read_annotations(path: Path, classes: Sequence[str]) -> Annotations:
+    """The polygons of a file whose classification is one of the classes, in any case.
+
+    A FeatureCollection, a list of features or one feature; polygons with holes, and several together. Polygons of one
+    class may overlap: what they cover counts once. One that crosses itself is mended.
+
+    Raises:
+        InputError: it cannot be read, is no GeoJSON, or holds a geometry that is none.
+    """
+    names = {name.casefold(): name for name in classes}
+    found: defaultdict[str, list[BaseGeometry]] = defaultdict(list)
+    others: set[str] = set()
+    without_area = 0
+    for number, feature in enumerate(_features(path), start=1):
+        geometry = _geometry(feature, path, number)
+        if geometry is None:
+            continue
+        name = _class_of(feature)
+        if name.casefold() not in names:
+            others.add(name)
+        elif geometry.area > 0:
+            found[names[name.casefold()]].append(geometry)
+        else:
+            without_area += 1
+    regions = {name: shapely.union_all(found[name]) for name in classes if name in found}
+    return Annotations(regions, tuple(sorted(others)), without_area)
+
+
+def annotated_share(
+    region: BaseGeometry, x: NDArray[np.int64], y: NDArray[np.int64], size: TileSize
+) -> NDArray[np.float64]:
+    """`[T]`, 0 to 1: the share of each tile's area that lies in the region.
+
+    Args:
+        x, y: `[T]` places of the tiles at level 0.
+    """
+    boxes = shapely.box(x, y, x + size.width_px, y + size.height_px)
+    shapely.prepare(region)  # so that the many tiles that lie wholly inside or outside cost next to nothing
+    share: NDArray[np.float64] = shapely.contains(region, boxes).astype(np.float64)
+    border = np.flatnonzero(shapely.intersects(region, boxes) & (share == 0))
+    share[border] = shapely.area(shapely.intersection(region, boxes[border])) / (size.width_px * size.height_px)
+    return share
+
+
+def _features(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}", fix="correct the path") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON: {error}", fix=_FIX) from None
+    if isinstance(content, dict):
+        content = content.get("features") if content.get("type") == "FeatureCollection" else [content]
+    if not isinstance(content, list):
+        raise InputError(f"{path} holds no list of features", fix=_FIX)
+    for number, feature in enumerate(content, start=1):
+        if not (isinstance(feature, dict) and feature.get("type") == "Feature"):
+            raise InputError(f"{path}: entry {number} is no GeoJSON feature", fix=_FIX)
+        yield feature
+
+
+def _geometry(feature: dict[str, Any], path: Path, number: int) -> BaseGeometry | None:
+    """A feature's shape, mended where its outline crosses itself; None where it has none, which GeoJSON allows."""
+    given = feature.get("geometry")
+    if given is None:
+        return None
+    try:
+        with np.errstate(invalid="ignore"):  # NumPy warns of what the next line finds
+            found: BaseGeometry = shape(given)
+        if not np.isfinite(shapely.get_coordinates(found)).all():
+            raise ValueError("a coordinate is no number")
+        return found if found.is_valid else shapely.make_valid(found)
+    except (ShapelyError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: the geometry of feature {number} is none: {words}", fix=_FIX) from None
+
+
+def _class_of(feature: dict[str, Any]) -> str:
+    properties = feature.get("properties")
+    classification = properties.get("classification") if isinstance(properties, dict) else None
+    name = classification.get("name") if isinstance(classification, dict) else classification
+    return name.strip() if isinstance(name, str) else ""

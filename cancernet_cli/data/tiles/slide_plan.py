@@ -1,0 +1,137 @@
+"""One slide's plan: its scale, its thumbnail, its tissue, its tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cancernet_cli.core.options import TilingOptions
+from cancernet_cli.data.resolution import ANISOTROPIC, ASSUMED, MAGNIFIED, NOT_BELIEVED, Resolution, resolve_resolution
+from cancernet_cli.data.slides.base import Level, Slide
+from cancernet_cli.data.slides.thumbnail import Thumbnail, make_thumbnail
+from cancernet_cli.data.tiles.tiling import TilePlan, plan_tiles, tile_size
+from cancernet_cli.data.tiles.tissue import MASK_MPP, Tissue, find_tissue
+
+NO_TISSUE = "no_tissue"
+DAMAGED = "thumbnail_damaged"
+
+_LONGEST_THUMBNAIL_PX = 4096
+_SHORTEST_THUMBNAIL_PX = 512  # of a small slide, so that its preview shows something
+
+_WORDS = {
+    ASSUMED: "nothing says how wide its pixels are; {mpp:.3g} um, as tiles have, is assumed (--mpp says another)",
+    NOT_BELIEVED: "its entry for micrometres per pixel is none that a scanner has, and is not believed",
+    ANISOTROPIC: "its pixels are not square; tiles are cut as if they were",
+    MAGNIFIED: "its pixels are {mpp:.3g} um wide, and tiles have to be magnified more than twice: expect nonsense",
+    NO_TISSUE: "no tissue was found (--tissue none takes everything)",
+    DAMAGED: "parts of it cannot be decoded; they count as tissue, and their tiles may fail",
+}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How slides are cut: a tile becomes one view of this size, whose pixels show `mpp` micrometres."""
+
+    view_width_px: int
+    view_height_px: int
+    mpp: float
+
+
+@dataclass(frozen=True)
+class SlidePlan:
+    """Everything that decides where a slide's tiles lie, and the tiles."""
+
+    vendor: str
+    levels: tuple[Level, ...]
+    resolution: Resolution
+    target_mpp: float
+    thumbnail: Thumbnail
+    tissue: Tissue
+    tiles: TilePlan
+    flags: tuple[str, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """The slide's row in slides.parquet."""
+        size = self.tiles.size
+        return {
+            "vendor": self.vendor,
+            "width_px": self.levels[0].width_px,
+            "height_px": self.levels[0].height_px,
+            "levels": len(self.levels),
+            "mpp": self.resolution.mpp,
+            "mpp_source": self.resolution.source,
+            "flags": " ".join(self.flags),
+            "tile_mpp": self.target_mpp,
+            "tile_width_px": size.width_px,
+            "tile_height_px": size.height_px,
+            "view_width_px": size.view_width_px,
+            "view_height_px": size.view_height_px,
+            "grid_tiles": self.tiles.grid[0] * self.tiles.grid[1],
+            "tiles": len(self.tiles),
+            "tissue_area_mm2": self.tissue.area_mm2,
+            "tissue_fraction": float(self.tissue.mask.mean()),
+            "pen_fraction": float(self.tissue.pen.mean()),
+        }
+
+    def tile_columns(self) -> dict[str, Any]:
+        """The columns of tiles.parquet but the slide's name."""
+        tiles = self.tiles
+        return {
+            "x": tiles.x,
+            "y": tiles.y,
+            "width_px": tiles.size.width_px,
+            "height_px": tiles.size.height_px,
+            "mpp": self.target_mpp,
+            "tissue_fraction": tiles.tissue_fraction,
+            "pen_fraction": tiles.pen_fraction,
+        }
+
+    def warnings(self) -> list[str]:
+        """What the user should know of the slide, a sentence each."""
+        return [_WORDS[flag].format(mpp=self.resolution.mpp) for flag in self.flags if flag in _WORDS]
+
+
+def plan_slide(slide: Slide, cut: Cut, options: TilingOptions) -> SlidePlan:
+    """The plan for one open slide.
+
+    Raises:
+        UnreadableSlide: nothing of it can be decoded.
+    """
+    resolution = resolve_resolution(slide.scale, target_mpp=cut.mpp, slide_mpp=options.mpp)
+    thumbnail = make_thumbnail(slide, downsample=_thumbnail_downsample(slide.levels[0], resolution.mpp))
+    tissue = find_tissue(
+        thumbnail.pixels,
+        downsample=thumbnail.downsample,
+        mpp=resolution.mpp * thumbnail.downsample,
+        method=options.tissue,
+    )
+    tissue = replace(tissue, mask=tissue.mask | thumbnail.unreadable)
+    size = tile_size(cut.view_width_px, cut.view_height_px, target_mpp=cut.mpp, slide_mpp=resolution.mpp)
+    tiles = plan_tiles(
+        slide.levels[0].width_px,
+        slide.levels[0].height_px,
+        size,
+        tissue,
+        overlap=options.overlap,
+        min_tissue=0.0 if options.tissue == "none" else options.min_tissue,
+    )
+    more = [
+        name for name, is_so in ((NO_TISSUE, not tissue.mask.any()), (DAMAGED, thumbnail.unreadable.any())) if is_so
+    ]
+    flags = (*resolution.flags, *more)
+    return SlidePlan(slide.vendor, slide.levels, resolution, cut.mpp, thumbnail, tissue, tiles, flags)
+
+
+def tile_boxes(plan: SlidePlan) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """`[T, 4]`: left, top, right, bottom of the tiles in pixels of the thumbnail."""
+    tiles, scale = plan.tiles, plan.thumbnail.downsample
+    right, bottom = tiles.x + tiles.size.width_px, tiles.y + tiles.size.height_px
+    return np.stack([tiles.x, tiles.y, right, bottom], axis=1) / scale
+
+
+def _thumbnail_downsample(level: Level, mpp: float) -> float:
+    longest = max(level.width_px, level.height_px)
+    wanted = min(MASK_MPP / mpp, longest / _SHORTEST_THUMBNAIL_PX)
+    return max(1.0, wanted, longest / _LONGEST_THUMBNAIL_PX)

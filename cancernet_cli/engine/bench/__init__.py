@@ -1,0 +1,1 @@
+"""Measure throughput: `cancernet bench`."""

@@ -1,0 +1,184 @@
+"""A run taken apart: its stages by themselves, the networks alone and the loader alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cancernet_cli.core import interruption
+from cancernet_cli.core.events import Reporter, silent
+from cancernet_cli.core.records import FoundFile
+from cancernet_cli.data.loading.shrinking import batch_decoder
+from cancernet_cli.engine.bench.limits import (
+    DecodeOnly,
+    ModelOnly,
+    batch_latencies,
+    decode_only,
+    flops_per_view,
+    latency_ms,
+    matrix_rate,
+    model_only,
+)
+from cancernet_cli.engine.bench.sample import Sample, take_sample
+from cancernet_cli.engine.bench.stages import NETWORK_STAGES, STAGES, Costs, file_stages, network_stages, write_stage
+from cancernet_cli.engine.bench.timing import Cost, Spread
+from cancernet_cli.engine.classify.job import Job
+from cancernet_cli.inference.open import open_runner
+from cancernet_cli.inference.pipeline import Pipeline, load_pipeline
+from cancernet_cli.inference.runner import Answer, Runner
+
+EAGER = "PyTorch, each stage by itself"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What `measure_parts` found; `stages` and `limits` as the measurement's JSON holds them."""
+
+    stages: list[dict[str, Any]]
+    networks_by: str
+    limits: dict[str, Any]
+    latency_ms: dict[str, float]
+    model: ModelOnly
+    decode: DecodeOnly
+    views_per_image: float
+    open_s: float
+
+
+def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: Reporter = silent) -> Parts:
+    """Take a run apart.
+
+    Args:
+        files: every image of the run, in path order.
+
+    Raises:
+        InputError: not one image can be read.
+        ModelError, DeviceError: the networks cannot be opened.
+    """
+    runtime, card = job.runtime, job.card
+    max_pixels, shrink = round(job.options.max_megapixels * 1e6), job.options.jpeg_scale == "auto"
+    sample = take_sample(files, card, batch_size=runtime.batch_size, max_pixels=max_pixels)
+    on_cuda = runtime.device.type == "cuda"
+    ready = sample.pixels.pin_memory() if on_cuda else sample.pixels
+
+    decode = decode_only(
+        files,
+        batch_decoder(card.input, max_pixels, shrink=shrink),
+        files_a_batch=runtime.batch_size if card.input.view == "resize" else max(1, runtime.batch_size // 4),
+        workers=runtime.workers,
+        pin_memory=on_cuda,
+        repeat=repeat,
+    )
+    interruption.check(fix="give the same command again")
+    started = time.perf_counter()
+    runner = open_runner(job.folder, card, runtime, int8=job.int8, files=len(files), report=report)
+    open_s = time.perf_counter() - started
+    model = model_only(runner, ready, repeat=repeat)
+    latency = latency_ms(batch_latencies(runner, ready))
+    interruption.check(fix="give the same command again")
+
+    found = file_stages(sample, card, max_pixels=max_pixels, shrink=shrink, repeat=repeat)
+    pipeline = load_pipeline(job.folder, card)
+    flops = flops_per_view(pipeline, sample.pixels[:1])
+    networks, networks_by = stage_costs(job, runner, pipeline, model, sample, repeat)
+    found |= {name: [one * sample.views_per_image for one in each] for name, each in networks.items()}
+    found["write"] = write_stage(sample, job, _answers(runner, sample), repeat=repeat)
+    return Parts(
+        stages=_table(found, sample.views_per_image, by_cores=runtime.device.type == "cpu"),
+        networks_by=networks_by,
+        limits=_limits(job, model, decode, flops, sample.views_per_image),
+        latency_ms=latency,
+        model=model,
+        decode=decode,
+        views_per_image=sample.views_per_image,
+        open_s=open_s,
+    )
+
+
+def stage_costs(
+    job: Job, runner: Runner, pipeline: Pipeline, model: ModelOnly, sample: Sample, repeat: int
+) -> tuple[Costs, str]:
+    """What a view costs in each stage on the device, and who says so.
+
+    Only PyTorch run eagerly has the stages apart. What another runner takes as a whole is shared out by a profile.
+    """
+    from cancernet_cli.inference.torch_runner import TorchRunner
+
+    if job.runtime.library == "openvino":
+        from cancernet_cli.engine.bench.openvino_profile import openvino_shares
+        from cancernet_cli.inference.openvino_model import openvino_model, read_openvino
+        from cancernet_cli.inference.openvino_runner import HINTS
+
+        network = read_openvino(job.int8) if job.int8 else openvino_model(job.folder, job.card)
+        shares = openvino_shares(network, sample.pixels.numpy(), HINTS[job.runtime.precision])
+        moved = network_stages(
+            pipeline, sample.pixels[:2], job.runtime, repeat=repeat, only=("host_to_device", "device_to_host")
+        )
+        words = "OpenVINO as a whole, shared out by its own profile; combine is part of normalise"
+        return _shared_out(shares, model) | moved, words
+    eager = network_stages(pipeline, sample.pixels, job.runtime, repeat=repeat)
+    if isinstance(runner, TorchRunner):
+        return eager, EAGER
+    inside = [name for name in NETWORK_STAGES if name not in ("host_to_device", "device_to_host")]
+    walls = {name: Spread.of(one.wall_s for one in eager[name]).median for name in inside}
+    shares = {name: wall / sum(walls.values()) for name, wall in walls.items()}
+    words = "the compiled networks as a whole, shared out as PyTorch takes for each stage uncompiled"
+    return eager | _shared_out(shares, model), words
+
+
+def _shared_out(shares: dict[str, float], model: ModelOnly) -> Costs:
+    """The networks' time a view, in these shares."""
+    rates = model.views_per_s
+    return {
+        name: [Cost(share / rate, share * model.core_s_per_view) for rate in (rates.max, rates.median, rates.min)]
+        for name, share in shares.items()
+    }
+
+
+def _answers(runner: Runner, sample: Sample) -> Answer:
+    """The networks' answer to the sample's own batch."""
+    return runner.start(sample.batch.pixels)()
+
+
+def _table(found: Costs, views_per_image: float, *, by_cores: bool) -> list[dict[str, Any]]:
+    """A row a stage, as the measurement's JSON holds it.
+
+    Args:
+        found: costs of an image. by_cores: shares are of processor time, where all stages take it from the same cores.
+    """
+    core_s = {name: Spread.of(one.core_s for one in each).median for name, each in found.items()}
+    wall_s = {name: Spread.of(one.wall_s for one in each).median for name, each in found.items()}
+    weights = core_s if by_cores else wall_s
+    whole = sum(weights.values())
+    rows: list[dict[str, Any]] = []
+    for name in STAGES:
+        row: dict[str, Any] = {"name": name, "ms": None, "core_ms": None, "ms_per_view": None, "share": None}
+        if name in found:
+            row["ms"] = asdict(Spread.of((one.wall_s for one in found[name]), 1e3))
+            row["core_ms"] = core_s[name] * 1e3
+            row["share"] = weights[name] / whole if whole else 0.0
+            if name in NETWORK_STAGES:
+                row["ms_per_view"] = wall_s[name] * 1e3 / views_per_image
+        rows.append(row)
+    return rows
+
+
+def _limits(job: Job, model: ModelOnly, decode: DecodeOnly, flops: int, views: float) -> dict[str, Any]:
+    rate = matrix_rate(job.runtime)
+    bound = rate / (flops * views) if rate and flops else None
+    images = Spread(*(one / views for one in (model.views_per_s.median, model.views_per_s.min, model.views_per_s.max)))
+    return {
+        "model_only": {
+            "images_per_s": asdict(images),
+            "views_per_s": asdict(model.views_per_s),
+            "core_s_per_view": model.core_s_per_view,
+        },
+        "decode_only": {**asdict(decode), "workers": job.runtime.workers},
+        "arithmetic": {
+            "flops_per_view": flops,
+            "matrix_flops_per_s": rate,
+            "images_per_s": bound,
+            "reached_by_networks": images.median / bound if bound else None,
+        },
+    }

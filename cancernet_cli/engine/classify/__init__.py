@@ -1,0 +1,1 @@
+"""Classify files: `cancernet classify`."""

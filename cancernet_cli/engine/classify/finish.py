@@ -1,0 +1,209 @@
+"""The end of a classify run: one table, its metrics, its run record."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cancernet_cli.core.errors import OutputError
+from cancernet_cli.core.files import write_bytes
+from cancernet_cli.core.records import RunResult
+from cancernet_cli.engine.classify.job import Job
+from cancernet_cli.engine.classify.worklist import Plan
+from cancernet_cli.engine.provenance import run_record
+from cancernet_cli.outputs.tables.classified_tiles import classified_tile_schema, tiles_of, write_tile_table
+from cancernet_cli.outputs.tables.predictions import (
+    METADATA_PREFIX,
+    ROW_GROUP_ROWS,
+    assemble,
+    read_metadata,
+    table_schema,
+)
+from cancernet_cli.outputs.tables.workspace import Workspace, describe_difference
+
+FAILURES_SHOWN = 20
+
+
+def run_file(out: Path) -> Path:
+    """Where the run record of a table stands."""
+    return out.with_name(f"{out.stem}.run.json")
+
+
+def tiles_file(out: Path) -> Path:
+    """Where the tile table of a table stands."""
+    return out.with_name(f"{out.stem}.tiles.parquet")
+
+
+def metrics_file(job: Job) -> Path:
+    """Where the metrics go."""
+    return job.options.metrics or job.options.out.with_name(f"{job.options.out.stem}.metrics.json")
+
+
+def is_finished(job: Job) -> bool:
+    """Whether the output is there already, made with the same options by a finished run.
+
+    Raises:
+        OutputError: something else is there under that name.
+    """
+    out = job.options.out
+    if not out.exists():
+        return False
+    found = read_metadata(out)
+    if found is None:
+        raise OutputError(
+            f"{out} exists and is not a table of ours", fix="choose another --out, or pass --overwrite to replace it"
+        )
+    wanted = _expected_metadata(job)
+    if found != wanted:
+        raise OutputError(
+            f"{out} holds predictions made with {describe_difference(found, wanted)}",
+            fix="choose another --out, or pass --overwrite to replace them",
+        )
+    return True
+
+
+def _expected_metadata(job: Job) -> dict[str, str]:
+    entries = table_schema(job.card.architecture.classes, job.state).metadata
+    return {k.decode().removeprefix(METADATA_PREFIX): v.decode() for k, v in entries.items()}
+
+
+def from_finished(job: Job, plan: Plan, started: float) -> RunResult:
+    """The result of a run that is finished already.
+
+    Raises:
+        OutputError: the input files are no longer those that it was made from.
+    """
+    out = job.options.out
+    try:
+        record = json.loads(run_file(out).read_text("utf-8"))
+    except (OSError, ValueError):
+        record = {}
+    if record.get("input_sha256") != plan.digest():
+        raise OutputError(
+            f"{out} was made from other files than are there now",
+            fix="pass --overwrite to make it anew, or choose another --out",
+        )
+    return _result(job, reused=len(plan), started=started, metrics=_metrics(job))
+
+
+def finish(job: Job, plan: Plan, workspace: Workspace, *, reused: int, started: float) -> RunResult:
+    """Put the parts together, measure, write the run record, and give the table its name last of all."""
+    out = job.options.out
+    schema = table_schema(job.card.architecture.classes, job.state)
+    whole = workspace.folder / "whole.parquet"
+    assemble(plan.done(), workspace.parts(), whole, schema)
+    with whole.open("rb+") as file:
+        os.fsync(file.fileno())
+    tiles = _assemble_tiles(job, plan, workspace)
+    metrics = _metrics(job, whole)
+    if metrics is not None:
+        from cancernet_cli.engine.evaluate.summary import write_metrics
+
+        write_metrics(metrics, metrics_file(job))
+    result = _result(job, table=whole, reused=reused, started=started, metrics=metrics)
+    counts = {
+        "files": result.files,
+        "slides": result.slides,
+        "ok": result.ok,
+        "partial": result.partial,
+        "failed": result.failed,
+        "reused": reused,
+    }
+    record = run_record(
+        job.options,
+        job.runtime,
+        job.state,
+        folder=job.parts_state["folder"],
+        input_sha256=plan.digest(),
+        elapsed_s=round(result.elapsed_s, 3),
+        **counts,
+    )
+    write_bytes(run_file(out), json.dumps(record, indent=2).encode())
+    if tiles is not None:
+        os.replace(tiles, tiles_file(out))
+    elif read_metadata(tiles_file(out)) is not None:  # of the run before: this one had no slide
+        tiles_file(out).unlink()
+    os.replace(whole, out)
+    return result
+
+
+def _assemble_tiles(job: Job, plan: Plan, workspace: Workspace) -> Path | None:
+    """The tile table of all slides, put together in the workspace; None where there is no slide."""
+    if not plan.kinds()["slide"]:
+        return None
+    parts = workspace.tile_parts()
+    found = (
+        tiles_of(file.path, file.size_bytes, file.mtime_ns, [parts[number] for number in plan.tile_parts(file.path)])
+        for file in plan.slides()
+    )
+    whole = workspace.folder / "whole.tiles.parquet"
+    schema = classified_tile_schema(job.card.architecture.classes, job.state)
+    write_tile_table((rows for rows in found if rows is not None), whole, schema)
+    with whole.open("rb+") as file:
+        os.fsync(file.fileno())
+    return whole
+
+
+def _metrics(job: Job, table: Path | None = None) -> dict[str, Any] | None:
+    card, table = job.card, table or job.options.out
+    if not _has_labels(table):
+        return None
+    from cancernet_cli.engine.evaluate.summary import seen_patients, summarise  # scikit-learn takes a second to import
+
+    return summarise(
+        table,
+        positive=card.decision.positive,
+        classes=card.architecture.classes,
+        seen_patients=seen_patients(card),
+        seen_note=card.training.data,
+    )
+
+
+def _has_labels(table: Path) -> bool:
+    file = pq.ParquetFile(table)
+    return any(
+        batch.column(0).null_count < len(batch) for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["true_label"])
+    )
+
+
+def _result(
+    job: Job, *, reused: int, started: float, metrics: dict[str, Any] | None, table: Path | None = None
+) -> RunResult:
+    options = job.options
+    statuses: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    labels: Counter[str] = Counter()
+    failures: list[tuple[str, str]] = []
+    file = pq.ParquetFile(table or options.out)
+    for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["path", "kind", "status", "error", "label"]):
+        statuses.update(batch["status"].to_pylist())
+        kinds.update(batch["kind"].to_pylist())
+        labels.update(label for label in batch["label"].to_pylist() if label is not None)
+        if len(failures) < FAILURES_SHOWN:
+            bad = batch.filter(pc.not_equal(batch["status"], "ok"))
+            failures += zip(bad["path"].to_pylist(), bad["error"].to_pylist(), strict=True)
+    return RunResult(
+        out=options.out,
+        run_file=run_file(options.out),
+        model=job.card.name,
+        files=statuses.total(),
+        ok=statuses["ok"] + statuses["partial"],
+        failed=statuses["failed"],
+        reused=reused,
+        elapsed_s=time.monotonic() - started,
+        label_counts={name: labels[name] for name in job.card.architecture.classes},
+        failures=failures[:FAILURES_SHOWN],
+        metrics=metrics,
+        metrics_file=metrics_file(job) if metrics is not None else None,
+        slides=kinds["slide"],
+        partial=statuses["partial"],
+        tiles_file=tiles_file(options.out) if kinds["slide"] else None,
+        **job.side_folders,
+    )

@@ -1,0 +1,183 @@
+"""A slide on its way: which of its tiles are classified, and the row that they come to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cancernet_cli.core.cards import Card
+from cancernet_cli.core.options import ClassifyOptions
+from cancernet_cli.core.records import Failure, FoundFile
+from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
+from cancernet_cli.data.tiles.slide_plan import SlidePlan
+from cancernet_cli.engine.classify.pooling import pooled
+from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide
+from cancernet_cli.inference.runner import Answer
+from cancernet_cli.metrics.probabilities import softmax
+from cancernet_cli.outputs.slides.results import TileResults
+
+# A view's variance of the Laplacian. On tiles of sharp H&E at 0.4 to 1 um a pixel, and on BreakHis fields at a model's
+# scale, it is 50 to 2,500; blurred by a Gaussian of two pixels the same tiles have 5 to 30.
+BLURRED_BELOW = 30.0
+CONSTANT = "constant_output"
+_CONSTANT_TILES, _CONSTANT_SPREAD = 16, 1e-5
+
+
+class SlideRun:
+    """One slide's T tiles, `[T]` arrays in the order of its plan, filled as answers come in.
+
+    probs: `[T, K]` float32, NaN until then and where a tile failed. errors: why, by the tile's number.
+    """
+
+    def __init__(self, file: FoundFile, plan: SlidePlan, card: Card, options: ClassifyOptions) -> None:
+        self.file, self.plan, self.card, self.options = file, plan, card, options
+        count = len(plan.tiles)
+        self.probs = np.full((count, len(card.architecture.classes)), np.nan, np.float32)
+        self.mask_fraction = np.full(count, np.nan, np.float32)
+        self.blur = np.full(count, np.nan, np.float32)
+        self.errors: dict[int, str] = {}
+        self._is_there = np.zeros(count, np.bool_)
+
+    def __len__(self) -> int:
+        return len(self._is_there)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every tile is classified, or has failed."""
+        return bool(self._is_there.all())
+
+    def restore(self, rows: pa.Table) -> None:
+        """Take over what parts of an earlier run hold; tiles that could not be read at all are left to be done."""
+        rows = rows.filter(pc.invert(pc.starts_with(rows["error"], "read: ")))
+        numbers = rows["_number"].to_numpy()
+        self._is_there[numbers] = True
+        for k, name in enumerate(self.card.architecture.classes):
+            self.probs[numbers, k] = rows[f"prob_{name}"].to_numpy()
+        self.mask_fraction[numbers] = rows["mask_fraction"].to_numpy()
+        self.blur[numbers] = rows["blur"].to_numpy()
+        failed = rows.filter(pc.not_equal(rows["error"], ""))
+        self.errors |= dict(zip(failed["_number"].to_pylist(), failed["error"].to_pylist(), strict=True))
+
+    def spans(self, most: int) -> list[TileSpan]:
+        """What is still to be read, `most` tiles at a time."""
+        tiles = self.plan.tiles
+        left = np.flatnonzero(~self._is_there)
+        cuts = (left[first : first + most] for first in range(0, len(left), most))
+        return [TileSpan(self.file, tiles.size, numbers, tiles.x[numbers], tiles.y[numbers]) for numbers in cuts]
+
+    def put(self, tiles: DecodedTiles, answer: Answer, schema: pa.Schema) -> pa.RecordBatch:
+        """Take in the answer to some tiles; gives their rows, with the columns of a part of the tile table."""
+        numbers = tiles.span.numbers
+        good = numbers[tiles.good]
+        if len(good):
+            probs = softmax(answer.logits.astype(np.float64) / self.card.decision.temperature).astype(np.float32)
+            self.probs[good] = probs
+            self.mask_fraction[good] = answer.mask_fraction
+            self.blur[good] = tiles.blur
+            for number in good[~np.isfinite(probs).all(axis=1)].tolist():
+                self.probs[number] = np.nan
+                self.errors[number] = str(NOT_FINITE)
+        self.errors |= {int(numbers[i]): str(why) for i, why in tiles.failures.items()}
+        self._is_there[numbers] = True
+        return self._rows(numbers, schema)
+
+    def results(self) -> TileResults:
+        """What files beside the row are made of."""
+        plan, size = self.plan, self.plan.tiles.size
+        return TileResults(
+            slide=self.file.path,
+            width_px=plan.levels[0].width_px,
+            height_px=plan.levels[0].height_px,
+            mpp=plan.resolution.mpp,
+            tile_width_px=size.width_px,
+            tile_height_px=size.height_px,
+            x=plan.tiles.x,
+            y=plan.tiles.y,
+            probs=self.probs,
+            labels=self.labels(np.arange(len(self))),
+            classes=tuple(self.card.architecture.classes),
+            positive=self.card.decision.positive,
+            threshold=self.card.decision.threshold if self.card.decision.positive else None,
+        )
+
+    def labels(self, numbers: np.ndarray) -> list[str | None]:
+        """The tiles' labels by the card's threshold; None for tiles without probabilities."""
+        probs = self.probs[numbers]
+        known = np.isfinite(probs).all(axis=1)
+        return [decide(row, self.card) if has else None for row, has in zip(probs, known.tolist(), strict=True)]
+
+    def verdict(self) -> Failure | dict[str, Any]:
+        """What the slide's row says of it, by column, or why it has no prediction."""
+        failed = len(self.errors)
+        if not len(self):
+            reason = "no tissue was found" if not self.plan.tissue.mask.any() else "no tile has enough tissue"
+            return Failure("tile", "NoTissue", f"{reason} (--tissue none takes everything)")
+        first = self.errors[min(self.errors)] if self.errors else ""
+        if failed == len(self) and first.startswith("read: "):  # the file itself is gone: it may come back
+            return _as_failure(first)
+        if failed > self.options.max_bad_tiles * len(self):
+            return Failure("tile", "TooManyBadTiles", f"{failed:,} of {len(self):,} tiles failed, the first: {first}")
+        return self._pooled(f"tiles: {failed:,} of {len(self):,} failed, the first: {first}" if failed else "")
+
+    def _pooled(self, error: str) -> dict[str, Any]:
+        card, classes = self.card, self.card.architecture.classes
+        positive = classes.index(card.decision.positive) if card.decision.positive else None
+        ok = np.isfinite(self.probs).all(axis=1)
+        probs = pooled(self.probs[ok], self.options.pool, positive=positive, top_k=self.options.top_k)
+        is_positive = None
+        if positive is not None:
+            is_positive = float((self.probs[ok, positive] >= np.float32(card.decision.threshold)).mean())
+        spread = np.ptp(self.probs[ok], axis=0).max()
+        constant = ok.sum() >= _CONSTANT_TILES and spread < _CONSTANT_SPREAD
+        return {
+            "failed_tiles": len(self.errors),
+            "status": "partial" if error else "ok",
+            "error": error,
+            "label": decide(probs, card),
+            **{f"prob_{name}": probs[k] for k, name in enumerate(classes)},
+            "mask_fraction": _mean(self.mask_fraction[ok]),
+            "blur": float(np.median(self.blur[ok])),
+            "positive_tile_fraction": is_positive,
+            "blurred_tile_fraction": float((self.blur[ok] < BLURRED_BELOW).mean()),
+            "flags": " ".join((*self.plan.flags, *((CONSTANT,) if constant else ()))),
+        }
+
+    def _rows(self, numbers: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:
+        plan, size, count = self.plan, self.plan.tiles.size, len(numbers)
+        errors = [self.errors.get(number, "") for number in numbers.tolist()]
+        blur = self.blur[numbers]
+        columns: dict[str, Any] = {
+            "slide": [self.file.path] * count,
+            "x": plan.tiles.x[numbers],
+            "y": plan.tiles.y[numbers],
+            "width_px": [size.width_px] * count,
+            "height_px": [size.height_px] * count,
+            "mpp": [plan.target_mpp] * count,
+            "status": ["failed" if error else "ok" for error in errors],
+            "error": errors,
+            "label": self.labels(numbers),
+            **{f"prob_{name}": self.probs[numbers, k] for k, name in enumerate(self.card.architecture.classes)},
+            "mask_fraction": self.mask_fraction[numbers],
+            "tissue_fraction": plan.tiles.tissue_fraction[numbers],
+            "pen_fraction": plan.tiles.pen_fraction[numbers],
+            "blur": blur,
+            "is_blurred": np.where(np.isnan(blur), None, blur < BLURRED_BELOW),
+            "_number": numbers,
+            "_size_bytes": [self.file.size_bytes] * count,
+            "_mtime_ns": [self.file.mtime_ns] * count,
+        }
+        # NaN becomes null
+        arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in schema]
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _as_failure(words: str) -> Failure:
+    stage, error, message = words.split(": ", 2)
+    return Failure(stage, error, message)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean(dtype=np.float64))

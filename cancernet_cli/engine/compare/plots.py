@@ -1,0 +1,63 @@
+"""The plots of a comparison: the paper's curves, confusion matrices, and AUROC with its intervals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cancernet_cli.engine.compare.cells import HISTORY_FILE
+from cancernet_cli.engine.compare.plan import Cell
+from cancernet_cli.outputs.plots import plot_confusion, plot_history, plot_intervals
+from cancernet_cli.outputs.reports.comparison_table import network_words, table_row
+from cancernet_cli.outputs.reports.history import read_history
+
+# What the paper's figures 3 and 4 set side by side; where neither was compared, all are shown.
+SHOWN = {"none": "without segmentation", "unet": "U-Net"}
+
+
+def draw_plots(cells: list[tuple[Cell, dict[str, Any]]], folder: Path, out: Path, leaks: list[str]) -> None:
+    """Draw every plot into `out`; `folder` holds the cells' folders."""
+    stamp = "LEAKING SPLIT" if leaks else ""
+    for network in dict.fromkeys(cell.network for cell, _ in cells if not cell.is_baseline):
+        _curves([cell for cell, _ in cells if cell.network == network], folder, out, stamp)
+    for cell, found in cells:
+        confusion = found["figures"]["confusion"]
+        title = f"{network_words(table_row(found))}, {cell.segmenter}"
+        path = out / f"confusion-{cell.name}.png"
+        plot_confusion(confusion["true_by_predicted"], confusion["classes"], path, title=title, stamp=stamp)
+    rows = []
+    for cell, found in cells:
+        name = network_words(table_row(found)) + ("" if cell.is_baseline else f", {cell.segmenter}")
+        for words, figures in ((name, found["figures"]), (f"LEAKING {name}", found["leaking_by_image"])):
+            if figures is not None and figures["auroc"]["value"] is not None:
+                auroc = figures["auroc"]
+                rows.append((words, auroc["value"], _known(auroc.get("low")), _known(auroc.get("high"))))
+    if rows:
+        title = "AUROC on unseen patients"
+        if any(name.startswith("LEAKING") for name, *_ in rows):
+            title += ", and by a split that leaks"
+        plot_intervals(rows, out / "auroc.png", measure="AUROC by image", title=title, stamp=stamp, reference=0.5)
+
+
+def _curves(cells: list[Cell], folder: Path, out: Path, stamp: str) -> None:
+    """Accuracy and loss per epoch of one network, the mean over its folds; none where it is not learned by epochs."""
+    chosen = [cell for cell in cells if cell.segmenter in SHOWN] or cells
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for cell in chosen:
+        path = folder / cell.name / HISTORY_FILE
+        for epoch in read_history(path) if path.is_file() else ():
+            name = f"{SHOWN.get(cell.segmenter, cell.segmenter)} {epoch.split}"
+            runs.setdefault(name, []).append(asdict(epoch))
+    if not runs:
+        return
+    network = cells[0].network
+    for measure in ("accuracy", "loss"):
+        path = out / f"{measure}-{network.replace('/', '_')}.png"
+        title = f"{network}: {measure} per epoch"
+        plot_history(runs, path, measure=measure, title=title, stamp=stamp)
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,134 @@
+"""`cancernet compare`: networks by segmenters on the same patients, beside baselines and what a leak would claim."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cancernet_cli.core import interruption
+from cancernet_cli.core.events import Note, Reporter, silent
+from cancernet_cli.core.files import write_bytes
+from cancernet_cli.core.options import CompareOptions
+from cancernet_cli.engine.compare.baselines import DESCRIPTIONS, baseline_cell, handcrafted_features
+from cancernet_cli.engine.compare.networks import Start, network_cell, start_backbone
+from cancernet_cli.engine.compare.plan import Cell, comparison_recipe, decided_by, finished_cells, list_cells
+from cancernet_cli.engine.compare.plots import draw_plots
+from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images
+from cancernet_cli.engine.provenance import circumstances
+from cancernet_cli.outputs.reports.comparison_table import figure_words, table_row, write_tables
+from cancernet_cli.outputs.tables.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """A finished comparison; `comparison` is what `table.json` holds."""
+
+    out: Path
+    comparison: dict[str, Any]
+    reused: int
+    elapsed_s: float
+
+
+def compare(data: Sequence[str], options: CompareOptions, report: Reporter = silent) -> ComparisonResult:
+    """Train and test every network behind every segmenter on the same folds by patient, and write the table.
+
+    Each cell's figures, out-of-fold predictions and history stand in `<out>/cells/<name>/`; a cell that is finished is
+    not computed again, and a killed one goes on with the features it had.
+
+    Args:
+        data: what `cancernet finetune` takes to classify.
+
+    Raises:
+        InputError: an image list cannot be used, or its folds leak.
+        ModelError: a network, segmenter or weights file is unknown or does not fit.
+        OutputError: cells were made with other options and `overwrite` is off, or the folder cannot be written.
+    """
+    started = time.monotonic()
+    cells = list_cells(options)
+    images = list_images(data, options, report)
+    keys = {cell.name: decided_by(cell, images, options) for cell in cells}
+    folder = options.out / "cells"
+    workspace = Workspace(folder)  # a second run must not write the same cells
+    try:
+        found = finished_cells(keys, folder, overwrite=options.overwrite)
+        reused = len(found)
+        if reused:
+            report(Note(f"{reused} of {len(cells)} cells are finished already"))
+        make = _Maker(images, options, folder, report)
+        for cell in cells:
+            if cell.name not in found:
+                found[cell.name] = make(cell, keys[cell.name])
+                words = figure_words(table_row(found[cell.name]))
+                report(Note(f"{words[0]}, {words[1]}: AUROC {words[7]}, accuracy {words[5]}"))
+            interruption.check("finished cells are kept")
+        make.clean()
+        result = _comparison(images, options, [found[cell.name] for cell in cells])
+        write_tables(result, options.out)
+        elapsed_s = time.monotonic() - started
+        record = {**circumstances(options), "data": list(data), "reused": reused, "elapsed_s": round(elapsed_s, 3)}
+        write_bytes(options.out / "run.json", (json.dumps(record, indent=2) + "\n").encode())
+        draw_plots([(cell, found[cell.name]) for cell in cells], folder, options.out / "plots", result["leaks"])
+    finally:
+        workspace.close()
+    return ComparisonResult(options.out, result, reused, time.monotonic() - started)
+
+
+class _Maker:
+    """Makes cells one after the other; what neighbours share is made once: a network's weights, hand-made features."""
+
+    def __init__(self, images: LabelledImages, options: CompareOptions, folder: Path, report: Reporter) -> None:
+        self._images, self._options, self._folder, self._report = images, options, folder, report
+        self._shared: tuple[str, Any] = ("", None)
+
+    def __call__(self, cell: Cell, key: dict[str, Any]) -> dict[str, Any]:
+        """The finished cell."""
+        options, folder = self._options, self._folder / cell.name
+        if cell.is_baseline:
+            features = self._once(cell.network, lambda: self._described(cell.network))
+            return baseline_cell(cell, self._images, features, options, folder, key)
+        recipe = comparison_recipe(options)
+        start: Start = self._once(
+            cell.network, lambda: start_backbone(cell.network, cell.weights, recipe, options.seed, self._report)
+        )
+        return network_cell(cell, start, self._images, options, recipe, folder, key, self._report)
+
+    def clean(self) -> None:
+        """Remove the hand-made features."""
+        self._shared = ("", None)
+        for kind in DESCRIPTIONS:
+            shutil.rmtree(self._work(kind), ignore_errors=True)
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        if self._shared[0] != name:
+            self._shared = (name, make())
+        return self._shared[1]
+
+    def _described(self, kind: str) -> Any:
+        return handcrafted_features(kind, self._images, self._options, self._work(kind), self._report)
+
+    def _work(self, kind: str) -> Path:
+        return self._folder / f"features-{kind}"
+
+
+def _comparison(images: LabelledImages, options: CompareOptions, cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """What `table.json` holds."""
+    folds = len(np.unique(images.folds))
+    return {
+        "schema": 1,
+        "recipe": options.recipe,
+        "seed": options.seed,
+        "classes": list(images.classes),
+        "images": len(images.files),
+        "patients": len(np.unique(images.patients)),
+        "split": f"{folds} folds by patient" if images.splits is None else "one split by patient",
+        "leaks": list(images.leaks),
+        "leaking": options.leaking,
+        "rows": [table_row(cell) for cell in cells],
+    }

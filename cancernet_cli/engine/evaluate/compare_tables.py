@@ -1,0 +1,111 @@
+"""The comparison of two predictions tables, in figures and in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.figure_names import NAMES
+from cancernet_cli.engine.evaluate.count import Change
+from cancernet_cli.engine.evaluate.join import Pairs, join
+from cancernet_cli.engine.evaluate.relabel import Redecide
+from cancernet_cli.engine.evaluate.source import Source
+from cancernet_cli.engine.evaluate.summary import training_overlap
+from cancernet_cli.metrics.intervals import Resampling
+from cancernet_cli.metrics.paired import compare
+
+
+def compare_tables(
+    this: Source,
+    other: Source,
+    change: Change | None,
+    *,
+    threshold: float | None,
+    relabelled: bool,
+    resampling: Resampling,
+) -> tuple[dict[str, Any], Pairs]:
+    """Differences, McNemar's test, and what a reader has to know about them; and the pairs that they come from.
+
+    Args:
+        change: what is done to the rows of `this`. threshold: decides both again; None keeps each one's own decisions.
+
+    Raises:
+        InputError: the tables have different classes, or do not fit (`evaluate.join.join`).
+    """
+    if set(this.classes) != set(other.classes):
+        raise InputError(
+            f"{this.table} has the classes {', '.join(this.classes)}, {other.table} has {', '.join(other.classes)}",
+            fix="compare tables of the same classes",
+        )
+    again = Redecide(this.classes, threshold) if threshold is not None else None
+    pairs = join(this.table, other.table, this.classes, change, again, relabelled=relabelled)
+    names = names_of(this, other)
+    found = compare(pairs.this, pairs.other, resampling)
+    overlaps = [training_overlap(pairs.this, source.seen, source.seen_note) for source in (this, other)]
+    warnings = [
+        f"{name}: {overlap['warning']}" for name, overlap in zip(names, overlaps, strict=True) if overlap["images"]
+    ]
+    warnings += [*other.remarks, *_left_out(pairs, names)]
+    if found["differences"]["auroc"]["interval_unit"] == "image":
+        warnings.append("the patient of some images is unknown, so intervals take images as independent")
+    found |= {
+        "this_name": names[0],
+        "other_name": names[1],
+        "other_table": str(other.table),
+        "other_model": other.model,
+        "unmatched_this": pairs.unmatched_this,
+        "unmatched_other": pairs.unmatched_other,
+        "unusable": pairs.unusable,
+        "leaks": list(other.leaks),
+        "warnings": warnings,
+    }
+    return {**found, "words": _words(found)}, pairs
+
+
+def names_of(this: Source, other: Source) -> tuple[str, str]:
+    """What the two are called: their files' names, with the folder where these are the same."""
+    names = [source.table.stem for source in (this, other)]
+    if names[0] == names[1]:
+        names = [f"{source.table.resolve().parent.name}/{source.table.stem}" for source in (this, other)]
+    return (names[0], names[1]) if names[0] != names[1] else ("this table", "the other table")
+
+
+def _left_out(pairs: Pairs, names: tuple[str, str]) -> list[str]:
+    """What the comparison does not count."""
+    said = []
+    for n, has, lacks in ((pairs.unmatched_this, *names), (pairs.unmatched_other, *names[::-1])):
+        if n:
+            said.append(f"{n:,} rows of {has} have a path that {lacks} lacks; they are not compared")
+    if pairs.unusable:
+        said.append(f"{pairs.unusable:,} images failed in one of the tables or have no label; they are not compared")
+    return said
+
+
+def _words(found: dict[str, Any]) -> list[str]:
+    """Which of the two is better, one sentence a figure."""
+    this, other = found["this_name"], found["other_name"]
+    said = []
+    for key, name in NAMES.items():
+        entry = found["differences"][key]
+        if entry["value"] is None:
+            said.append(f"{name}: no difference can be given: {entry['reason']}")
+            continue
+        by, verdict = abs(entry["value"]), entry["verdict"]
+        if verdict == "unknown":
+            said.append(
+                f"{name}: {this} minus {other} is {entry['value']:+.3f}, without interval: {entry['interval_reason']}"
+            )
+            continue
+        interval = f"95 % interval of the difference {entry['low']:+.3f} to {entry['high']:+.3f}"
+        if verdict == "unclear":
+            said.append(f"{name}: no difference is shown; the {interval} holds 0")
+        else:
+            better = this if verdict == "this" else other
+            said.append(f"{name}: {better} is better by {by:.3f}; the {interval} does not hold 0")
+    test = found["mcnemar"]
+    said.append(
+        f"McNemar's exact test: {test['only_this_right']:,} images are right in {this} only, "
+        f"{test['only_other_right']:,} in {other} only, p = {test['p_value']:.2g}; it takes images as independent, "
+        "which several images of one patient are not"
+    )
+    return said

@@ -1,0 +1,130 @@
+"""What a predictions table says about itself, and what the card of its model adds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256, read_card
+from cancernet_cli.core.errors import InputError, ModelError
+from cancernet_cli.core.models import find_model
+from cancernet_cli.engine.evaluate.count import readable
+from cancernet_cli.engine.evaluate.summary import in_order, seen_patients
+from cancernet_cli.outputs.tables.predictions import read_metadata
+
+# What `finetune` says of predictions that were made without the patients they are about.
+NOT_TRAINED_ON = ("out-of-fold", "held-out")
+_PROB = "prob_"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A predictions table and where it comes from.
+
+    classes: of two, the positive one last. positive: the class that its threshold decides on; "" for more than two
+    classes. base: the folder that its paths are relative to, as far as that is known. leaks: why its figures are
+    worthless. seen: patients that the model was trained on. remarks: what could not be found out.
+    """
+
+    table: Path
+    classes: tuple[str, ...]
+    positive: str
+    model: str
+    base: Path
+    split: str = ""
+    leaks: tuple[str, ...] = ()
+    seen: frozenset[str] = frozenset()
+    seen_note: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+def read_source(table: Path) -> Source:
+    """What is known about a table before its rows are read.
+
+    Raises:
+        InputError: there is no such file, or it is no predictions table.
+    """
+    fix = "name a Parquet table that `cancernet classify` or `cancernet finetune` wrote"
+    if not table.is_file():
+        raise InputError(f"{table} is no file", fix=fix)
+    metadata = read_metadata(table)
+    if metadata is None:
+        raise InputError(f"{table} is no predictions table: it lacks the metadata that cancernet writes", fix=fix)
+    with readable(table):
+        columns = pq.read_schema(table).names
+    classes = [name.removeprefix(_PROB) for name in columns if name.startswith(_PROB)]
+    if len(classes) < 2:
+        raise InputError(
+            f"{table} has {len(classes)} columns {_PROB}<class>, a classifier's table has two or more", fix=fix
+        )
+    record = _run_record(table)
+    card = _card(metadata, record)
+    split = metadata.get("split", "")
+    positive = _positive(metadata, card, classes)
+    remarks: list[str] = []
+    seen: set[str] = set()
+    if split not in NOT_TRAINED_ON:
+        if card is None:
+            remarks.append(
+                f"the model {metadata.get('model', 'unnamed')!r} that wrote {table.name} was not found, so it is not "
+                "known whether it was trained on some of these patients"
+            )
+        else:
+            seen = seen_patients(card)
+    return Source(
+        table=table,
+        classes=tuple(in_order(classes, positive)),
+        positive=positive,
+        model=metadata.get("model", ""),
+        base=Path(record["folder"]) if isinstance(record.get("folder"), str) else table.resolve().parent,
+        split=split,
+        leaks=_leaks(metadata),
+        seen=frozenset(seen),
+        seen_note=card.training.data if card else "",
+        remarks=tuple(remarks),
+    )
+
+
+def _run_record(table: Path) -> dict[str, Any]:
+    """The record of the run beside the table; empty where there is none."""
+    try:
+        found = json.loads(table.with_name(f"{table.stem}.run.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _card(metadata: dict[str, str], record: dict[str, Any]) -> Card | None:
+    """The card of the model that wrote the table: the very same card, not merely one of that name."""
+    options = record.get("options")
+    asked = options.get("model") if isinstance(options, dict) else None
+    for name in (asked, metadata.get("model")):
+        try:
+            folder = find_model(name) if isinstance(name, str) and name else None
+            if folder and file_sha256(folder / CARD_FILE) == metadata.get("model_card_sha256"):
+                return read_card(folder)
+        except (ModelError, OSError):
+            continue
+    return None
+
+
+def _positive(metadata: dict[str, str], card: Card | None, classes: list[str]) -> str:
+    """The positive one of two classes: as the table says, or its model's card, or else the last by the alphabet."""
+    if len(classes) != 2:
+        return ""
+    named = (metadata.get("positive"), card.decision.positive if card else None)
+    return next((name for name in named if name in classes), None) or max(classes)
+
+
+def _leaks(metadata: dict[str, str]) -> tuple[str, ...]:
+    """The sentences under `leaks`; a text that is no list counts as one sentence."""
+    text = metadata.get("leaks", "")
+    try:
+        found = json.loads(text) if text else []
+    except ValueError:
+        found = [text]
+    return tuple(str(sentence) for sentence in (found if isinstance(found, list) else [found]) if sentence)

@@ -1,0 +1,1 @@
+"""Train on a user's own labels: `cancernet finetune`."""

@@ -1,0 +1,105 @@
+"""Where a training run keeps its checkpoints: a folder beside the model's, until the model is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import segmentation_models_pytorch as smp
+import timm
+import torch
+import torchvision
+from torch import Tensor
+
+from cancernet_cli import __version__
+from cancernet_cli.core.files import write_bytes
+from cancernet_cli.core.options import FinetuneOptions
+from cancernet_cli.core.recipes import Recipe
+from cancernet_cli.core.records import FoundFile
+from cancernet_cli.inference.runtime import Runtime
+from cancernet_cli.training.checkpoints import CheckpointFile
+from cancernet_cli.training.distributed import Processes
+
+# Options that leave the weights as they are.
+WITHOUT_EFFECT = {"out", "overwrite", "about", "tensorboard", "workers", "also_segmenters", "device", "precision"}
+# Libraries whose release may change a weight.
+LIBRARIES = (cv2, np, smp, timm, torch, torchvision)
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one run, one file for each of its trainings.
+
+    key: a digest of options, recipe, data and versions. replace: start again where they belong to another run.
+    """
+
+    folder: Path
+    key: str
+    replace: bool
+
+    def of(self, split: str, start: Mapping[str, Tensor], *facts: object) -> CheckpointFile:
+        """The checkpoint of one training, as `fold_0` or `final`.
+
+        Args:
+            start: the weights it starts from. facts: what else it depends on.
+        """
+        digest = hashlib.sha256(f"{self.key}\n{split}\n{facts!r}\n".encode())
+        for name, value in sorted(start.items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return CheckpointFile(self.folder / f"{split}.pt", digest.hexdigest(), _write, self.replace)
+
+    def remove(self) -> None:
+        """The model has been written: nothing is left to go on from."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def open_checkpoints(
+    options: FinetuneOptions, recipe: Recipe, data: Iterable[object], runtime: Runtime, processes: Processes
+) -> Checkpoints:
+    """The checkpoints of the run that these options make of this data; nothing is written yet.
+
+    Args:
+        data: whatever tells one set of training data from another: `file_facts` of each file, or the like.
+    """
+    said = {name: value for name, value in dataclasses.asdict(options).items() if name not in WITHOUT_EFFECT}
+    facts: dict[str, Any] = {
+        "options": said,
+        "recipe": dataclasses.asdict(recipe),
+        "device": runtime.device.type,
+        "precision": runtime.precision,
+        "processes": processes.count,
+        "versions": {"cancernet": __version__, **{module.__name__: module.__version__ for module in LIBRARIES}},
+    }
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    for fact in data:
+        digest.update(f"{fact!r}\n".encode())
+    folder = options.out.resolve()
+    return Checkpoints(folder.with_name(f"{folder.name}.partial"), digest.hexdigest(), options.overwrite)
+
+
+def file_facts(file: FoundFile) -> tuple[object, ...]:
+    """What shows that a labelled file has changed."""
+    return file.path, file.size_bytes, file.mtime_ns, file.truth.label, file.truth.patient
+
+
+def path_facts(path: Path) -> tuple[object, ...]:
+    """The same of a path; a file that is not there is found out about when it is read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (str(path),)
+    return str(path), status.st_size, status.st_mtime_ns
+
+
+def _write(path: Path, content: bytes) -> None:
+    # Not durable: what a power cut loses is an epoch, and waiting for the disk costs seconds an epoch.
+    write_bytes(path, content, durable=False)

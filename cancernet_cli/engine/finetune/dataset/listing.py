@@ -1,0 +1,155 @@
+"""Which files a classifier learns from: those with a label that is wanted, at a magnification that is wanted."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cancernet_cli.core.errors import InputError, OptionError
+from cancernet_cli.core.events import Note, Reporter, Warn
+from cancernet_cli.core.options import LearningOptions
+from cancernet_cli.core.records import FoundFile, Truth
+from cancernet_cli.data.discovery.breakhis import SUBTYPES
+from cancernet_cli.data.discovery.discover import discover
+from cancernet_cli.data.discovery.inputs import parse_inputs, resolve_base
+from cancernet_cli.data.discovery.labels import NameLabels
+from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule
+from cancernet_cli.engine.finetune.dataset.slides import SlideCutter, TileFacts
+
+
+@dataclass(frozen=True)
+class Listing:
+    """N files in path order, each with one of the classes.
+
+    sources: of each, the absolute path of the file that a list names: its own, of a tile that of its slide. tiles: what
+    is known of tiles among them; None where there are none.
+    """
+
+    files: list[FoundFile]
+    classes: tuple[str, ...]
+    sources: list[bytes]
+    tiles: TileFacts | None = None
+
+
+def labelled_files(
+    data: Sequence[str], options: LearningOptions, report: Reporter, cutter: SlideCutter | None = None
+) -> Listing:
+    """The files with a label and of the magnifications that are wanted; slides as the tiles that `cutter` makes.
+
+    With --target subtype and no --classes, the classes are the subtypes that are there.
+
+    Args:
+        cutter: None takes no file for a slide.
+
+    Raises:
+        InputError: no image is left, or a class has none.
+        OptionError: --classes or --magnification makes no sense.
+    """
+    classes = _classes(options)
+    base = resolve_base(data)
+    found = discover(
+        data,
+        base=base,
+        labels=options.labels,
+        classes=classes,
+        rule=_rule(options),
+        kind=cutter.options.kind if cutter else "image",
+        exclude=cutter.own_folders if cutter else (),
+        on_problem=lambda message: report(Warn(message)),
+    )
+    once: dict[bytes, FoundFile] = {}
+    for file in found:
+        once.setdefault(file.location, file)  # the first knows most
+    everything = sorted(once.values(), key=lambda file: file.path)
+    if problems := [file for file in everything if file.problem is not None]:
+        first = f"{problems[0].path}: {problems[0].problem}"
+        report(Warn(f"{len(problems)} files cannot be opened and are left out; the first is {first}"))
+    files = [file for file in everything if file.problem is None]
+    if options.target == "subtype" and options.labels == "auto":
+        # What a list without subtypes does not say, file names and folders may.
+        names = NameLabels(base, classes, use_name=True, use_folder=True)
+        files = [file if file.truth.label else _relabelled(file, names.truth(file.location)) for file in files]
+    images = [file for file in files if file.kind == "image"]
+    labelled = [file for file in images if file.truth.label is not None]
+    if others := len(images) - len(labelled):
+        report(Note(f"{others} of {len(images)} images have no label, or none of {', '.join(classes)}: left out"))
+    chosen = _magnified(labelled, options, report) if labelled else []
+    sources = {file.path: file.location for file in chosen}
+    slides = [file for file in files if file.kind == "slide"]
+    tiles = cutter.tiles(slides, chosen, classes) if cutter and slides else None
+    if tiles is not None:
+        chosen = sorted([*chosen, *tiles.files], key=lambda file: file.path)
+        sources |= {file.path: source for file, source in zip(tiles.files, tiles.sources, strict=True)}
+    if not chosen:
+        raise InputError(
+            f"no image with one of the labels {', '.join(classes)} was found",
+            fix="sort them into folders of these names, or label a list, or name your labels with --classes",
+        )
+    present = {file.truth.label for file in chosen}
+    if options.target == "subtype" and not options.classes:
+        classes = tuple(name for name in classes if name in present)
+    if missing := [name for name in classes if name not in present]:
+        raise InputError(f"no image is labelled {missing[0]!r}", fix="correct --classes or the labels")
+    return Listing(chosen, classes, [sources[file.path] for file in chosen], tiles.facts if tiles else None)
+
+
+def lists_among(data: Sequence[str], options: LearningOptions) -> list[Path]:
+    """The manifests among the inputs and, where `--labels` names one, the label file."""
+    lists = [Path(os.fsdecode(one.location)) for one in parse_inputs(data) if one.kind == "manifest"]
+    if options.labels not in ("auto", "none", "folders", "breakhis"):
+        lists.append(Path(options.labels))
+    return lists
+
+
+def _classes(options: LearningOptions) -> tuple[str, ...]:
+    default = ("benign", "malignant") if options.target == "binary" else tuple(SUBTYPES.values())
+    classes = tuple(name.strip() for name in options.classes.split(",") if name.strip()) or default
+    if len({name.casefold() for name in classes}) != len(classes) or len(classes) < 2:
+        raise OptionError(f"--classes is {options.classes!r}", fix="name two or more different labels, with commas")
+    return classes
+
+
+def _rule(options: LearningOptions) -> LabelRule:
+    """With classes of the user's own choice, and with subtypes, other labels are left out, not mistakes."""
+    columns = DEFAULT_RULE.columns
+    if options.target == "subtype":
+        columns = ("subtype", *columns)
+    return LabelRule(columns, refuse_others=not options.classes and options.target == "binary")
+
+
+def _relabelled(file: FoundFile, other: Truth) -> FoundFile:
+    return replace(file, truth=replace(file.truth, label=other.label))
+
+
+def _magnified(files: list[FoundFile], options: LearningOptions, report: Reporter) -> list[FoundFile]:
+    """The files of the magnifications that --magnification names.
+
+    Raises:
+        InputError: there are none.
+        OptionError: it names no numbers.
+    """
+    if not options.magnification.strip():
+        return files
+    try:
+        wanted = {float(word.strip().rstrip("xX")) for word in options.magnification.split(",")}
+    except ValueError:
+        raise OptionError(
+            f"--magnification is {options.magnification!r}", fix="give numbers with commas, as 40,100"
+        ) from None
+    counts = Counter(file.truth.magnification for file in files)
+    unknown = counts.pop(None, 0)
+    chosen = [file for file in files if file.truth.magnification in wanted]
+    there = ", ".join(f"{m:g} ({counts[m]} images)" for m in sorted(counts, key=float)) or "none"  # type: ignore[arg-type]
+    if not chosen:
+        said = f", and {unknown} images whose magnification is unknown" if unknown else ""
+        raise InputError(
+            f"no image has the magnification {options.magnification}; there are {there}{said}",
+            fix="correct --magnification, or leave it out",
+        )
+    if unknown:
+        report(Warn(f"the magnification of {unknown} of {len(files)} images is unknown: they are left out"))
+    report(Note(f"{len(chosen)} of {len(files)} images have the magnification {options.magnification}"))
+    return chosen

@@ -1,0 +1,264 @@
+"""One slide's tiles as image files that training reads like any others, kept until the model is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cancernet_cli import __version__
+from cancernet_cli.core import interruption
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.files import write_bytes
+from cancernet_cli.core.options import FinetuneOptions, TilingOptions
+from cancernet_cli.core.percent import show_percent
+from cancernet_cli.core.records import FoundFile
+from cancernet_cli.data.resolution import is_plausible_mpp
+from cancernet_cli.data.slides import Slide, UnreadableSlide, open_slide
+from cancernet_cli.data.tiles.annotations import annotated_share, read_annotations
+from cancernet_cli.data.tiles.choice import even_shares, spread_tiles
+from cancernet_cli.data.tiles.pixels import read_tiles
+from cancernet_cli.data.tiles.slide_plan import Cut, SlidePlan, plan_slide
+from cancernet_cli.data.tiles.tiling import TileSize
+from cancernet_cli.outputs.pictures.files import write_png
+
+INDEX_FILE = "tiles.json"
+_AT_ONCE = 64
+_ALL_BUT_EXACTLY = 1e-9  # what areas may lack by rounding
+
+
+@dataclass(frozen=True)
+class SlideTiles:
+    """The T tiles that are learned from of one slide, by y, then x.
+
+    folder: where `tile_file` finds them. width_px, height_px: of a tile at level 0. x, y: places at level 0. labels: of
+    each. others: classes of annotated regions that are not learned. said: what the user should know, a sentence each.
+    failure: why the slide has no tiles; "" where it has some.
+    """
+
+    folder: Path
+    width_px: int = 0
+    height_px: int = 0
+    x: tuple[int, ...] = ()
+    y: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    failure: str = ""
+
+
+@dataclass
+class _Chosen:
+    """Rows of a plan, and the label of each."""
+
+    rows: NDArray[np.int64]
+    labels: list[str]
+    others: tuple[str, ...] = ()
+    said: list[str] = field(default_factory=list)
+
+
+def cut_slide(
+    slide: FoundFile,
+    annotations: Path | None,
+    classes: Sequence[str],
+    cut: Cut,
+    options: FinetuneOptions,
+    folder: Path,
+) -> SlideTiles:
+    """Choose a slide's tiles and write those as PNG that are not there yet.
+
+    The same slide, annotations and options give the same tiles. Each appears whole or not at all, below `folder` in a
+    place that only they share; a slide that was cut without a failure is not opened again.
+
+    Args:
+        annotations: a GeoJSON file: only tiles in its regions are learned from, by the region's class. None: every tile
+            has the slide's own label.
+
+    Raises:
+        InputError: the annotations are no GeoJSON, or it is not known where they count from.
+        Interrupted: Ctrl-C or SIGTERM; what is written is kept.
+        OutputError: a tile cannot be written.
+    """
+    place = folder / _digest(slide, annotations, classes, cut, options)
+    if (known := _finished(place)) is not None:
+        return known
+    tiling = replace(options, mpp=slide.truth.mpp) if is_plausible_mpp(slide.truth.mpp or 0.0) else options
+    try:
+        with closing(open_slide(slide.location)) as opened:
+            return _cut_open(slide, opened, annotations, classes, cut, options, tiling, place)
+    except UnreadableSlide as error:
+        return SlideTiles(place, failure=str(error.failure))
+    except MemoryError:
+        return SlideTiles(place, failure="tile: MemoryError: not enough memory for its thumbnail")
+
+
+def tile_file(folder: Path, x: int, y: int) -> Path:
+    """Where the image of the tile at (x, y) lies."""
+    return folder / f"x{x:07d}_y{y:07d}.png"
+
+
+def _cut_open(
+    slide: FoundFile,
+    opened: Slide,
+    annotations: Path | None,
+    classes: Sequence[str],
+    cut: Cut,
+    options: FinetuneOptions,
+    tiling: TilingOptions,
+    place: Path,
+) -> SlideTiles:
+    plan = plan_slide(opened, cut, tiling)
+    rng = np.random.default_rng([options.seed, *os.fsencode(slide.path)])
+    if annotations is None:
+        rows = spread_tiles(plan.tiles.x, plan.tiles.y, options.tiles_per_slide, rng)
+        chosen = _Chosen(rows, [str(slide.truth.label)] * len(rows))
+    else:
+        origin = _origin(slide, opened, options)
+        chosen = _annotated(plan, annotations, classes, origin, options, rng)
+    said = [*plan.warnings(), *chosen.said]
+    if not len(chosen.rows):
+        why = "it has no tile" if annotations is None else f"no tile has a label from {annotations.name}"
+        return SlideTiles(place, others=chosen.others, said=tuple(said), failure=why)
+    x, y = plan.tiles.x[chosen.rows], plan.tiles.y[chosen.rows]
+    failures = _write(opened, x, y, plan.tiles.size, place)
+    if failures:
+        (left, top), why = next(iter(failures.items()))
+        said.append(f"{len(failures)} of {len(x)} tiles are left out; the first, at ({left}, {top}): {why}")
+    good = [i for i, corner in enumerate(zip(x.tolist(), y.tolist(), strict=True)) if corner not in failures]
+    found = SlideTiles(
+        place,
+        plan.tiles.size.width_px,
+        plan.tiles.size.height_px,
+        tuple(x[good].tolist()),
+        tuple(y[good].tolist()),
+        tuple(chosen.labels[i] for i in good),
+        chosen.others,
+        tuple(said),
+        "" if good else "none of its tiles can be read",
+    )
+    if not failures:  # what failed may be read next time
+        facts = {name: value for name, value in asdict(found).items() if name != "folder"}
+        write_bytes(place / INDEX_FILE, json.dumps(facts).encode())
+    return found
+
+
+def _origin(slide: FoundFile, opened: Slide, options: FinetuneOptions) -> tuple[int, int]:
+    """The place at level 0 that annotations call (0, 0).
+
+    Raises:
+        InputError: viewers disagree on it, and the user has not said which it is.
+    """
+    if options.annotation_origin == "auto" and opened.scan_origin != (0, 0):
+        x, y = opened.scan_origin
+        raise InputError(
+            f"{slide.path} has annotations, and its scanned part begins at ({x}, {y}): it is not known whether they "
+            "count from there",
+            fix="pass --annotation-origin scan, if QuPath has written them, or --annotation-origin slide, if they "
+            "count as OpenSlide does (QuPath with --no-crop)",
+        )
+    return opened.scan_origin if options.annotation_origin == "scan" else (0, 0)
+
+
+def _annotated(
+    plan: SlidePlan,
+    file: Path,
+    classes: Sequence[str],
+    origin: tuple[int, int],
+    options: FinetuneOptions,
+    rng: np.random.Generator,
+) -> _Chosen:
+    """The tiles in the regions of exactly one class; where there are too many, of each class alike."""
+    annotations = read_annotations(file, classes)
+    tiles, said = plan.tiles, []
+    if annotations.without_area:
+        said.append(f"{annotations.without_area} points and lines in {file.name} are left out: they have no area")
+    least = options.min_annotated - _ALL_BUT_EXACTLY
+    inside = {
+        name: annotated_share(region, tiles.x - origin[0], tiles.y - origin[1], tiles.size) >= least
+        for name, region in annotations.regions.items()
+    }
+    claims = np.sum(list(inside.values()), axis=0) if inside else np.zeros(len(tiles), np.int64)
+    if (torn := int((claims > 1).sum())) > 0:
+        said.append(f"{torn} tiles lie in regions of several classes of {file.name} and are left out")
+    candidates = {name: np.flatnonzero(here & (claims == 1)) for name, here in inside.items()}
+    said.extend(
+        f"no tile with tissue lies in its regions {name!r} by {show_percent(100 * options.min_annotated)} of its area "
+        "or more (--min-annotated asks for less; --overlap gives more tiles)"
+        for name, rows in candidates.items()
+        if not len(rows)
+    )
+    shares = even_shares([len(rows) for rows in candidates.values()], options.tiles_per_slide)
+    labelled: dict[int, str] = {}
+    for (name, rows), share in zip(candidates.items(), shares, strict=True):
+        kept = rows[spread_tiles(tiles.x[rows], tiles.y[rows], share, rng)] if share else rows[:0]
+        labelled |= dict.fromkeys(kept.tolist(), name)
+    rows = np.array(sorted(labelled), dtype=np.int64)
+    return _Chosen(rows, [labelled[row] for row in rows.tolist()], annotations.others, said)
+
+
+def _write(
+    slide: Slide, x: NDArray[np.int64], y: NDArray[np.int64], size: TileSize, folder: Path
+) -> dict[tuple[int, int], str]:
+    """Write the tiles that are not there; gives, by (x, y), why some cannot be read."""
+    lacking = [
+        i for i, (left, top) in enumerate(zip(x.tolist(), y.tolist(), strict=True)) if not _is_there(folder, left, top)
+    ]
+    failures: dict[tuple[int, int], str] = {}
+    for first in range(0, len(lacking), _AT_ONCE):
+        interruption.check("the tiles so far are kept")
+        some = lacking[first : first + _AT_ONCE]
+        read = read_tiles(slide, x[some], y[some], size)
+        for place, row in enumerate(some):
+            corner = int(x[row]), int(y[row])
+            if place in read.failures:
+                failures[corner] = str(read.failures[place])
+            else:
+                write_png(read.pixels[place], tile_file(folder, *corner))
+    return failures
+
+
+def _is_there(folder: Path, x: int, y: int) -> bool:
+    """A power cut may leave a file without content."""
+    try:
+        return tile_file(folder, x, y).stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _finished(place: Path) -> SlideTiles | None:
+    """What an earlier run has written, where it is whole."""
+    try:
+        facts: dict[str, Any] = json.loads((place / INDEX_FILE).read_bytes())
+        lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+        found = SlideTiles(folder=place, **(facts | lists))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if all(_is_there(place, *corner) for corner in zip(found.x, found.y, strict=True)) else None
+
+
+def _digest(
+    slide: FoundFile, annotations: Path | None, classes: Sequence[str], cut: Cut, options: FinetuneOptions
+) -> str:
+    """A name for what decides a slide's tiles and their labels."""
+    regions = None
+    if annotations is not None:
+        status = annotations.stat()
+        regions = [str(annotations), status.st_size, status.st_mtime_ns, list(classes)]
+        regions += [options.min_annotated, options.annotation_origin]
+    facts = {
+        "version": __version__,
+        "slide": [slide.path, os.fsdecode(slide.location), slide.size_bytes, slide.mtime_ns, slide.truth.mpp],
+        "label": regions or slide.truth.label,
+        "cut": asdict(cut),
+        "tiling": [options.mpp, options.tissue, options.min_tissue, options.overlap],
+        "chosen": [options.tiles_per_slide, options.seed],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]

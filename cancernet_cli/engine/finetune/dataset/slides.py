@@ -1,0 +1,227 @@
+"""Slides as training input: their tiles become ordinary images, with the slide's patient and a label."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cancernet_cli.core import interruption
+from cancernet_cli.core.cards import InputPolicy
+from cancernet_cli.core.errors import OptionError
+from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
+from cancernet_cli.core.options import FinetuneOptions
+from cancernet_cli.core.recipes import Recipe
+from cancernet_cli.core.records import FoundFile, Truth
+from cancernet_cli.data.tiles.annotation_files import find_annotations
+from cancernet_cli.data.tiles.annotations import read_annotations
+from cancernet_cli.data.tiles.slide_plan import Cut
+from cancernet_cli.data.tiles.target_mpp import USUAL_MPP, target_mpp
+from cancernet_cli.engine.finetune.dataset.slide_tiles import SlideTiles, cut_slide, tile_file
+from cancernet_cli.engine.finetune.model_folder import work_folder
+from cancernet_cli.training.distributed import ALONE, Processes
+
+STAGE = "cutting slides"
+FOLDER = "tiles"
+_SHOWN = 10
+_MOST_THREADS = 4  # a slide's thumbnail and masks take a few hundred megabytes
+
+
+@dataclass(frozen=True)
+class TileFacts:
+    """What a model's card has to say of tiles that it learned from.
+
+    mpp: micrometres that a pixel of a view shows. are_all: no image is a photo. labels: how they came by theirs.
+    group_by: the unit that a split keeps whole, where no slide's patient is known; else "".
+    """
+
+    mpp: float
+    are_all: bool
+    labels: str
+    group_by: str = ""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """T tiles as files. sources: of each, the absolute path of its slide. facts: None where there is no tile."""
+
+    files: list[FoundFile]
+    sources: list[bytes]
+    facts: TileFacts | None
+
+
+@dataclass(frozen=True)
+class SlideCutter:
+    """Cuts slides for a run.
+
+    lists: manifests and label files, which may have a column `annotations`. base: what their paths are relative to too.
+    """
+
+    options: FinetuneOptions
+    recipe: Recipe
+    lists: Sequence[Path]
+    base: Path
+    report: Reporter
+    processes: Processes = ALONE
+
+    @property
+    def own_folders(self) -> list[Path]:
+        """What the run writes, where no image is to be sought."""
+        return [self.options.out, work_folder(self.options)]
+
+    def tiles(self, slides: Sequence[FoundFile], photos: Sequence[FoundFile], classes: Sequence[str]) -> Tiles:
+        """The tiles of the slides that have a label or annotations.
+
+        A tile is one view of the model, at the scale that `cancernet classify` will cut slides at: its pixels are
+        those that it would see. It is named by its rectangle at level 0, as a media fragment (W3C, `#xywh=`), and
+        counts as changed when its slide does. Slides that give no tile are left out with a warning.
+
+        Args:
+            photos: what is learned from beside them; tiles are cut at what their views show.
+
+        Raises:
+            InputError: an annotation file cannot be used.
+            Interrupted: Ctrl-C or SIGTERM; tiles that are written are kept.
+            OptionError: `--scale` does not go with slides.
+        """
+        files: dict[bytes, Path] = {}
+        if self.options.annotations == "auto":
+            files = find_annotations([slide.location for slide in slides], self.lists, self.base)
+        chosen = [slide for slide in slides if slide.location in files or slide.truth.label is not None]
+        if others := len(slides) - len(chosen):
+            self.report(
+                Note(f"{others} of {len(slides)} slides have no label, or none of {', '.join(classes)}: left out")
+            )
+        if not chosen:
+            return Tiles([], [], None)
+        cut = self._cut(photos)
+        found = self._all_cut(chosen, files, classes, cut)
+        tiles: list[FoundFile] = []
+        sources: list[bytes] = []
+        given = [(slide, its) for slide, its in zip(chosen, found, strict=True) if its.x]
+        for slide, its in given:
+            tiles += _files(slide, its, cut.mpp)
+            sources += [slide.location] * len(its.x)
+        facts = self._facts([slide for slide, _ in given], files, len(tiles), cut, not photos) if tiles else None
+        return Tiles(tiles, sources, facts)
+
+    def _cut(self, photos: Sequence[FoundFile]) -> Cut:
+        """The model's view, at `--tile-mpp`, or at what the views of photos show."""
+        recipe, options = self.recipe, self.options
+        if recipe.view == "grid" and (recipe.scale > 1 or (not photos and options.scale not in (None, 1.0))):
+            raise OptionError(
+                f"--scale {recipe.scale:g} is for photos; a slide's tile is one view",
+                fix="leave it away, and say with --tile-mpp how wide the pixels of tiles are",
+            )
+        mpp = options.tile_mpp
+        if mpp is None:
+            mpp = USUAL_MPP
+            powers = {file.truth.magnification for file in photos if file.truth.magnification}
+            known = [file.truth.mpp for file in photos if file.truth.mpp]
+            if powers or known:
+                policy = InputPolicy(
+                    view=recipe.view,
+                    scale=recipe.scale,
+                    magnifications=tuple(sorted(powers)),
+                    mpp=float(np.median(known)) if known else None,
+                )
+                mpp = target_mpp(policy).mpp
+            seen = "as the photos are seen" if powers or known else "as at 20x"
+            if photos and not (powers or known):
+                seen += " (nothing says how wide the photos' pixels are)"
+            self.report(Note(f"slides are cut at {mpp:.3g} um a pixel, {seen}; --tile-mpp gives another"))
+        return Cut(recipe.view_width_px, recipe.view_height_px, mpp)
+
+    def _all_cut(
+        self, slides: Sequence[FoundFile], files: dict[bytes, Path], classes: Sequence[str], cut: Cut
+    ) -> list[SlideTiles]:
+        """One entry a slide. Several processes begin at different slides, and find the others' tiles."""
+        options, folder = self.options, work_folder(self.options) / FOLDER
+        for file in files.values():
+            read_annotations(file, classes)  # a broken one ends the run now, not after hours
+        first = len(slides) * self.processes.rank // self.processes.count
+        turned = [*slides[first:], *slides[:first]]
+        threads = options.workers if isinstance(options.workers, int) else os.cpu_count() or 1
+        pool = ThreadPoolExecutor(max(1, min(threads, _MOST_THREADS)))
+        self.report(StageStarted(STAGE, len(turned), "slides"))
+        found: list[SlideTiles] = []
+        try:
+            for slide, its in zip(
+                turned,
+                pool.map(
+                    lambda slide: cut_slide(slide, files.get(slide.location), classes, cut, options, folder), turned
+                ),
+                strict=True,
+            ):
+                for words in its.said:
+                    self.report(Warn(f"{slide.path}: {words}"))
+                if its.failure:
+                    self.report(Warn(f"{slide.path} is left out: {its.failure}"))
+                found.append(its)
+                self.report(StageAdvanced(STAGE, 1, failed=int(not its.x)))
+                interruption.check("the tiles so far are kept")
+        finally:
+            pool.shutdown(cancel_futures=True)
+        self.report(StageFinished(STAGE))
+        self._tell_others(found, classes)
+        back = len(slides) - first
+        return [*found[back:], *found[:back]]
+
+    def _tell_others(self, found: Sequence[SlideTiles], classes: Sequence[str]) -> None:
+        names = sorted({name for its in found for name in its.others})
+        if names:
+            shown = ", ".join(repr(name) if name else "no class" for name in names[:_SHOWN])
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            self.report(
+                Warn(f"annotated regions of {shown}{more} are not learned from; the classes are {', '.join(classes)}")
+            )
+
+    def _facts(
+        self, slides: Sequence[FoundFile], files: dict[bytes, Path], tiles: int, cut: Cut, are_all: bool
+    ) -> TileFacts:
+        annotated = sum(slide.location in files for slide in slides)
+        words = []
+        if weak := len(slides) - annotated:
+            words.append(f"each tile of {_slides(weak)} has its slide's label, whatever it shows (weak labels)")
+        if annotated:
+            words.append(f"tiles of {_slides(annotated)} have the label of the annotated region that they lie in")
+        labels = "; ".join(words)
+        self.report(
+            Note(
+                f"{tiles:,} tiles of {_slides(len(slides))}, {cut.view_width_px} x {cut.view_height_px} px at "
+                f"{cut.mpp:.3g} um: {labels}"
+            )
+        )
+        unknown = [slide for slide in slides if slide.truth.patient is None]
+        if unknown:
+            self.report(
+                Warn(
+                    f"the patient of {len(unknown)} of {len(slides)} slides is unknown: each slide counts as a patient "
+                    "of its own, and its tiles are kept on one side"
+                )
+            )
+        return TileFacts(cut.mpp, are_all, labels, "slide" if len(unknown) == len(slides) else "")
+
+
+def _slides(count: int) -> str:
+    return f"{count} slide" if count == 1 else f"{count} slides"
+
+
+def _files(slide: FoundFile, its: SlideTiles, mpp: float) -> list[FoundFile]:
+    truth = slide.truth
+    known = Truth(patient=truth.patient or f"slide {slide.path}", slide=truth.slide or slide.path, mpp=mpp)
+    return [
+        FoundFile(
+            f"{slide.path}#xywh={x},{y},{its.width_px},{its.height_px}",
+            os.fsencode(tile_file(its.folder, x, y)),
+            # The slide's: a tile that was lost and is cut again is the same tile
+            slide.size_bytes,
+            slide.mtime_ns,
+            replace(known, label=label),
+        )
+        for x, y, label in zip(its.x, its.y, its.labels, strict=True)
+    ]

@@ -1,0 +1,57 @@
+"""One training run with what stands around it: progress, events for TensorBoard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, silent
+from cancernet_cli.core.records import Epoch
+from cancernet_cli.outputs.reports.tensorboard import board
+from cancernet_cli.training.checkpoints import CheckpointFile
+from cancernet_cli.training.distributed import Processes
+from cancernet_cli.training.loop import Fitted, LoopPolicy, Task, fit
+
+
+def fit_reported(
+    task: Task,
+    policy: LoopPolicy,
+    *,
+    checkpoint: CheckpointFile | None,
+    processes: Processes,
+    tensorboard: Path | None,
+    report: Reporter,
+) -> Fitted:
+    """`training.loop.fit`, its steps reported as a stage; only the first of several processes speaks and writes."""
+    report = report if processes.is_first else silent
+    stage = f"train {task.name}"
+    figures: dict[str, float] = {}
+
+    def resumed(history: list[Epoch]) -> None:
+        report(Note(f"{task.name} goes on after epoch {len(history)} of {policy.epochs}"))
+        report(StageAdvanced(stage, len(history) * task.steps))
+
+    def stepped(loss: float | None) -> None:
+        if loss is not None:
+            figures["loss"] = round(loss, 4)
+        report(StageAdvanced(stage, 1, figures=dict(figures)))
+
+    with board(tensorboard if processes.is_first else None, task.name) as events:
+
+        def ended(row: Epoch) -> None:
+            figures["epoch"] = row.epoch
+            if row.validation_loss is not None:
+                figures["validation_loss"] = round(row.validation_loss, 4)
+            events(row)
+
+        report(StageStarted(stage, (policy.stop_after or policy.epochs) * task.steps, "steps"))
+        fitted = fit(
+            task,
+            policy,
+            checkpoint=checkpoint,
+            processes=processes,
+            on_resume=resumed,
+            on_step=stepped,
+            on_epoch=ended,
+        )
+    report(StageFinished(stage))
+    return fitted

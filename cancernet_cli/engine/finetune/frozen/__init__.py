@@ -1,0 +1,1 @@
+"""A head trained on the features of a frozen backbone."""

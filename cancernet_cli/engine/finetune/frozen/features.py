@@ -1,0 +1,169 @@
+"""What a frozen backbone sees in every image: computed once, learned from as often as wanted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cancernet_cli import __version__
+from cancernet_cli.classification import heads
+from cancernet_cli.classification.base import Backbone
+from cancernet_cli.core.cards import Card
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
+from cancernet_cli.core.interruption import check, requested
+from cancernet_cli.core.options import LearningOptions
+from cancernet_cli.core.records import Failure, FoundFile
+from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, chunks, load_batches
+from cancernet_cli.engine.finetune.frozen.augmented_copies import SeenImage, VariantDecoder
+from cancernet_cli.engine.finetune.frozen.feature_store import Features, FeatureStore
+from cancernet_cli.inference.pipeline import Pipeline
+from cancernet_cli.inference.runtime import Runtime, resolve
+from cancernet_cli.inference.torch_runner import TorchRunner
+
+Rows = list[NDArray[np.floating] | Failure]
+
+
+class Reading(nn.Module):
+    """Normalised pixels to what a head's linear layer reads of the backbone's maps."""
+
+    def __init__(self, backbone: Backbone, reads: Callable[[list[Tensor]], Tensor]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.reads = reads
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """`[B, 3, H, W]` to `[B, F]` float32."""
+        return self.reads(self.backbone(pixels)).float()
+
+
+def image_features(
+    files: list[FoundFile],
+    backbone: Backbone,
+    segmenter: nn.Module,
+    card: Card,
+    options: LearningOptions,
+    report: Reporter,
+    *,
+    stage: str,
+    folder: Path,
+    variants: int = 0,
+) -> Features:
+    """What the card's head reads of every image that can be read, mean over its views.
+
+    The pixels go the way of `inference.pipeline`; workers decode while the network computes. The features lie in `folder`,
+    float16 where the head reads whole maps; a killed run goes on there if files, options, card and weights are the
+    same. The folder may be removed once the features are no longer needed. Images without features are left out with a
+    warning.
+
+    Raises:
+        InputError: not one image could be read.
+        Interrupted: Ctrl-C or SIGTERM; what is done is kept.
+        OutputError: the folder has no room for them.
+    """
+    runtime = resolve(options)
+    key = _key(files, backbone, card, options, runtime, variants)
+    whole_maps = card.architecture.head == "flatten"
+    store = FeatureStore(folder, key, len(files), np.float16 if whole_maps else np.float32)
+    pipeline = Pipeline(card, segmenter, Reading(backbone, heads[card.architecture.head].facts["reads"]))
+    runner = TorchRunner(pipeline, runtime)
+    decoder = VariantDecoder(card.input, int(options.max_megapixels * 1e6), variants=variants, seed=options.seed)
+
+    def compute(batch: DecodedBatch) -> Rows:
+        read = runner.start(batch.pixels)().logits
+        found: Rows = []
+        start = 0
+        for image in batch.images:
+            if isinstance(image, Failure):
+                found.append(image)
+                continue
+            ends = start + np.cumsum(cast(SeenImage, image).parts)
+            found.append(np.stack([part.mean(axis=0) for part in np.split(read[start : ends[-1]], ends[:-1] - start)]))
+            start = int(ends[-1])
+        return found
+
+    return fill_store(store, files, decoder, compute, runtime, report, stage=stage)
+
+
+def fill_store(
+    store: FeatureStore,
+    files: list[FoundFile],
+    decoder: BatchDecoder,
+    compute: Callable[[DecodedBatch], Rows],
+    runtime: Runtime,
+    report: Reporter,
+    *,
+    stage: str,
+) -> Features:
+    """Everything that `compute` makes of the files, as far as it is not in the store yet; as `image_features`.
+
+    Args:
+        compute: gives one entry for each file of a batch.
+    """
+    if store.seen:
+        report(Note(f"{stage}: {store.seen:,} of {len(files):,} images were done by an earlier run and are used again"))
+    report(StageStarted(stage, len(files) - store.seen, "images"))
+    batches = chunks(files[store.seen :], runtime.batch_size)
+    for batch in load_batches(batches, decoder, workers=runtime.workers) if store.seen < len(files) else ():
+        first = store.seen
+        failed = store.add(compute(batch))
+        for row, why in failed.items():
+            report(Warn(f"{files[row].path} is left out: {why}"))
+        report(StageAdvanced(stage, store.seen - first, failed=len(failed)))
+        if requested():
+            store.commit()
+            check("the features so far are kept")
+    report(StageFinished(stage))
+    features = store.features()
+    if not len(features.rows):
+        raise InputError(f"none of {len(files)} images could be read", fix="look at the warnings above")
+    return features
+
+
+def files_digest(files: list[FoundFile]) -> str:
+    """SHA-256 of the files' names, sizes and times."""
+    lines = "".join(f"{file.path}\0{file.size_bytes}\0{file.mtime_ns}\n" for file in files)
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 of a module's weights."""
+    digest = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _key(
+    files: list[FoundFile],
+    backbone: Backbone,
+    card: Card,
+    options: LearningOptions,
+    runtime: Runtime,
+    variants: int,
+) -> dict[str, Any]:
+    """What decides the features."""
+    network = card.architecture
+    return {
+        "version": __version__,
+        "files": files_digest(files),
+        "max_megapixels": options.max_megapixels,
+        "network": {"backbone": network.backbone, "head": network.head, "levels": network.levels},
+        "weights": weights_digest(backbone),
+        "input": asdict(card.input),
+        "segmentation": {
+            "segmenter": card.segmentation.segmenter,
+            "sha256": card.segmentation.sha256,
+            "keep": card.segmentation.keep,
+        },
+        "precision": runtime.precision,
+        "variants": [variants, options.seed] if variants else [],
+    }

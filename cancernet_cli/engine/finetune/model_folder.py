@@ -1,0 +1,121 @@
+"""A trained model's folder: the weights, the card, and what the user says of the data."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from cancernet_cli.core.cards import CARD_FILE, WEIGHTS_FILE, Card, card_text, file_sha256
+from cancernet_cli.core.errors import InputError, OutputError
+from cancernet_cli.core.files import output_error, write_bytes
+from cancernet_cli.core.options import FinetuneOptions, flag_name
+
+NOT_FOR = (
+    "Research only. Not a medical device and not a diagnosis: it must not be used to decide about any patient's care, "
+    "nor in place of a pathologist."
+)
+_ABOUT = {
+    "training": {"data", "licence", "url", "citation"},
+    "weights": {"licence"},
+    "use": {"intended", "not_for"},
+}
+
+
+def check_out(options: FinetuneOptions) -> None:
+    """Make sure, before hours of work, that the model can be written.
+
+    Raises:
+        OutputError: a model is there already, or the name is a file's.
+    """
+    if options.out.exists() and not options.out.is_dir():
+        raise OutputError(f"{options.out} is a file", fix="choose another --out")
+    if (options.out / CARD_FILE).exists() and not options.overwrite:
+        raise OutputError(f"{options.out} holds a model", fix="choose another --out, or pass --overwrite to replace it")
+    folder = work_folder(options)
+    if not folder.is_dir():
+        try:
+            folder.mkdir(parents=True)
+            folder.rmdir()
+        except OSError as error:
+            raise output_error(options.out, error) from None
+
+
+def work_folder(options: FinetuneOptions) -> Path:
+    """Where a run keeps what a killed one can go on from: beside the model's folder, until the model is written."""
+    folder = options.out.resolve()
+    return folder.with_name(f"{folder.name}.partial")
+
+
+def write_model(network: nn.Module, card: Card, options: FinetuneOptions) -> Card:
+    """Write weights and card, each whole or not at all, and give the card with the weights' checksum.
+
+    The weights come first: whoever reads the folder in between finds that they do not fit the old card.
+    """
+    # One contiguous copy of each tensor: channels-last memory would be refused, and bytes must not depend on it.
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    content = save(state)
+    path = options.out / WEIGHTS_FILE
+    write_bytes(path, content)
+    weights = replace(card.weights, sha256=file_sha256(path), size_bytes=len(content))
+    said = read_about(options)
+    card = replace(
+        card,
+        summary=said.get("summary", card.summary),
+        weights=replace(weights, **said.get("weights", {})),
+        training=replace(card.training, **said.get("training", {})),
+        use=replace(card.use, **said.get("use", {})),
+    )
+    write_bytes(options.out / CARD_FILE, card_text(card).encode())
+    return card
+
+
+def read_about(options: FinetuneOptions) -> dict[str, Any]:
+    """The texts of `--about`.
+
+    Raises:
+        InputError: it cannot be read, or says something that is not a text for the card.
+    """
+    if options.about is None:
+        return {}
+    try:
+        said = tomllib.loads(options.about.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{options.about} cannot be read: {error}", fix="give a TOML file") from None
+    for name, value in said.items():
+        texts = {"summary": value} if name == "summary" else value if isinstance(value, dict) else {}
+        known = {"summary"} if name == "summary" else _ABOUT.get(name, set())
+        if not texts or not set(texts) <= known or not all(isinstance(text, str) for text in texts.values()):
+            raise InputError(
+                f"{options.about} has an entry {name!r} that the card cannot take",
+                fix="give summary, [training] data, licence, url, citation, [weights] licence, [use] intended, not_for",
+            )
+    return said
+
+
+def command_line(data: Sequence[str], options: FinetuneOptions) -> str:
+    """The command that repeats this run, with the options that differ from their defaults."""
+    words = ["cancernet", "finetune", *data]
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value == field.default and field.name not in ("out", "seed"):
+            continue
+        if isinstance(value, bool):
+            words += [flag_name(field.name)] if value and field.name != "overwrite" else []
+        else:
+            words += [flag_name(field.name), f"{value:g}" if isinstance(value, float) else str(value)]
+    return shlex.join(words)
+
+
+def seed_everything(seed: int) -> torch.Generator:
+    """Seed torch's global generator (it draws the first weights), and give one of its own."""
+    torch.manual_seed(seed)
+    return torch.Generator().manual_seed(seed)

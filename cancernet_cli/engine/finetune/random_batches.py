@@ -1,0 +1,189 @@
+"""Random variants of the training images, made by workers while the network computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator as Random
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cancernet_cli.core.cards import InputPolicy
+from cancernet_cli.core.errors import DeviceError, InputError
+from cancernet_cli.core.paths import display_path
+from cancernet_cli.data.loading.views import resized, scaled_image
+from cancernet_cli.data.loading.workers import start_workers
+from cancernet_cli.data.readers import UnreadableImage, read_image
+from cancernet_cli.data.splits.pairs import Pair, read_pair
+from cancernet_cli.inference.runtime import Runtime
+from cancernet_cli.training.augment import AugmentPolicy, random_crop, random_view
+from cancernet_cli.training.distributed import Processes
+from cancernet_cli.training.samplers import Ints
+
+Pixels = NDArray[np.uint8]
+# Makes the variant of a row that the random numbers ask for, and its target: both arrays of one shape for all rows.
+Maker = Callable[[int, Random], tuple[NDArray[np.generic], NDArray[np.generic]]]
+Made = tuple[Tensor, Tensor] | str
+BATCHES_AHEAD = 2  # for each worker
+HELD_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class ViewMaker:
+    """A random view of an image at the card's scale, and its label.
+
+    locations: of the files, as `FoundFile` has them. labels: `[N]`.
+    """
+
+    locations: tuple[bytes, ...]
+    labels: Ints
+    policy: InputPolicy
+    augment: AugmentPolicy
+    max_pixels: int
+
+    def __call__(self, row: int, rng: Random) -> tuple[Pixels, Ints]:
+        """`[h, w, 3]` uint8 and a label.
+
+        Raises:
+            InputError: the file cannot be read any more.
+        """
+        try:
+            image = read_image(self.locations[row], max_pixels=self.max_pixels)
+        except UnreadableImage as error:
+            name = display_path(self.locations[row])
+            raise InputError(f"{name} cannot be read any more: {error.failure}", fix="mend or remove it") from None
+        scaled, _ = scaled_image(image, self.policy)
+        view = random_view(scaled, self.policy.width_px, self.policy.height_px, self.augment, rng)
+        return view, np.asarray(self.labels[row])
+
+
+@dataclass(frozen=True)
+class CropMaker:
+    """A random crop of an image and of its mask, at the network's scale.
+
+    examples: of each pair, decoded; empty where they would take too much memory and are read again each time.
+    """
+
+    pairs: tuple[Pair, ...]
+    examples: tuple[tuple[Pixels, Pixels], ...]
+    scale: float
+    side_px: int
+    augment: AugmentPolicy
+    max_pixels: int
+
+    def __call__(self, row: int, rng: Random) -> tuple[Pixels, Pixels]:
+        """`[side, side, 3]` uint8 and `[side, side]` uint8, 0 or 255.
+
+        Raises:
+            InputError: a file cannot be read any more.
+        """
+        example = self.examples[row] if self.examples else scaled_pair(self.pairs[row], self.scale, self.max_pixels)
+        return random_crop(*example, self.side_px, self.augment, rng)
+
+
+def crop_maker(pairs: Sequence[Pair], scale: float, side_px: int, augment: AugmentPolicy, max_pixels: int) -> CropMaker:
+    """Random crops of the pairs, every one of which is read here for a first time.
+
+    Raises:
+        InputError: a pair cannot be read, or its mask does not fit.
+    """
+    examples: list[tuple[Pixels, Pixels]] = []
+    held, fits = 0, True
+    for pair in pairs:
+        example = scaled_pair(pair, scale, max_pixels)
+        held += sum(part.nbytes for part in example)
+        fits = fits and held <= HELD_BYTES
+        if fits:
+            examples.append(example)
+        else:
+            examples.clear()
+    return CropMaker(tuple(pairs), tuple(examples), scale, side_px, augment, max_pixels)
+
+
+def scaled_pair(pair: Pair, scale: float, max_pixels: int) -> tuple[Pixels, Pixels]:
+    """Image and mask at the scale at which the network looks."""
+    image, mask = read_pair(pair, max_pixels=max_pixels)
+    size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
+    return resized(image, *size, enlarge=cv2.INTER_LINEAR), resized(mask, *size, enlarge=cv2.INTER_LINEAR)
+
+
+def random_batches(
+    maker: Maker,
+    order: Callable[[int], Ints],
+    batch: int,
+    *,
+    seed: int,
+    first_epoch: int,
+    processes: Processes,
+    runtime: Runtime,
+) -> Generator[tuple[Tensor, Tensor]]:
+    """Batches of inputs and targets on the device, epoch after epoch without end; close it to stop the workers.
+
+    Each variant is made from the seed, its epoch and its place in the epoch, so neither the count of workers nor an
+    interruption changes it. Of each batch, a process gets its share.
+
+    Args:
+        order: the rows of an epoch (from 0), a multiple of `batch` of them.
+
+    Raises:
+        InputError: a file can no longer be read.
+        DeviceError: a worker died.
+    """
+    draws = _draws(order, batch, first_epoch, processes)
+    loader = start_workers(
+        _Variants(maker, seed), draws, runtime.workers, pin_memory=runtime.device.type == "cuda", ahead=BATCHES_AHEAD
+    )
+    try:
+        for made in loader:
+            if isinstance(made, str):
+                raise InputError(made, fix="mend or remove the file")
+            inputs, targets = (part.to(runtime.device, non_blocking=True) for part in made)
+            yield inputs, targets
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DeviceError(
+            f"a process that reads images died: {str(error).splitlines()[0]}",
+            fix="use fewer --workers if memory is short, then give the same command to go on",
+        ) from None
+    finally:
+        del loader  # stops its workers
+
+
+class _Draw(NamedTuple):
+    epoch: int
+    position: int
+    row: int
+
+
+def _draws(order: Callable[[int], Ints], batch: int, first: int, processes: Processes) -> Iterator[list[_Draw]]:
+    share = processes.share(batch)
+    for epoch in count(first):
+        rows = order(epoch).tolist()
+        for start in range(0, len(rows), batch):
+            yield [_Draw(epoch, i, rows[i]) for i in range(start + share.start, start + share.stop)]
+
+
+@dataclass(frozen=True)
+class _Variants(Dataset[Made]):
+    """The DataLoader calls it in its workers; a text says which file cannot be read."""
+
+    maker: Maker
+    seed: int
+
+    def __getitem__(self, draws: list[_Draw]) -> Made:
+        made = []
+        for epoch, position, row in draws:
+            try:
+                made.append(self.maker(row, np.random.default_rng([self.seed, epoch, position])))
+            except InputError as error:  # a worker's exceptions lose what they hold on their way
+                return error.message
+        inputs, targets = (torch.from_numpy(np.stack(column)) for column in zip(*made, strict=True))
+        return inputs, targets

@@ -1,0 +1,59 @@
+"""What a person looks at after a training: held-out predictions with their evaluation, and the curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+from cancernet_cli.core.cards import Card
+from cancernet_cli.core.events import Reporter
+from cancernet_cli.core.options import EvaluateOptions, FinetuneOptions
+from cancernet_cli.core.records import Epoch
+from cancernet_cli.engine.evaluate.run import evaluate
+from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
+from cancernet_cli.engine.finetune.figures import HeldOut, write_predictions
+from cancernet_cli.outputs.plots import plot_history
+from cancernet_cli.outputs.reports.history import write_history
+
+EVALUATION = "evaluation"
+HISTORY_FILE = "history.parquet"
+MEASURES: tuple[Literal["accuracy", "loss"], ...] = ("accuracy", "loss")
+
+
+def predictions_file(images: LabelledImages) -> str:
+    """What the table of held-out predictions is called."""
+    return "out_of_fold.parquet" if images.splits is None else "test.parquet"
+
+
+def write_report(
+    held: HeldOut,
+    images: LabelledImages,
+    history: Sequence[Epoch],
+    card: Card,
+    options: FinetuneOptions,
+    report: Reporter,
+) -> None:
+    """The table of held-out predictions, its evaluation, and, of a training by epochs, history and curves.
+
+    Raises:
+        OutputError: something cannot be written.
+    """
+    out = options.out
+    table = out / predictions_file(images)
+    write_predictions(held, images, card, table)
+    evaluate(table, EvaluateOptions(out=out / EVALUATION, overwrite=True, seed=0), report)
+    if history:
+        write_history(history, out / HISTORY_FILE)
+        stamp = f"LEAKING SPLIT: {images.leaks[0]}" if images.leaks else ""
+        for measure in MEASURES:
+            plot_history(_runs(history), out / EVALUATION / "plots" / f"{measure}.png", measure=measure, stamp=stamp,
+                title=f"{card.name}: {measure} per epoch")  # fmt: skip
+
+
+def _runs(history: Sequence[Epoch]) -> dict[str, list[dict[str, Any]]]:
+    """Each split's epochs, as the plots take them."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for epoch in history:
+        found.setdefault(epoch.split, []).append(asdict(epoch))
+    return found

@@ -1,0 +1,51 @@
+"""`cancernet models quantise`: a model's int8 network, made by chosen images and kept with the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from cancernet_cli.core.cards import read_card
+from cancernet_cli.core.errors import ModelError, OutputError
+from cancernet_cli.core.events import Reporter, Warn, silent
+from cancernet_cli.core.models import find_model
+from cancernet_cli.core.options import ClassifyOptions
+from cancernet_cli.core.segmenter_choice import with_segmenter
+from cancernet_cli.data.discovery.discover import discover
+from cancernet_cli.data.discovery.inputs import resolve_base
+from cancernet_cli.inference.int8 import VIEWS, image_views, make_int8
+
+
+def quantise(model: str, inputs: Sequence[str], *, segmenter: str | None = None, report: Reporter = silent) -> Path:
+    """Quantise a model by images, evenly taken from all that `inputs` name, and write the network into its folder.
+
+    Returns:
+        The network's file; its weights lie beside it, ending in `.bin`.
+
+    Raises:
+        ModelError: there is no such classifier, it cannot be quantised, or NNCF is not installed.
+        InputError: no image can be read.
+        OutputError: the model's folder cannot be written.
+    """
+    folder = find_model(model)
+    card = with_segmenter(read_card(folder), segmenter)
+    if card.task != "classify":
+        raise ModelError(f"{card.name} is a model for {card.task}ing", fix="name the classifier that uses it")
+    found = discover(
+        list(inputs),
+        base=resolve_base(list(inputs)),
+        labels="none",
+        classes=card.architecture.classes,
+        on_problem=lambda message: report(Warn(message)),
+    )
+    files = sorted(found, key=lambda file: file.path)
+    sample = islice(files, 0, None, max(1, len(files) // VIEWS))
+    most = round(ClassifyOptions().max_megapixels * 1e6)
+    try:
+        return make_int8(folder, card, image_views(sample, card, most), into=folder, report=report)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror}",
+            fix="copy the model's folder to a place of your own and name that",
+        ) from None

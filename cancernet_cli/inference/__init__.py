@@ -1,0 +1,1 @@
+"""Run a model's networks: pipeline, runners, precision."""

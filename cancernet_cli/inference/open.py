@@ -1,0 +1,54 @@
+"""Choose what runs a model's networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cancernet_cli.core.cards import Card
+from cancernet_cli.core.events import Reporter, silent
+from cancernet_cli.inference.runner import Runner
+from cancernet_cli.inference.runtime import Runtime
+
+
+def open_runner(
+    folder: Path,
+    card: Card,
+    runtime: Runtime,
+    *,
+    int8: Path | None = None,
+    want_mask: bool = False,
+    files: int | None = None,
+    report: Reporter = silent,
+) -> Runner:
+    """What runs a model's networks as the runtime says.
+
+    Args:
+        folder: the model's. card: its card, with the run's segmenter filled in.
+        int8: the quantised network (`inference.int8`) that runs in place of the model's own.
+        want_mask: also bring the masks back.
+        files: of the whole run, done ones too, so that a resumed run computes alike; few are not worth compiling
+            networks for. None: as many as it takes.
+
+    Raises:
+        ModelError: weights are missing, changed or do not fit.
+        DeviceError: the device cannot do it.
+    """
+    # Each library is imported only where it runs: timm and torchvision alone take two seconds.
+    if runtime.library == "openvino":
+        from cancernet_cli.inference.openvino_model import openvino_model, read_openvino
+        from cancernet_cli.inference.openvino_runner import OpenVINORunner
+
+        model = read_openvino(int8) if int8 else openvino_model(folder, card, report)
+        return OpenVINORunner(model, runtime, want_mask=want_mask)
+    from cancernet_cli.inference.pipeline import load_pipeline
+    from cancernet_cli.inference.torch_runner import TorchRunner
+
+    pipeline = load_pipeline(folder, card)
+    # A watershed is OpenCV's work: pixels come back to the CPU in the midst of the pipeline, which no graph can hold.
+    if runtime.device.type == "cuda" and card.segmentation.segmenter != "watershed":
+        from cancernet_cli.inference.cuda_runner import COMPILED, WORTH_COMPILING, CudaRunner
+
+        mode = COMPILED if files is None or files >= WORTH_COMPILING else None
+        view_px = (card.input.height_px, card.input.width_px)
+        return CudaRunner(pipeline, runtime, view_px, want_mask=want_mask, mode=mode, report=report)
+    return TorchRunner(pipeline, runtime, want_mask=want_mask)

@@ -1,0 +1,109 @@
+"""Where and how the networks run: device, precision, memory layout, batch size. Nothing else sets these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from cancernet_cli.core.cards import Card
+from cancernet_cli.core.errors import DeviceError, OptionError
+from cancernet_cli.core.options import LoaderOptions
+from cancernet_cli.core.system import available_cores
+from cancernet_cli.inference.advice import advice_for
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+OPENVINO_SEGMENTERS = ("none", "unet")  # the others are OpenCV's and scikit-image's work
+CPU_BATCH = 8
+GPU_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A device with its precision, batch size and count of workers, and the library that runs networks on it."""
+
+    device: torch.device
+    precision: str
+    batch_size: int
+    workers: int
+    library: Literal["torch", "openvino"] = "torch"
+
+    @property
+    def device_name(self) -> str:
+        """The device in words, for run records."""
+        if self.device.type == "cuda":
+            return f"{self.device} ({torch.cuda.get_device_name(self.device)})"
+        if self.library == "openvino":
+            return f"cpu (OpenVINO, {available_cores()} threads)"
+        return f"cpu ({torch.get_num_threads()} threads)" if self.device.type == "cpu" else str(self.device)
+
+
+def resolve(options: LoaderOptions, card: Card | None = None) -> Runtime:
+    """The runtime that the options ask for; for auto what `cancernet bench` found best for the card's model here.
+
+    Raises:
+        DeviceError: the device is not there, or cannot compute in that precision.
+    """
+    device = _device(options.device)
+    advice = advice_for(options, card, device, available_cores())
+    precision: str = options.precision
+    if precision == "auto":
+        precision = advice.precision or ("fp16" if device.type == "cuda" else "fp32")
+    if precision == "fp16" and device.type == "cpu":
+        raise DeviceError("fp16 is not for CPUs", fix="use --precision fp32 or bf16, or a GPU")
+    auto_batch = advice.batch_size or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
+    batch_size = options.batch_size if isinstance(options.batch_size, int) else auto_batch
+    auto_workers = _auto_workers(device) if advice.workers is None else advice.workers
+    workers = options.workers if isinstance(options.workers, int) else auto_workers
+    return Runtime(device, precision, batch_size, workers)
+
+
+def with_library(runtime: Runtime, wanted: str, card: Card) -> Runtime:
+    """The runtime with what runs the card's networks: OpenVINO on a CPU, unless the segmenter is one it cannot run.
+
+    Raises:
+        OptionError: the wanted library cannot run this model there, or not in this precision.
+    """
+    segmenter = card.segmentation.segmenter
+    fits = runtime.device.type == "cpu" and segmenter in OPENVINO_SEGMENTERS
+    if wanted == "openvino" and not fits:
+        where = f"segmenter {segmenter!r}" if runtime.device.type == "cpu" else f"device {runtime.device}"
+        raise OptionError(
+            f"--runtime openvino does not go with {where}",
+            fix=f"use --runtime torch, or the CPU and one of these segmenters: {', '.join(OPENVINO_SEGMENTERS)}",
+        )
+    library: Literal["torch", "openvino"] = "openvino" if fits and wanted != "torch" else "torch"
+    if runtime.precision == "int8" and library == "torch":
+        raise OptionError(
+            "--precision int8 is for OpenVINO on a CPU",
+            fix=f"use another --precision, or --device cpu with one of: {', '.join(OPENVINO_SEGMENTERS)}",
+        )
+    return replace(runtime, library=library)
+
+
+def _auto_workers(device: torch.device) -> int:
+    """On a CPU the networks' own threads need the cores, so a worker for every two; a GPU wants all to decode."""
+    cores = available_cores()
+    return max(1, cores // 2) if device.type == "cpu" else cores
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise DeviceError(f"{name!r} is not a device", fix="use auto, cpu, cuda, cuda:N or mps")
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            found = f"{count} CUDA device(s)" if count else "no CUDA device"
+            raise DeviceError(f"{name} is not there: PyTorch finds {found}", fix="use --device auto or cpu")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("mps is not there: it needs an Apple GPU", fix="use --device auto or cpu")
+    return device

@@ -1,0 +1,1 @@
+"""Overlays, masks and what is drawn on them."""

@@ -1,0 +1,50 @@
+"""Pixels as PNG or JPEG files, whatever their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cancernet_cli.core.files import write_bytes
+
+JPEG_QUALITY = 90
+
+
+def write_png(image: NDArray[np.uint8], path: Path) -> None:
+    """Write `[H, W]` grey or `[H, W, 3]` RGB pixels as 8-bit PNG.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    _write(image, path, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
+
+
+def write_jpeg(image: NDArray[np.uint8], path: Path, *, quality: int = JPEG_QUALITY) -> None:
+    """Write `[H, W]` grey or `[H, W, 3]` RGB pixels as JPEG, colours at full resolution.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]  # else thin lines fade
+    _write(image, path, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality, *full_colour])
+
+
+def write_mask(mask: NDArray[np.float32], path: Path) -> None:
+    """Write a mask `[H, W]`, 0 to 1, as 8-bit grey PNG, 0 to 255.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_png(np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8), path)
+
+
+def _write(image: NDArray[np.uint8], path: Path, ending: str, parameters: list[int]) -> None:
+    """Encode in memory and write with Python: cv2.imwrite cannot open every name that the file system takes."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    encoded, content = cv2.imencode(ending, pixels, parameters)
+    if not encoded:
+        raise ValueError(f"cannot encode an array of shape {image.shape} and type {image.dtype} as {ending}")
+    write_bytes(path, content.tobytes(), durable=False)

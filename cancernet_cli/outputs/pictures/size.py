@@ -1,0 +1,37 @@
+"""How large pictures are drawn, and how an image is brought to that size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cancernet_cli.outputs.pictures.lettering import BACKGROUND
+
+LONGEST_PX = 2048
+
+
+def picture_size(width: int, height: int, *, shortest_px: int) -> tuple[int, int]:
+    """(width, height) with the longer side from `shortest_px` to 2048 px, in the same proportion."""
+    longest = max(width, height)
+    scale = min(max(longest, shortest_px), LONGEST_PX) / longest
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A copy of `[h, w, 3]` pixels at (width, height): means over areas when it shrinks, cubic when it grows."""
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image.copy()
+    how = cv2.INTER_AREA if max(size) < max(width, height) else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+
+
+def centred(picture: Any, width: int) -> NDArray[np.uint8]:
+    """A narrow picture in the middle of `width` px, its sides filled as bands of text are."""
+    missing = max(0, width - picture.shape[1])
+    left = missing // 2
+    filled = cv2.copyMakeBorder(picture, 0, 0, left, missing - left, cv2.BORDER_CONSTANT, value=BACKGROUND)
+    return np.asarray(filled, np.uint8)

@@ -1,0 +1,66 @@
+"""Events for TensorBoard, where a user asks for them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cancernet_cli.core.errors import CancernetError, OptionError
+from cancernet_cli.core.files import output_error
+from cancernet_cli.core.records import Epoch
+
+Board = Callable[[Epoch], None]
+
+
+@contextmanager
+def board(folder: Path | None, split: str) -> Iterator[Board]:
+    """A function that writes an epoch's figures as events below `folder/split`; None writes nothing.
+
+    Raises:
+        CancernetError: TensorBoard is not installed.
+        OutputError: the folder cannot be written.
+    """
+    if folder is None:
+        yield lambda row: None
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise _missing() from None
+    try:
+        writer = SummaryWriter(str(folder / split))
+    except OSError as error:
+        raise output_error(folder, error) from error
+    try:
+        yield lambda row: _write(writer, row)
+    finally:
+        writer.close()
+
+
+def check_board(folder: Path | None) -> None:
+    """Make sure, before hours of work, that events can be written if they are wanted.
+
+    Raises:
+        CancernetError: TensorBoard is not installed.
+    """
+    if folder is not None:
+        try:
+            import torch.utils.tensorboard  # noqa: F401
+        except ImportError:
+            raise _missing() from None
+
+
+def _missing() -> CancernetError:
+    return OptionError(
+        "--tensorboard needs TensorBoard, which is not installed",
+        fix='run `pip install "cancernet[tensorboard]"`, or leave --tensorboard out',
+    )
+
+
+def _write(writer: object, row: Epoch) -> None:
+    for name, value in dataclasses.asdict(row).items():
+        if isinstance(value, float):
+            writer.add_scalar(name, value, row.epoch)  # type: ignore[attr-defined]
+    writer.flush()  # type: ignore[attr-defined]

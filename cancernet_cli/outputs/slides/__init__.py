@@ -1,0 +1,1 @@
+"""Files about one slide: heat map, GeoJSON, probability map."""

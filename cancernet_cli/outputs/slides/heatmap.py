@@ -1,0 +1,103 @@
+"""A slide's thumbnail under the map of its tiles' probabilities, with scale bar, legend and caption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+
+from cancernet_cli.outputs.pictures.class_colours import class_colours
+from cancernet_cli.outputs.pictures.lettering import text_band
+from cancernet_cli.outputs.pictures.size import centred, picture_size, resized
+from cancernet_cli.outputs.slides.heatmap_legend import draw_legend
+from cancernet_cli.outputs.slides.results import Floats, TileResults
+from cancernet_cli.outputs.slides.tile_map import TilePainter
+
+Pixels = NDArray[np.uint8]
+
+_SHORTEST_LONG_SIDE_PX = 1024
+_LEAST_WIDTH_PX = 720  # a narrower picture stands in the middle, so that its legend has room
+_OPACITY = 0.5
+_COLOURS = 256
+
+
+def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, caption: Sequence[str]) -> Pixels:
+    """The thumbnail, grey and half covered by the colour of its probability where there are tiles.
+
+    With two classes the colour turns from blue to red at the decision threshold; with more it is that of the likeliest
+    class, the fuller the likelier. Where tiles overlap, their mean counts; where all of them failed there are stripes.
+    What no tile covers keeps its own colours.
+
+    Args:
+        thumbnail: `[h, w, 3]` uint8 RGB, from (0, 0) of the slide on. Drawn with 1024 to 2048 px on its longer side.
+        downsample: pixels of level 0 that one of its pixels is wide.
+        caption: lines below the picture.
+
+    Returns:
+        `[H, W, 3]` uint8 RGB.
+    """
+    height, width = thumbnail.shape[:2]
+    size = picture_size(width, height, shortest_px=_SHORTEST_LONG_SIDE_PX)
+    image = resized(thumbnail, size)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    picture = image.astype(np.float32)
+    step_x, step_y = downsample * width / size[0], downsample * height / size[1]
+    tiles = TilePainter(results, size[0], step_x=step_x, step_y=step_y).rows(0, size[1])
+
+    is_there = ~np.isnan(tiles.values)
+    scales = _scales(results)
+    colours = np.stack(list(scales.values()))
+    which = _likeliest(results, size, step_x, step_y)[is_there] if len(scales) > 1 else 0
+    at = np.rint(tiles.values[is_there] * (_COLOURS - 1)).astype(np.int64)
+    picture[is_there] = _OPACITY * colours[which, at] + (1 - _OPACITY) * grey[is_there, None]
+    picture[tiles.failed] = _striped(grey, max(size))[tiles.failed, None]
+
+    under = float(np.median(grey[is_there])) if is_there.any() else 200.0
+    width = max(size[0], _LEAST_WIDTH_PX)
+    legend = draw_legend(
+        width,
+        {name: _OPACITY * scale + (1 - _OPACITY) * under for name, scale in scales.items()},
+        threshold=results.threshold if results.positive else None,
+        um_per_px=results.mpp * step_x,
+        stripes=_striped(np.full((64, 256), under, np.float32), max(size)) if tiles.failed.any() else None,
+    )
+    drawn = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    return np.vstack([centred(drawn, width), legend, text_band(width, caption)])
+
+
+def _scales(results: TileResults) -> dict[str, Floats]:
+    """What the colour bars are called, and their colours: `[256, 3]` float32 RGB, 0 to 255, of 0 to 1.
+
+    With two classes from blue over pale yellow, at the threshold, to red: ColorBrewer's RdYlBu, as light on one side as
+    on the other, which colour-blind readers tell apart. With more, from white to each class's own colour.
+    """
+    p = np.linspace(0, 1, _COLOURS)
+    if results.positive:
+        threshold = 0.5 if results.threshold is None else min(max(results.threshold, 1e-6), 1 - 1e-6)
+        place = np.interp(p, [0, threshold, 1], [0, 0.5, 1])
+        return {results.shown: (colormaps["RdYlBu_r"](place)[:, :3] * 255).astype(np.float32)}
+    colours = class_colours(results.classes, results.positive)
+    return {name: (255 + p[:, None] * (np.array(rgb) - 255)).astype(np.float32) for name, rgb in colours.items()}
+
+
+def _likeliest(results: TileResults, size: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.int64]:
+    """`[h, w]`: the class whose mean probability over the tiles of each pixel is highest."""
+    best = np.full(size[::-1], -1, np.float32)
+    which = np.zeros(size[::-1], np.int64)
+    for number in range(len(results.classes)):
+        painter = TilePainter(results, size[0], step_x=step_x, step_y=step_y, values=results.probs[:, number])
+        found = painter.rows(0, size[1]).values
+        is_better = found > best  # never where there is NaN
+        best[is_better], which[is_better] = found[is_better], number
+    return which
+
+
+def _striped(grey: Floats, longest_px: int) -> Floats:
+    """The pixels, paler, under dark stripes that rise to the right."""
+    period = max(8, round(longest_px / 128))
+    y, x = np.indices(grey.shape, np.int32)
+    pale = 128 + grey / 2
+    return np.where((x + y) % period < period / 4, np.float32(40), pale).astype(np.float32)

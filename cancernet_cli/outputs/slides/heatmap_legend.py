@@ -1,0 +1,119 @@
+"""The band below a heat map: scale bar, colour bar with the decision threshold, and what stripes mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from cancernet_cli.outputs.pictures.lettering import BACKGROUND, QUIET, TEXT, fitted, font, line_size
+from cancernet_cli.outputs.slides.results import FAILED, Floats
+
+_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_LONGEST_SCALE_BAR = 0.22  # of the band's width
+_ROW = 3  # lines of text from one colour bar to the one below
+_SMALL = 0.85  # numbers, of the size of letters
+
+
+def draw_legend(
+    width: int,
+    scales: Mapping[str, Floats],
+    *,
+    threshold: float | None,
+    um_per_px: float,
+    stripes: Floats | None,
+) -> NDArray[np.uint8]:
+    """`[h, width, 3]` uint8 RGB: scale bar at the left, colour bars at the right.
+
+    Args:
+        scales: `[n, 3]`, 0 to 255, by what they show: the colours of probabilities from 0 to 1.
+        threshold: marked on the colour bar where there is but one; None marks nothing.
+        um_per_px: of the picture above.
+        stripes: `[h, w]` grey pattern of tiles that failed; None when there are none.
+    """
+    size = line_size(width)
+    pad, line, bar_height = round(size * 0.8), round(size * 1.4), round(size * 1.1)
+    columns = len(scales) if len(scales) <= 3 else 2  # more would cut the names
+    rows = -(-len(scales) // columns)
+    first_bar = pad + 2 * line
+    height = first_bar + bar_height + line + round(size * 0.5) + (rows - 1) * _ROW * line
+    band = Image.new("RGB", (width, height), BACKGROUND)
+    draw = ImageDraw.Draw(band)
+
+    left, right = round(width * 0.42), width - pad - round(size)
+    gap = 2 * size
+    wide = (right - left - (columns - 1) * gap) // columns
+    for i, (title, colours) in enumerate(scales.items()):
+        x, top = left + i % columns * (wide + gap), first_bar + i // columns * _ROW * line
+        letters = font(size)
+        above = top - 2 * line if len(scales) == 1 else top - line  # a single one leaves room for its threshold
+        draw.text((x, above), fitted(title, letters, wide), TEXT, letters)
+        _draw_colour_bar(band, draw, (x, top, x + wide, top + bar_height), colours, size)
+        if threshold is not None and len(scales) == 1:
+            _mark_threshold(draw, x, x + wide, top, bar_height, threshold, size)
+
+    length_um = round_length_um(um_per_px, width * _LONGEST_SCALE_BAR)
+    _draw_scale_bar(draw, pad, first_bar + bar_height, length_um / um_per_px, show_length(length_um), size)
+    if stripes is not None:
+        x = round(width * 0.30)
+        swatch = np.repeat(stripes[:bar_height, : 2 * bar_height, None], 3, axis=2)
+        band.paste(Image.fromarray(swatch.astype(np.uint8)), (x, first_bar))
+        small = font(round(size * _SMALL))
+        draw.text((x + bar_height, first_bar + bar_height + size // 3), FAILED, QUIET, small, anchor="ma")
+    return np.asarray(band)
+
+
+def round_length_um(um_per_px: float, room_px: float) -> float:
+    """The longest of 1, 2 and 5 times a power of ten, in um, that takes no more than `room_px`."""
+    room_um = um_per_px * room_px
+    power = 10.0 ** math.floor(math.log10(room_um))
+    return max(factor * power for factor in (1, 2, 5) if factor * power <= room_um * (1 + 1e-9))
+
+
+def show_length(length_um: float) -> str:
+    """`500 um`, `2 mm`."""
+    return f"{length_um:g} um" if length_um < 1000 else f"{length_um / 1000:g} mm"
+
+
+def _draw_colour_bar(
+    band: Image.Image, draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colours: Floats, size: int
+) -> None:
+    """The colours from left to right, and what they stand for below."""
+    left, top, right, bottom = box
+    shown = colours[np.linspace(0, len(colours) - 1, right - left).round().astype(np.int64)]
+    bar = np.broadcast_to(np.rint(shown).astype(np.uint8), (bottom - top, right - left, 3))
+    band.paste(Image.fromarray(np.ascontiguousarray(bar)), (left, top))
+    ticks = _TICKS if right - left > 16 * size else _TICKS[::2] if right - left > 6 * size else _TICKS[::4]
+    for tick in ticks:
+        x = left + round(tick * (right - left - 1))
+        draw.line((x, bottom, x, bottom + size // 4), QUIET)
+        draw.text((x, bottom + size // 3), f"{tick:g}", QUIET, font(round(size * _SMALL)), anchor="ma")
+
+
+def _mark_threshold(
+    draw: ImageDraw.ImageDraw, left: int, right: int, top: int, height: int, threshold: float, size: int
+) -> None:
+    """A line through the bar, a triangle on it, and its value above."""
+    x = left + round(min(max(threshold, 0.0), 1.0) * (right - left - 1))
+    half = size // 3
+    draw.line((x, top, x, top + height), BACKGROUND, max(1, size // 8))
+    draw.polygon([(x - half, top - half - 1), (x + half, top - half - 1), (x, top - 1)], TEXT)
+    letters = font(round(size * _SMALL))
+    text = f"threshold {threshold:.3g}"
+    reach = letters.getlength(text) / 2
+    middle = min(max(x, left + reach), right - reach)
+    draw.text((middle, top - half - size // 4), text, TEXT, letters, anchor="ms")
+
+
+def _draw_scale_bar(draw: ImageDraw.ImageDraw, left: int, bottom: int, length_px: float, text: str, size: int) -> None:
+    """A line with an end stroke on each side, `length_px` from stroke to stroke, and its length below."""
+    right, stroke, high = left + round(length_px), max(2, size // 7), size // 2
+    draw.rectangle((left, bottom - stroke, right, bottom), TEXT)
+    for x in (left, right):
+        draw.rectangle((x - stroke // 2, bottom - high, x + stroke // 2, bottom), TEXT)
+    letters = font(round(size * _SMALL))
+    reach = letters.getlength(text) / 2
+    draw.text((max((left + right) / 2, left + reach), bottom + size // 3), text, TEXT, letters, anchor="ma")

@@ -1,0 +1,60 @@
+"""Regions: the tiles of one label that touch or overlap, as one polygon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+from cancernet_cli.outputs.slides.results import Floats, TileResults
+
+Ring = list[list[int]]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Tiles of one label that hang together by their sides; a corner alone does not join two.
+
+    label: None for tiles that failed. rings: outer ring, then holes, closed, in whole pixels of level 0. probs: `[K]`
+    float32, the mean over the tiles; None where they failed.
+    """
+
+    label: str | None
+    rings: list[Ring]
+    tiles: int
+    area_um2: float
+    probs: Floats | None
+
+
+def merge_tiles(results: TileResults) -> Iterator[Region]:
+    """The regions of each class in the order of the classes, then those of tiles that failed; from the top left.
+
+    Where tiles of different labels overlap, so do their regions.
+    """
+    labels = np.array([-1 if name is None else results.classes.index(name) for name in results.labels], np.int64)
+    for number, label in [*enumerate(results.classes), (-1, None)]:
+        yield from _regions(results, np.flatnonzero(labels == number), label)
+
+
+def _regions(results: TileResults, tiles: np.ndarray, label: str | None) -> Iterator[Region]:
+    if not len(tiles):
+        return
+    x, y, right, bottom = (side[tiles] for side in (results.x, results.y, results.right, results.bottom))
+    union = shapely.normalize(shapely.unary_union(shapely.box(x, y, right, bottom)))
+    # A corner comes first once it is normalised, so that simplifying drops every point between two corners
+    polygons = shapely.orient_polygons(shapely.get_parts(shapely.simplify(union, 0)))
+    bounds = shapely.bounds(polygons)
+    polygons = polygons[np.lexsort((bounds[:, 0], bounds[:, 1]))]
+    inside, region = shapely.STRtree(polygons).query(shapely.points(x + 0.5, y + 0.5), predicate="intersects")
+    of = np.empty(len(tiles), np.int64)
+    of[inside] = region
+    counts = np.bincount(of, minlength=len(polygons))
+    sums = np.stack([np.bincount(of, p, len(polygons)) for p in results.probs[tiles].T.astype(np.float64)], axis=1)
+    for i, polygon in enumerate(polygons):
+        rings = [
+            shapely.get_coordinates(ring).astype(np.int64).tolist() for ring in (polygon.exterior, *polygon.interiors)
+        ]
+        probs = None if label is None else (sums[i] / counts[i]).astype(np.float32)
+        yield Region(label, rings, int(counts[i]), float(polygon.area) * results.mpp**2, probs)

@@ -1,0 +1,155 @@
+"""Metrics and predictions on a terminal of 80 columns, with and without colour."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console, RenderableType
+
+from cancernet_cli.cli.render.predictions import render_predictions
+from cancernet_cli.cli.render.summary import render_metrics, show_figure
+from cancernet_cli.metrics.groups import grouped_metrics
+from cancernet_cli.metrics.scores import Scores
+
+
+def text_of(renderable: RenderableType, *, width: int = 80, colour: bool = False, encoding: str = "utf-8") -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding)
+    Console(file=file, width=width, no_color=not colour, force_terminal=colour, highlight=False).print(renderable)
+    file.flush()
+    return raw.getvalue().decode(encoding)
+
+
+def metrics_of(scores: Scores, **more: Any) -> dict[str, Any]:
+    found = {"warnings": [], "training_overlap": {"images": 0}, **grouped_metrics(scores), **more}
+    return json.loads(json.dumps(found, sort_keys=True, allow_nan=False))  # as a metrics file gives it back
+
+
+def cohort(patients: int = 12) -> Scores:
+    rng = np.random.default_rng(0)
+    who = np.arange(240) % patients
+    y = who % 2
+    p = np.clip(rng.normal(0.3 + 0.4 * y, 0.2), 0, 1)
+    names = [f"14-{i:05}" for i in range(patients)]
+    return Scores.of(y, p, patients=who, patient_names=names, magnifications=[40.0, 100.0, 400.0] * 80)
+
+
+def test_every_figure_with_its_interval_and_count() -> None:
+    metrics = metrics_of(cohort())
+    shown = text_of(render_metrics(metrics))
+    auroc = metrics["images"]["auroc"]
+    assert f"AUROC {auroc['value']:>17.2f} ({auroc['low']:.2f}-{auroc['high']:.2f})  240".split() in [
+        line.split()[:4] for line in shown.splitlines()
+    ]
+    for name in ("accuracy", "recall (sensitivity)", "specificity", "F1", "AUPRC", "log loss", "Brier score", "ECE"):
+        assert f"\n{name}" in shown
+    assert "240 labelled images (120 benign, 120 malignant) of 12 known patients" in shown
+    assert "95 % interval over 12 patients" in shown
+    confusion = metrics["images"]["confusion"]
+    assert "TN {tn}  FP {fp}  FN {fn}  TP {tp}".format(**confusion) in shown
+    assert "By patient (12): recognition rate" in shown
+    rows = [line.split()[0] for line in shown.splitlines() if line.strip()]
+    assert [row for row in rows if row.endswith("0x")] == ["40x", "100x", "400x"]
+    assert metrics["by_patient"]["patients"][0]["patient"] in shown
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_fits_the_terminal(width: int) -> None:
+    shown = text_of(render_metrics(metrics_of(cohort())), width=width)
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+
+
+def test_without_colour_there_are_no_escapes_and_nothing_is_lost() -> None:
+    metrics = metrics_of(cohort(), warnings=["few patients"])
+    assert "\x1b" not in text_of(render_metrics(metrics))
+    assert "\x1b" in text_of(render_metrics(metrics), colour=True)
+    assert "warning: few patients" in text_of(render_metrics(metrics))
+
+
+def test_undefined_figures_are_dashes_with_their_reason() -> None:
+    shown = text_of(render_metrics(metrics_of(Scores.of([0, 0, 0], [0.1, 0.2, 0.3], patients=[0, 0, 1]))))
+    assert "- precision: no image was called malignant" in shown
+    assert "- AUROC, AUPRC: only one class among the true labels" in shown
+    assert "- by patient, AUROC: only one class among the true labels" in shown
+    assert " nan" not in shown.lower()
+    one = text_of(render_metrics(metrics_of(Scores.of([0, 1], [0.1, 0.9], patients=[0, 1]))))
+    assert "no 95 % intervals: fewer than 2 patients of a class" in one
+    assert "\nworst patients" not in one
+
+
+def test_patients_of_the_training_data_make_the_unseen_come_first() -> None:
+    scores = cohort()
+    overlap = {"images": 20, "patients": 1, "warning": "so the overall figures are not a test of the model"}
+    unseen = grouped_metrics(scores.where(scores.patients != 0))
+    more = {"training_overlap": overlap, "warnings": [overlap["warning"]], "unseen": unseen}
+    shown = text_of(render_metrics(metrics_of(scores, **more)))
+    assert "warning: so the overall figures are not a test of the model" in shown
+    first, second = shown.index("Patients the model was not trained on"), shown.index("no test of the model\n")
+    assert first < second
+    without = text_of(render_metrics(metrics_of(scores, **{**more, "unseen": None})))
+    assert "Patients the model was not trained on" not in without
+
+
+def test_unknown_patients_and_more_classes() -> None:
+    probs = np.eye(3)[[0, 1, 2, 1]] * 0.7 + 0.1
+    classes = ("adenosis", "a_class_with_a_very_long_name", "[bold]markup")
+    shown = text_of(render_metrics(metrics_of(Scores.of([0, 1, 2, 0], probs, classes=classes))))
+    assert "[bold]markup" in shown
+    assert [line.split() for line in shown.splitlines() if line.startswith(("1 ", "2 ", "3 "))] == [
+        ["1", "adenosis", "1", "1", "0"],
+        ["2", "a_class_with_a_very...", "0", "1", "0"],
+        ["3", "[bold]markup", "0", "0", "1"],
+    ]
+    assert "By patient" not in shown
+
+
+def test_figures_as_text() -> None:
+    assert show_figure({"value": 0.912, "low": 0.85, "high": 0.951}) == "0.91 (0.85-0.95)"
+    assert show_figure({"value": 0.5, "low": None, "high": None}) == "0.50"
+    assert show_figure({"value": None}) == "-"
+
+
+def row(path: str, **more: Any) -> dict[str, Any]:
+    probs = {"label": "malignant", "prob_benign": 0.027, "prob_malignant": 0.973}
+    return {"path": path, "status": "ok", "error": "", "true_label": None, **probs, **more}
+
+
+def test_predictions() -> None:
+    failed = {"status": "failed", "error": "decode: ImageError: cut short", "label": None, "prob_malignant": None}
+    rows = [
+        row("a.png", true_label="malignant"),
+        row("b.png", true_label="benign"),
+        row("c.png"),
+        row("d.png", **failed),
+        row("e\n[red]\x1b[31m.png", prob_malignant=0.9999),
+    ]
+    lines = [line.split() for line in text_of(render_predictions(rows)).splitlines()[2:]]
+    assert [[w for w in line if "━" not in w and "╸" not in w] for line in lines] == [
+        ["a.png", "malignant", "97.3", "%", "right", "ok"],
+        ["b.png", "malignant", "97.3", "%", "wrong:", "benign", "ok"],
+        ["c.png", "malignant", "97.3", "%", "ok"],
+        ["d.png", "-", "-", "failed"],
+        [r"e\n[red]\x1b[31m.png", "malignant", ">99.9", "%", "ok"],
+    ]
+
+
+def test_a_long_path_loses_its_beginning_and_nothing_else_is_cut() -> None:
+    shown = text_of(render_predictions([row("deep/" * 40 + "the_end.png", true_label="benign")]))
+    assert all(word in shown for word in ("...", "/the_end.png", "malignant", "97.3 %", "wrong: benign", "ok"))
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_no_truth_no_column_and_no_rows_no_crash() -> None:
+    assert "truth" not in text_of(render_predictions([row("a.png")]))
+    assert "file" in text_of(render_predictions([]))
+
+
+def test_terminals_without_unicode() -> None:
+    rows = [row("a.png", true_label="benign")]
+    assert "97.3 %" in text_of(render_predictions(rows), encoding="ascii")
+    assert "AUROC" in text_of(render_metrics(metrics_of(cohort())), encoding="ascii")

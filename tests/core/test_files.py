@@ -1,0 +1,104 @@
+"""Whole files or none."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from cancernet_cli.core.errors import OutputError
+from cancernet_cli.core.files import atomic_write, output_error, write_bytes
+
+
+def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder" / "a.bin"
+    with atomic_write(out) as temporary:
+        temporary.write_bytes(b"whole")
+        assert not out.exists()
+        assert temporary.parent == out.parent
+    assert out.read_bytes() == b"whole"
+    assert list(out.parent.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_error_leaves_the_old_file_and_no_rubbish(tmp_path: Path, error: type[BaseException]) -> None:
+    out = tmp_path / "a.bin"
+    out.write_bytes(b"old")
+
+    def write_half() -> None:
+        with atomic_write(out) as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert out.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_full_disk_is_one_clear_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OutputError) as caught, atomic_write(tmp_path / "a.bin"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(caught.value) == (
+        f"{tmp_path}/a.bin cannot be written: No space left on device; "
+        "free some space there, or choose another place with --out"
+    )
+    assert caught.value.exit_code == 6
+    assert not list(tmp_path.iterdir())
+
+
+def test_really_full_disk(tmp_path: Path) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full on this system")
+    with pytest.raises(OutputError, match="No space left"), atomic_write(tmp_path / "a"):
+        Path("/dev/full").write_bytes(b"x")
+
+
+def test_a_folder_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OutputError, match="a folder has that name"):
+        write_bytes(tmp_path / "out", b"x")
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+def test_a_file_among_the_parents(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="a part of the path is a file"):
+        write_bytes(tmp_path / "file" / "below" / "a", b"x")
+
+
+def test_a_database_that_finds_the_disk_full_asks_for_space() -> None:
+    words = str(output_error(Path("p.parquet"), OSError("database or disk is full")))
+    assert words.startswith("p.parquet cannot be written: database or disk is full; free some space there")
+
+
+def test_a_device_is_not_replaced() -> None:
+    with pytest.raises(OutputError, match="not a plain file"):
+        write_bytes(Path("/dev/null"), b"x")
+
+
+@pytest.mark.parametrize("name", [b"new\nline", b"bad\xff\xfe", "grün 乳.png".encode(), b"n" * 255])
+def test_any_name_the_file_system_takes(tmp_path: Path, name: bytes) -> None:
+    out = tmp_path / os.fsdecode(name)
+    write_bytes(out, b"x", durable=False)
+    assert os.listdir(os.fsencode(tmp_path)) == [name]
+
+
+def test_the_error_of_an_undecodable_name_can_be_printed(tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"bad\xff")
+    out.mkdir()
+    with pytest.raises(OutputError) as caught:
+        write_bytes(out, b"x")
+    assert r"bad\xff" in str(caught.value)
+    str(caught.value).encode()
+
+
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    old = os.umask(0o022)
+    try:
+        write_bytes(tmp_path / "a", b"x")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import torch
+
+from cancernet_cli.core.cards import Architecture, Card, Decision
+from cancernet_cli.core.records import Failure, FoundFile
+from cancernet_cli.data.loading.images import DecodedBatch, DecodedImage
+from cancernet_cli.data.loading.quality import Quality
+from cancernet_cli.engine.classify.predictions import Verdict, decide, judge
+from cancernet_cli.inference.runner import Answer
+from cancernet_cli.metrics.probabilities import softmax
+
+CARD = Card(
+    name="toy",
+    task="classify",
+    architecture=Architecture(classes=("benign", "malignant")),
+    decision=Decision(positive="malignant", temperature=2.0, threshold=0.7),
+)
+
+
+def batch_of(*views: int | None) -> DecodedBatch:
+    files = [FoundFile(f"{i}.png", b"", 1, 1) for i in range(len(views))]
+    images = [
+        Failure("read", "OSError", "gone") if v is None else DecodedImage(9, 9, v, Quality(1.0, 1.0)) for v in views
+    ]
+    return DecodedBatch(files, images, torch.empty(0))
+
+
+def test_views_are_pooled_before_the_calibrated_softmax() -> None:
+    logits = np.array([[0, 2], [0, 4], [1, 0]], np.float32)
+    first, failed, second = judge(batch_of(2, None, 1), Answer(logits, np.array([0.2, 0.4, 1.0]), None), CARD)
+    assert isinstance(first, Verdict)
+    assert isinstance(second, Verdict)
+    # mean logit 3, temperature 2: 1 / (1 + exp(-1.5))
+    assert first.probs[1] == pytest.approx(0.8175745, abs=1e-6)
+    assert (first.label, second.label) == ("malignant", "benign")
+    assert first.mask_fraction == pytest.approx(0.3)
+    assert (first.views, second.views) == (slice(0, 2), slice(2, 3))
+    assert isinstance(failed, Failure)
+
+
+def test_numbers_that_are_not_finite_are_a_failure_of_that_image_alone() -> None:
+    logits = np.array([[np.nan, 0], [0, 0]], np.float32)
+    bad, good = judge(batch_of(1, 1), Answer(logits, np.ones(2), None), CARD)
+    assert bad == Failure("classify", "NonFiniteOutput", "the network gave numbers that are not finite")
+    assert isinstance(good, Verdict)
+
+
+def test_the_threshold_decides_between_two_classes() -> None:
+    assert decide(np.array([0.3, 0.7], np.float32), CARD) == "malignant"
+    assert decide(np.array([0.31, 0.69], np.float32), CARD) == "benign"
+
+
+def test_more_classes_take_the_most_probable() -> None:
+    card = Card(name="toy", task="classify", architecture=Architecture(classes=("a", "b", "c")))
+    assert decide(np.array([0.2, 0.5, 0.3], np.float32), card) == "b"
+
+
+def test_softmax_survives_large_logits() -> None:
+    np.testing.assert_allclose(softmax(np.array([1000.0, 1000.0])), [0.5, 0.5])

@@ -1,0 +1,364 @@
+"""Slides among images: one row each, tiles that are what photos of the same pixels are, and damage that stays small."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tifffile
+
+from cancernet_cli import classify
+from cancernet_cli.core import interruption
+from cancernet_cli.core.errors import CancernetError, InputError, OutputError
+from cancernet_cli.core.events import Event, Warn
+from cancernet_cli.core.records import RunResult
+from cancernet_cli.engine.classify import run as loop
+from cancernet_cli.engine.classify.slide_stream import SlideStream
+from tests.he_images import he_like
+from tests.slide_files import GLASS, tissue_slide, write_ome, write_svs, write_tiled
+from tests.tiny_model import write_tiny_model
+
+Run = Callable[..., RunResult]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Views of 64 x 64; its card names neither mpp nor magnification, so slides are cut at 0.5 um."""
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three good slides, a slide of glass, two images, and files that are no good."""
+    folder = tmp_path_factory.mktemp("mixed")
+    picture = tissue_slide(900, 600)
+    (folder / "malignant").mkdir()
+    write_tiled(folder / "malignant" / "a.tif", tissue_slide(1800, 1200), mpp=0.25)
+    write_svs(folder / "b.svs", picture, mpp="0.5")
+    write_ome(folder / "c.ome.tif", picture, mpp=None)
+    write_tiled(folder / "glass.tif", np.full((500, 500, 3), GLASS, np.uint8), mpp=0.5)
+    for name in ("photo.png", "malignant/photo.tif", "called_a_slide.svs"):
+        kind = {".png": ".png", ".tif": ".tif", ".svs": ".png"}[Path(name).suffix]
+        _, content = cv2.imencode(kind, he_like(len(name), 150, 100))
+        (folder / name).write_bytes(content.tobytes())
+    whole = (folder / "b.svs").read_bytes()
+    (folder / "truncated.svs").write_bytes(whole[: len(whole) // 3])
+    (folder / "text.ndpi").write_text("not a slide")
+    (folder / "alone.mrxs").write_bytes(b"\xff\xd8\xff\xe0" + b"x" * 500)
+    (folder / "notes.txt").write_text("not for us")
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path, model: Path) -> Run:
+    def classified(inputs: Any, **options: Any) -> RunResult:
+        options = {"out": tmp_path / "out" / "p.parquet", "model": str(model), "workers": 0} | options
+        return classify(inputs, **options)
+
+    return classified
+
+
+def rows_of(result: RunResult) -> dict[str, dict[str, Any]]:
+    rows = pq.read_table(result.out).to_pylist()
+    assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
+    return {row["path"]: row for row in rows}
+
+
+def tiles_of(result: RunResult, slide: str) -> list[dict[str, Any]]:
+    assert result.tiles_file is not None
+    return [row for row in pq.read_table(result.tiles_file).to_pylist() if row["slide"] == slide]
+
+
+def bytes_of(result: RunResult) -> tuple[bytes, bytes]:
+    assert result.tiles_file is not None
+    return result.out.read_bytes(), result.tiles_file.read_bytes()
+
+
+def test_every_file_has_one_row_and_says_what_it_is(folder: Path, run: Run) -> None:
+    told: list[Event] = []
+    result = run(folder, report=told.append)
+    rows = rows_of(result)
+    assert {path: (row["kind"], row["status"]) for path, row in rows.items()} == {
+        "alone.mrxs": ("slide", "failed"),
+        "b.svs": ("slide", "ok"),
+        "c.ome.tif": ("slide", "ok"),
+        "called_a_slide.svs": ("image", "ok"),
+        "glass.tif": ("slide", "failed"),
+        "malignant/a.tif": ("slide", "ok"),
+        "malignant/photo.tif": ("image", "ok"),
+        "photo.png": ("image", "ok"),
+        "text.ndpi": ("slide", "failed"),
+        "truncated.svs": ("slide", "failed"),
+    }
+    assert (result.files, result.slides, result.ok, result.failed) == (10, 7, 6, 4)
+    assert rows["glass.tif"]["error"] == "tile: NoTissue: no tissue was found (--tissue none takes everything)"
+    assert rows["alone.mrxs"]["error"].startswith("open: MissingCompanion: ")
+    assert rows["text.ndpi"]["error"].startswith("open: NotASlide: ")
+    assert rows["truncated.svs"]["error"].startswith("open: ")
+    a = rows["malignant/a.tif"]
+    assert (a["width_px"], a["height_px"], a["mpp"], a["mpp_source"]) == (1800, 1200, 0.25, "tiff_resolution")
+    assert (a["true_label"], a["flags"], a["views"]) == ("malignant", "", None)
+    assert rows["photo.png"]["tiles"] is None
+    assert rows["photo.png"]["flags"] == ""
+    c = rows["c.ome.tif"]
+    assert (c["mpp"], c["mpp_source"], c["flags"]) == (0.5, "model", "mpp_assumed")
+    assert any(isinstance(one, Warn) and one.message.startswith("c.ome.tif: nothing says how wide") for one in told)
+
+
+def test_a_slides_row_counts_what_its_tiles_say(folder: Path, run: Run) -> None:
+    result = run(folder)
+    row, tiles = rows_of(result)["b.svs"], tiles_of(result, "b.svs")
+    assert row["tiles"] == len(tiles) > 10
+    assert [(t["y"], t["x"]) for t in tiles] == sorted((t["y"], t["x"]) for t in tiles)
+    assert {(t["width_px"], t["height_px"], t["mpp"]) for t in tiles} == {(64, 64, 0.5)}
+    malignant = [t["prob_malignant"] for t in tiles]
+    assert row["prob_malignant"] == pytest.approx(np.mean(malignant), abs=1e-6)
+    assert row["prob_benign"] + row["prob_malignant"] == pytest.approx(1, abs=1e-6)
+    assert row["positive_tile_fraction"] == pytest.approx(np.mean([p >= 0.5 for p in malignant]))
+    assert row["blurred_tile_fraction"] == pytest.approx(np.mean([t["is_blurred"] for t in tiles]))
+    assert [t["label"] for t in tiles] == ["malignant" if p >= 0.5 else "benign" for p in malignant]
+    assert row["mask_fraction"] == pytest.approx(np.mean([t["mask_fraction"] for t in tiles]), abs=1e-6)
+
+
+def test_a_tile_is_classified_as_a_photo_of_its_pixels_is(folder: Path, run: Run, tmp_path: Path) -> None:
+    result = run(folder / "malignant" / "a.tif", overlap=0.25)
+    tiles = tiles_of(result, "a.tif")
+    with tifffile.TiffFile(folder / "malignant" / "a.tif") as file:  # 0.25 um: a view of 0.5 um is level 1
+        level = file.pages[1].asarray()
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    inside = [t for t in tiles if t["x"] + 128 <= 1800 and t["y"] + 128 <= 1200][::7]
+    for i, t in enumerate(inside):
+        x, y = t["x"] // 2, t["y"] // 2
+        cv2.imwrite(str(photos / f"{i:03d}.png"), cv2.cvtColor(level[y : y + 64, x : x + 64], cv2.COLOR_RGB2BGR))
+    alone = rows_of(run(photos, out=tmp_path / "photos.parquet"))
+    assert len(inside) > 5
+    assert [row["prob_malignant"] for row in alone.values()] == [t["prob_malignant"] for t in inside]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"pool": "max"}, lambda p: p.max()),
+        ({"pool": "topk", "top_k": 3}, lambda p: np.sort(p)[-3:].mean()),
+        ({"pool": "topk", "top_k": 10_000}, lambda p: p.mean()),
+        ({"pool": "noisy-or"}, lambda p: 1 - np.prod(1 - p)),
+    ],
+)
+def test_pools_do_what_they_are_called(
+    folder: Path, run: Run, options: dict[str, Any], expected: Callable[[np.ndarray], float]
+) -> None:
+    result = run(folder / "b.svs", **options)
+    malignant = np.array([t["prob_malignant"] for t in tiles_of(result, "b.svs")], np.float64)
+    assert rows_of(result)["b.svs"]["prob_malignant"] == pytest.approx(expected(malignant), abs=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"workers": 1}, {"workers": 2, "batch_size": 5}, {"batch_size": 1}])
+def test_workers_and_batches_leave_no_trace(folder: Path, run: Run, tmp_path: Path, options: dict[str, Any]) -> None:
+    expected = bytes_of(run(folder))
+    assert bytes_of(run(folder, out=tmp_path / "other" / "p.parquet", **options)) == expected
+
+
+def test_an_interrupted_slide_goes_on_where_it_was(
+    folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = bytes_of(run(folder, out=tmp_path / "undisturbed" / "p.parquet"))
+    seen: list[int] = []
+    classified = SlideStream._classified
+
+    def counted(self: Any, tiles: Any, answer: Any) -> Any:
+        seen.append(len(tiles.span))
+        if len(seen) == 3:
+            monkeypatch.setattr(interruption, "requested", lambda: True)
+        return classified(self, tiles, answer)
+
+    monkeypatch.setattr(SlideStream, "_classified", counted)
+    monkeypatch.setattr(interruption, "check", stop_if_requested)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, batch_size=4)
+    before = sum(seen)
+    monkeypatch.setattr(interruption, "requested", lambda: False)
+    result = run(folder, batch_size=4)
+    assert bytes_of(result) == expected
+    tiles = sum(len(tiles_of(result, name)) for name in ("b.svs", "c.ome.tif", "malignant/a.tif"))
+    assert before == 12
+    assert sum(seen) == tiles  # none twice
+    assert list(result.out.parent.glob("*.partial")) == []
+
+
+def stop_if_requested(words: str = "", **more: Any) -> None:
+    if interruption.requested():
+        raise KeyboardInterrupt
+
+
+def damaged(path: Path, picture: np.ndarray, tiles: range) -> None:
+    """An SVS some of whose JPEG tiles hold nonsense."""
+    write_svs(path, picture, mpp="0.5")
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        places = [(page.dataoffsets[i], page.databytecounts[i]) for i in tiles]
+    data = bytearray(path.read_bytes())
+    for start, count in places:
+        data[start : start + count] = b"\xff" * count
+    path.write_bytes(data)
+
+
+def test_damaged_tiles_fail_alone_unless_there_are_too_many(run: Run, tmp_path: Path) -> None:
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    damaged(slides / "bad.svs", tissue_slide(1200, 720), range(6, 7))  # 240 x 240 of level 0, from (240, 240)
+    result = run(slides, max_bad_tiles=0.5)
+    row, tiles = rows_of(result)["bad.svs"], tiles_of(result, "bad.svs")
+    failed = [t for t in tiles if t["status"] == "failed"]
+    assert (row["status"], row["failed_tiles"], row["error"][:5]) == ("partial", len(failed), "tiles")
+    assert (result.ok, result.partial, result.failed) == (1, 1, 0)
+    assert row["error"].startswith(f"tiles: {len(failed)} of {len(tiles)} failed, the first: decode: ")
+    assert 0 < len(failed) <= 25
+    assert all(t["x"] + 16 > 192 and t["x"] < 480 and t["y"] + 16 > 192 and t["y"] < 480 for t in failed)
+    assert all(t["prob_malignant"] is None and t["label"] is None and t["error"] for t in failed)
+    good = [t["prob_malignant"] for t in tiles if t["status"] == "ok"]
+    assert row["prob_malignant"] == pytest.approx(np.mean(good), abs=1e-6)
+    strict = rows_of(run(slides, max_bad_tiles=0.0, out=tmp_path / "strict.parquet"))["bad.svs"]
+    assert strict["status"] == "failed"
+    assert strict["error"].startswith(f"tile: TooManyBadTiles: {len(failed)} of {len(tiles)} tiles failed, the first: ")
+    assert strict["prob_malignant"] is None
+    with pytest.raises(InputError, match=r"bad\.svs failed: tile: TooManyBadTiles"):
+        run(slides, max_bad_tiles=0.0, strict=True, out=tmp_path / "stops.parquet")
+
+
+def test_a_slide_that_is_removed_while_its_tiles_are_read_is_one_failed_row(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    write_svs(slides / "gone.svs", tissue_slide(900, 600), mpp="0.5")
+    write_svs(slides / "stays.svs", tissue_slide(900, 600), mpp="0.5")
+    planned = SlideStream._planned
+
+    def removed(self: Any, one: Any) -> Any:
+        if one.file.path == "gone.svs":
+            os.unlink(one.file.location)
+        return planned(self, one)
+
+    monkeypatch.setattr(SlideStream, "_planned", removed)
+    rows = rows_of(run(slides))
+    assert rows["gone.svs"]["error"] == "read: FileNotFoundError: No such file or directory"
+    assert rows["stays.svs"]["status"] == "ok"
+
+
+def test_a_slide_that_changes_meanwhile_is_not_mixed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "slide.svs"
+    write_svs(path, tissue_slide(900, 600), mpp="0.5")
+    planned = SlideStream._planned
+
+    def touched(self: Any, one: Any) -> Any:
+        os.utime(path, ns=(0, 0))
+        return planned(self, one)
+
+    monkeypatch.setattr(SlideStream, "_planned", touched)
+    row = rows_of(run(path))["slide.svs"]
+    assert row["error"] == "read: FileChanged: the file has changed since the run began"
+
+
+def test_masks_of_chosen_regions(folder: Path, run: Run, tmp_path: Path) -> None:
+    regions = tmp_path / "regions.csv"
+    regions.write_text("slide,x,y,width_px,height_px\nb.svs,200,200,100,30\n")
+    result = run(folder / "b.svs", masks=tmp_path / "masks", mask_regions=regions)
+    expected = {
+        f"x{t['x']:07d}_y{t['y']:07d}.png"
+        for t in tiles_of(result, "b.svs")
+        if t["x"] < 300 and t["x"] + 64 > 200 and t["y"] < 230 and t["y"] + 64 > 200
+    }
+    found = {path.name for path in (tmp_path / "masks" / "b.svs.masks").iterdir()}
+    assert found == expected
+    assert len(found) >= 2
+    assert cv2.imread(str(tmp_path / "masks" / "b.svs.masks" / min(found)), cv2.IMREAD_UNCHANGED).shape == (64, 64)
+    regions.write_text("slide,x,y\nb.svs,1,2\n")
+    with pytest.raises(InputError, match="has no column width_px, height_px"):
+        run(folder / "b.svs", masks=tmp_path / "m", mask_regions=regions, out=tmp_path / "r.parquet")
+
+
+def test_files_beside_the_rows_come_with_the_run_or_later(
+    folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def named(where: str) -> dict[str, Any]:
+        return {name: tmp_path / where / name for name in ("geojson", "heatmaps", "probability_maps")}
+
+    def contents(where: str) -> dict[str, bytes]:
+        found = sorted(path for path in (tmp_path / where).rglob("*") if path.is_file())
+        return {path.relative_to(tmp_path / where).as_posix(): path.read_bytes() for path in found}
+
+    run(folder, out=tmp_path / "with.parquet", **named("with"))
+    expected = contents("with")
+    slides = ("b.svs", "c.ome.tif", "malignant/a.tif")
+    endings = {"geojson": ".geojson", "heatmaps": ".png", "probability_maps": ".tif"}
+    assert set(expected) == {f"{kind}/{slide}{ending}" for slide in slides for kind, ending in endings.items()}
+    result = run(folder)
+    before = bytes_of(result)
+    monkeypatch.setattr(loop, "open_runner", None)  # no network may run
+    run(folder, **named("later"))
+    assert contents("later") == expected
+    assert bytes_of(result) == before
+
+
+def test_kind_overrides_what_a_file_is_taken_for(folder: Path, run: Run, tmp_path: Path) -> None:
+    photo = folder / "malignant" / "photo.tif"
+    assert rows_of(run(photo))["photo.tif"]["kind"] == "image"
+    row = rows_of(run(photo, kind="slide", tissue="none", out=tmp_path / "s.parquet"))["photo.tif"]
+    assert (row["kind"], row["status"], row["mpp_source"]) == ("slide", "ok", "model")
+    row = rows_of(run(folder / "malignant" / "a.tif", kind="image", out=tmp_path / "i.parquet"))["a.tif"]
+    assert (row["kind"], row["status"], row["views"]) == ("image", "ok", 1)
+    assert {row["kind"] for row in rows_of(run(folder, kind="image", out=tmp_path / "f.parquet")).values()} == {"image"}
+
+
+def test_other_tiles_are_not_mixed_with_a_finished_table(folder: Path, run: Run) -> None:
+    run(folder / "b.svs")
+    with pytest.raises(OutputError, match="overlap"):
+        run(folder / "b.svs", overlap=0.5)
+    result = run(folder / "photo.png", overwrite=True)
+    assert result.tiles_file is None
+    assert not (result.out.parent / "p.tiles.parquet").exists()
+
+
+def test_a_run_of_slides_alone_that_all_fail_still_has_its_tables(folder: Path, run: Run) -> None:
+    result = run([folder / "glass.tif", folder / "text.ndpi"])
+    assert (result.files, result.failed) == (2, 2)
+    assert result.tiles_file is not None
+    assert len(pq.read_table(result.tiles_file)) == 0
+
+
+def test_the_tile_table_is_typed_tightly(folder: Path, run: Run) -> None:
+    result = run(folder / "b.svs")
+    schema = pq.read_schema(result.tiles_file)
+    words = pa.dictionary(pa.int32(), pa.string())
+    assert [(f.name, f.type) for f in schema] == [
+        ("slide", words),
+        ("x", pa.int64()),
+        ("y", pa.int64()),
+        ("width_px", pa.int32()),
+        ("height_px", pa.int32()),
+        ("mpp", pa.float32()),
+        ("status", words),
+        ("error", pa.string()),
+        ("label", words),
+        ("prob_benign", pa.float32()),
+        ("prob_malignant", pa.float32()),
+        ("mask_fraction", pa.float32()),
+        ("tissue_fraction", pa.float32()),
+        ("pen_fraction", pa.float32()),
+        ("blur", pa.float32()),
+        ("is_blurred", pa.bool_()),
+    ]
+    assert schema.metadata == pq.read_schema(result.out).metadata
+
+
+def test_regions_without_masks_are_a_wrong_call(folder: Path, run: Run, tmp_path: Path) -> None:
+    with pytest.raises(CancernetError, match="--mask-regions"):
+        run(folder, mask_regions=tmp_path / "regions.csv")

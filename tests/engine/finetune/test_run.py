@@ -1,0 +1,213 @@
+"""Training end to end on generated images: the same bytes twice, and no patient on both sides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from cancernet_cli import FinetuneOptions, finetune
+from cancernet_cli.core.cards import WEIGHTS_FILE, checked_weights, read_card
+from cancernet_cli.core.errors import CancernetError, InputError, OptionError, OutputError
+from cancernet_cli.engine.evaluate.run import evaluate
+from cancernet_cli.engine.finetune import classifier as finetune_classify
+from cancernet_cli.inference.pipeline import load_pipeline
+from cancernet_cli.outputs.reports.history import read_history
+from tests.he_images import he_like
+
+
+def classify_options(out: Path, **changed: object) -> FinetuneOptions:
+    given = {"backbone": "test_efficientnet", "weights": "none", "segmenter": "threshold", "folds": 2, "workers": 0}
+    given |= {"view_width_px": 64, "view_height_px": 64, "device": "cpu", "out": out}
+    return FinetuneOptions(**(given | changed))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes, four patients each, two images a patient."""
+    root = tmp_path_factory.mktemp("labelled")
+    for seed in range(16):
+        patient, malignant = seed // 2, seed // 2 % 2
+        label, code = ("malignant", "M_DC") if malignant else ("benign", "B_A")
+        path = root / label / f"SOB_{code}-14-{1000 + patient}-100-{seed:03d}.png"
+        path.parent.mkdir(exist_ok=True)
+        image = he_like(seed, 80, 70).astype(int) - 40 * malignant
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(path)
+    return root
+
+
+def leaking_manifest(labelled: Path, folder: Path) -> Path:
+    """Folds that share every patient."""
+    rows = [
+        f"{path},{path.parent.name},{path.name.split('-')[2]},{i % 2}"
+        for i, path in enumerate(sorted(labelled.glob("*/*.png")))
+    ]
+    manifest = folder / "leaks.csv"
+    manifest.write_text("path,label,patient,fold\n" + "\n".join(rows) + "\n")
+    return manifest
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("masked")
+    lines = ["image,mask,patient"]
+    for seed in range(6):
+        image = he_like(seed, 96, 96)
+        Image.fromarray(image).save(root / f"i{seed}.png")
+        Image.fromarray(((image[..., 1] < 100) * 255).astype(np.uint8)).save(root / f"m{seed}.png")
+        lines.append(f"i{seed}.png,m{seed}.png,p{seed // 2}")
+    (root / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_a_classifier_is_the_same_twice_and_runs(labelled: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        result = finetune([str(labelled)], classify_options(tmp_path / name, variants=1))
+        assert (result.images, result.patients) == (16, 8)
+    assert (tmp_path / "one" / WEIGHTS_FILE).read_bytes() == (tmp_path / "two" / WEIGHTS_FILE).read_bytes()
+    card = read_card(tmp_path / "one")
+    checked_weights(tmp_path / "one", card)
+    load_pipeline(tmp_path / "one", card)
+    assert card.architecture.classes == ("benign", "malignant")
+    assert card.decision.positive == "malignant"
+    assert "out-of-fold" in card.decision.chosen_on
+    assert card.metrics["out_of_fold"]["images"]["auroc"]["count"] == 16
+    assert "not a diagnosis" in card.use.not_for
+    assert not (tmp_path / "one.partial").exists()
+
+
+def test_evaluate_repeats_the_figures_of_the_card(labelled: Path, tmp_path: Path) -> None:
+    finetune([str(labelled)], classify_options(tmp_path / "model"))
+    stands = read_card(tmp_path / "model").metrics["out_of_fold"]
+    found = evaluate(tmp_path / "model" / "out_of_fold.parquet", out=tmp_path / "again", plots=False).metrics
+    for name in ("auroc", "accuracy", "ece", "log_loss"):
+        assert found["images"][name]["value"] == pytest.approx(stands["images"][name]["value"], abs=5e-5)
+    assert found["images"]["auroc"]["low"] == pytest.approx(stands["images"]["auroc"]["low"], abs=5e-5)
+    assert found["by_patient"]["recognition_rate"]["value"] == pytest.approx(
+        stands["patients"]["recognition_rate"]["value"], abs=5e-5
+    )
+    assert (tmp_path / "model" / "evaluation" / "plots" / "roc.png").is_file()
+
+
+def test_a_single_split_learns_decides_and_tests_on_different_patients(labelled: Path, tmp_path: Path) -> None:
+    options = classify_options(tmp_path / "model", recipe="paper", folds=1, epochs=2, view_width_px=None)
+    finetune([str(labelled)], options)
+    card = read_card(tmp_path / "model")
+    splits = card.training.splits
+    assert set(splits) == {"train", "val", "test"}
+    assert not set(splits["train"]) & set(splits["val"])
+    assert not set(splits["test"]) & set(splits["train"] + splits["val"])
+    assert "validation images" in card.decision.chosen_on
+    tested = pq.read_table(tmp_path / "model" / "test.parquet")["patient"].to_pylist()
+    assert set(tested) == set(splits["test"])
+    assert [row.epoch for row in read_history(tmp_path / "model" / "history.parquet")] == [1, 2]
+    assert (card.input.view, card.input.mean, card.architecture.head) == ("resize", (0.0, 0.0, 0.0), "flatten")
+
+
+def test_a_tuned_backbone_is_judged_on_patients_it_has_not_seen(labelled: Path, tmp_path: Path) -> None:
+    options = classify_options(tmp_path / "model", unfreeze=1, epochs=1, segmenter="none", view_width_px=32,
+                               view_height_px=32, sampling="natural")  # fmt: skip
+    finetune([str(labelled)], options)
+    card = read_card(tmp_path / "model")
+    load_pipeline(tmp_path / "model", card)
+    assert card.metrics["out_of_fold"]["images"]["auroc"]["count"] == 16
+    splits = {row.split for row in read_history(tmp_path / "model" / "history.parquet")}
+    assert splits == {"fold_0", "fold_1", "final"}
+    assert (tmp_path / "model" / "evaluation" / "plots" / "loss.png").is_file()
+    assert not (tmp_path / "model.partial").exists()
+
+
+def test_segmenters_are_not_measured_beside_a_tuned_backbone(labelled: Path, tmp_path: Path) -> None:
+    options = classify_options(tmp_path / "model", unfreeze=1, also_segmenters="none")
+    with pytest.raises(OptionError, match="leave one of the two away"):
+        finetune([str(labelled)], options)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"backbone": "vgg61"}, "no backbone is called 'vgg61'; choose one of: .*vgg16"),
+        ({"weights": "gone.safetensors"}, "gone.safetensors cannot be read as weights"),
+        ({"device": "cuda:99"}, "cuda:99 is not there"),
+        ({"out": "/proc/model"}, "/proc/model cannot be written"),
+        ({"out": "/dev/null/model"}, "a part of the path is a file"),
+        ({"levels": "7"}, "give numbers from 0 to 4"),
+        ({"segmenter": "unet", "segmentation_model": "gone"}, "no model is called 'gone'"),
+    ],
+)
+def test_wrong_options_are_refused_before_images_are_read(
+    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], said: str
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("images were read")
+
+    monkeypatch.setattr(finetune_classify, "list_images", read)
+    with pytest.raises(CancernetError, match=said):
+        finetune([str(labelled)], classify_options(**{"out": tmp_path / "model", **changed}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_of_an_allowed_leak_are_stamped(labelled: Path, tmp_path: Path) -> None:
+    manifest = leaking_manifest(labelled, tmp_path)
+    finetune([str(manifest)], classify_options(tmp_path / "model", allow_leak=True))
+    card = read_card(tmp_path / "model")
+    assert "patient" in card.training.leaks[0]
+    assert card.decision.chosen_on.endswith("(2 folds, that leak)")
+    report = (tmp_path / "model" / "evaluation" / "report.md").read_text()
+    assert "LEAK" in report.upper()
+
+
+def test_a_card_claims_nothing_of_patients_that_nobody_knows(labelled: Path, tmp_path: Path) -> None:
+    for number, path in enumerate(sorted(labelled.glob("*/*.png"))):
+        copy = tmp_path / "anonymous" / path.parent.name / f"{number}.png"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.symlink_to(path)
+    finetune([str(tmp_path / "anonymous")], classify_options(tmp_path / "model"))
+    card = read_card(tmp_path / "model")
+    assert card.training.group_by == "image"
+    assert card.decision.chosen_on.endswith("(2 folds, split by image, since no patient is known)")
+
+
+def test_no_patient_is_in_two_folds(labelled: Path, tmp_path: Path) -> None:
+    finetune([str(labelled)], classify_options(tmp_path / "model"))
+    splits = read_card(tmp_path / "model").training.splits
+    everyone = [patient for members in splits.values() for patient in members]
+    assert len(everyone) == len(set(everyone)) == 8
+
+
+def test_other_segmenters_are_allowed_once_they_are_measured(labelled: Path, tmp_path: Path) -> None:
+    finetune([str(labelled)], classify_options(tmp_path / "model", also_segmenters="none"))
+    card = read_card(tmp_path / "model")
+    assert card.segmentation.allowed == ("threshold", "none")
+    assert "auroc" in card.metrics["other_segmenters"]["none"]["images"]
+
+
+def test_a_given_fold_that_shares_a_patient_stops_the_run(labelled: Path, tmp_path: Path) -> None:
+    manifest = leaking_manifest(labelled, tmp_path)
+    with pytest.raises(InputError, match="--allow-leak"):
+        finetune([str(manifest)], classify_options(tmp_path / "model"))
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_model_that_is_there_is_not_replaced_unasked(labelled: Path, tmp_path: Path) -> None:
+    finetune([str(labelled)], classify_options(tmp_path / "model"))
+    with pytest.raises(OutputError, match=r"holds a model; .*--overwrite"):
+        finetune([str(labelled)], classify_options(tmp_path / "model"))
+
+
+def test_a_segmenter_is_the_same_twice_and_tested_on_other_patients(masked: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        options = FinetuneOptions(
+            task="segment", backbone="test_efficientnet", weights="none", epochs=2, crop_px=32, folds=1, device="cpu",
+            out=tmp_path / name,
+        )  # fmt: skip
+        finetune([str(masked)], options)
+    assert (tmp_path / "one" / WEIGHTS_FILE).read_bytes() == (tmp_path / "two" / WEIGHTS_FILE).read_bytes()
+    card = read_card(tmp_path / "one")
+    assert set(card.training.splits["train"]).isdisjoint(card.training.splits["test"])
+    assert set(card.metrics["test"]["by_patient"]) == set(card.training.splits["test"])
+    assert set(card.metrics["test"]["baselines"]) == {"threshold", "watershed"}

@@ -1,0 +1,194 @@
+"""What only a CUDA device can show: run with `pytest -m gpu`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import Tensor
+
+from cancernet_cli import classify
+from cancernet_cli.core.events import Event, Note
+from cancernet_cli.engine.classify import run as loop
+from cancernet_cli.inference.cuda_runner import COMPILED, CudaRunner
+from cancernet_cli.inference.open import open_runner
+from cancernet_cli.inference.pipeline import Pipeline
+from cancernet_cli.inference.runner import Answer, Runner
+from cancernet_cli.inference.runtime import Runtime
+from cancernet_cli.inference.torch_runner import TorchRunner
+from tests.tiny_model import write_tiny_model
+from tests.tiny_pipeline import VIEW_PX, tiny_pipeline, views
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.timeout(300),  # the first test loads CUDA, some compile
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA device"),
+]
+TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 6e-2}  # of probabilities
+
+
+def on(device: str, batch_size: int = 4, precision: str = "fp32") -> Runtime:
+    return Runtime(torch.device(device), precision, batch_size, 0)
+
+
+def probabilities(answer: Answer) -> np.ndarray:
+    return torch.softmax(torch.from_numpy(answer.logits), dim=1).numpy()
+
+
+def by_cpu(pipeline: Pipeline, pixels: Tensor) -> Answer:
+    return TorchRunner(pipeline, on("cpu"), want_mask=True).start(pixels)()
+
+
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs so short that they compile nothing, which would take most of the tests' time."""
+
+    def opened(*args: Any, **options: Any) -> Runner:
+        return open_runner(*args, **options | {"files": 1})
+
+    monkeypatch.setattr(loop, "open_runner", opened)
+
+
+@pytest.fixture
+def no_waits() -> Iterator[None]:
+    """PyTorch calls every hidden wait for the device an error; waiting for an event is no hidden one."""
+    yield
+    torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("precision", TOLERANCES)
+@pytest.mark.parametrize("segmenter", ["none", "threshold", "watershed"])
+def test_a_run_gives_the_cpus_probabilities(
+    tiny_folder: Path, tmp_path: Path, segmenter: str, precision: str, uncompiled: None
+) -> None:
+    model = str(write_tiny_model(tmp_path / "tiny_model", view="grid"))
+    found = {}
+    for device, chosen in (("cpu", "fp32"), ("cuda", precision)):
+        result = classify(
+            tiny_folder,
+            out=tmp_path / f"{device}.parquet",
+            model=model,
+            segmenter=segmenter,
+            runtime="torch",
+            device=device,
+            precision=chosen,
+            batch_size=4,
+            workers=2,  # their pinned memory is made while the graph is captured
+        )
+        found[device] = pq.read_table(result.out)["prob_malignant"].to_pylist()
+    assert len(found["cuda"]) == 8
+    assert found["cuda"] == pytest.approx(found["cpu"], abs=TOLERANCES[precision])
+
+
+@pytest.mark.parametrize("precision", TOLERANCES)
+@pytest.mark.parametrize(
+    ("segmenter", "head", "density"),
+    [("unet", "correlations", "scaled"), ("unet", "level_stats", "balanced"), ("threshold", "flatten", "as_is")],
+)
+def test_the_cascade_gives_the_cpus_probabilities(
+    tmp_path: Path, segmenter: str, head: str, density: str, precision: str
+) -> None:
+    pipeline = tiny_pipeline(tmp_path, segmenter=segmenter, head=head, density=density)
+    expected = by_cpu(pipeline, views(6))
+    runner = CudaRunner(pipeline, on("cuda", 4, precision), VIEW_PX, want_mask=True, mode=None)
+    found = runner.start(views(6).pin_memory())()  # the second pass is half empty
+    assert probabilities(found) == pytest.approx(probabilities(expected), abs=TOLERANCES[precision])
+    assert found.mask is not None
+    assert found.mask.shape == (6, 64, 64)
+    assert found.mask_fraction == pytest.approx(expected.mask_fraction, abs=TOLERANCES[precision])
+
+
+@pytest.mark.parametrize(("segmenter", "density"), [("unet", "scaled"), ("threshold", "as_is")])
+def test_the_cascade_compiles_into_one_graph(tmp_path: Path, segmenter: str, density: str) -> None:
+    pipeline = tiny_pipeline(tmp_path, segmenter=segmenter, head="correlations", density=density)
+    told: list[Event] = []
+    runner = CudaRunner(pipeline, on("cuda", 4, "fp16"), VIEW_PX, mode=COMPILED, report=told.append)
+    assert told == []  # neither that it cannot be compiled nor that memory lacks
+    found = runner.start(views(6).pin_memory())()
+    expected = by_cpu(pipeline, views(6))
+    assert probabilities(found) == pytest.approx(probabilities(expected), abs=TOLERANCES["fp16"])
+
+
+def test_answers_outlive_the_passes_after_them(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline(tmp_path, segmenter="unet")
+    runner = CudaRunner(pipeline, on("cuda"), VIEW_PX, want_mask=True, mode=None)
+    batches = [views(1 + i % 7, 3 * i) for i in range(24)]
+    pinned = [batch.pin_memory() for batch in batches]
+    waits = [runner.start(batch) for batch in pinned]
+    answers = [wait() for wait in waits]  # all after all: nothing may have been overwritten
+    for batch, found in zip(batches, answers, strict=True):
+        expected = by_cpu(pipeline, batch)
+        assert found.logits == pytest.approx(expected.logits, abs=1e-3)
+        assert found.mask == pytest.approx(expected.mask, abs=1e-3)
+
+
+def test_nothing_in_a_runs_loop_waits_for_the_device(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_waits: None
+) -> None:
+    def opened(*args: Any, **options: Any) -> Runner:
+        runner = open_runner(*args, **options | {"files": 1})
+        assert isinstance(runner, CudaRunner)
+        torch.cuda.set_sync_debug_mode("error")
+        return runner
+
+    monkeypatch.setattr(loop, "open_runner", opened)
+    model = str(write_tiny_model(tmp_path / "tiny_model"))
+    out = tmp_path / "predictions.parquet"
+    result = classify(tiny_folder, out=out, model=model, device="cuda", batch_size=2, workers=2)
+    assert (result.files, result.failed) == (8, 0)
+
+
+def test_what_the_debug_mode_calls_an_error(no_waits: None) -> None:
+    there = torch.ones(1, device="cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    with pytest.raises(RuntimeError, match="synchroniz"):
+        there.item()
+
+
+def test_starting_a_batch_does_not_wait_for_those_before_it(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline(tmp_path, segmenter="none")
+    runner = CudaRunner(pipeline, on("cuda"), VIEW_PX, mode=None)
+    batches = [views(4, 4 * i).pin_memory() for i in range(1 + runner.in_flight)]
+    for wait in [runner.start(batch) for batch in batches]:  # pinned memory for all the answers is there from now on
+        wait()
+    busy = torch.cuda.Event()
+    with torch.cuda.stream(runner._captured._computing):
+        torch.cuda._sleep(4_000_000_000)  # cycles: some two seconds
+        busy.record()
+    waits = deque(runner.start(batch) for batch in batches)
+    assert not busy.query()
+    while waits:
+        assert waits.popleft()().logits.shape == (4, 2)
+    assert busy.query()
+
+
+def test_once_opened_nothing_is_allocated_on_the_device(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline(tmp_path, segmenter="unet", density="scaled")
+    runner = CudaRunner(pipeline, on("cuda"), VIEW_PX, want_mask=True, mode=None)
+    before = torch.cuda.memory_stats()["allocation.all.allocated"]
+    for i in range(8):
+        runner.start(views(1 + i).pin_memory())()
+    assert torch.cuda.memory_stats()["allocation.all.allocated"] == before
+
+
+def test_passes_are_halved_until_one_fits(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline(tmp_path, segmenter="unet")
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    told: list[Event] = []
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 1e9) / total)
+    try:
+        runner = CudaRunner(pipeline, on("cuda", 65536), VIEW_PX, mode=None, report=told.append)
+        found = runner.start(views(6).pin_memory())()
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert 1 < runner.batch_size < 65536
+    assert isinstance(told[0], Note)
+    assert "65536 views at a time do not fit" in told[0].message
+    assert probabilities(found) == pytest.approx(probabilities(by_cpu(pipeline, views(6))), abs=1e-4)

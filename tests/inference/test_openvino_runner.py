@@ -1,0 +1,121 @@
+"""OpenVINO gives PyTorch's numbers, from a conversion that is made once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from cancernet_cli import classify
+from cancernet_cli.core.cards import SegmentationPolicy, read_card
+from cancernet_cli.core.errors import OptionError
+from cancernet_cli.core.events import Event, Note
+from cancernet_cli.core.options import ClassifyOptions
+from cancernet_cli.core.segmenter_choice import with_segmenter
+from cancernet_cli.inference.open import open_runner
+from cancernet_cli.inference.openvino_model import FILE, openvino_model
+from cancernet_cli.inference.pipeline import load_pipeline
+from cancernet_cli.inference.runtime import resolve, with_library
+from cancernet_cli.inference.torch_runner import TorchRunner
+from tests.he_images import he_like
+from tests.tiny_model import write_tiny_model, write_tiny_unet
+
+BUNDLED = Path(__file__).resolve().parents[2] / "models" / "breakhis_lite0"
+
+
+@pytest.fixture
+def views() -> torch.Tensor:
+    return torch.from_numpy(np.stack([he_like(seed, 352, 224) for seed in range(5)]))
+
+
+@pytest.mark.parametrize("segmenter", ["unet", "none"])
+def test_agrees_with_pytorch(segmenter: str, views: torch.Tensor) -> None:
+    card = with_segmenter(read_card(BUNDLED), segmenter)
+    runtime = with_library(resolve(ClassifyOptions(device="cpu")), "auto", card)
+    assert runtime.library == "openvino"
+    ours = open_runner(BUNDLED, card, runtime, want_mask=True).start(views)()
+    reference = TorchRunner(load_pipeline(BUNDLED, card), runtime, want_mask=True).start(views)()
+    np.testing.assert_allclose(ours.logits, reference.logits, atol=1e-4)
+    np.testing.assert_allclose(ours.mask_fraction, reference.mask_fraction, atol=1e-5)
+    assert ours.mask is not None
+    np.testing.assert_allclose(ours.mask, reference.mask, atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.75, 0.4])
+def test_a_unet_looks_at_any_scale(scale: float, views: torch.Tensor, tmp_path: Path) -> None:
+    """PyTorch's antialiased interpolation could not be converted."""
+    unet = read_card(write_tiny_unet(tmp_path / "unet", seed=round(100 * scale), scale=scale))
+    model = write_tiny_model(tmp_path / "model")
+    policy = SegmentationPolicy(segmenter="unet", model="unet", sha256=unet.weights.sha256, keep=0.5)
+    card = replace(read_card(model), segmentation=policy)
+    runtime = with_library(resolve(ClassifyOptions(device="cpu")), "openvino", card)
+    small = views[:, :64, :64].contiguous()
+    ours = open_runner(model, card, runtime, want_mask=True).start(small)()
+    reference = TorchRunner(load_pipeline(model, card), runtime, want_mask=True).start(small)()
+    assert ours.mask is not None
+    np.testing.assert_allclose(ours.mask, reference.mask, atol=1e-4)
+
+
+def test_a_view_has_the_same_bits_in_every_batch(views: torch.Tensor) -> None:
+    card = read_card(BUNDLED)
+    runner = open_runner(BUNDLED, card, with_library(resolve(ClassifyOptions(device="cpu")), "openvino", card))
+    together = runner.start(views)
+    alone = [runner.start(views[row : row + 1]) for row in range(len(views))]
+    answer = together()
+    assert answer.mask is None
+    for row, wait in enumerate(alone):
+        one = wait()
+        assert (one.logits[0] == answer.logits[row]).all()
+        assert one.mask_fraction[0] == answer.mask_fraction[row]
+    assert runner.start(views[:0])().logits.shape == (0, 2)
+
+
+def test_a_conversion_is_made_once_and_mended_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANCERNET_CACHE", str(tmp_path / "cache"))
+    told: list[Event] = []
+    card = with_segmenter(read_card(BUNDLED), "none")
+    for _ in range(2):
+        openvino_model(BUNDLED, card, told.append)
+    assert [type(event) for event in told] == [Note]
+    (kept,) = (tmp_path / "cache" / "openvino").glob(f"*/{FILE}")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    openvino_model(BUNDLED, card, told.append)
+    assert len(told) == 2
+    assert kept.stat().st_size > 1000
+
+
+def test_segmenters_that_openvino_cannot_run_keep_pytorch() -> None:
+    card = with_segmenter(read_card(BUNDLED), "watershed")
+    runtime = resolve(ClassifyOptions(device="cpu"))
+    assert with_library(runtime, "auto", card).library == "torch"
+    with pytest.raises(OptionError, match="watershed"):
+        with_library(runtime, "openvino", card)
+    with pytest.raises(OptionError, match="int8"):
+        with_library(resolve(ClassifyOptions(device="cpu", precision="int8")), "auto", card)
+
+
+def test_tables_of_both_runtimes_agree_and_say_which(tmp_path: Path, tiny_folder: Path) -> None:
+    tables = {}
+    for runtime in ("openvino", "torch"):
+        found = classify(tiny_folder, out=tmp_path / f"{runtime}.parquet", runtime=runtime, device="cpu")
+        tables[runtime] = pq.read_table(found.out)
+        assert tables[runtime].schema.metadata[b"cancernet.runtime"] == runtime.encode()
+    ours, reference = (tables[name]["prob_malignant"].to_numpy() for name in ("openvino", "torch"))
+    np.testing.assert_allclose(ours, reference, atol=1e-4)
+
+
+def test_with_a_warm_cache_no_network_library_is_imported(tmp_path: Path, tiny_folder: Path) -> None:
+    classify(tiny_folder, out=tmp_path / "first.parquet", device="cpu", labels="none")
+    code = (
+        "import sys; from cancernet_cli import classify; "
+        f"classify({str(tiny_folder)!r}, out={str(tmp_path / 'second.parquet')!r}, device='cpu', labels='none'); "
+        "print([n for n in ('timm', 'torchvision', 'segmentation_models_pytorch', 'sklearn') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

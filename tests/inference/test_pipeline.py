@@ -1,0 +1,57 @@
+"""One module from bytes to logits, and the models it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from cancernet_cli.core.cards import SegmentationPolicy, read_card
+from cancernet_cli.core.errors import ModelError
+from cancernet_cli.inference.pipeline import load_pipeline
+from tests.he_images import he_like
+from tests.tiny_model import write_tiny_model, write_tiny_unet
+
+
+def views(*seeds: int) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(he_like(seed, 64, 64)) for seed in seeds])
+
+
+def test_a_batch_gives_what_the_steps_give_one_by_one(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path / "tiny")
+    card = read_card(folder)
+    pipeline = load_pipeline(folder, card)
+    batch = views(1, 2)
+    with torch.inference_mode():
+        found = pipeline(batch)
+        pixels = batch.permute(0, 3, 1, 2).float() / 255
+        mask = pipeline.segmenter(pixels)
+        dimmed = pixels * (mask + (1 - mask) * card.segmentation.keep)
+        mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (card.input.mean, card.input.std))
+        expected = pipeline.classifier((dimmed - mean) / std)
+    torch.testing.assert_close(found.logits, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.mask_fraction, mask.mean(dim=(1, 2, 3)))
+    assert found.mask.shape == (2, 1, 64, 64)
+
+
+def test_a_segmenter_that_was_not_measured_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path / "tiny")
+    with pytest.raises(ModelError, match=r"not been measured with segmenter 'unet'; choose one of: none, threshold"):
+        load_pipeline(folder, read_card(folder), "unet")
+
+
+def test_the_segmentation_model_beside_it_is_pinned_by_its_checksum(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path / "tiny")
+    unet = read_card(write_tiny_unet(tmp_path / "tiny_unet"))
+    pinned = SegmentationPolicy(segmenter="unet", model="tiny_unet", sha256=unet.weights.sha256, keep=0.5)
+    card = replace(read_card(folder), segmentation=pinned)
+    with torch.inference_mode():
+        assert load_pipeline(folder, card)(views(1)).logits.shape == (1, 2)
+    other = replace(card, segmentation=replace(pinned, sha256="0" * 64))
+    with pytest.raises(ModelError, match="was trained with tiny_unet 000000000000"):
+        load_pipeline(folder, other)
+    gone = replace(card, segmentation=replace(pinned, model="nowhere"))
+    with pytest.raises(ModelError, match="neither beside it nor bundled; copy that model's folder"):
+        load_pipeline(folder, gone)

@@ -1,0 +1,104 @@
+"""Overlays: sizes, contour and caption."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cancernet_cli.outputs.pictures.caption import caption_band
+from cancernet_cli.outputs.pictures.overlay import draw_overlay
+
+PINK = (222, 170, 200)
+YELLOW_GREEN = np.array((225, 255, 60))
+
+
+def tissue(height: int, width: int) -> np.ndarray:
+    return np.full((height, width, 3), PINK, np.uint8)
+
+
+def disc(size: int, radius: float) -> np.ndarray:
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    return (np.hypot(x, y) < radius).astype(np.float32)
+
+
+def is_line(picture: np.ndarray) -> np.ndarray:
+    return np.abs(picture.astype(int) - YELLOW_GREEN).sum(axis=-1) < 130
+
+
+def draw(image: np.ndarray, mask: np.ndarray | None, true_label: str | None = None) -> np.ndarray:
+    return draw_overlay(image, mask, label="malignant", percent=97.3, true_label=true_label)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [((460, 700), (460, 700)), ((3000, 4096), (1500, 2048)), ((1, 1), (480, 480)), ((30, 40), (360, 480))],
+)
+def test_sizes(size: tuple[int, int], shown: tuple[int, int]) -> None:
+    made = draw(tissue(*size), None)
+    assert made.dtype == np.uint8
+    assert made.shape[1] == shown[1]
+    assert shown[0] < made.shape[0] < shown[0] * 1.3
+    assert (made[: shown[0]] == PINK).all()  # the caption covers no tissue
+
+
+def test_a_narrow_image_stands_in_the_middle_of_its_caption() -> None:
+    made = draw(tissue(1000, 50), None)
+    assert made.shape[1] == 480
+    assert (made[:1000, 215:265] == PINK).all()
+    assert not (made[:1000, :215] == PINK).all(axis=-1).any()
+
+
+def test_the_contour_lies_where_the_mask_ends() -> None:
+    made = draw(tissue(500, 500), disc(500, 150))[:500]
+    y, x = np.nonzero(is_line(made))
+    radius = np.hypot(y - 249.5, x - 249.5)
+    assert radius.min() > 148
+    assert radius.max() < 152
+    angles = np.degrees(np.arctan2(y - 249.5, x - 249.5)).round().astype(int)
+    assert len(np.unique(angles)) >= 360  # no gaps
+    assert (made[250, 250] == PINK).all()
+    assert (made[5, 5] < PINK).all()  # dimmed a little
+
+
+def test_a_mask_of_another_size_is_stretched_over_the_image() -> None:
+    large, small = (draw(tissue(500, 500), disc(n, 0.3 * n)) for n in (500, 100))
+    y, x = np.nonzero(is_line(small[:500]))
+    assert np.abs(np.hypot(y - 249.5, x - 249.5) - 150).max() < 6
+    assert large.shape == small.shape
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_an_empty_or_full_mask_has_no_contour(value: float) -> None:
+    assert not is_line(draw(tissue(300, 500), np.full((300, 500), value, np.float32))[:300]).any()
+
+
+def test_the_image_given_is_not_changed() -> None:
+    image = tissue(500, 500)
+    draw(image, disc(500, 100))
+    assert (image == PINK).all()
+
+
+def test_the_bar_is_as_long_as_the_percentage() -> None:
+    for percent in (0.0, 25.0, 100.0):
+        band = caption_band(700, "", percent, None)
+        blue = (band[-25:] == (104, 172, 255)).all(axis=-1).any(axis=0)
+        assert blue.sum() == pytest.approx(percent / 100 * 670, abs=3)
+
+
+def test_the_mark_tells_right_from_wrong_and_is_absent_when_unknown() -> None:
+    def has(band: np.ndarray, colour: tuple[int, int, int]) -> bool:
+        return bool((band == colour).all(axis=-1).any())
+
+    right, wrong, unknown = (caption_band(700, "benign", 90, true) for true in ("benign", "malignant", None))
+    assert has(right, (92, 214, 132))
+    assert has(wrong, (255, 107, 98))
+    assert not has(unknown, (92, 214, 132))
+    assert not has(unknown, (255, 107, 98))
+
+
+def test_long_strange_and_many_lined_labels_stay_inside() -> None:
+    for label in ("x" * 500, "two\nlines", "乳癌", "\udcff", ""):
+        band = caption_band(480, label, 50, label)
+        assert band.shape[1] == 480
+        assert (band[:, :5] == band[0, 0]).all()
+        assert (band[:, -5:] == band[0, 0]).all()
