@@ -50,7 +50,7 @@ def test_nothing_is_reported_and_nothing_left_in_the_users_home(
 def test_each_is_imported_in_one_place() -> None:
     plain = re.compile(r"^\s*import (openvino|nncf)\b", re.MULTILINE)
     found = [path.name for path in (ROOT / "cancernet_cli").rglob("*.py") if plain.search(path.read_text("utf-8"))]
-    assert sorted(found) == ["int8.py", "quiet_openvino.py"]
+    assert sorted(found) == ["int8.py", "openvino_import.py"]
 
 
 def test_openvino_waits_until_networks_are_opened() -> None:
