@@ -17,7 +17,7 @@ from torch import Tensor
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.engine.bench.end_to_end import WholeRun
 from cancernet_cli.engine.bench.synthetic_images import write_fields
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from tests.tiny_model import write_tiny_model
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -105,7 +105,7 @@ def test_probabilities_are_held_to_the_cpus(
         def start(self, pixels: Tensor) -> Any:
             answer = self.inner.start(pixels)()
             logits = answer.logits + np.array([error, 0.0], np.float32)
-            return lambda: Answer(logits, answer.mask_fraction, answer.mask)
+            return lambda: Outputs(logits, answer.mask_fraction, answer.mask)
 
     monkeypatch.setattr(script, "open_runner", Off)
     found = script.against_cpu(setting, write_tiny_model(tmp_path / "tiny_model"), "fp32")

@@ -17,7 +17,7 @@ from cancernet_cli.core.events import Note, Reporter, Warn, silent
 from cancernet_cli.inference.cuda_graph import Captured, Step
 from cancernet_cli.inference.pipeline import Pipeline
 from cancernet_cli.inference.reduced_precision import lowered
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.inference.runtime import PRECISIONS, Runtime
 
 COMPILED = "default"  # torch.compile's mode; "max-autotune-no-cudagraphs" searches longer. The graph is captured here.
@@ -71,7 +71,7 @@ class CudaRunner:
             self._captured = self._capture(step_of(ready, want_mask=want_mask), view_px, mode, report)
         self._boarding = _Pass()
 
-    def start(self, pixels: Tensor) -> Callable[[], Answer]:
+    def start(self, pixels: Tensor) -> Callable[[], Outputs]:
         """Send `[V, h, w, 3]` uint8 views on their way; calling what comes back waits for the answer.
 
         Waits itself for nothing where the views are in pinned memory.
@@ -88,14 +88,14 @@ class CudaRunner:
             if boarding.rows == self.batch_size:
                 self._depart()
 
-        def wait() -> Answer:
+        def wait() -> Outputs:
             if not parts:  # every file of the batch had failed
-                return Answer(np.empty((0, 0), np.float32), np.empty(0, np.float32), None)
+                return Outputs(np.empty((0, 0), np.float32), np.empty(0, np.float32), None)
             if parts[-1][0] is self._boarding:
                 self._depart()
             found = [[output[rows].numpy() for output in _outputs(one)] for one, rows in parts]
             columns = found[0] if len(found) == 1 else [np.concatenate(c) for c in zip(*found, strict=True)]
-            return Answer(columns[0], columns[1], columns[2] if self.want_mask else None)
+            return Outputs(columns[0], columns[1], columns[2] if self.want_mask else None)
 
         return wait
 

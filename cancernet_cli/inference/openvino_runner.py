@@ -12,7 +12,7 @@ from torch import Tensor
 from cancernet_cli.core.errors import DeviceError
 from cancernet_cli.core.system import available_cores
 from cancernet_cli.inference.openvino_import import ov
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.inference.runtime import Runtime
 
 HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16"}  # what is not quantised in an int8 network stays fp32
@@ -55,7 +55,7 @@ class OpenVINORunner:
         self._queue = ov.AsyncInferQueue(compiled, streams)
         self._queue.set_callback(_keep)
 
-    def start(self, pixels: Tensor) -> Callable[[], Answer]:
+    def start(self, pixels: Tensor) -> Callable[[], Outputs]:
         """Send `[V, h, w, 3]` uint8 views on their way; calling what comes back waits for the answer.
 
         Waits itself until the last view has found a free stream.
@@ -65,11 +65,11 @@ class OpenVINORunner:
         for row in range(len(views)):
             self._queue.start_async({0: views[row : row + 1]}, (awaited, row), share_inputs=True)
 
-        def wait() -> Answer:
+        def wait() -> Outputs:
             while not awaited.done.wait(LOOK_EVERY_S):
                 if self._queue.is_ready():  # nothing runs and still something lacks: a request failed
                     self._queue.wait_all()
-            return Answer(awaited.logits, awaited.mask_fraction, awaited.mask)
+            return Outputs(awaited.logits, awaited.mask_fraction, awaited.mask)
 
         return wait
 

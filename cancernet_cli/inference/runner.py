@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Answer:
+class Outputs:
     """What the networks say of V views, float32: logits `[V, K]`, mask fraction `[V]`, mask `[V, h, w]` if wanted."""
 
     logits: np.ndarray
@@ -28,5 +28,5 @@ class Runner(Protocol):
     @property
     def in_flight(self) -> int: ...
 
-    def start(self, pixels: Tensor) -> Callable[[], Answer]:
+    def start(self, pixels: Tensor) -> Callable[[], Outputs]:
         """Send `[V, h, w, 3]` uint8 views on their way; calling what comes back waits for the answer."""

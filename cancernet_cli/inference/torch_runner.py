@@ -11,7 +11,7 @@ from torch import nn
 
 from cancernet_cli.core.errors import DeviceError
 from cancernet_cli.inference.malloc import keep_freed_memory
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.inference.runtime import PRECISIONS, Runtime
 
 
@@ -31,7 +31,7 @@ class TorchRunner:
         keep_freed_memory(runtime.device)
         self._pipeline = pipeline.eval().to(runtime.device).to(memory_format=torch.channels_last)
 
-    def start(self, pixels: torch.Tensor) -> Callable[[], Answer]:
+    def start(self, pixels: torch.Tensor) -> Callable[[], Outputs]:
         """Send `[V, h, w, 3]` uint8 views on their way; calling what comes back waits for the answer.
 
         Raises:
@@ -39,13 +39,13 @@ class TorchRunner:
         """
         outputs = [o for chunk in torch.split(pixels, self.batch_size) if len(chunk) for o in self._forward(chunk)]
 
-        def wait() -> Answer:
+        def wait() -> Outputs:
             if not outputs:  # every file of the batch had failed
-                return Answer(np.empty((0, 0), np.float32), np.empty(0, np.float32), None)
+                return Outputs(np.empty((0, 0), np.float32), np.empty(0, np.float32), None)
             columns: list[Any] = list(zip(*outputs, strict=True))
             logits, fraction = (torch.cat([t.cpu() for t in column]).numpy() for column in columns[:2])
             mask = torch.cat([t.cpu() for t in columns[2]]).numpy() if self.want_mask else None
-            return Answer(logits, fraction, mask)
+            return Outputs(logits, fraction, mask)
 
         return wait
 

@@ -19,7 +19,7 @@ from cancernet_cli.engine.classify import run as loop
 from cancernet_cli.inference.cuda_runner import COMPILED, CudaRunner
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline
-from cancernet_cli.inference.runner import Answer, Runner
+from cancernet_cli.inference.runner import Outputs, Runner
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.inference.torch_runner import TorchRunner
 from tests.tiny_model import write_tiny_model
@@ -37,11 +37,11 @@ def on(device: str, batch_size: int = 4, precision: str = "fp32") -> Runtime:
     return Runtime(torch.device(device), precision, batch_size, 0)
 
 
-def probabilities(answer: Answer) -> np.ndarray:
+def probabilities(answer: Outputs) -> np.ndarray:
     return torch.softmax(torch.from_numpy(answer.logits), dim=1).numpy()
 
 
-def by_cpu(pipeline: Pipeline, pixels: Tensor) -> Answer:
+def by_cpu(pipeline: Pipeline, pixels: Tensor) -> Outputs:
     return TorchRunner(pipeline, on("cpu"), want_mask=True).start(pixels)()
 
 

@@ -27,7 +27,7 @@ from cancernet_cli.engine.bench.timing import Cost, Spread
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline, load_pipeline
-from cancernet_cli.inference.runner import Answer, Runner
+from cancernet_cli.inference.runner import Outputs, Runner
 
 EAGER = "PyTorch, each stage by itself"
 
@@ -136,7 +136,7 @@ def _shared_out(shares: dict[str, float], model: ModelOnly) -> Costs:
     }
 
 
-def _answers(runner: Runner, sample: Sample) -> Answer:
+def _answers(runner: Runner, sample: Sample) -> Outputs:
     """The networks' answer to the sample's own batch."""
     return runner.start(sample.batch.pixels)()
 

@@ -17,7 +17,7 @@ from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, chunks, load_batches
 from cancernet_cli.engine.bench.timing import Spread, core_seconds, costs, synchronise
 from cancernet_cli.inference.pipeline import Pipeline
-from cancernet_cli.inference.runner import Answer, Runner
+from cancernet_cli.inference.runner import Outputs, Runner
 from cancernet_cli.inference.runtime import PRECISIONS, Runtime
 
 MEASURE_S = 1.0
@@ -46,7 +46,7 @@ def model_only(runner: Runner, pixels: Tensor, *, repeat: int) -> ModelOnly:
     rates, cores = [], []
     for _ in range(repeat):
         started, core = time.perf_counter(), time.process_time()
-        flying: deque[Callable[[], Answer]] = deque()
+        flying: deque[Callable[[], Outputs]] = deque()
         batches = 0
         while batches < 2 or time.perf_counter() - started < MEASURE_S:
             flying.append(runner.start(pixels))

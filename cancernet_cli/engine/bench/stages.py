@@ -24,7 +24,7 @@ from cancernet_cli.engine.bench.timing import Cost, cost, costs
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.predictions import judge, record_batch
 from cancernet_cli.inference.pipeline import Pipeline
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.inference.runtime import PRECISIONS, Runtime
 from cancernet_cli.outputs.tables.parts import FLUSH_ROWS, Finished, PartWriter
 from cancernet_cli.outputs.tables.predictions import part_schema, table_schema
@@ -130,7 +130,7 @@ def normalised(pipeline: Pipeline, pixels: Tensor) -> Tensor:
     return (pixels - pipeline.mean) / pipeline.std
 
 
-def write_stage(sample: Sample, job: Job, answer: Answer, *, repeat: int) -> list[Cost]:
+def write_stage(sample: Sample, job: Job, answer: Outputs, *, repeat: int) -> list[Cost]:
     """What an image costs to decide on and to write, in a part as large as a long run writes."""
     card = job.card
     schema = part_schema(table_schema(card.architecture.classes, job.state))

@@ -16,7 +16,7 @@ from cancernet_cli.engine.bench import watch as bench_watch
 from cancernet_cli.engine.bench.end_to_end import WholeRun, whole_run
 from cancernet_cli.engine.bench.sweep import best
 from cancernet_cli.engine.bench.synthetic_images import write_fields
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from tests.tiny_model import write_tiny_model
 
 BATCH, BATCH_S = 2, 0.1  # 20 images a second and no more
@@ -27,10 +27,10 @@ class Computing:
 
     in_flight = 1
 
-    def start(self, pixels: Tensor) -> Callable[[], Answer]:
+    def start(self, pixels: Tensor) -> Callable[[], Outputs]:
         time.sleep(BATCH_S)
         rows = len(pixels)
-        return lambda: Answer(np.zeros((rows, 2), np.float32), np.zeros(rows, np.float32), None)
+        return lambda: Outputs(np.zeros((rows, 2), np.float32), np.zeros(rows, np.float32), None)
 
 
 @pytest.fixture

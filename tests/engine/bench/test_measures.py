@@ -42,7 +42,7 @@ from cancernet_cli.engine.classify import run as classify
 from cancernet_cli.engine.classify.job import prepare
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline, load_pipeline
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.segmentation import combine, segmenters
 from tests.tiny_model import write_tiny_model
 
@@ -57,14 +57,14 @@ class SlowRunner:
     def __init__(self) -> None:
         self.under_way = self.most = 0
 
-    def start(self, pixels: Tensor) -> Callable[[], Answer]:
+    def start(self, pixels: Tensor) -> Callable[[], Outputs]:
         time.sleep(BATCH_S)
         self.under_way += 1
         self.most = max(self.most, self.under_way)
 
-        def wait() -> Answer:
+        def wait() -> Outputs:
             self.under_way -= 1
-            return Answer(np.zeros((len(pixels), 2), np.float32), np.ones(len(pixels), np.float32), None)
+            return Outputs(np.zeros((len(pixels), 2), np.float32), np.ones(len(pixels), np.float32), None)
 
         return wait
 
