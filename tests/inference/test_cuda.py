@@ -109,7 +109,7 @@ def test_the_cascade_compiles_into_one_graph(tmp_path: Path, segmenter: str, den
     pipeline = tiny_pipeline(tmp_path, segmenter=segmenter, head="correlations", density=density)
     told: list[Event] = []
     runner = CudaRunner(pipeline, on("cuda", 4, "fp16"), VIEW_PX, mode=COMPILED, report=told.append)
-    assert told == []  # neither that it cannot be compiled nor that memory lacks
+    assert told == []  # neither that it cannot be compiled nor a shortage of memory
     found = runner.start(views(6).pin_memory())()
     expected = by_cpu(pipeline, views(6))
     assert probabilities(found) == pytest.approx(probabilities(expected), abs=TOLERANCES["fp16"])
@@ -158,7 +158,7 @@ def test_starting_a_batch_does_not_wait_for_those_before_it(tmp_path: Path) -> N
     for wait in [runner.start(batch) for batch in batches]:  # pinned memory for all the answers is there from now on
         wait()
     busy = torch.cuda.Event()
-    with torch.cuda.stream(runner._captured._computing):
+    with torch.cuda.stream(runner._graph._computing):
         torch.cuda._sleep(4_000_000_000)  # cycles: some two seconds
         busy.record()
     waits = deque(runner.start(batch) for batch in batches)
@@ -190,5 +190,5 @@ def test_passes_are_halved_until_one_fits(tmp_path: Path) -> None:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert 1 < runner.batch_size < 65536
     assert isinstance(told[0], Note)
-    assert "65536 views at a time do not fit" in told[0].message
+    assert "a batch of 65536 views does not fit" in told[0].message
     assert probabilities(found) == pytest.approx(probabilities(by_cpu(pipeline, views(6))), abs=1e-4)

@@ -85,7 +85,7 @@ def test_a_head_on_statistics_keeps_an_exact_backbone() -> None:
     in_int8 = int8_convolutions(quantised(network, card, views))
     assert 30 < in_int8 < layers - 10  # the U-Net's, none of the classifier's
     bare = replace(card, segmentation=SegmentationPolicy(segmenter="none"))
-    with pytest.raises(ModelError, match="nothing to quantise"):
+    with pytest.raises(ModelError, match="cannot be quantised without a segmenter"):
         make_int8(BUNDLED, bare, [])
 
 

@@ -22,7 +22,15 @@ from cancernet_cli.engine.bench.limits import (
     model_only,
 )
 from cancernet_cli.engine.bench.sample import Sample, take_sample
-from cancernet_cli.engine.bench.stages import NETWORK_STAGES, STAGES, Costs, file_stages, network_stages, write_stage
+from cancernet_cli.engine.bench.stages import (
+    NETWORK_STAGES,
+    STAGES,
+    Costs,
+    file_stages,
+    network_stages,
+    transfer_stages,
+    write_stage,
+)
 from cancernet_cli.engine.bench.timing import Cost, Spread
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.inference.open import open_runner
@@ -105,6 +113,7 @@ def stage_costs(
     """
     from cancernet_cli.inference.torch_runner import TorchRunner
 
+    moved = transfer_stages(sample.pixels, len(job.card.architecture.classes), job.runtime, repeat=repeat)
     if job.runtime.library == "openvino":
         from cancernet_cli.engine.bench.openvino_profile import openvino_shares
         from cancernet_cli.inference.openvino_model import openvino_model, read_openvino
@@ -112,19 +121,15 @@ def stage_costs(
 
         network = read_openvino(job.int8) if job.int8 else openvino_model(job.folder, job.card)
         shares = openvino_shares(network, sample.pixels.numpy(), HINTS[job.runtime.precision])
-        moved = network_stages(
-            pipeline, sample.pixels[:2], job.runtime, repeat=repeat, only=("host_to_device", "device_to_host")
-        )
         words = "OpenVINO as a whole, shared out by its own profile; combine is part of normalise"
         return _shared_out(shares, model) | moved, words
     eager = network_stages(pipeline, sample.pixels, job.runtime, repeat=repeat)
     if isinstance(runner, TorchRunner):
-        return eager, EAGER
-    inside = [name for name in NETWORK_STAGES if name not in ("host_to_device", "device_to_host")]
-    walls = {name: Spread.of(one.wall_s for one in eager[name]).median for name in inside}
+        return eager | moved, EAGER
+    walls = {name: Spread.of(one.wall_s for one in each).median for name, each in eager.items()}
     shares = {name: wall / sum(walls.values()) for name, wall in walls.items()}
     words = "the compiled networks as a whole, shared out as PyTorch takes for each stage uncompiled"
-    return eager | _shared_out(shares, model), words
+    return _shared_out(shares, model) | moved, words
 
 
 def _shared_out(shares: dict[str, float], model: ModelOnly) -> Costs:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cancernet_cli.inference.openvino_import import ov
+from cancernet_cli.inference.openvino_model import ancestors
 
 ROUNDS = 3
 
@@ -21,7 +22,7 @@ def openvino_shares(model: ov.Model, views: NDArray[np.uint8], precision_hint: s
     Args:
         model: a converted pipeline (`inference.openvino_model`). views: `[V, h, w, 3]` uint8.
     """
-    segmenting = _names_above(model.outputs[2].get_node()) - {model.inputs[0].get_node().get_friendly_name()}
+    segmenting = ancestors(model.outputs[2].get_node()) - {model.inputs[0].get_node().get_friendly_name()}
     before = _before_classifier(model, segmenting)
     compiled = ov.Core().compile_model(
         ov.Model([output.node for output in model.outputs[:2]], model.get_parameters()),
@@ -57,23 +58,11 @@ def _before_classifier(model: ov.Model, segmenting: set[str]) -> set[str]:
     for op in model.get_ordered_ops():
         name = op.get_friendly_name()
         if "Convolution" in op.get_type_name() and name not in segmenting:
-            above = _names_above(op.input_value(0).get_node())
+            above = ancestors(op.input_value(0).get_node())
             if not above & convolutions:
                 names |= above - segmenting
             convolutions.add(name)
     return names
-
-
-def _names_above(node: Any) -> set[str]:
-    """Names of a node and of everything that its value comes from."""
-    seen: set[str] = set()
-    waiting = [node]
-    while waiting:
-        at = waiting.pop()
-        if at.get_friendly_name() not in seen:
-            seen.add(at.get_friendly_name())
-            waiting += [value.get_node() for value in at.input_values()]
-    return seen
 
 
 def _fact(op: Any, name: str) -> str:

@@ -23,6 +23,7 @@ from cancernet_cli.core.cards import (
 )
 from cancernet_cli.core.models import bundled_models
 from cancernet_cli.engine.bench.synthetic_images import field
+from cancernet_cli.inference.pipeline import to_tensor
 
 SIDE_PX = 224
 FIELDS = 8
@@ -84,7 +85,7 @@ def generated_pixels(policy: InputPolicy) -> Tensor:
     """Generated fields as a network's input, `[N, 3, H, W]` float32, normalised."""
     fields = [torch.from_numpy(field(seed, policy.width_px, policy.height_px)) for seed in range(FIELDS)]
     mean, std = (torch.tensor(numbers).reshape(1, -1, 1, 1) for numbers in (policy.mean, policy.std))
-    return (torch.stack(fields).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    return (to_tensor(torch.stack(fields)) - mean) / std
 
 
 def _any_segmenter() -> SegmentationPolicy:

@@ -35,6 +35,9 @@ class Cost:
     wall_s: float
     core_s: float
 
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.wall_s + other.wall_s, self.core_s + other.core_s)
+
     def __truediv__(self, units: float) -> Cost:
         return Cost(self.wall_s / units, self.core_s / units)
 

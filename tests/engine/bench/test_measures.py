@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ from cancernet_cli.engine.bench.limits import (
     model_only,
 )
 from cancernet_cli.engine.bench.sample import found_files, take_sample
-from cancernet_cli.engine.bench.stages import as_pixels, file_stages, normalised, scaled
+from cancernet_cli.engine.bench.stages import PIPELINE_STAGES, file_stages, network_stages
 from cancernet_cli.engine.bench.sweep import best, probability_difference
 from cancernet_cli.engine.bench.synthetic_images import DIFFERENT, field, write_fields
 from cancernet_cli.engine.bench.timing import Cost, Spread, costs
@@ -43,7 +42,8 @@ from cancernet_cli.engine.classify.job import prepare
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline, load_pipeline
 from cancernet_cli.inference.runner import Outputs
-from cancernet_cli.segmentation import combine, segmenters
+from cancernet_cli.inference.runtime import Runtime
+from cancernet_cli.segmentation import segmenters
 from tests.tiny_model import write_tiny_model
 
 BATCH_S = 0.02
@@ -96,23 +96,21 @@ def test_a_generated_png_is_as_hard_to_decode_as_breakhis(tmp_path: Path) -> Non
 def test_spreads_and_costs() -> None:
     assert Spread.of([3.0, 1.0, 2.0], 10) == Spread(median=20, min=10, max=30)
     assert Cost(3, 1).less(Cost(1, 2)) == Cost(2, 0)
+    assert Cost(3, 1) + Cost(1, 2) == Cost(4, 3)
     for found in costs(lambda: time.sleep(0.01), 2):
         assert 0.01 <= found.wall_s < 1
         assert found.core_s < found.wall_s  # who sleeps takes no processor time
 
 
-def test_stages_put_together_are_the_pipeline(tmp_path: Path) -> None:
-    """What is timed apart does the same work as what a run does."""
+def test_the_network_stages_are_the_pipelines_own(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
-    card = read_card(folder)
-    card = replace(card, input=replace(card.input, density="balanced"))
-    pipeline = load_pipeline(folder, card)
+    pipeline = load_pipeline(folder, read_card(folder))
+    assert tuple(dict.fromkeys(stage.name for stage in pipeline.stages())) == PIPELINE_STAGES
     views = torch.from_numpy(np.stack([field(seed, 64, 64) for seed in range(3)]))
-    with torch.no_grad():
-        pixels = as_pixels(views)
-        mask = pipeline.segmenter(pixels)
-        logits = pipeline.classifier(normalised(pipeline, combine(scaled(pipeline, pixels), mask, pipeline.keep)))
-        torch.testing.assert_close(logits, pipeline(views).logits)
+    found = network_stages(pipeline, views, Runtime(torch.device("cpu"), "fp32", 3, 0), repeat=2)
+    assert found.keys() == set(PIPELINE_STAGES)
+    assert all(one.wall_s > 0 for each in found.values() for one in each)
+    assert {len(each) for each in found.values()} == {2}
 
 
 def test_what_a_runner_merges_is_shared_out(tmp_path: Path) -> None:

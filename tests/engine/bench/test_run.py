@@ -76,7 +76,7 @@ def test_sweeps_have_a_row_a_value_and_say_what_cannot_be(measured: tuple[dict[s
     assert [row["batch_size"] for row in sweeps["batch_size"]] == [1, 4]
     fp32, fp16 = sweeps["precision"]
     assert fp32["probability_difference"] == 0
-    assert fp16["error"] == "fp16 is not for CPUs"
+    assert fp16["error"] == "fp16 is not supported on CPU"
     advice = measured[0]["advice"]
     assert advice["precision"] == "fp32"
     assert advice["kept_in"] is None  # --runtime torch: not what auto would take
