@@ -39,7 +39,7 @@ from torch import Tensor
 from cancernet_cli.core.events import Event, Note, Warn, silent
 from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.core.options.classify import ClassifyPrecision
+from cancernet_cli.core.options.inference import InferencePrecision
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.shrinking import batch_decoder
 from cancernet_cli.data.readers import read_image
@@ -53,7 +53,7 @@ from cancernet_cli.engine.bench.limits import (
     model_only,
 )
 from cancernet_cli.engine.bench.random_model import random_model
-from cancernet_cli.engine.bench.sample import Sample, found_files, take_sample
+from cancernet_cli.engine.bench.sample import Sample, find_images, take_sample
 from cancernet_cli.engine.bench.synthetic_images import write_fields
 from cancernet_cli.engine.bench.timing import Cost, Spread, costs
 from cancernet_cli.engine.classify.job import Job, prepare
@@ -105,7 +105,7 @@ class Told:
 def network(setting: Setting, model: Path | str, bar: float | None = None) -> Found:
     """A model's networks alone: agreement with the CPU, rates uncompiled and compiled, and what limits them."""
     told = Told()
-    precisions: set[ClassifyPrecision] = {"fp32", setting.options.precision}
+    precisions: set[InferencePrecision] = {"fp32", setting.options.precision}
     agreement = {name: against_cpu(setting, model, name) for name in sorted(precisions)}
     rates = {size: uncompiled_rates(setting, model, size) for size in setting.batch_sizes}
     best = max(rates, key=lambda size: rates[size]["usual"])
@@ -127,7 +127,7 @@ def network(setting: Setting, model: Path | str, bar: float | None = None) -> Fo
     return found | ({"bar_images_per_s": bar, "is_met": per_s >= bar} if bar else {})
 
 
-def against_cpu(setting: Setting, model: Path | str, precision: ClassifyPrecision) -> Found:
+def against_cpu(setting: Setting, model: Path | str, precision: InferencePrecision) -> Found:
     """How far probabilities lie from those that PyTorch gives on the CPU in fp32, on a few views."""
     job = replace(setting, options=replace(setting.options, precision=precision)).job(model)
     pixels = sample_of(job).pixels[:AGREEMENT_VIEWS]
@@ -160,7 +160,7 @@ def uncompiled_rates(setting: Setting, model: Path | str, batch_size: int) -> Fo
 def whole_way(setting: Setting, model: Path | str, batch_size: int) -> Found:
     """From files to a table: its rate, what bounds it, and how busy the device was."""
     job = setting.job(model, batch_size)
-    files = found_files(setting.images, job.card)
+    files = find_images(setting.images, job.card)
     sample = sample_of(job, files)
     decode = loader_rate(job, files, setting.repeat)
     runner, open_s = opened(job, silent, files=len(files))
@@ -245,7 +245,7 @@ def opened(job: Job, report: Callable[[Event], None], *, files: int | None) -> t
 
 def sample_of(job: Job, files: list[FoundFile] | None = None) -> Sample:
     """A batch of the run's own views."""
-    found = files or found_files(Path(job.inputs[0]), job.card)
+    found = files or find_images(Path(job.inputs[0]), job.card)
     return take_sample(found, job.card, batch_size=job.runtime.batch_size, max_pixels=MAX_PIXELS)
 
 

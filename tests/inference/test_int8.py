@@ -58,7 +58,7 @@ def test_first_use_makes_it_and_the_next_finds_it(model: Path, tiny_folder: Path
         tables.append(pq.read_table(out))
         told.append([event for event in events if isinstance(event, Warn)])
     assert tables[0].equals(tables[1])
-    assert "8 views only" in told[0][0].message
+    assert "only 8 views" in told[0][0].message
     assert told[1] == []
     metadata = tables[0].schema.metadata
     assert metadata[b"cancernet.precision"] == b"int8"

@@ -1,4 +1,4 @@
-"""Every stage of the way from a file to its row, measured by itself."""
+"""Measure each stage from a file to its row in the table by itself."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ Costs = dict[str, list[Cost]]
 
 
 def file_stages(sample: Sample, card: Card, *, max_pixels: int, shrink: bool = False, repeat: int) -> Costs:
-    """What an image costs the loader: `repeat` means over the sample, by one thread, as in a worker.
+    """Cost per image of each loader stage: `repeat` means over the sample, on one thread as in a worker.
 
-    A file is read from memory, where the system keeps what was read before; `decode` is `read_image` without it.
+    Files are read from the page cache. `decode` is `read_image` without reading the file.
 
     Args:
         shrink: decode as with `--jpeg-scale auto`.
@@ -116,14 +116,14 @@ def transfer_stages(views: Tensor, classes: int, runtime: Runtime, *, repeat: in
     return {name: [one / len(views) for one in costs(copy, repeat, device)] for name, copy in work.items()}
 
 
-def write_stage(sample: Sample, job: Job, answer: Outputs, *, repeat: int) -> list[Cost]:
-    """What an image costs to decide on and to write, in a part as large as a long run writes."""
+def write_stage(sample: Sample, job: Job, outputs: Outputs, *, repeat: int) -> list[Cost]:
+    """Cost per image of deciding on a label and writing the row, in parts as large as those of a long run."""
     card = job.card
     schema = part_schema(table_schema(card.architecture.classes, job.state))
     files = len(sample.files)
 
     def rows() -> Any:
-        return record_batch(sample.batch, judge(sample.batch, answer, card), card, schema)
+        return record_batch(sample.batch, judge(sample.batch, outputs, card), card, schema)
 
     finished = Finished(rows())
     times = -(-FLUSH_ROWS // files)

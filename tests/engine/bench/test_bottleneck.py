@@ -46,15 +46,19 @@ CPU = Bounds(
 
 def test_a_gpu_that_starves_wants_workers() -> None:
     words = verdict(GPU)
-    assert words.startswith("Decoding holds it back: 8 workers deliver 1,000 images/s, the networks could take 9,000")
+    assert words.startswith(
+        "Decoding is the bottleneck: 8 workers deliver 1,000 images/s, the networks could process 9,000"
+    )
     assert words.endswith("use --workers 16, or JPEG files.")
     assert verdict(replace(GPU, image_format="jpeg", workers=16)).endswith("use smaller files or more cores.")
 
 
 def test_a_gpu_that_is_busy_wants_less_work() -> None:
     words = verdict(replace(GPU, model_per_s=950, decode_per_s=4000))
-    assert words.startswith("The networks hold it back: they take 950 images/s, 8 workers deliver 4,000 images/s")
-    assert verdict(replace(GPU, model_per_s=950, decode_per_s=4000, quicker="fp16")).endswith(
+    assert words.startswith(
+        "The networks are the bottleneck: they process 950 images/s, 8 workers deliver 4,000 images/s"
+    )
+    assert verdict(replace(GPU, model_per_s=950, decode_per_s=4000, faster_precision="fp16")).endswith(
         "try --precision fp16, or a smaller network."
     )
 
@@ -62,11 +66,13 @@ def test_a_gpu_that_is_busy_wants_less_work() -> None:
 def test_cores_that_loader_and_networks_share() -> None:
     # 2 cores / (0.016 + 0.1) s = 17.2 images/s are possible; networks take 0.1 of 0.116 s
     assert CPU.possible_per_s == pytest.approx(17.24, abs=0.01)
-    words = verdict(replace(CPU, quicker="int8"))
-    assert words.startswith("All 2 cores are busy: networks take 86 % of their time, reading and decoding 14 %")
+    words = verdict(replace(CPU, faster_precision="int8"))
+    assert words.startswith("All 2 cores are busy: the networks use 86 % of the CPU time, reading and decoding 14 %")
     assert words.endswith("try --precision int8, or a smaller network.")
     light = replace(CPU, whole_per_s=60, model_per_s=400, model_core_s=0.005, decode_per_s=90, cores=1)
-    assert verdict(replace(light, whole_per_s=47)).startswith("The one core is busy: networks take 24 % of their time")
+    assert verdict(replace(light, whole_per_s=47)).startswith(
+        "The one core is busy: the networks use 24 % of the CPU time"
+    )
     assert "use JPEG files" in verdict(replace(light, whole_per_s=47))
 
 
@@ -80,13 +86,13 @@ def test_idle_cores_want_workers_on_a_cpu_too() -> None:
 def test_what_is_lost_between_the_parts_is_said() -> None:
     words = verdict(replace(GPU, whole_per_s=400, model_per_s=1000, decode_per_s=2000))
     assert words.startswith(
-        "Neither the loader nor the networks alone: the whole way reaches 40 % of the 1,000 images/s"
+        "Neither the loader nor the networks are the bottleneck: end to end reaches 40 % of the 1,000 images/s"
     )
     assert "use --workers 1" in verdict(replace(GPU, whole_per_s=100, model_per_s=190, decode_per_s=200, workers=0))
 
 
 def test_a_disturbed_measurement_is_no_ground_for_advice() -> None:
-    assert verdict(replace(CPU, whole_per_s=30)).startswith("The machine did other work meanwhile")
+    assert verdict(replace(CPU, whole_per_s=30)).startswith("The machine was busy")
 
 
 def measurement() -> dict[str, Any]:
@@ -116,7 +122,7 @@ def test_changes_in_percent_and_what_else_differs() -> None:
     new["versions"] = {"torch": "2.7", "openvino": "2025.1"}
     found = compare(new, old)
     assert found["stages"] == {"decode": {"old": 8.0, "new": 6.0, "change_percent": -25.0}}
-    assert found["rates"]["whole way"]["change_percent"] == 50.0
+    assert found["rates"]["end to end"]["change_percent"] == 50.0
     assert found["differs"] == [
         "machine: processor was A, is B",
         "versions: openvino was None, is 2025.1",

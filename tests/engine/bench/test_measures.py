@@ -1,4 +1,4 @@
-"""The clocks, counters and wrappers of `cancernet bench`, held to cases that are known."""
+"""Clocks, counters and wrappers of `cancernet bench`, tested on known cases."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from cancernet_cli.engine.bench.limits import (
     latency_ms,
     model_only,
 )
-from cancernet_cli.engine.bench.sample import found_files, take_sample
+from cancernet_cli.engine.bench.sample import find_images, take_sample
 from cancernet_cli.engine.bench.stages import PIPELINE_STAGES, file_stages, network_stages
 from cancernet_cli.engine.bench.sweep import best, probability_difference
 from cancernet_cli.engine.bench.synthetic_images import DIFFERENT, field, write_fields
@@ -50,7 +50,7 @@ BATCH_S = 0.02
 
 
 class SlowRunner:
-    """Takes its time over every batch, one after the other; `most` is how many were under way at once."""
+    """Takes `BATCH_S` per batch; `most` is the largest number of batches in flight at once."""
 
     in_flight = 1
 
@@ -70,7 +70,7 @@ class SlowRunner:
 
 
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "tiff"])
-def test_generated_files_are_readable_and_the_same_again(tmp_path: Path, image_format: str) -> None:
+def test_generated_files_are_readable_and_reproducible(tmp_path: Path, image_format: str) -> None:
     first = write_fields(tmp_path / "a", 2, 90, 60, image_format)
     again = write_fields(tmp_path / "b", 2, 90, 60, image_format)
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in again]
@@ -99,7 +99,7 @@ def test_spreads_and_costs() -> None:
     assert Cost(3, 1) + Cost(1, 2) == Cost(4, 3)
     for found in costs(lambda: time.sleep(0.01), 2):
         assert 0.01 <= found.wall_s < 1
-        assert found.core_s < found.wall_s  # who sleeps takes no processor time
+        assert found.core_s < found.wall_s  # sleeping takes no CPU time
 
 
 def test_the_network_stages_are_the_pipelines_own(tmp_path: Path) -> None:
@@ -113,12 +113,12 @@ def test_the_network_stages_are_the_pipelines_own(tmp_path: Path) -> None:
     assert {len(each) for each in found.values()} == {2}
 
 
-def test_what_a_runner_merges_is_shared_out(tmp_path: Path) -> None:
-    """The stages of a runner that is no plain PyTorch add up to what it takes for a view."""
+def test_a_fused_run_is_split_among_the_stages(tmp_path: Path) -> None:
+    """The stages of a runner other than eager PyTorch add up to its total per view."""
     folder = write_tiny_model(tmp_path / "tiny", segmenter="none")
     write_fields(tmp_path / "images", 2, 64, 64, "png")
     job = prepare(str(tmp_path / "images"), ClassifyOptions(model=str(folder), device="cpu", runtime="torch"))
-    sample = take_sample(found_files(tmp_path / "images", job.card), job.card, batch_size=2, max_pixels=10_000)
+    sample = take_sample(find_images(tmp_path / "images", job.card), job.card, batch_size=2, max_pixels=10_000)
     model = ModelOnly(Spread(100.0, 80.0, 125.0), core_s_per_view=0.016)
     found, words = stage_costs(job, SlowRunner(), load_pipeline(folder, job.card), model, sample, 1)
     merged = ("normalise", "segment", "combine", "classify")
@@ -141,13 +141,13 @@ def test_percentiles_of_latency() -> None:
     assert found == {"p50": pytest.approx(50), "p95": pytest.approx(95), "batches": 101}
 
 
-def test_networks_alone_are_as_quick_as_their_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_alone_are_as_fast_as_their_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MEASURE_S", 0.1)
     monkeypatch.setattr(limits, "LATENCY_S", 0.1)
     pixels = torch.zeros((4, 8, 8, 3), dtype=torch.uint8)
     runner = SlowRunner()
     found = model_only(runner, pixels, repeat=2)
-    assert (runner.most, runner.under_way) == (2, 0)  # as in a run's loop: one more than may be in flight
+    assert (runner.most, runner.under_way) == (2, 0)  # as in the loop of a run: one more than `in_flight`
     assert 0.05 * 4 / BATCH_S < found.views_per_s.median <= 4 / BATCH_S
     assert found.core_s_per_view < BATCH_S / 4
     assert min(batch_latencies(SlowRunner(), pixels)) >= BATCH_S
@@ -156,7 +156,7 @@ def test_networks_alone_are_as_quick_as_their_runner(monkeypatch: pytest.MonkeyP
 def test_the_loader_alone_decodes_every_file(tmp_path: Path) -> None:
     card = read_card(write_tiny_model(tmp_path / "tiny"))
     write_fields(tmp_path / "images", 5, 64, 48, "png")
-    files = found_files(tmp_path / "images", card)
+    files = find_images(tmp_path / "images", card)
     decoder = BatchDecoder(card.input, 10_000)
     found = decode_only(files, decoder, files_a_batch=1, workers=0, pin_memory=False, repeat=1)
     assert 1 < found.images_per_s.median < 100_000
@@ -168,7 +168,7 @@ def test_a_sample_leaves_bad_files_out_and_fills_a_batch(tmp_path: Path) -> None
     folder = tmp_path / "images"
     write_fields(folder, 3, 64, 48, "png")
     (folder / "bad.png").write_bytes(b"no image")
-    sample = take_sample(found_files(folder, card), card, batch_size=5, max_pixels=10_000)
+    sample = take_sample(find_images(folder, card), card, batch_size=5, max_pixels=10_000)
     assert len(sample.files) == 3
     assert sample.pixels.shape == (5, 64, 64, 3)
     assert torch.equal(sample.pixels[3], sample.pixels[0])
@@ -176,8 +176,8 @@ def test_a_sample_leaves_bad_files_out_and_fills_a_batch(tmp_path: Path) -> None
     assert all(len(each) == 2 for each in stages.values())
     for path in folder.glob("0*.png"):
         path.unlink()
-    with pytest.raises(InputError, match="not one image could be read"):
-        take_sample(found_files(folder, card), card, batch_size=5, max_pixels=10_000)
+    with pytest.raises(InputError, match="no readable image"):
+        take_sample(find_images(folder, card), card, batch_size=5, max_pixels=10_000)
 
 
 def test_a_watched_run_writes_the_same_table_and_tells_what_it_waited_for(tiny_folder: Path, tmp_path: Path) -> None:
@@ -249,16 +249,16 @@ def test_no_precision_is_advised_that_changes_probabilities() -> None:
 def test_images_below_a_folder_are_needed(tmp_path: Path) -> None:
     card = read_card(write_tiny_model(tmp_path / "tiny"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no image was found"):
-        found_files(tmp_path / "empty", card)
+    with pytest.raises(InputError, match="no images found"):
+        find_images(tmp_path / "empty", card)
     Image.fromarray(field(0, 32, 32)).save(tmp_path / "empty" / "one.png")
-    assert [file.path for file in found_files(tmp_path / "empty", card)] == ["one.png"]
+    assert [file.path for file in find_images(tmp_path / "empty", card)] == ["one.png"]
 
 
 def test_shrunk_jpegs_cost_less_to_decode(tmp_path: Path) -> None:
     card = read_card(write_tiny_model(tmp_path / "tiny"))  # looks at 64 x 64 pixels
     write_fields(tmp_path / "images", 2, 1024, 768, "jpeg")
-    sample = take_sample(found_files(tmp_path / "images", card), card, batch_size=2, max_pixels=10**6)
+    sample = take_sample(find_images(tmp_path / "images", card), card, batch_size=2, max_pixels=10**6)
     core_s = {
         shrink: min(
             one.core_s for one in file_stages(sample, card, max_pixels=10**6, shrink=shrink, repeat=5)["decode"]

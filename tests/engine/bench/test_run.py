@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import torch
 
 from cancernet_cli.core.errors import InputError, ModelError, OptionError
 from cancernet_cli.core.events import Event, StageAdvanced, StageFinished, StageStarted
-from cancernet_cli.core.options import BenchOptions
-from cancernet_cli.engine.bench.run import bench
+from cancernet_cli.core.options import BenchOptions, ClassifyOptions, InferenceOptions
+from cancernet_cli.engine.bench.run import bench, classify_options
 from cancernet_cli.engine.bench.stages import STAGES
 from tests.bench_runs import make_quick, tiny_options
 from tests.tiny_model import write_tiny_model
@@ -123,7 +124,7 @@ def test_what_is_missing_shows_before_anything_is_measured(model: Path, tmp_path
         bench(tiny_options(model, compare=tmp_path / "none.json"))
     other = tmp_path / "other.json"
     other.write_text("{}")
-    with pytest.raises(InputError, match="is no measurement"):
+    with pytest.raises(InputError, match="is not a `cancernet bench` record"):
         bench(tiny_options(model, compare=other))
     with pytest.raises(ModelError):
         bench(tiny_options(tmp_path / "none"))
@@ -134,15 +135,32 @@ def test_what_is_missing_shows_before_anything_is_measured(model: Path, tmp_path
     [
         ({"size": "700"}, "--size is '700'"),
         ({"size": "8x8"}, "--size"),
-        ({"sweep_batch_size": "0,1"}, "--sweep-batch-size names '0'"),
-        ({"sweep_workers": "two"}, "--sweep-workers names 'two'"),
-        ({"sweep_precision": "fp8"}, "--sweep-precision names 'fp8'"),
+        ({"sweep_batch_size": "0,1"}, "--sweep-batch-size has '0'"),
+        ({"sweep_workers": "two"}, "--sweep-workers has 'two'"),
+        ({"sweep_precision": "fp8"}, "--sweep-precision has 'fp8'"),
     ],
 )
 def test_wrong_options_name_their_flag(option: dict[str, Any], words: str) -> None:
     with pytest.raises(OptionError, match=words):
         BenchOptions(**option)
     assert BenchOptions(sweep_workers=" 0, 2,2").worker_counts == (0, 2)
+
+
+def test_every_option_shared_with_classify_is_declared_once_and_forwarded(tmp_path: Path) -> None:
+    shared = {
+        "device": "cpu",
+        "precision": "bf16",
+        "batch_size": 3,
+        "workers": 1,
+        "model": "breakhis_unet",
+        "segmenter": "threshold",
+        "runtime": "torch",
+        "jpeg_scale": "auto",
+    }
+    assert shared.keys() == {field.name for field in fields(InferenceOptions)}
+    asked = classify_options(BenchOptions(**shared), tmp_path)
+    assert {name: getattr(asked, name) for name in shared} == shared
+    assert not vars(BenchOptions)["__annotations__"].keys() & {field.name for field in fields(ClassifyOptions)}
 
 
 @pytest.mark.gpu
