@@ -69,16 +69,16 @@ def test_a_failed_step_is_kept_and_the_next_one_begins(script: ModuleType, capsy
 
 
 def test_no_step_begins_that_may_not_end_in_time(script: ModuleType) -> None:
-    steps = script.Steps(script.AT_LEAST_S["whole way"] - 1, lambda found: None)
-    skipped = steps("whole", "whole way", lambda: pytest.fail("it must not begin"))
-    assert skipped["skipped"].endswith("s of --limit-s were left, and it may take 110")
+    steps = script.Steps(script.AT_LEAST_S["end to end"] - 1, lambda found: None)
+    skipped = steps("whole", "end to end", lambda: pytest.fail("it must not begin"))
+    assert skipped["skipped"].endswith("s of --limit-s left, but it may take 110 s")
     assert steps("short", "nvjpeg", lambda: {"rate": 1})["rate"] == 1
 
 
 def test_the_steps_of_the_goals_fit_into_the_time_of_a_run(script: ModuleType) -> None:
     """The cascade, its files, three networks: what the bars ask for."""
     needed = script.AT_LEAST_S
-    assert 4 * needed["network"] + needed["whole way"] + needed["nvjpeg"] <= 560
+    assert 4 * needed["network"] + needed["end to end"] + needed["nvjpeg"] <= 560
 
 
 def test_compiling_pays_once_the_files_earn_it_back(script: ModuleType) -> None:
