@@ -232,7 +232,7 @@ def loader_rate(job: Job, files: list[FoundFile], repeat: int) -> DecodeOnly:
     return decode_only(
         files,
         batch_decoder(policy, MAX_PIXELS, shrink=job.options.jpeg_scale == "auto"),
-        files_a_batch=runtime.batch_size if policy.view == "resize" else max(1, runtime.batch_size // 4),
+        files_per_batch=runtime.batch_size if policy.view == "resize" else max(1, runtime.batch_size // 4),
         workers=runtime.workers,
         pin_memory=runtime.device.type == "cuda",
         repeat=repeat,

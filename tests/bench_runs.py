@@ -1,4 +1,4 @@
-"""A measurement as small as can be, of a model with random weights."""
+"""A minimal measurement of a model with random weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROCESS = ProcessRun(wall_s=2.0, core_s=3.0, peak_main_bytes=500_000_000, peak_t
 
 
 def make_quick(patch: pytest.MonkeyPatch) -> None:
-    """Measure for moments only, and start no process (a slow test does)."""
+    """Measure for fractions of a second and start no process (a slow test does)."""
     patch.setattr(limits, "MEASURE_S", 0.05)
     patch.setattr(limits, "LATENCY_S", 0.05)
     patch.setattr(limits, "MATRIX_SIDE", {"cpu": 256, "cuda": 512})
@@ -24,7 +24,7 @@ def make_quick(patch: pytest.MonkeyPatch) -> None:
 
 
 def tiny_options(model: Path, **more: Any) -> BenchOptions:
-    """Six small pictures, once, by PyTorch in the main process."""
+    """Six small images, measured once, by PyTorch in the main process."""
     asked: dict[str, Any] = {
         "model": str(model),
         "files": 6,

@@ -1,4 +1,4 @@
-"""What only a CUDA device can show: run with `pytest -m gpu`."""
+"""Tests that need a CUDA device: run with `pytest -m gpu`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.tiny_pipeline import VIEW_PX, tiny_pipeline, views
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.timeout(300),  # the first test loads CUDA, some compile
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA device"),
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device found"),
 ]
 TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 6e-2}  # of probabilities
 
@@ -47,7 +47,7 @@ def by_cpu(pipeline: Pipeline, pixels: Tensor) -> Outputs:
 
 @pytest.fixture
 def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs so short that they compile nothing, which would take most of the tests' time."""
+    """Runs short enough not to compile, which would take most of the time."""
 
     def opened(*args: Any, **options: Any) -> Runner:
         return open_runner(*args, **options | {"files": 1})
@@ -57,7 +57,7 @@ def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_waits() -> Iterator[None]:
-    """PyTorch calls every hidden wait for the device an error; waiting for an event is no hidden one."""
+    """Make PyTorch raise on implicit synchronisation; waiting for an event is explicit."""
     yield
     torch.cuda.set_sync_debug_mode("default")
 
@@ -115,14 +115,14 @@ def test_the_cascade_compiles_into_one_graph(tmp_path: Path, segmenter: str, den
     assert probabilities(found) == pytest.approx(probabilities(expected), abs=TOLERANCES["fp16"])
 
 
-def test_answers_outlive_the_passes_after_them(tmp_path: Path) -> None:
+def test_outputs_outlive_later_passes(tmp_path: Path) -> None:
     pipeline = tiny_pipeline(tmp_path, segmenter="unet")
     runner = CudaRunner(pipeline, on("cuda"), VIEW_PX, want_mask=True, mode=None)
     batches = [views(1 + i % 7, 3 * i) for i in range(24)]
     pinned = [batch.pin_memory() for batch in batches]
     waits = [runner.start(batch) for batch in pinned]
-    answers = [wait() for wait in waits]  # all after all: nothing may have been overwritten
-    for batch, found in zip(batches, answers, strict=True):
+    outputs = [wait() for wait in waits]  # all after all: nothing may have been overwritten
+    for batch, found in zip(batches, outputs, strict=True):
         expected = by_cpu(pipeline, batch)
         assert found.logits == pytest.approx(expected.logits, abs=1e-3)
         assert found.mask == pytest.approx(expected.mask, abs=1e-3)
@@ -144,18 +144,18 @@ def test_nothing_in_a_runs_loop_waits_for_the_device(
     assert (result.files, result.failed) == (8, 0)
 
 
-def test_what_the_debug_mode_calls_an_error(no_waits: None) -> None:
+def test_implicit_synchronisation_raises_in_debug_mode(no_waits: None) -> None:
     there = torch.ones(1, device="cuda")
     torch.cuda.set_sync_debug_mode("error")
     with pytest.raises(RuntimeError, match="synchroniz"):
         there.item()
 
 
-def test_starting_a_batch_does_not_wait_for_those_before_it(tmp_path: Path) -> None:
+def test_starting_a_batch_does_not_wait_for_earlier_ones(tmp_path: Path) -> None:
     pipeline = tiny_pipeline(tmp_path, segmenter="none")
     runner = CudaRunner(pipeline, on("cuda"), VIEW_PX, mode=None)
     batches = [views(4, 4 * i).pin_memory() for i in range(1 + runner.in_flight)]
-    for wait in [runner.start(batch) for batch in batches]:  # pinned memory for all the answers is there from now on
+    for wait in [runner.start(batch) for batch in batches]:  # pinned memory for all the outputs is there from now on
         wait()
     busy = torch.cuda.Event()
     with torch.cuda.stream(runner._graph._computing):

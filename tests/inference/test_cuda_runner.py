@@ -1,4 +1,4 @@
-"""What the CUDA runner does besides CUDA; `test_cuda.py` has the rest."""
+"""The CUDA runner without CUDA; `test_cuda.py` has the rest."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from tests.tiny_pipeline import VIEW_PX, tiny_pipeline, views
 
 
 class Late:
-    """`CudaGraph` on the CPU: one buffer that every batch overwrites; answers are computed when they are waited for."""
+    """`CudaGraph` on the CPU: one buffer that every batch overwrites; outputs are computed when waited for."""
 
     most: ClassVar[int] = 1000  # rows that fit
-    rows: ClassVar[list[int]] = []  # of each pass that left
+    rows: ClassVar[list[int]] = []  # of each launched pass
 
     def __init__(self, forward: Forward, shape: tuple[int, int, int, int], device: torch.device) -> None:
         if shape[0] > self.most:
@@ -82,7 +82,7 @@ def test_batches_share_passes_and_each_gets_its_own_rows(tiny: Pipeline, late: t
     reference = TorchRunner(tiny, runtime(4), want_mask=True)
     batches = [views(3), views(0), views(9, 3), views(1, 12), views(2, 13)]
     waits = [runner.start(batch) for batch in batches]
-    assert late.rows == [4, 4, 4]  # 15 views: what is left waits for more, or for somebody who asks
+    assert late.rows == [4, 4, 4]  # 15 views: the rest waits for more, or until it is asked for
     for i in (2, 0, 4, 3, 1):  # in any order
         found, expected = waits[i](), reference.start(batches[i])()
         np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
@@ -93,7 +93,7 @@ def test_batches_share_passes_and_each_gets_its_own_rows(tiny: Pipeline, late: t
     assert late.rows == [4, 4, 4, 3]
 
 
-def test_a_pass_leaves_when_one_of_its_views_is_waited_for(tiny: Pipeline, late: type[Late]) -> None:
+def test_a_pass_is_launched_when_one_of_its_views_is_waited_for(tiny: Pipeline, late: type[Late]) -> None:
     runner = CudaRunner(tiny, runtime(8), VIEW_PX, mode=None)
     first, second = runner.start(views(3)), runner.start(views(2, 3))
     assert late.rows == []
@@ -142,7 +142,7 @@ def test_a_shortage_of_memory_shows_before_anything_is_compiled(
     assert shapes == [(4, 64, 64, 3)]
 
 
-def test_networks_that_cannot_be_compiled_run_all_the_same(
+def test_networks_that_cannot_be_compiled_still_run(
     tiny: Pipeline, late: type[Late], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_triton(forward: Forward, **options: object) -> Forward:
@@ -163,7 +163,7 @@ def test_networks_that_cannot_be_compiled_run_all_the_same(
     )
 
 
-def test_a_run_says_how_many_files_it_has_so_that_few_are_not_compiled_for(
+def test_a_run_passes_its_number_of_files_to_decide_about_compiling(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[int | None] = []
@@ -237,7 +237,7 @@ def test_the_cascade_is_one_graph(segmenter: str, density: str, tmp_path: Path) 
     assert not [node for node in graphs[0].graph.nodes if node.target in ("item", "cpu", "numpy", "tolist")]
 
 
-def test_a_step_that_runs_out_of_memory_while_compiling_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_memory_while_compiling_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(forward: Forward, **options: object) -> Forward:
         def fails(batch: Tensor) -> tuple[Tensor, ...]:
             try:

@@ -1,4 +1,4 @@
-"""Folded networks give the same numbers, and have no normalisation left that could be folded."""
+"""Folded networks have the same outputs and no foldable batch norm left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = [*backbones.names(), "resnet10t", "mobilenetv3_small_050", "test_convnex
 
 
 def trained(network: nn.Module) -> nn.Module:
-    """The network with statistics as training leaves them: nothing is 0 or 1."""
+    """The network with statistics as after training: no value is 0 or 1."""
     random = torch.Generator().manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -79,7 +79,7 @@ class Odd(nn.Module):
 
 
 @pytest.mark.parametrize("kind", ["works in place", "runs twice", "taken elsewhere too"])
-def test_what_cannot_be_folded_stays(kind: str) -> None:
+def test_norms_that_cannot_be_folded_stay(kind: str) -> None:
     network = trained(Odd(kind))
     found = fold_batchnorm(network, torch.randn(1, 3, 16, 16))
     assert norms(found) == 1

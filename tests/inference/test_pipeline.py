@@ -1,4 +1,4 @@
-"""One module from bytes to logits, and the models it is made of."""
+"""The pipeline from bytes to logits, and loading its models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def views(*seeds: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("density", ["as_is", "scaled", "balanced"])
-def test_a_batch_gives_what_the_steps_give_one_by_one(density: str, tmp_path: Path) -> None:
+def test_a_batch_equals_the_steps_one_by_one(density: str, tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     card = read_card(folder)
     card = replace(card, input=replace(card.input, density=density))
@@ -50,7 +50,7 @@ def test_a_segmenter_that_was_not_measured_is_refused(tmp_path: Path) -> None:
         load_pipeline(folder, read_card(folder), "unet")
 
 
-def test_the_segmentation_model_beside_it_is_pinned_by_its_checksum(tmp_path: Path) -> None:
+def test_the_neighbouring_segmentation_model_is_pinned_by_its_checksum(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     unet = read_card(write_tiny_unet(tmp_path / "tiny_unet"))
     pinned = SegmentationPolicy(segmenter="unet", model="tiny_unet", sha256=unet.weights.sha256, keep=0.5)

@@ -38,13 +38,13 @@ def verdict(bounds: Bounds) -> str:
     """One sentence that names the bottleneck and what to change."""
     if bounds.whole_per_s > DISTURBED * bounds.possible_per_s:
         return (
-            f"The machine was busy: end to end it reached {_rate(bounds.whole_per_s)}, more than the"
+            f"The machine was busy: the run reached {_rate(bounds.whole_per_s)}, more than the"
             f" {_rate(bounds.possible_per_s)} that its parts allowed later; measure again when it is idle."
         )
     if bounds.whole_per_s < NEAR * bounds.possible_per_s and not _needs_workers(bounds):
         share = f"{100 * bounds.whole_per_s / bounds.possible_per_s:.0f} %"
         return (
-            f"Neither the loader nor the networks are the bottleneck: end to end reaches {share} of the"
+            f"Neither the loader nor the networks are the bottleneck: the run reaches {share} of the"
             f" {_rate(bounds.possible_per_s)} that both allow; {_between(bounds)}."
         )
     return _shared(bounds) if bounds.on_cpu else _apart(bounds)

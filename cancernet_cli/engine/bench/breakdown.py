@@ -73,7 +73,7 @@ def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: 
     decode = decode_only(
         files,
         batch_decoder(card.input, max_pixels, shrink=shrink),
-        files_a_batch=runtime.batch_size if card.input.view == "resize" else max(1, runtime.batch_size // 4),
+        files_per_batch=runtime.batch_size if card.input.view == "resize" else max(1, runtime.batch_size // 4),
         workers=runtime.workers,
         pin_memory=on_cuda,
         repeat=repeat,
@@ -113,7 +113,7 @@ def stage_costs(
     """
     from cancernet_cli.inference.torch_runner import TorchRunner
 
-    moved = transfer_stages(sample.pixels, len(job.card.architecture.classes), job.runtime, repeat=repeat)
+    transfers = transfer_stages(sample.pixels, len(job.card.architecture.classes), job.runtime, repeat=repeat)
     if job.runtime.library == "openvino":
         from cancernet_cli.engine.bench.openvino_profile import openvino_shares
         from cancernet_cli.inference.openvino_model import openvino_model, read_openvino
@@ -122,14 +122,14 @@ def stage_costs(
         network = read_openvino(job.int8) if job.int8 else openvino_model(job.folder, job.card)
         shares = openvino_shares(network, sample.pixels.numpy(), HINTS[job.runtime.precision])
         how = "OpenVINO as a whole, split by its own profile; combine is part of normalise"
-        return _split(shares, model) | moved, how
+        return _split(shares, model) | transfers, how
     eager = network_stages(pipeline, sample.pixels, job.runtime, repeat=repeat)
     if isinstance(runner, TorchRunner):
-        return eager | moved, EAGER
+        return eager | transfers, EAGER
     walls = {name: Spread.of(one.wall_s for one in each).median for name, each in eager.items()}
     shares = {name: wall / sum(walls.values()) for name, wall in walls.items()}
     how = "the compiled networks as a whole, split in proportion to uncompiled PyTorch"
-    return _split(shares, model) | moved, how
+    return _split(shares, model) | transfers, how
 
 
 def _split(shares: dict[str, float], model: ModelOnly) -> Costs:

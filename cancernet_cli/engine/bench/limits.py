@@ -90,7 +90,7 @@ def decode_only(
     files: Sequence[FoundFile],
     decoder: BatchDecoder,
     *,
-    files_a_batch: int,
+    files_per_batch: int,
     workers: int,
     pin_memory: bool,
     repeat: int,
@@ -100,7 +100,7 @@ def decode_only(
     for _ in range(repeat):
         before = sum(core_seconds())
         started = time.perf_counter()
-        batches = load_batches(chunks(files, files_a_batch), decoder, workers=workers, pin_memory=pin_memory)
+        batches = load_batches(chunks(files, files_per_batch), decoder, workers=workers, pin_memory=pin_memory)
         first = len(next(batches).files)
         after_first = time.perf_counter()
         rest = sum(len(batch.files) for batch in batches)

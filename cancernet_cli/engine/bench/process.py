@@ -26,8 +26,7 @@ class ProcessRun:
 
     peak_main_bytes: peak resident memory of the main process, as counted by the kernel. peak_tree_bytes: peak
     proportional memory (PSS) of the main process and its workers, sampled every 50 ms; a page shared by n processes
-    counts as 1/n for each. Both are None without /proc: no other system reports the memory that workers share, so
-    psutil would not help.
+    counts as 1/n for each. Both are None on systems without /proc.
     """
 
     wall_s: float
@@ -70,6 +69,7 @@ def classify_process(
 
 def _peaks(process: subprocess.Popen[bytes]) -> tuple[int, int]:
     """Peak memory of a process, and of it with its workers, until it ends; 0 if the system does not report it."""
+    # Not by psutil, another dependency: it has proportional memory on Linux only, and no high-water mark there.
     main = tree = 0
     while process.poll() is None:
         interruption.check()

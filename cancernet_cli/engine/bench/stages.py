@@ -54,10 +54,10 @@ def file_stages(sample: Sample, card: Card, *, max_pixels: int, shrink: bool = F
 
 
 def _file_stages(sample: Sample, card: Card, max_pixels: int, shrink: bool, repeat: int) -> Costs:
-    def decoded(place: bytes) -> ShrunkImage:
+    def decoded(location: bytes) -> ShrunkImage:
         if shrink:
-            return read_shrunk(place, partial(needed, card.input), max_pixels=max_pixels)
-        pixels = read_image(place, max_pixels=max_pixels)
+            return read_shrunk(location, partial(needed, card.input), max_pixels=max_pixels)
+        pixels = read_image(location, max_pixels=max_pixels)
         return ShrunkImage(pixels, pixels.shape[1], pixels.shape[0])
 
     def cut(image: ShrunkImage) -> NDArray[np.uint8]:
@@ -70,13 +70,13 @@ def _file_stages(sample: Sample, card: Card, max_pixels: int, shrink: bool, repe
 
         return cost(all_of_them) / len(over)
 
-    places = [file.location for file in sample.files]
-    images = [decoded(place) for place in places]
+    locations = [file.location for file in sample.files]
+    images = [decoded(location) for location in locations]
     found: Costs = {name: [] for name in FILE_STAGES}
     for _ in range(repeat):
-        read = each(_read, places)
+        read = each(_read, locations)
         found["read"].append(read)
-        found["decode"].append(each(decoded, places).less(read))
+        found["decode"].append(each(decoded, locations).less(read))
         found["quality"].append(each(lambda image: quality(image.pixels), images))
         found["views"].append(each(cut, images))
     return found

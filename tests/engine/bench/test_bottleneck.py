@@ -1,4 +1,4 @@
-"""What `cancernet bench` makes of its figures: the verdict, the change against earlier ones, the advice."""
+"""Conclusions of `cancernet bench`: the bottleneck, the comparison with earlier records, saved settings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CPU = Bounds(
 )
 
 
-def test_a_gpu_that_starves_wants_workers() -> None:
+def test_a_starving_gpu_needs_workers() -> None:
     words = verdict(GPU)
     assert words.startswith(
         "Decoding is the bottleneck: 8 workers deliver 1,000 images/s, the networks could process 9,000"
@@ -53,7 +53,7 @@ def test_a_gpu_that_starves_wants_workers() -> None:
     assert verdict(replace(GPU, image_format="jpeg", workers=16)).endswith("use smaller files or more cores.")
 
 
-def test_a_gpu_that_is_busy_wants_less_work() -> None:
+def test_a_busy_gpu_needs_less_work() -> None:
     words = verdict(replace(GPU, model_per_s=950, decode_per_s=4000))
     assert words.startswith(
         "The networks are the bottleneck: they process 950 images/s, 8 workers deliver 4,000 images/s"
@@ -76,22 +76,22 @@ def test_cores_that_loader_and_networks_share() -> None:
     assert "use JPEG files" in verdict(replace(light, whole_per_s=47))
 
 
-def test_idle_cores_want_workers_on_a_cpu_too() -> None:
+def test_idle_cores_need_workers_on_a_cpu_too() -> None:
     # 16 cores, one worker: 60 images/s decoded while networks could take 300
     words = verdict(replace(CPU, cores=16, model_per_s=150, whole_per_s=58))
     assert "1 worker delivers 60 images/s" in words
     assert "use --workers 2" in words
 
 
-def test_what_is_lost_between_the_parts_is_said() -> None:
+def test_time_lost_between_the_parts_is_reported() -> None:
     words = verdict(replace(GPU, whole_per_s=400, model_per_s=1000, decode_per_s=2000))
     assert words.startswith(
-        "Neither the loader nor the networks are the bottleneck: end to end reaches 40 % of the 1,000 images/s"
+        "Neither the loader nor the networks are the bottleneck: the run reaches 40 % of the 1,000 images/s"
     )
     assert "use --workers 1" in verdict(replace(GPU, whole_per_s=100, model_per_s=190, decode_per_s=200, workers=0))
 
 
-def test_a_disturbed_measurement_is_no_ground_for_advice() -> None:
+def test_a_disturbed_measurement_gives_no_advice() -> None:
     assert verdict(replace(CPU, whole_per_s=30)).startswith("The machine was busy")
 
 
@@ -113,7 +113,7 @@ def measurement() -> dict[str, Any]:
     }
 
 
-def test_changes_in_percent_and_what_else_differs() -> None:
+def test_changes_in_percent_and_other_differences() -> None:
     old, new = measurement(), copy.deepcopy(measurement())
     assert compare(new, old)["differs"] == []
     new["stages"][0]["ms"]["median"] = 6.0
@@ -145,7 +145,7 @@ CPU_DEVICE = torch.device("cpu")
 ASKED = ClassifyOptions(device="cpu")
 
 
-def test_auto_takes_what_was_measured_and_flags_win(own_cache: Path, card: Card, tmp_path: Path) -> None:
+def test_auto_uses_measured_settings_and_flags_win(own_cache: Path, card: Card, tmp_path: Path) -> None:
     plain = resolve(ASKED, card)
     path = keep_advice(Advice(batch_size=3, workers=0, precision="bf16"), card, CPU_DEVICE, available_cores())
     assert path.is_relative_to(cache_root())
@@ -172,7 +172,7 @@ def test_advice_is_for_one_model_machine_version_and_runtime(
     assert advice_for(ASKED, card, CPU_DEVICE, 2) == NO_ADVICE
 
 
-def test_damaged_advice_is_none(own_cache: Path, card: Card) -> None:
+def test_damaged_advice_is_ignored(own_cache: Path, card: Card) -> None:
     path = keep_advice(Advice(precision="int8", batch_size=0), card, CPU_DEVICE, 2)
     assert advice_for(ASKED, card, CPU_DEVICE, 2) == NO_ADVICE  # never int8, never a size that cannot be
     path.write_text("{")

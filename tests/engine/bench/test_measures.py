@@ -81,14 +81,14 @@ def test_generated_files_are_readable_and_reproducible(tmp_path: Path, image_for
         assert np.array_equal(image, field(0, 90, 60))
 
 
-def test_many_files_are_few_pictures(tmp_path: Path) -> None:
+def test_many_files_are_few_distinct_images(tmp_path: Path) -> None:
     paths = write_fields(tmp_path, DIFFERENT + 2, 32, 24, "png")
     assert len(paths) == len(list(tmp_path.iterdir())) == DIFFERENT + 2
     assert paths[-1].read_bytes() == paths[1].read_bytes()
 
 
 def test_a_generated_png_is_as_hard_to_decode_as_breakhis(tmp_path: Path) -> None:
-    """BreakHis' files of 700 x 460 pixels have 580 kB on average."""
+    """BreakHis files of 700 x 460 pixels have 580 kB on average."""
     (path,) = write_fields(tmp_path, 1, 700, 460, "png")
     assert 450_000 < path.stat().st_size < 700_000
 
@@ -158,12 +158,12 @@ def test_the_loader_alone_decodes_every_file(tmp_path: Path) -> None:
     write_fields(tmp_path / "images", 5, 64, 48, "png")
     files = find_images(tmp_path / "images", card)
     decoder = BatchDecoder(card.input, 10_000)
-    found = decode_only(files, decoder, files_a_batch=1, workers=0, pin_memory=False, repeat=1)
+    found = decode_only(files, decoder, files_per_batch=1, workers=0, pin_memory=False, repeat=1)
     assert 1 < found.images_per_s.median < 100_000
     assert 0 <= found.core_s_per_image < 1
 
 
-def test_a_sample_leaves_bad_files_out_and_fills_a_batch(tmp_path: Path) -> None:
+def test_a_sample_skips_bad_files_and_fills_a_batch(tmp_path: Path) -> None:
     card = read_card(write_tiny_model(tmp_path / "tiny"))
     folder = tmp_path / "images"
     write_fields(folder, 3, 64, 48, "png")
@@ -228,7 +228,7 @@ def row(name: str, value: object, rate: float, **more: object) -> dict[str, obje
     return {name: value, "images_per_s": {"median": rate, "min": rate, "max": rate}, "is_steady": True, **more}
 
 
-def test_the_cheapest_that_is_nearly_the_best() -> None:
+def test_the_cheapest_value_close_to_the_best_wins() -> None:
     rows = [row("batch_size", 64, 100), row("batch_size", 16, 98), row("batch_size", 1, 50)]
     assert best("batch_size", [*rows, {"batch_size": 256, "error": "too large"}]) == 16
     assert best("workers", [{"workers": 1, "error": "no"}]) is None
@@ -246,7 +246,7 @@ def test_no_precision_is_advised_that_changes_probabilities() -> None:
     assert best("precision", [row("precision", "bf16", 20, probability_difference=None)]) is None
 
 
-def test_images_below_a_folder_are_needed(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
     card = read_card(write_tiny_model(tmp_path / "tiny"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no images found"):
