@@ -102,11 +102,11 @@ def run_peer(python: Path, script: str, job: dict[str, Any], scratch: Path) -> R
         file, out = Path(folder) / "job.json", Path(folder) / "out.npz"
         file.write_text(json.dumps({**job, "folder": str(Path(folder) / "results"), "out": str(out)}), "utf-8")
         taken = measured([python, HERE / script, file])
-        said = json.loads(taken.stdout.splitlines()[-1])
+        printed = json.loads(taken.stdout.splitlines()[-1])
         with np.load(out) as found:
             tiles = by_place(found["places"], found["probs"])
-    times = {"process_s": taken.elapsed_s, "work_s": float(said["elapsed_s"])}
-    return Run(times, tiles, said["parts_s"], said["versions"])
+    times = {"process_s": taken.elapsed_s, "work_s": float(printed["elapsed_s"])}
+    return Run(times, tiles, printed["parts_s"], printed["versions"])
 
 
 class Scaled(nn.Module):

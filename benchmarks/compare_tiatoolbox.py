@@ -83,8 +83,8 @@ def run_tiatoolbox(
     out, job = scratch / "tiatoolbox.npy", scratch / "tiatoolbox.json"
     job.write_text(json.dumps({**asdict(settings), "images": in_path_order(folder), "out": str(out)}), "utf-8")
     taken = measured([python, SCRIPT, job])
-    said = json.loads(taken.stdout.splitlines()[-1])
-    return {"process_s": taken.elapsed_s, "work_s": float(said["elapsed_s"])}, np.load(out), said["versions"]
+    printed = json.loads(taken.stdout.splitlines()[-1])
+    return {"process_s": taken.elapsed_s, "work_s": float(printed["elapsed_s"])}, np.load(out), printed["versions"]
 
 
 def in_path_order(folder: Path) -> list[str]:

@@ -91,27 +91,27 @@ class Setting:
         return prepare(str(self.images), replace(self.options, model=str(model), batch_size=chosen))
 
 
-class Told:
+class Messages:
     """Collects notes and warnings, such as a failed compilation, which explain a rate."""
 
     def __init__(self) -> None:
-        self.words: list[str] = []
+        self.all: list[str] = []
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Note | Warn):
-            self.words.append(event.message)
+            self.all.append(event.message)
 
 
 def network(setting: Setting, model: Path | str, bar: float | None = None) -> Found:
     """Measure a model's networks alone: agreement with the CPU, rates uncompiled and compiled, and their limit."""
-    told = Told()
+    messages = Messages()
     precisions: set[InferencePrecision] = {"fp32", setting.options.precision}
     agreement = {name: against_cpu(setting, model, name) for name in sorted(precisions)}
     rates = {size: uncompiled_rates(setting, model, size) for size in setting.batch_sizes}
     best = max(rates, key=lambda size: rates[size]["usual"])
     job = setting.job(model, best)
     sample = sample_of(job)
-    runner, open_s = opened(job, told, files=None)
+    runner, open_s = opened(job, messages, files=None)
     alone = model_only(runner, ready(sample.pixels, job.runtime), repeat=setting.repeat)
     per_s = alone.views_per_s.median / sample.views_per_image
     found: Found = {
@@ -122,7 +122,7 @@ def network(setting: Setting, model: Path | str, bar: float | None = None) -> Fo
         "compiled_images_per_s": asdict(of_images(alone, sample)),
         "compiling_pays_from_files": pays_from(open_s, rates[best]["usual"], per_s),
         "arithmetic": arithmetic(job, sample, per_s),
-        "told": told.words,
+        "told": messages.all,
     }
     return found | ({"bar_images_per_s": bar, "is_met": per_s >= bar} if bar else {})
 
@@ -166,13 +166,13 @@ def end_to_end(setting: Setting, model: Path | str, batch_size: int) -> Found:
     runner, open_s = opened(job, silent, files=len(files))
     alone = of_images(model_only(runner, ready(sample.pixels, job.runtime), repeat=setting.repeat), sample)
     del runner  # frees its memory for the next run
-    told = Told()
+    messages = Messages()
     runs: list[WholeRun] = []
     driver: list[Found | None] = []
     for _ in range(setting.repeat):
         with GpuWatch(job.runtime.device.type) as watch:
             started = time.perf_counter()
-            runs.append(whole_run(setting.images, job.options, told))
+            runs.append(whole_run(setting.images, job.options, messages))
         driver.append(watch.between(*steady(runs[-1], started)))
     rate = Spread.of(run.images_per_s for run in runs)
     slower = min(decode.images_per_s.median, alone.median)
@@ -197,7 +197,7 @@ def end_to_end(setting: Setting, model: Path | str, batch_size: int) -> Found:
         "open_s": open_s,
         "first_row_s": asdict(Spread.of(run.first_row_s for run in runs)),
         "device_peak_bytes": max((run.device_peak_bytes or 0 for run in runs), default=0) or None,
-        "told": sorted(set(told.words)),
+        "told": sorted(set(messages.all)),
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 TABLE = "README.md"
-MOST = 8  # values per result in the table
+SHOWN = 8  # values per result in the table
 # Values worth listing, most informative first.
 HEADLINES = (
     "*_ratio",
@@ -37,12 +37,12 @@ HEADLINES = (
     "*elapsed_s",
     "largest_difference_without_resizing",
 )
-LEFT_OUT = ("versions.*", "machine.*", "*.rounds*", "*uncompiled*", "fp32.against_fp32.*")
+OMITTED = ("versions.*", "machine.*", "*.rounds*", "*uncompiled*", "fp32.against_fp32.*")
 HEAD = """# Results
 
-Made by `.venv/bin/python benchmarks/results_table.py` from the files here, which have versions, spread and every round.
-A ratio above 1 says how many times as quick CancerNet was. The load is what the machine had to do before: where it is
-above a tenth of the cores, times are too long.
+Written by `.venv/bin/python benchmarks/results_table.py` from the JSON files here, which also have versions, spreads
+and every round. A ratio above 1 states how many times as fast CancerNet was. The load is that of the machine before the
+run: if it is above a tenth of the cores, times are too long.
 
 | date | result | machine | load | figures |
 |---|---|---|---|---|
@@ -71,10 +71,10 @@ def headlines(result: dict[str, Any]) -> list[tuple[str, Any]]:
     found = {
         key: value
         for key, value in flat(result)
-        if isinstance(value, bool | int | float) and not any(fnmatch(key, left) for left in LEFT_OUT)
+        if isinstance(value, bool | int | float) and not any(fnmatch(key, omitted) for omitted in OMITTED)
     }
     chosen = [key for pattern in HEADLINES for key in found if fnmatch(key, pattern)]
-    return [(key, found[key]) for key in list(dict.fromkeys(chosen))[:MOST]]
+    return [(key, found[key]) for key in list(dict.fromkeys(chosen))[:SHOWN]]
 
 
 def flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -98,11 +98,7 @@ def make_int8(
     if not views:
         raise InputError("no readable image to quantise the model with", fix="pass a folder of readable images")
     if len(views) < FEW:
-        report(
-            Warn(
-                f"{card.name} is calibrated on only {len(views)} views; 100 or more similar images give better results"
-            )
-        )
+        report(Warn(f"{card.name} is calibrated on only {len(views)} views; use 100 or more similar images"))
     report(Note(f"quantising {card.name} to int8 on {len(views)} views"))
     network = quantised(openvino_model(folder, card, report), card, views)
     path = into / _name(card) if into else _cached(card)
