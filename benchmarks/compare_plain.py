@@ -1,13 +1,13 @@
-"""`cancernet classify` against the plain script: the same folder, network and weights, turn by turn in one run.
+"""Compare `cancernet classify` with a plain script on the same folder, network and weights, in alternating rounds.
 
     python benchmarks/compare_plain.py FOLDER                      # ResNet50, random weights, 224 x 224
     python benchmarks/compare_plain.py FOLDER --model breakhis_lite0
     python benchmarks/compare_plain.py FOLDER --files 200          # on 200 links to FOLDER's images
 
-Two times are taken of each: the whole process, and the work without Python's imports (each tool's own clock).
-First both classify images that need no resizing: their probabilities have to agree within 1e-4 (about 1e-5 is usual; a
-network with random weights magnifies rounding). On the folder itself they differ more where images are resized,
-Pillow's antialiased bilinear against OpenCV's area means; the result says by how much.
+Each is timed twice: as a whole process, and without Python's imports (by the tool's own clock).
+First, both classify images that need no resizing: their probabilities must agree within 1e-4 (typically 1e-5; a network
+with random weights amplifies rounding). On the folder itself the difference is larger if images are resized, since
+Pillow resizes with antialiased bilinear interpolation and OpenCV with area means; the result contains it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ AGREEMENT_IMAGES = 24
 def run_plain(
     folder: Path, model: Path, scratch: Path, device: str, workers: int
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Times of the plain script, and the probabilities `[N, K]` in path order."""
+    """Times of the plain script, and its probabilities `[N, K]` in path order."""
     out = scratch / "plain.csv"
     command = [sys.executable, PLAIN, folder, "--model", model, "--out", out, "--device", device, "--workers", workers]
     taken = measured([*map(str, command)])
@@ -52,7 +52,7 @@ def run_plain(
 def run_cancernet(
     folder: Path, model: Path, scratch: Path, device: str, *more: str
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Times of `cancernet classify` with more flags, and the probabilities `[N, K]` in path order."""
+    """Times of `cancernet classify` with additional flags, and its probabilities `[N, K]` in path order."""
     out = scratch / "cancernet.parquet"
     out.unlink(missing_ok=True)
     taken = measured(classify_command(folder, model, out, "--device", device, "--labels", "none", *more))
@@ -63,7 +63,7 @@ def run_cancernet(
 
 
 def agreement_folder(folder: Path, card: Card, scratch: Path) -> Path:
-    """Some of the images as PNGs of exactly a view's size."""
+    """Write some of the images as PNGs of exactly the size of a view."""
     made = scratch / "agreement"
     made.mkdir()
     for i, path in enumerate(images_below(folder)[:AGREEMENT_IMAGES]):
@@ -75,7 +75,7 @@ def agreement_folder(folder: Path, card: Card, scratch: Path) -> Path:
 
 
 def figures(times: list[dict[str, float]], files: int) -> dict[str, Any]:
-    """Images a second, from the median over the rounds."""
+    """Images per second, from the median of the rounds."""
     found: dict[str, Any] = {"rounds": times}
     for clock in ("process_s", "work_s"):
         found[clock.replace("_s", "_images_per_s")] = round(files / statistics.median(t[clock] for t in times), 2)
@@ -83,11 +83,11 @@ def figures(times: list[dict[str, float]], files: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the command line, run, report."""
+    """Parse arguments, run the comparison and report it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", help="a bundled model or a folder; default: a ResNet50 with random weights")
-    parser.add_argument("--files", type=int, help="measure on so many links to images of the commonest size")
+    parser.add_argument("--model", help="bundled model or model folder; default: a ResNet50 with random weights")
+    parser.add_argument("--files", type=int, help="number of links to images of the most common size to measure on")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--plain-workers", type=int, default=2)
     parser.add_argument("--device", default="cpu")
@@ -107,13 +107,15 @@ def main() -> None:
             run_plain(small, model, scratch, device, workers)[1],
         )
         apart = float(np.abs(ours - theirs).max())
-        if not apart <= TOLERANCE:  # NaN, where a file failed, is no agreement either
-            raise SystemExit(f"probabilities differ by {apart:.2g}, more than {TOLERANCE:g}: they do not do the same")
+        if not apart <= TOLERANCE:  # also true for NaN, where a file failed
+            raise SystemExit(
+                f"probabilities differ by {apart:.2g}, more than {TOLERANCE:g}: the tools do not compute the same"
+            )
 
         folder = links_of_one_size(arguments.folder, arguments.files, scratch) if arguments.files else arguments.folder
         times: dict[str, list[dict[str, float]]] = {"cancernet": [], "plain": []}
         for turn in range(arguments.rounds):
-            for tool in sorted(times, reverse=bool(turn % 2)):  # who goes first changes, so that neither gains by it
+            for tool in sorted(times, reverse=bool(turn % 2)):  # alternate the order, so that neither benefits
                 if tool == "cancernet":
                     taken, ours = run_cancernet(folder, model, scratch, device)
                 else:

@@ -1,19 +1,20 @@
-"""`cancernet classify` on a slide against TIAToolbox and WSInfer: same tiles, network and weights, turn by turn.
+"""Compare `cancernet classify` with TIAToolbox and WSInfer on a slide: same tiles, network and weights, in turn.
 
-    python benchmarks/compare_slides.py                     # 600 tiles, tissue up to the borders: all take every tile
-    python benchmarks/compare_slides.py --glass             # tissue on glass, each tool with its own idea of tissue
+    python benchmarks/compare_slides.py                     # 600 tiles, tissue up to the borders: all use every tile
+    python benchmarks/compare_slides.py --glass             # tissue on glass, with each tool's own tissue detection
     python benchmarks/compare_slides.py --peers tiatoolbox
     python benchmarks/compare_slides.py --wsinfer-speedup   # as `wsinfer run --speedup`
 
-A ResNet50 of two classes with random weights, fp32, looks at tiles of 224 x 224 at 0.25 um. The slide has that too, so
-nothing is resampled, and probabilities have to agree: within 5e-4 at every place that two tools have in common, or
-nothing is measured. The result has the largest and the mean difference. The slide is an SVS, for TIAToolbox takes no
-mpp from a plain TIFF's tags. `--peers` get environments of their own, made by plain pip on the first call (7 GB each).
+A two-class ResNet50 with random weights processes tiles of 224 x 224 pixels at 0.25 um in fp32. The slide has the same
+resolution, so nothing is resampled, and probabilities must agree within 5e-4 at every position that two tools share;
+otherwise nothing is measured. The result has the largest and the mean difference. The slide is an SVS, since TIAToolbox
+reads no mpp from the tags of a plain TIFF. `--peers` run in separate environments, created by pip on the first call
+(7 GB each).
 
-TIAToolbox 2.1.3's `PatchPredictor` writes a Zarr store, WSInfer 0.6.1 CSV and GeoJSON, ours two Parquet tables. WSInfer
-always looks for tissue; what it takes for inference alone is told beside. Without `--glass` ours and TIAToolbox are
-told not to look. Two times are taken of each, as in `compare_plain.py`: the whole process, and the work without
-Python's imports. A ratio above 1 says how many times as many tiles a second ours takes.
+TIAToolbox 2.1.3's `PatchPredictor` writes a Zarr store, WSInfer 0.6.1 CSV and GeoJSON, CancerNet two Parquet tables.
+WSInfer always detects tissue; its time for inference alone is reported as well. Without `--glass`, CancerNet and
+TIAToolbox do not detect tissue. Each is timed twice, as in `compare_plain.py`: as a whole process, and without Python's
+imports. A ratio above 1 states how many times as many tiles per second CancerNet processes.
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ from cancernet_cli.engine.bench.random_model import random_model
 
 HERE = Path(__file__).parent
 WSINFER = "0.6.1"
-# Its tiffslide needs the older zarr, which pip does not know; without OpenSlide it reads many times slower.
+# Its tiffslide needs an older zarr, which its metadata does not state; without OpenSlide, reading is many times slower.
 WSINFER_NEEDS = ("zarr<3", "tiffslide<3", "openslide-python", "openslide-bin")
 PEERS = ("tiatoolbox", "wsinfer")
-# Twenty times as many images as in compare_plain.py, so that the largest of all roundings is larger; a tile that begins
-# a pixel off is apart by hundreds of times as much.
+# Twenty times as many images as in compare_plain.py, so the largest rounding error is larger; a tile that is off by one
+# pixel differs by hundreds of times as much.
 TOLERANCE = 5e-4
 SIDE_PX = 224
 MPP = 0.25
@@ -60,7 +61,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one tool: how long it took, and the probabilities `[K]` of each tile by its (x, y) at level 0."""
+    """One run of a tool: its times, and the probabilities `[K]` of each tile by its (x, y) at level 0."""
 
     times: Times
     tiles: dict[Place, NDArray[np.float32]]
@@ -69,19 +70,19 @@ class Run:
 
 
 def by_place(places: NDArray[Any], probs: NDArray[np.float32]) -> dict[Place, NDArray[np.float32]]:
-    """`[T, 2]` and `[T, K]` as one mapping.
+    """Combine positions `[T, 2]` and probabilities `[T, K]` into a mapping.
 
     Raises:
-        SystemExit: a place is there twice.
+        SystemExit: a position occurs twice.
     """
     found = {(int(x), int(y)): row for (x, y), row in zip(places.tolist(), probs, strict=True)}
     if len(found) < len(places):
-        raise SystemExit(f"of {len(places)} tiles {len(places) - len(found)} have the place of another")
+        raise SystemExit(f"of {len(places)} tiles, {len(places) - len(found)} have the same position as another")
     return found
 
 
 def run_cancernet(slide: Path, model: Path, scratch: Path, device: str, *more: str) -> Run:
-    """`cancernet classify` on the slide."""
+    """Run `cancernet classify` on the slide."""
     out = scratch / "cancernet.parquet"
     tiles_file = out.with_suffix(".tiles.parquet")
     for old in (out, tiles_file):
@@ -96,20 +97,20 @@ def run_cancernet(slide: Path, model: Path, scratch: Path, device: str, *more: s
 
 
 def run_peer(python: Path, script: str, job: dict[str, Any], scratch: Path) -> Run:
-    """A peer's script in its own environment; it finds an empty place for its results."""
+    """Run a peer's script in its environment, with an empty folder for its results."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         file, out = Path(folder) / "job.json", Path(folder) / "out.npz"
         file.write_text(json.dumps({**job, "folder": str(Path(folder) / "results"), "out": str(out)}), "utf-8")
         taken = measured([python, HERE / script, file])
-        said = json.loads(taken.stdout.splitlines()[-1])
+        printed = json.loads(taken.stdout.splitlines()[-1])
         with np.load(out) as found:
             tiles = by_place(found["places"], found["probs"])
-    times = {"process_s": taken.elapsed_s, "work_s": float(said["elapsed_s"])}
-    return Run(times, tiles, said["parts_s"], said["versions"])
+    times = {"process_s": taken.elapsed_s, "work_s": float(printed["elapsed_s"])}
+    return Run(times, tiles, printed["parts_s"], printed["versions"])
 
 
 class Scaled(nn.Module):
-    """A classifier with its temperature: `[B, 3, H, W]` to `[B, K]`, as WSInfer takes logits."""
+    """A classifier with temperature scaling: `[B, 3, H, W]` to logits `[B, K]`, as expected by WSInfer."""
 
     def __init__(self, classifier: nn.Module, temperature: float) -> None:
         super().__init__()
@@ -117,13 +118,13 @@ class Scaled(nn.Module):
         self.temperature = temperature
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits."""
+        """Scaled logits."""
         logits: Tensor = self.classifier(pixels) / self.temperature
         return logits
 
 
 def write_torchscript(model: Path, card: Card, path: Path) -> Path:
-    """The model as TorchScript, which is what WSInfer loads."""
+    """Save the model as TorchScript for WSInfer."""
     classifier = build_classifier(card.architecture)
     classifier.load_state_dict(load_file(model / WEIGHTS_FILE))
     whole = Scaled(classifier, card.decision.temperature).eval()
@@ -134,7 +135,7 @@ def write_torchscript(model: Path, card: Card, path: Path) -> Path:
 
 
 def tiatoolbox_job(slide: Path, model: Path, card: Card, given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    """What `tiatoolbox_slide_script.py` is told."""
+    """The job file for `tiatoolbox_slide_script.py`."""
     weights = scratch / "tiatoolbox.pt"
     torch.save(tiatoolbox_weights(model, card), weights)
     return {
@@ -153,7 +154,7 @@ def tiatoolbox_job(slide: Path, model: Path, card: Card, given: argparse.Namespa
 
 
 def wsinfer_job(slide: Path, model: Path, card: Card, given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    """What `wsinfer_script.py` is told; its configuration as WSInfer's model zoo has them."""
+    """The job file for `wsinfer_script.py`, with a configuration like those of WSInfer's model zoo."""
     return {
         "slide": str(slide),
         "weights": str(write_torchscript(model, card, scratch / "wsinfer.pt")),
@@ -176,23 +177,25 @@ def wsinfer_job(slide: Path, model: Path, card: Card, given: argparse.Namespace,
 
 
 def check_agreement(tool: str, ours: Run, theirs: Run) -> dict[str, Any]:
-    """How many tiles both have in common, and the largest and the mean difference between their probabilities.
+    """Number of tiles that both share, and the largest and mean difference of their probabilities.
 
     Raises:
-        SystemExit: they have nothing in common, or differ by more than 5e-4.
+        SystemExit: they share no tile, or differ by more than 5e-4.
     """
     common = sorted(ours.tiles.keys() & theirs.tiles.keys())
     if not common:
-        raise SystemExit(f"{tool} has {len(theirs.tiles)} tiles, ours {len(ours.tiles)}, and not one place in common")
+        raise SystemExit(
+            f"{tool} has {len(theirs.tiles)} tiles, CancerNet {len(ours.tiles)}, with no position in common"
+        )
     each = np.abs([ours.tiles[place] - theirs.tiles[place] for place in common])
     apart = float(each.max())
-    if not apart <= TOLERANCE:  # NaN, of a tile that failed, is not
+    if not apart <= TOLERANCE:  # also true for NaN, where a tile failed
         raise SystemExit(f"{tool}'s probabilities differ by {apart:.2g}, more than {TOLERANCE:g}")
     return {"common_tiles": len(common), "largest_difference": apart, "mean_difference": float(each.mean())}
 
 
 def figures(runs: Sequence[Run]) -> dict[str, Any]:
-    """Tiles a second of one tool: median, least and most over the rounds."""
+    """Tiles per second of one tool: median, minimum and maximum over the rounds."""
     tiles = len(runs[0].tiles)
     found: dict[str, Any] = {"tiles": tiles, "rounds": [rounded(run.times) for run in runs]}
     for clock in CLOCKS:
@@ -207,7 +210,7 @@ def figures(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def ratios(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, Any]:
-    """How many times as many tiles a second ours takes, round by round: median, least and most."""
+    """Ratio of tiles per second, CancerNet over the peer, round by round: median, minimum and maximum."""
     found: dict[str, Any] = {}
     for clock in CLOCKS:
         each = [
@@ -220,12 +223,12 @@ def ratios(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, Any]:
 
 
 def rounded(times: Times) -> Times:
-    """Times to the millisecond."""
+    """Round times to milliseconds."""
     return {name: round(value, 3) for name, value in times.items()}
 
 
 def model_at(folder: Path, mpp: float) -> Path:
-    """A ResNet50 with random weights that looks at pixels so many micrometres wide."""
+    """Write a ResNet50 with random weights for pixels of this size in micrometers."""
     random_model(folder, "resnet50", SIDE_PX)
     card = read_card(folder)
     write_card(replace(card, input=replace(card.input, mpp=mpp)), folder)
@@ -233,15 +236,15 @@ def model_at(folder: Path, mpp: float) -> Path:
 
 
 def main() -> None:
-    """Read the command line, run, report."""
+    """Parse arguments, run the comparison and report it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--columns", type=int, default=24, help="of tiles on the generated slide")
+    parser.add_argument("--columns", type=int, default=24, help="columns of tiles of the generated slide")
     parser.add_argument("--rows", type=int, default=25)
-    parser.add_argument("--glass", action="store_true", help="tissue on glass, found by each tool its own way")
+    parser.add_argument("--glass", action="store_true", help="tissue on glass, detected by each tool")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=16, help="the peers'")
-    parser.add_argument("--workers", type=int, default=2, help="the peers'")
+    parser.add_argument("--batch-size", type=int, default=16, help="batch size of the peers")
+    parser.add_argument("--workers", type=int, default=2, help="workers of the peers")
     parser.add_argument("--wsinfer-speedup", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--tiatoolbox-environment", type=Path, default=ENVIRONMENT)
@@ -269,12 +272,12 @@ def main() -> None:
             job = wsinfer_job(slide, model, card, given, scratch)
             tools["wsinfer"] = partial(run_peer, python, "wsinfer_script.py", job, scratch)
 
-        # Not counted; in this round ours converts the network once for all later ones
+        # Not counted: in this round CancerNet converts the network once for all later ones
         first = {name: run() for name, run in tools.items()}
         agreement = {name: check_agreement(name, first["cancernet"], first[name]) for name in tools if name in PEERS}
         runs: dict[str, list[Run]] = {name: [] for name in tools}
         for turn in range(given.rounds):
-            for name in sorted(tools, reverse=bool(turn % 2)):  # who goes first changes, so that nobody gains by it
+            for name in sorted(tools, reverse=bool(turn % 2)):  # alternate the order, so that none benefits
                 runs[name].append(tools[name]())
 
     found: dict[str, Any] = {name: figures(taken) for name, taken in runs.items()}

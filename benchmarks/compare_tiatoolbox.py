@@ -1,19 +1,19 @@
-"""`cancernet classify` against TIAToolbox 2.1.3's `PatchPredictor`: the same files, network and weights, turn by turn.
+"""Compare `cancernet classify` with TIAToolbox 2.1.3's `PatchPredictor`: same files, network and weights, in turn.
 
     python benchmarks/compare_tiatoolbox.py FOLDER                        # ResNet50, random weights, 224 px, fp32
     python benchmarks/compare_tiatoolbox.py FOLDER --files 200              # on 200 links to FOLDER's images
     python benchmarks/compare_tiatoolbox.py FOLDER --precision int8
-    python benchmarks/compare_tiatoolbox.py FOLDER --model MODEL_FOLDER  # a ResNet50 that sees whole images
-    python benchmarks/compare_tiatoolbox.py FOLDER --default-model          # the bundled model takes turns too
+    python benchmarks/compare_tiatoolbox.py FOLDER --model MODEL_FOLDER  # a ResNet50 that resizes whole images
+    python benchmarks/compare_tiatoolbox.py FOLDER --default-model          # also measure the bundled model
 
-TIAToolbox gets an environment of its own, made by plain pip on the first call and used again later: some 7 GB, and
-minutes. It installs and imports as it is (Python 3.11 to 3.14). Where its OpenCV misses libGL, replace `opencv-python`
-in that environment by `opencv-python-headless`.
+TIAToolbox runs in a separate environment, created by pip on the first call, which takes about 7 GB and some minutes
+(Python 3.11 to 3.14). If its OpenCV does not find libGL, replace `opencv-python` in that environment with
+`opencv-python-headless`.
 
-First both classify images that need no resizing, in fp32: their probabilities have to agree within 1e-4. Then come
-rounds; one before them is not counted, in which ours converts or quantises a network once for all later runs.
-Two times are taken of each, as in `compare_plain.py`: the whole process, and the work without Python's imports.
-A ratio above 1 says how many times as many images a second ours takes.
+First, both classify images that need no resizing, in fp32: their probabilities must agree within 1e-4. Then they take
+turns; a first round, in which CancerNet converts or quantises the network once for all later runs, is not counted.
+Each is timed twice, as in `compare_plain.py`: as a whole process, and without Python's imports.
+A ratio above 1 states how many times as many images per second CancerNet processes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from cancernet_cli.core.models import DEFAULT_MODEL, find_model
 VERSION = "2.1.3"
 ENVIRONMENT = ENVIRONMENTS / f"tiatoolbox-{VERSION}"
 SCRIPT = Path(__file__).with_name("tiatoolbox_script.py")
-ENDINGS = (".jpg", ".jpeg", ".tif", ".tiff", ".png")  # what its PatchDataset reads, in lower case only
+ENDINGS = (".jpg", ".jpeg", ".tif", ".tiff", ".png")  # formats of its PatchDataset, in lower case only
 CLOCKS = ("process", "work")
 # Its CNNModel keeps torchvision's ResNet in a Sequential: conv1, bn1, relu, maxpool, layer1 to layer4.
 PLACES = {"conv1": 0, "bn1": 1, "layer1": 4, "layer2": 5, "layer3": 6, "layer4": 7}
@@ -53,17 +53,17 @@ Times = dict[str, float]
 
 
 def tiatoolbox_python(environment: Path) -> Path:
-    """The Python of an environment with TIAToolbox, made if it is not there yet.
+    """Path of Python in an environment with TIAToolbox, which is created if necessary.
 
     Raises:
-        SystemExit: it cannot be installed; pip's own words went to stderr.
+        SystemExit: the installation failed; the output of pip went to stderr.
     """
     return peer_python(environment, "tiatoolbox", VERSION)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What TIAToolbox is told beside the images: where the weights are, the network's input, and how to run."""
+    """Settings of the TIAToolbox job besides the images: weights, network input and run options."""
 
     weights: str
     classes: int
@@ -79,24 +79,24 @@ class Settings:
 def run_tiatoolbox(
     python: Path, folder: Path, settings: Settings, scratch: Path
 ) -> tuple[Times, NDArray[np.float32], dict[str, str]]:
-    """Times of `PatchPredictor`, the probabilities `[N, K]` in path order, and the versions it ran with."""
+    """Times of `PatchPredictor`, its probabilities `[N, K]` in path order, and the versions it ran with."""
     out, job = scratch / "tiatoolbox.npy", scratch / "tiatoolbox.json"
     job.write_text(json.dumps({**asdict(settings), "images": in_path_order(folder), "out": str(out)}), "utf-8")
     taken = measured([python, SCRIPT, job])
-    said = json.loads(taken.stdout.splitlines()[-1])
-    return {"process_s": taken.elapsed_s, "work_s": float(said["elapsed_s"])}, np.load(out), said["versions"]
+    printed = json.loads(taken.stdout.splitlines()[-1])
+    return {"process_s": taken.elapsed_s, "work_s": float(printed["elapsed_s"])}, np.load(out), printed["versions"]
 
 
 def in_path_order(folder: Path) -> list[str]:
-    """Every image below a folder, in the order of the rows of `cancernet classify`."""
+    """Every image under a folder, in the row order of `cancernet classify`."""
     return [str(p) for p in sorted(images_below(folder), key=lambda p: bytes(p.relative_to(folder)))]
 
 
 def check_model(model: Path, card: Card) -> None:
-    """Refuse a model that TIAToolbox could not run as it is.
+    """Reject a model that TIAToolbox cannot run unchanged.
 
     Raises:
-        SystemExit: it is no ResNet50 with a plain head that sees whole images resized, their pixels unchanged.
+        SystemExit: it is not a ResNet50 with a linear head on resized whole images without other preprocessing.
     """
     wanted = {
         "backbone resnet50": card.architecture.backbone.split(".")[0] == "resnet50",  # timm writes resnet50.a1_in1k
@@ -106,24 +106,24 @@ def check_model(model: Path, card: Card) -> None:
         "segmenter none": card.segmentation.segmenter == "none",
     }
     if missing := [name for name, is_met in wanted.items() if not is_met]:
-        raise SystemExit(f"{model} cannot be run by TIAToolbox: its card would have to say {', '.join(missing)}")
+        raise SystemExit(f"{model} cannot be run by TIAToolbox: its card needs {', '.join(missing)}")
 
 
 def check_images(folder: Path) -> None:
-    """Refuse a folder that TIAToolbox cannot read.
+    """Reject a folder that TIAToolbox cannot read.
 
     Raises:
-        SystemExit: it has no images, or some of a format or an ending that TIAToolbox does not take.
+        SystemExit: it has no images, or images in a format or with an extension that TIAToolbox does not accept.
     """
     images = images_below(folder)
     if not images:
-        raise SystemExit(f"there are no images below {folder}")
+        raise SystemExit(f"no images under {folder}")
     if refused := [path for path in images if path.suffix not in ENDINGS]:
         raise SystemExit(f"TIAToolbox reads only {', '.join(ENDINGS)}: not {refused[0]} and {len(refused) - 1} more")
 
 
 def tiatoolbox_weights(model: Path, card: Card) -> dict[str, torch.Tensor]:
-    """The model's weights under the names of TIAToolbox's `CNNModel("resnet50")`, temperature included."""
+    """The model's weights, renamed for TIAToolbox's `CNNModel("resnet50")`, with the temperature applied."""
     found = {}
     for name, values in load_file(model / WEIGHTS_FILE).items():
         if name.startswith("head.linear."):
@@ -135,30 +135,32 @@ def tiatoolbox_weights(model: Path, card: Card) -> dict[str, torch.Tensor]:
 
 
 def largest_difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
-    """The largest between two arrays of probabilities.
+    """Largest absolute difference between two arrays of probabilities.
 
     Raises:
-        SystemExit: they are not of the same files and classes.
+        SystemExit: they have different files or classes.
     """
     if ours.shape != theirs.shape:
-        raise SystemExit(f"ours has rows and classes {ours.shape}, TIAToolbox {theirs.shape}")
+        raise SystemExit(f"CancerNet has rows and classes {ours.shape}, TIAToolbox {theirs.shape}")
     return float(np.abs(ours - theirs).max())
 
 
 def check_agreement(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
-    """The largest difference between both tools' probabilities.
+    """Largest difference between the probabilities of both tools.
 
     Raises:
-        SystemExit: it is larger than 1e-4, or a probability is missing.
+        SystemExit: it exceeds 1e-4, or a probability is missing.
     """
     apart = largest_difference(ours, theirs)
-    if not apart <= TOLERANCE:  # NaN, of a file that failed, is not
-        raise SystemExit(f"probabilities differ by {apart:.2g}, more than {TOLERANCE:g}: they do not do the same")
+    if not apart <= TOLERANCE:  # also true for NaN, where a file failed
+        raise SystemExit(
+            f"probabilities differ by {apart:.2g}, more than {TOLERANCE:g}: the tools do not compute the same"
+        )
     return apart
 
 
 def figures(times: Sequence[Times], files: int) -> dict[str, Any]:
-    """Images a second of one tool: median, least and most over the rounds."""
+    """Images per second of one tool: median, minimum and maximum over the rounds."""
     found: dict[str, Any] = {"rounds": times}
     for clock in CLOCKS:
         speeds = [files / taken[f"{clock}_s"] for taken in times]
@@ -168,7 +170,7 @@ def figures(times: Sequence[Times], files: int) -> dict[str, Any]:
 
 
 def ratios(ours: Sequence[Times], theirs: Sequence[Times]) -> dict[str, Any]:
-    """How many times as fast ours is, round by round: median, least and most."""
+    """Ratio of images per second, CancerNet over TIAToolbox, round by round: median, minimum and maximum."""
     found: dict[str, Any] = {}
     for clock in CLOCKS:
         each = [b[f"{clock}_s"] / a[f"{clock}_s"] for a, b in zip(ours, theirs, strict=True)]
@@ -178,16 +180,21 @@ def ratios(ours: Sequence[Times], theirs: Sequence[Times]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the command line, run, report."""
+    """Parse arguments, run the comparison and report it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", help="a model's folder; default: a ResNet50 with random weights")
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16", "int8"), help="ours, in rounds")
-    parser.add_argument("--default-model", action="store_true", help=f"measure {DEFAULT_MODEL} too, as it is bundled")
-    parser.add_argument("--files", type=int, help="measure on so many links to images of the commonest size")
+    parser.add_argument("--model", help="model folder; default: a ResNet50 with random weights")
+    parser.add_argument(
+        "--precision",
+        default="fp32",
+        choices=("fp32", "bf16", "fp16", "int8"),
+        help="precision of CancerNet in the rounds",
+    )
+    parser.add_argument("--default-model", action="store_true", help=f"also measure the bundled {DEFAULT_MODEL}")
+    parser.add_argument("--files", type=int, help="number of links to images of the most common size to measure on")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=16, help="TIAToolbox's")
-    parser.add_argument("--workers", type=int, default=2, help="TIAToolbox's")
+    parser.add_argument("--batch-size", type=int, default=16, help="batch size of TIAToolbox")
+    parser.add_argument("--workers", type=int, default=2, help="workers of TIAToolbox")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--environment", type=Path, default=ENVIRONMENT)
     parser.add_argument("--out", type=Path)
@@ -228,7 +235,7 @@ def main() -> None:
         times: dict[str, list[Times]] = {tool: [] for tool in (*models, "tiatoolbox")}
         probs: dict[str, NDArray[Any]] = {}
         for turn in range(1 + given.rounds):
-            for tool in sorted(times, reverse=bool(turn % 2)):  # who goes first changes, so that neither gains by it
+            for tool in sorted(times, reverse=bool(turn % 2)):  # alternate the order, so that neither benefits
                 if tool == "tiatoolbox":
                     taken, probs[tool], _ = run_tiatoolbox(python, folder, settings, scratch)
                 else:

@@ -1,9 +1,9 @@
-"""`cancernet finetune --unfreeze` against the plain loop: same images, network, layers, batch size, augmentation.
+"""Compare `cancernet finetune --unfreeze` with a plain loop: same images, network, layers, batch size, augmentation.
 
     python benchmarks/compare_training.py FOLDER
 
-Each round runs both, one after the other, each in a process of its own; who goes first changes. The first two steps of
-each are not counted. Ours does more at each step: averaged weights, clipped gradients, seeds for every view.
+Each round runs both in separate processes, in alternating order. The first two steps of each are not counted. CancerNet
+does more per step: weight averaging, gradient clipping, and a seed for every view.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ PLAIN = Path(__file__).with_name("plain_training.py")
 
 
 class Enough(Exception):
-    """As many steps as were asked for."""
+    """Raised when the requested number of steps is done."""
 
 
 def run_ours(folder: Path, model: str, steps: int, batch: int, unfreeze: int, device: str) -> float:
-    """Images a second of `engine.finetune.tuned_backbone.tune`, over `steps` steps."""
+    """Images per second of `engine.finetune.tuned_backbone.tune` over `steps` steps."""
     import numpy as np
 
     from cancernet_cli.classification import Classifier
@@ -89,17 +89,17 @@ def run_ours(folder: Path, model: str, steps: int, batch: int, unfreeze: int, de
 
 
 def images_per_s(command: list[str], ours: bool) -> float:
-    """What one call says of itself; ours gets the setting that the command line makes."""
+    """The rate reported by one process; CancerNet runs in the environment set by its command line."""
     environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ} if ours else dict(os.environ)
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return float(json.loads(done.stdout)["images_per_s"])
 
 
 def main() -> None:
-    """Read the command line, run, report."""
+    """Parse arguments, run the comparison and report it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default="breakhis_lite0", help="the network and weights that both start from")
+    parser.add_argument("--model", default="breakhis_lite0", help="network and initial weights of both")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=16)
@@ -123,7 +123,7 @@ def main() -> None:
     rounds: list[dict[str, float]] = []
     for turn in range(given.rounds):
         taken = {}
-        for tool in sorted(calls, reverse=bool(turn % 2)):  # who goes first changes, so that neither gains by it
+        for tool in sorted(calls, reverse=bool(turn % 2)):  # alternate the order, so that neither benefits
             taken[tool] = round(images_per_s([*map(str, calls[tool])], tool == "cancernet"), 3)
         rounds.append(taken | {"ratio": round(taken["cancernet"] / taken["plain"], 3)})
 

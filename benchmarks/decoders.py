@@ -1,11 +1,11 @@
-"""Which library decodes a format most quickly: every one that can, on the same files, in one thread.
+"""Measure which library decodes a format fastest: all that can, on the same files, in one thread.
 
-    python benchmarks/decoders.py FOLDER              # files as they are, by their formats
-    python benchmarks/decoders.py FOLDER --save jpeg    # the images of FOLDER, saved again in one format
+    python benchmarks/decoders.py FOLDER              # files as they are, grouped by format
+    python benchmarks/decoders.py FOLDER --save jpeg    # images of FOLDER, first saved in this format
 
-`cancernet` is what a run calls, with its checks of the file; `cancernet, half` the same where half the size would do.
-Files were read before, so no disk is measured. Each library takes its turn in every round; the median over the rounds
-counts. Beside each time stands how far its pixels lie from `cancernet`'s at most: libraries round JPEG differently.
+`cancernet` is the decoder of a run, including its checks of the file; `cancernet, half` decodes at half size.
+Files are in the page cache, so no disk is measured. All libraries take turns in every round; medians are reported with
+the largest difference from the pixels of `cancernet`, since libraries round JPEG differently.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ Decode = Callable[[bytes], Pixels]
 
 
 def with_opencv(data: bytes) -> Pixels:
-    """`[H, W, 3]` RGB, by OpenCV."""
+    """Decode `[H, W, 3]` RGB with OpenCV."""
     found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert found is not None
     return np.asarray(found, np.uint8)
 
 
 def with_pillow(data: bytes) -> Pixels:
-    """The same, by Pillow."""
+    """Decode `[H, W, 3]` RGB with Pillow."""
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def with_torchvision(decode: Callable[..., torch.Tensor]) -> Decode:
-    """The same, by a decoder of torchvision's."""
+    """Decode `[H, W, 3]` RGB with a decoder of torchvision."""
 
     def decoded(data: bytes) -> Pixels:
         packed = torch.frombuffer(bytearray(data), dtype=torch.uint8)
@@ -90,7 +90,7 @@ LIBRARIES: dict[str, dict[str, Decode]] = {
 
 
 def by_format(paths: list[Path]) -> dict[str, list[Path]]:
-    """The files of each format, by their endings."""
+    """Group files by format, by extension."""
     found: dict[str, list[Path]] = {}
     for path in paths:
         found.setdefault(FORMATS[path.suffix.lower()], []).append(path)
@@ -98,7 +98,7 @@ def by_format(paths: list[Path]) -> dict[str, list[Path]]:
 
 
 def saved(paths: list[Path], name: str, folder: Path) -> list[Path]:
-    """The images again, in one format."""
+    """Save the images in one format."""
     made = [folder / f"{i:04d}{ENDINGS[name]}" for i in range(len(paths))]
     for path, source in zip(made, paths, strict=True):
         Image.open(source).convert("RGB").save(path, **SAVE.get(name, {}))
@@ -106,7 +106,7 @@ def saved(paths: list[Path], name: str, folder: Path) -> list[Path]:
 
 
 def measured(name: str, paths: list[Path], rounds: int) -> dict[str, Any]:
-    """Milliseconds an image of every library that decodes the format, and how far its pixels lie from ours."""
+    """Milliseconds per image of every library that decodes the format, and pixel differences from CancerNet."""
     ours = [read_image(bytes(path), max_pixels=MAX_PIXELS) for path in paths]
     packed = [path.read_bytes() for path in paths]
     work: dict[str, Callable[[int], object]] = {
@@ -142,11 +142,11 @@ def measured(name: str, paths: list[Path], rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the command line, run, report."""
+    """Parse arguments, measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--save", choices=tuple(LIBRARIES), help="save the images in this format first")
-    parser.add_argument("--files", type=int, default=32, help="of each format, at most")
+    parser.add_argument("--save", choices=tuple(LIBRARIES), help="first save the images in this format")
+    parser.add_argument("--files", type=int, default=32, help="maximum number of files per format")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
@@ -155,7 +155,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         paths = images_below(given.folder)
         if not paths:
-            raise SystemExit(f"there are no images below {given.folder}")
+            raise SystemExit(f"no images under {given.folder}")
         if given.save:
             paths = saved(paths[: given.files], given.save, Path(temporary))
         formats = {

@@ -1,4 +1,4 @@
-"""Environments of their own for the tools that we are measured against, made by plain pip once and used again."""
+"""Separate environments for the tools we compare with, created by pip once and then reused."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ ENVIRONMENTS = Path("~/.cache/cancernet-benchmarks")
 
 
 def peer_python(environment: Path, package: str, version: str, also: Sequence[str] = ()) -> Path:
-    """The Python of an environment with a version of a package, made if it is not there yet.
+    """Path of Python in an environment with a version of a package, which is created if necessary.
 
     Args:
-        also: what pip is asked for besides, as on its command line.
+        also: further arguments for `pip install`.
 
     Raises:
-        SystemExit: it cannot be installed; pip's own words went to stderr.
+        SystemExit: the installation failed; the output of pip went to stderr.
     """
     python = environment / "bin" / "python"
     if installed_version(python, package) == version:
@@ -26,12 +26,12 @@ def peer_python(environment: Path, package: str, version: str, also: Sequence[st
     for step in (["venv", str(environment)], ["pip", "install", "--quiet", f"{package}=={version}", *also]):
         runs = sys.executable if step[0] == "venv" else str(python)
         if subprocess.run([runs, "-m", *step], stdout=sys.stderr).returncode:
-            raise SystemExit(f"{package} {version} could not be installed; name an environment that has it")
+            raise SystemExit(f"{package} {version} could not be installed; pass an environment that has it")
     return python
 
 
 def installed_version(python: Path, package: str) -> str | None:
-    """The version of a package that this Python has."""
+    """Version of a package in the environment of this Python."""
     if not python.exists():
         return None
     asked = [str(python), "-c", f"from importlib.metadata import version; print(version('{package}'))"]

@@ -1,15 +1,15 @@
-"""What int8, and JPEGs decoded at a reduced scale, cost a trained classifier on patients that it has not seen.
+"""Measure the accuracy cost of int8, and of JPEGs decoded at reduced scale, on held-out patients.
 
     python benchmarks/fold_accuracy.py data/breakhis/manifest.csv                             # the bundled recipe
     python benchmarks/fold_accuracy.py data/breakhis/manifest.csv --backbone densenet121 --weights FILE
 
-Every fold gets a model as `cancernet finetune` makes it of the other folds: a linear head on a frozen network. It is
-quantised by images of the other folds, and `cancernet classify` scores the fold with it in fp32, in int8, and in fp32
-with `--jpeg-scale auto`. With `--backbone` images are squeezed into 224 x 224 and nothing is segmented, as in the
-comparison with TIAToolbox.
+Every fold has a model trained on the other folds as by `cancernet finetune`: a linear head on a frozen backbone. It is
+quantised on images of the other folds, and `cancernet classify` scores the fold with it in fp32, in int8, and in fp32
+with `--jpeg-scale auto`. With `--backbone`, images are resized to 224 x 224 without segmentation, as in the comparison
+with TIAToolbox.
 
-The figures are out-of-fold; the difference of two AUROCs comes with an interval from a bootstrap over patients.
-Decisions are made at the threshold that the other folds' fp32 probabilities give.
+All metrics are out-of-fold; the difference of two AUROCs has an interval from a bootstrap over patients. Labels are
+predicted at the threshold chosen from the fp32 probabilities of the other folds.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from cancernet_cli.segmentation import segmenters
 MAX_PIXELS = 100_000_000
 SQUEEZED = {"head": "linear", "levels": "4", "segmenter": "none", "view": "resize", "density": "as_is", "scale": 1.0}
 SIDE_PX = 224
-# What is measured beside the reference, each as options of `classify`.
+# Variants compared with the reference, as options of `classify`.
 REFERENCE = "fp32"
 VARIANTS: dict[str, dict[str, Any]] = {
     REFERENCE: {"precision": "fp32"},
@@ -64,7 +64,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Trained:
-    """The images, and one fitted head a fold on the same frozen backbone."""
+    """The images, and one fitted head per fold on the same frozen backbone."""
 
     images: LabelledImages
     backbone: Backbone
@@ -97,7 +97,7 @@ def train(data: list[str], options: FinetuneOptions, recipe: Recipe, scratch: Pa
 
 
 def fold_model(trained: Trained, fold: int, options: FinetuneOptions, folder: Path) -> Path:
-    """A fold's model as a folder, its int8 network beside the weights."""
+    """Write a fold's model folder, with its int8 network next to the weights."""
     classifier = build_classifier(trained.card.architecture)
     classifier.backbone.load_state_dict(trained.backbone.state_dict())
     fill_head(classifier.head, trained.models[fold])  # type: ignore[arg-type]  # every frozen head is linear
@@ -110,7 +110,7 @@ def fold_model(trained: Trained, fold: int, options: FinetuneOptions, folder: Pa
 
 
 def probabilities(model: Path, files: list[FoundFile], scratch: Path, **options: Any) -> Floats:
-    """What `cancernet classify` says of these files, `[N, K]` in their order."""
+    """Probabilities of `cancernet classify` for these files, `[N, K]` in their order."""
     listing = scratch / "files.csv"
     with listing.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["path"], *([one.location.decode()] for one in files)])
@@ -123,12 +123,12 @@ def probabilities(model: Path, files: list[FoundFile], scratch: Path, **options:
     by_path = dict(zip(table["path"].to_pylist(), np.stack([table[n].to_numpy() for n in names], axis=1), strict=True))
     tails = {path.rsplit("/", 1)[-1]: row for path, row in by_path.items()}
     if len(tails) != len(files):
-        raise SystemExit("two images have the same file name: they cannot be told apart")
+        raise SystemExit("two images have the same file name")
     return np.stack([tails[one.path.rsplit("/", 1)[-1]] for one in files]).astype(np.float64)
 
 
 def scores_of(held: HeldOut, images: LabelledImages) -> Scores:
-    """Held-out predictions, with patients numbered, for a paired comparison."""
+    """Held-out predictions with numbered patients, for a paired comparison."""
     return Scores.of(
         images.labels[held.rows],
         held.probs,
@@ -139,7 +139,7 @@ def scores_of(held: HeldOut, images: LabelledImages) -> Scores:
 
 
 def against(variant: Floats, reference: Floats, images: LabelledImages) -> dict[str, Any]:
-    """A variant's figures, and how they differ from the reference's on the same images.
+    """Metrics of a variant, and their difference from the reference's on the same images.
 
     Args:
         variant, reference: probabilities `[N, K]`, each row by the model of its own fold.
@@ -164,11 +164,13 @@ def _logits(probs: Floats) -> Floats:
 
 
 def main() -> None:
-    """Train by folds, score each fold in every variant, report."""
+    """Train each fold, score it with every variant, and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+")
-    parser.add_argument("--backbone", help="a network that sees whole images at 224 x 224; default: the bundled recipe")
-    parser.add_argument("--weights", default="imagenet", help="what the backbone starts from, as for finetune")
+    parser.add_argument(
+        "--backbone", help="backbone for whole images resized to 224 x 224; default: the bundled recipe"
+    )
+    parser.add_argument("--weights", default="imagenet", help="initial weights of the backbone, as for finetune")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()

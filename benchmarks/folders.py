@@ -1,4 +1,4 @@
-"""Folders to measure with: models with random weights, and many links to a few images."""
+"""Input folders for benchmarks: models with random weights, and many links to a few images."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SLIDES = Path(__file__).parents[1] / "examples" / "slides"
 
 
 def random_model(folder: Path, backbone: str, side_px: int, *, levels: tuple[int, ...] = (4,), seed: int = 0) -> Path:
-    """A classifier with random weights, as `cancernet bench --backbone` makes them, scaled by the example fields."""
+    """Write a classifier with random weights like `cancernet bench --backbone`, calibrated on the example fields."""
     policy = InputPolicy(view="resize", width_px=side_px, height_px=side_px)
     return write_random(folder, backbone, side_px, pixels=example_pixels(policy), levels=levels, seed=seed)
 
 
 def example_pixels(policy: InputPolicy) -> torch.Tensor:
-    """The example fields as a network's input, `[N, 3, H, W]`, normalised."""
+    """The example fields as normalised network input, `[N, 3, H, W]`."""
     transform = transforms.Compose(
         [
             transforms.Resize((policy.height_px, policy.width_px)),
@@ -35,13 +35,13 @@ def example_pixels(policy: InputPolicy) -> torch.Tensor:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """Every image file below a folder, sorted."""
+    """Every image file under a folder, sorted."""
     endings = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in endings)
 
 
 def many_links(images: list[Path], folder: Path, count: int, *, copies: Path) -> Path:
-    """A folder with `count` names for a few images, 1,000 in a subfolder: hard links to a copy of each in `copies`."""
+    """Make a folder of `count` files, 1,000 per subfolder: hard links to one copy of each image in `copies`."""
     copies.mkdir(parents=True, exist_ok=True)
     sources = [copies / f"{i}{path.suffix.lower()}" for i, path in enumerate(images)]
     for source, path in zip(sources, images, strict=True):
@@ -55,7 +55,7 @@ def many_links(images: list[Path], folder: Path, count: int, *, copies: Path) ->
 
 
 def links_of_one_size(folder: Path, count: int, scratch: Path) -> Path:
-    """A folder with `count` names for the images of the size that most images below `folder` have."""
+    """Make a folder of `count` links to the images under `folder` that have the most common size."""
     images = images_below(folder)
     sizes = [size_px(path) for path in images]
     commonest = Counter(sizes).most_common(1)[0][0]
@@ -64,6 +64,6 @@ def links_of_one_size(folder: Path, count: int, scratch: Path) -> Path:
 
 
 def size_px(path: Path) -> tuple[int, int]:
-    """Width and height of an image."""
+    """Width and height of an image in pixels."""
     with Image.open(path) as file:
         return file.size

@@ -1,20 +1,20 @@
-"""What a GPU does, in one run of less than ten minutes: networks alone, the whole way from JPEG files, how busy it is.
+"""Measure a GPU in less than ten minutes: networks alone, end to end from JPEG files, and utilisation.
 
     python benchmarks/gpu.py
     python benchmarks/gpu.py --backbones resnet50 --batch-sizes 64,128,256,512
 
-In this order, each step only if enough of `--limit-s` is left for it; what was found so far is written after each:
+Steps in order, each only if enough of `--limit-s` is left; results are written after each:
 
-1. The bundled model's cascade: probabilities against those of the CPU in fp32; its rate uncompiled for each batch size,
-   with cuDNN's usual and its searched kernels; compiled at the best of them, how long compiling took, from how many
-   files on it pays, and how much of the arithmetic's limit is reached.
-2. Its whole way from generated JPEG files, beside decoding alone and networks alone, and how busy the device was: by
-   rates, and as its driver counts.
+1. The bundled model's cascade: probabilities compared with the CPU in fp32; its uncompiled rate for each batch size,
+   with cuDNN's default and its searched kernels; its compiled rate at the best of them, the time for compiling, the
+   number of files from which it pays off, and the share of the arithmetic limit reached.
+2. The cascade end to end from generated JPEG files, with decoding alone and networks alone, and the utilisation of the
+   device: from the rates, and from the driver.
 3. Each network at 224 px with random weights, as in 1.
-4. nvJPEG, by torchvision: its rate, and how far its pixels lie from libjpeg-turbo's.
-5. The whole way of each network, the slowest first: the others wait for the decoders.
+4. nvJPEG by torchvision: its rate, and the difference of its pixels from libjpeg-turbo's.
+5. Each network end to end, the slowest first: the others are limited by decoding.
 
-A step that fails is told and the next one begins; the script then leaves with 1.
+If a step fails, it is reported and the next one starts; the script then exits with 1.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from torch import Tensor
 from cancernet_cli.core.events import Event, Note, Warn, silent
 from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.core.options.classify import ClassifyPrecision
+from cancernet_cli.core.options.inference import InferencePrecision
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.shrinking import batch_decoder
 from cancernet_cli.data.readers import read_image
@@ -53,7 +53,7 @@ from cancernet_cli.engine.bench.limits import (
     model_only,
 )
 from cancernet_cli.engine.bench.random_model import random_model
-from cancernet_cli.engine.bench.sample import Sample, found_files, take_sample
+from cancernet_cli.engine.bench.sample import Sample, find_images, take_sample
 from cancernet_cli.engine.bench.synthetic_images import write_fields
 from cancernet_cli.engine.bench.timing import Cost, Spread, costs
 from cancernet_cli.engine.classify.job import Job, prepare
@@ -65,20 +65,20 @@ from cancernet_cli.inference.torch_runner import TorchRunner
 from cancernet_cli.metrics.probabilities import softmax
 
 BARS = {"resnet50": 12_000, "densenet121": 9_000, "vgg16": 6_000}  # images/s on an H100, half precision, 224 px
-OF_THE_SLOWER = 0.9  # the whole way, of the slower of decoding alone and networks alone
+OF_THE_SLOWER = 0.9  # end to end, relative to the slower of decoding alone and networks alone
 BUSY = 0.9
-# Of probabilities, against the CPU's in fp32; random weights magnify rounding.
+# Of probabilities, relative to the CPU in fp32; random weights amplify rounding.
 TOLERANCES = {"fp32": 1e-3, "fp16": 3e-2, "bf16": 1e-1}
 AGREEMENT_VIEWS = 8
 MAX_PIXELS = 100_000_000
-AT_LEAST_S = {"network": 80, "whole way": 110, "nvjpeg": 15}  # what a step may take on an H100 with 16 cores
+AT_LEAST_S = {"network": 80, "end to end": 110, "nvjpeg": 15}  # upper limit for a step on an H100 with 16 cores
 
 Found = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What every step needs: the files, how they are classified, and how often all is measured."""
+    """Settings of every step: files, options, batch sizes and repetitions."""
 
     images: Path
     options: ClassifyOptions
@@ -91,27 +91,27 @@ class Setting:
         return prepare(str(self.images), replace(self.options, model=str(model), batch_size=chosen))
 
 
-class Told:
-    """Keeps the engine's notes and warnings: a network that could not be compiled explains its rate."""
+class Messages:
+    """Collects notes and warnings, such as a failed compilation, which explain a rate."""
 
     def __init__(self) -> None:
-        self.words: list[str] = []
+        self.all: list[str] = []
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Note | Warn):
-            self.words.append(event.message)
+            self.all.append(event.message)
 
 
 def network(setting: Setting, model: Path | str, bar: float | None = None) -> Found:
-    """A model's networks alone: agreement with the CPU, rates uncompiled and compiled, and what limits them."""
-    told = Told()
-    precisions: set[ClassifyPrecision] = {"fp32", setting.options.precision}
+    """Measure a model's networks alone: agreement with the CPU, rates uncompiled and compiled, and their limit."""
+    messages = Messages()
+    precisions: set[InferencePrecision] = {"fp32", setting.options.precision}
     agreement = {name: against_cpu(setting, model, name) for name in sorted(precisions)}
     rates = {size: uncompiled_rates(setting, model, size) for size in setting.batch_sizes}
     best = max(rates, key=lambda size: rates[size]["usual"])
     job = setting.job(model, best)
     sample = sample_of(job)
-    runner, open_s = opened(job, told, files=None)
+    runner, open_s = opened(job, messages, files=None)
     alone = model_only(runner, ready(sample.pixels, job.runtime), repeat=setting.repeat)
     per_s = alone.views_per_s.median / sample.views_per_image
     found: Found = {
@@ -122,13 +122,13 @@ def network(setting: Setting, model: Path | str, bar: float | None = None) -> Fo
         "compiled_images_per_s": asdict(of_images(alone, sample)),
         "compiling_pays_from_files": pays_from(open_s, rates[best]["usual"], per_s),
         "arithmetic": arithmetic(job, sample, per_s),
-        "told": told.words,
+        "told": messages.all,
     }
     return found | ({"bar_images_per_s": bar, "is_met": per_s >= bar} if bar else {})
 
 
-def against_cpu(setting: Setting, model: Path | str, precision: ClassifyPrecision) -> Found:
-    """How far probabilities lie from those that PyTorch gives on the CPU in fp32, on a few views."""
+def against_cpu(setting: Setting, model: Path | str, precision: InferencePrecision) -> Found:
+    """Difference of probabilities from those of PyTorch on the CPU in fp32, on a few views."""
     job = replace(setting, options=replace(setting.options, precision=precision)).job(model)
     pixels = sample_of(job).pixels[:AGREEMENT_VIEWS]
     runner, _ = opened(job, silent, files=1)
@@ -137,12 +137,12 @@ def against_cpu(setting: Setting, model: Path | str, precision: ClassifyPrecisio
     theirs = TorchRunner(load_pipeline(job.folder, job.card), plain).start(pixels)()
     apart = float(np.abs(softmax(ours.logits) - softmax(theirs.logits)).max())
     most = TOLERANCES[precision]
-    # NaN agrees with nothing.
+    # A NaN does not agree.
     return {"largest_difference": apart, "tolerance": most, "agrees": apart <= most, "views": len(pixels)}
 
 
 def uncompiled_rates(setting: Setting, model: Path | str, batch_size: int) -> Found:
-    """Images a second of PyTorch's own kernels: cuDNN's usual choice, and the quickest that it finds by trying."""
+    """Images per second of uncompiled PyTorch: with cuDNN's default kernels, and with the fastest found by search."""
     job = setting.job(model, batch_size)
     sample = sample_of(job)
     found: Found = {}
@@ -157,22 +157,22 @@ def uncompiled_rates(setting: Setting, model: Path | str, batch_size: int) -> Fo
     return found
 
 
-def whole_way(setting: Setting, model: Path | str, batch_size: int) -> Found:
-    """From files to a table: its rate, what bounds it, and how busy the device was."""
+def end_to_end(setting: Setting, model: Path | str, batch_size: int) -> Found:
+    """Measure from files to a table: the rate, its limits, and the utilisation of the device."""
     job = setting.job(model, batch_size)
-    files = found_files(setting.images, job.card)
+    files = find_images(setting.images, job.card)
     sample = sample_of(job, files)
     decode = loader_rate(job, files, setting.repeat)
     runner, open_s = opened(job, silent, files=len(files))
     alone = of_images(model_only(runner, ready(sample.pixels, job.runtime), repeat=setting.repeat), sample)
-    del runner  # its memory is the next run's
-    told = Told()
+    del runner  # frees its memory for the next run
+    messages = Messages()
     runs: list[WholeRun] = []
     driver: list[Found | None] = []
     for _ in range(setting.repeat):
         with GpuWatch(job.runtime.device.type) as watch:
             started = time.perf_counter()
-            runs.append(whole_run(setting.images, job.options, told))
+            runs.append(whole_run(setting.images, job.options, messages))
         driver.append(watch.between(*steady(runs[-1], started)))
     rate = Spread.of(run.images_per_s for run in runs)
     slower = min(decode.images_per_s.median, alone.median)
@@ -197,13 +197,16 @@ def whole_way(setting: Setting, model: Path | str, batch_size: int) -> Found:
         "open_s": open_s,
         "first_row_s": asdict(Spread.of(run.first_row_s for run in runs)),
         "device_peak_bytes": max((run.device_peak_bytes or 0 for run in runs), default=0) or None,
-        "told": sorted(set(told.words)),
+        "told": sorted(set(messages.all)),
     }
 
 
 def nvjpeg(images: Path, device: str, batch_size: int, repeat: int) -> Found:
-    """JPEG files decoded by torchvision on the device (nvJPEG on CUDA): its rate, and how far pixels lie apart."""
-    from torchvision.io import ImageReadMode, decode_jpeg  # torchvision 0.29 announces their end: this step alone fails
+    """Measure torchvision decoding JPEG on the device (nvJPEG on CUDA): its rate, and its pixel differences."""
+    from torchvision.io import (
+        ImageReadMode,
+        decode_jpeg,
+    )  # deprecated since torchvision 0.29; if removed, only this step fails
 
     paths = sorted(images.iterdir())[:batch_size]
     packed = [torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8) for path in paths]
@@ -224,12 +227,12 @@ def nvjpeg(images: Path, device: str, batch_size: int, repeat: int) -> Found:
 
 
 def loader_rate(job: Job, files: list[FoundFile], repeat: int) -> DecodeOnly:
-    """The loader by itself, with a run's own workers and batches."""
+    """Measure the loader alone, with the workers and batches of a run."""
     runtime, policy = job.runtime, job.card.input
     return decode_only(
         files,
         batch_decoder(policy, MAX_PIXELS, shrink=job.options.jpeg_scale == "auto"),
-        files_a_batch=runtime.batch_size if policy.view == "resize" else max(1, runtime.batch_size // 4),
+        files_per_batch=runtime.batch_size if policy.view == "resize" else max(1, runtime.batch_size // 4),
         workers=runtime.workers,
         pin_memory=runtime.device.type == "cuda",
         repeat=repeat,
@@ -237,31 +240,31 @@ def loader_rate(job: Job, files: list[FoundFile], repeat: int) -> DecodeOnly:
 
 
 def opened(job: Job, report: Callable[[Event], None], *, files: int | None) -> tuple[Runner, float]:
-    """What runs the networks, as a run over so many files would open it, and the seconds that it took."""
+    """The runner for a run over `files` files, and the seconds to open it."""
     started = time.perf_counter()
     runner = open_runner(job.folder, job.card, job.runtime, files=files, report=report)
     return runner, time.perf_counter() - started
 
 
 def sample_of(job: Job, files: list[FoundFile] | None = None) -> Sample:
-    """A batch of the run's own views."""
-    found = files or found_files(Path(job.inputs[0]), job.card)
+    """A batch of views of the run."""
+    found = files or find_images(Path(job.inputs[0]), job.card)
     return take_sample(found, job.card, batch_size=job.runtime.batch_size, max_pixels=MAX_PIXELS)
 
 
 def ready(pixels: Tensor, runtime: Runtime) -> Tensor:
-    """Views as the loader hands them over: in memory that the device copies from by itself."""
+    """Views as delivered by the loader: in pinned memory for CUDA."""
     return pixels.pin_memory() if runtime.device.type == "cuda" else pixels
 
 
 def of_images(alone: ModelOnly, sample: Sample) -> Spread:
-    """The networks' rate in images a second."""
+    """The rate of the networks in images per second."""
     rate = alone.views_per_s
     return Spread(*(one / sample.views_per_image for one in (rate.median, rate.min, rate.max)))
 
 
 def arithmetic(job: Job, sample: Sample, per_s: float) -> Found:
-    """Operations of an image, and the share of the device's rate at large matrices that the networks reach."""
+    """Operations per image, and the rate of the networks relative to large matrix products on the device."""
     flops = flops_per_view(load_pipeline(job.folder, job.card), sample.pixels[:1]) * sample.views_per_image
     rate = matrix_rate(job.runtime)
     reached = flops * per_s / rate if rate else None
@@ -269,19 +272,19 @@ def arithmetic(job: Job, sample: Sample, per_s: float) -> Found:
 
 
 def pays_from(open_s: float, plain_per_s: float, compiled_per_s: float) -> int | None:
-    """From how many files on compiling is quicker in all; None where it never is."""
+    """Number of files from which compiling saves time overall; None if it never does."""
     saved_s = 1 / plain_per_s - 1 / compiled_per_s
     return round(open_s / saved_s) if saved_s > 0 else None
 
 
 def steady(run: WholeRun, started: float) -> tuple[float, float]:
-    """The stretch of a run in which it was under way: behind the first rows, and before the last tenth."""
+    """Start and end of the steady part of a run: after the first rows and before the last tenth."""
     first = started + run.first_row_s
     return first, first + 0.9 * run.files / run.images_per_s
 
 
 class Steps:
-    """Runs steps while there is time for them; `keep` gets what was found after each."""
+    """Runs steps while time is left; `keep` receives all results after each step."""
 
     def __init__(self, limit_s: float, keep: Callable[[Found], object]) -> None:
         self.found: Found = {}
@@ -291,16 +294,16 @@ class Steps:
         self._keep = keep
 
     def __call__(self, name: str, kind: str, step: Callable[[], Found]) -> Found:
-        """What a step found, under its name, or why there is nothing: no time was left for its kind, or it failed."""
+        """Run a step and record its result by name, or that it failed or was skipped for lack of time."""
         left_s = self._limit_s - (time.perf_counter() - self._started)
         if left_s < AT_LEAST_S[kind]:
-            found: Found = {"skipped": f"{left_s:.0f} s of --limit-s were left, and it may take {AT_LEAST_S[kind]}"}
+            found: Found = {"skipped": f"{left_s:.0f} s of --limit-s left, but it may take {AT_LEAST_S[kind]} s"}
         else:
             print(f"{name} ({left_s:.0f} s left)", file=sys.stderr)
             began = time.perf_counter()
             try:
                 found = step()
-            except Exception as error:  # a GPU is rarely at hand: what the other steps find is worth having
+            except Exception as error:  # GPU time is scarce: keep the results of the other steps
                 traceback.print_exc()
                 found = {"failed": f"{type(error).__name__}: {error}"}
                 self.failed.append(name)
@@ -311,7 +314,7 @@ class Steps:
 
 
 def facts(device: str) -> Found:
-    """Machine, versions and command; of a GPU also its memory, and the CUDA and cuDNN that PyTorch brings."""
+    """Machine, versions and command; for a GPU also its memory and the versions of CUDA and cuDNN."""
     found = machine.facts()
     if device.startswith("cuda"):
         properties = torch.cuda.get_device_properties(device)
@@ -321,22 +324,24 @@ def facts(device: str) -> Found:
 
 
 def main() -> None:
-    """Read the command line, run, report."""
+    """Parse arguments, run the steps and report them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backbones", default=",".join(BARS), help="networks to measure alone, with commas")
-    parser.add_argument("--batch-sizes", default="64,256", help="views a pass takes; the quickest is compiled")
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="the cascade to measure")
+    parser.add_argument("--backbones", default=",".join(BARS), help="comma-separated backbones to measure")
+    parser.add_argument("--batch-sizes", default="64,256", help="comma-separated batch sizes; the fastest is compiled")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="model to measure")
     parser.add_argument("--precision", default="fp16", choices=tuple(TOLERANCES))
-    parser.add_argument("--files", type=int, default=49_152, help="JPEG files, links to 16 pictures")
-    parser.add_argument("--size", default="700x460", help="of a JPEG, in pixels")
+    parser.add_argument("--files", type=int, default=49_152, help="number of JPEG files, links to 16 images")
+    parser.add_argument("--size", default="700x460", help="size of a JPEG, in pixels")
     parser.add_argument("--jpeg-scale", default="full", choices=("full", "auto"), help="as for cancernet classify")
     parser.add_argument("--repeat", type=int, default=2)
-    parser.add_argument("--limit-s", type=float, default=560, help="no step begins that may not end before")
-    parser.add_argument("--device", default="cuda", help="cpu checks that the script works")
+    parser.add_argument(
+        "--limit-s", type=float, default=560, help="time limit in seconds; no step starts that might exceed it"
+    )
+    parser.add_argument("--device", default="cuda", help="device; cpu only checks that the script works")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     if given.device.startswith("cuda") and not torch.cuda.is_available():
-        raise SystemExit("PyTorch finds no CUDA device; --device cpu only checks that the script works")
+        raise SystemExit("no CUDA device found; --device cpu only checks that the script works")
     backbones = [name.strip() for name in given.backbones.split(",")]
     about = facts(given.device) | {
         key: getattr(given, key) for key in ("precision", "files", "size", "jpeg_scale", "repeat")
@@ -360,14 +365,14 @@ def main() -> None:
         steps = Steps(given.limit_s, lambda found: machine.write(about | found, out))
         best = {"cascade": steps("cascade", "network", partial(network, setting, given.model)).get("batch_size")}
         chosen = best["cascade"] or sizes[0]
-        steps("cascade_from_files", "whole way", partial(whole_way, setting, given.model, chosen))
+        steps("cascade_from_files", "end to end", partial(end_to_end, setting, given.model, chosen))
         models = {name: random_model(scratch / "models" / name, name) for name in backbones}
         for name, model in models.items():
             best[name] = steps(name, "network", partial(network, setting, model, BARS.get(name))).get("batch_size")
         steps("nvjpeg", "nvjpeg", partial(nvjpeg, setting.images, given.device, sizes[-1], given.repeat))
         for name, model in reversed(models.items()):
             chosen = best[name] or sizes[0]
-            steps(f"{name}_from_files", "whole way", partial(whole_way, setting, model, chosen))
+            steps(f"{name}_from_files", "end to end", partial(end_to_end, setting, model, chosen))
     machine.report("engine", about | steps.found, out)
     if steps.failed:
         raise SystemExit(f"failed: {', '.join(steps.failed)}")

@@ -1,4 +1,4 @@
-"""How busy a GPU is while something runs, as its driver counts it."""
+"""Measure the utilisation of a GPU with `nvidia-smi`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PROGRAM = "nvidia-smi"
 
 @dataclass
 class GpuWatch:
-    """Samples `nvidia-smi` for the length of a block; without a GPU or without the program there are none.
+    """Samples `nvidia-smi` while the block runs; there are no samples without a GPU or without the program.
 
-    The driver's figure is the share of the last moments in which a kernel ran. `samples`: when each came, by
-    `time.perf_counter`, and the figure in percent.
+    The driver reports the share of the last moments in which a kernel ran. `samples`: time by `time.perf_counter`, and
+    utilisation in percent.
     """
 
     device: str
@@ -59,11 +59,11 @@ class GpuWatch:
         for line in self._process.stdout:
             try:
                 self.samples.append((time.perf_counter(), float(line)))
-            except ValueError:  # "[N/A]": a device that does not tell
+            except ValueError:  # "[N/A]": not supported by the device
                 continue
 
     def between(self, first: float, last: float) -> dict[str, Any] | None:
-        """Mean, least and count of the samples of a stretch of time; None where there are none."""
+        """Mean, minimum and number of the samples between two times; None if there are none."""
         found = [share for when, share in self.samples if first <= when <= last]
         if not found:
             return None
@@ -71,5 +71,5 @@ class GpuWatch:
 
 
 def gpu_id(device: str) -> str:
-    """The name by which the driver knows a device of PyTorch's, which may see fewer of them."""
+    """The driver's ID of a device of PyTorch, which may see only some of the devices."""
     return f"GPU-{torch.cuda.get_device_properties(device).uuid}"

@@ -1,4 +1,4 @@
-"""Whether peak memory grows from a small input to a large one: runs turn by turn, medians, the difference."""
+"""Measure whether peak memory grows from a small input to a large one: alternating runs, medians, the difference."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from processes import Measured
 
 
 def grown_between(sizes: Sequence[int], rounds: int, run: Callable[[int], Measured]) -> dict[str, Any]:
-    """`peaks`, the medians of each size; `runs`, what they are of; and by how much the larger one's peaks exceed.
+    """`peaks`, the medians for each size; `runs`, the single values; and the growth from the smaller to the larger.
 
-    A run of the smaller size before them, in which a network is converted once for all later ones, is not counted.
+    A first run of the smaller size, in which the network is converted once for all later ones, is not counted.
 
     Args:
-        sizes: of the smaller input, and of the larger.
+        sizes: of the smaller and of the larger input.
         run: runs the command on the input of that size.
     """
     runs: dict[int, list[dict[str, float]]] = {size: [] for size in sizes}

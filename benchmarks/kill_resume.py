@@ -1,9 +1,9 @@
-"""Kill `cancernet classify` at random moments, let it go on each time, and compare the bytes with an undisturbed run.
+"""Kill `cancernet classify` at random moments, resume it each time, and compare the bytes with an uninterrupted run.
 
     python benchmarks/kill_resume.py FOLDER --kills 10
     python benchmarks/kill_resume.py --mixed             # a folder of 3 slides, 40 photos and 6 broken files
 
-One row for each file, and the same bytes in every table: the main one, and that of tiles where there are slides.
+Checks that there is one row per file, and that every table has the same bytes: the main one and, for slides, the tiles.
 """
 
 from __future__ import annotations
@@ -24,42 +24,42 @@ from processes import classify_command, measured
 from cancernet_cli.core.cards import file_sha256
 from cancernet_cli.core.models import DEFAULT_MODEL
 
-SOME_FAILED = 7  # the exit code of a run that has finished, but for files that cannot be read
+SOME_FAILED = 7  # exit code of a run that finished with some unreadable files
 
 
 def killed_after(command: list[str], seconds: float) -> bool:
-    """Start a command and send SIGKILL after so many seconds; whether that came before its end."""
+    """Start a command and send SIGKILL after `seconds`; returns whether it was still running."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
-            _, talk = process.communicate(timeout=seconds)
+            _, log = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             return True
         if process.returncode not in (0, SOME_FAILED):
-            raise SystemExit(f"it left with {process.returncode}:\n{talk}")
+            raise SystemExit(f"failed with exit code {process.returncode}:\n{log}")
         return False
 
 
 def tables_sha256(out: Path) -> dict[str, str]:
-    """Checksums of a run's tables by their endings."""
+    """Checksums of the tables of a run, by file suffix."""
     tables = (out, out.with_suffix(".tiles.parquet"))
     return {path.name.removeprefix(out.stem): file_sha256(path) for path in tables if path.exists()}
 
 
 def main() -> None:
-    """Read the command line, run, report; leave with 1 when the bytes differ."""
+    """Parse arguments, run and report; exit with 1 if the bytes differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--mixed", action="store_true", help="make a folder of slides, photos and broken files")
-    parser.add_argument("--slide-px", type=int, default=8000, help="side of the slides in it")
+    parser.add_argument("--mixed", action="store_true", help="generate a folder of slides, photos and broken files")
+    parser.add_argument("--slide-px", type=int, default=8000, help="side length of its slides, in pixels")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", default="auto", help="as for cancernet")
+    parser.add_argument("--workers", default="auto", help="workers of cancernet classify")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if (arguments.folder is None) != arguments.mixed:
-        parser.error("name a FOLDER, or pass --mixed")
+        parser.error("pass a FOLDER or --mixed")
     moments = random.Random(arguments.seed)
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -71,7 +71,7 @@ def main() -> None:
         wanted = tables_sha256(undisturbed)
         rows = pq.read_table(undisturbed, columns=["path", "kind", "status"]).to_pylist()
         if arguments.mixed and Counter((row["kind"], row["status"]) for row in rows) != MIXED:
-            raise SystemExit(f"the rows are not those of the folder's files: {rows}")
+            raise SystemExit(f"rows do not match the files of the folder: {rows}")
 
         out = scratch / "killed.parquet"
         command = classify_command(folder, arguments.model, out, *more)
@@ -80,7 +80,7 @@ def main() -> None:
         same: list[bool] = []
 
         def ended() -> None:
-            """Note what a finished run gave, and clear the way for the next."""
+            """Record the result of a finished run and delete its files."""
             same.append(tables_sha256(out) == wanted)
             reused.append(json.loads(out.with_suffix(".run.json").read_text("utf-8"))["reused"])
             out.unlink()
@@ -107,7 +107,7 @@ def main() -> None:
     }
     machine.report("kill-resume-mixed" if arguments.mixed else "kill-resume", result, arguments.out)
     if not all(same):
-        raise SystemExit("the bytes differ")
+        raise SystemExit("the tables differ")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a figure has to carry: the machine, the versions, the command, the day."""
+"""Describe the circumstances of a measurement (machine, versions, command, date) and write its result."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import results_table
+
+from cancernet_cli.core.system import available_cores, processor
 
 PACKAGES = (
     "cancernet",
@@ -29,10 +31,11 @@ PACKAGES = (
     "pyarrow",
     "openslide-python",
     "openslide-bin",
-    "simplejpeg",
     "tifffile",
 )
-LOAD_BEFORE = [round(load, 2) for load in os.getloadavg()]  # of 1, 5 and 15 minutes, before anything is run here
+LOAD_BEFORE = [
+    round(load, 2) for load in os.getloadavg()
+]  # averages of 1, 5 and 15 minutes before this script runs anything
 RESULTS = results_table.RESULTS
 
 
@@ -43,7 +46,7 @@ def facts() -> dict[str, Any]:
         "command": command(),
         "machine": {
             "processor": processor(),
-            "cores": cores(),
+            "cores": available_cores(),
             "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
             "gpu": gpu(),
             "system": platform.platform(),
@@ -54,35 +57,21 @@ def facts() -> dict[str, Any]:
 
 
 def command() -> str:
-    """How this script was called; the folder of real data under the name of its variable."""
+    """The command line of this script, with $CANCERNET_DATA for the folder of real data."""
     words = shlex.join(["python", *sys.orig_argv[1:]])
     data = os.environ.get("CANCERNET_DATA")
     return words.replace(data.rstrip("/"), "$CANCERNET_DATA") if data else words
 
 
-def processor() -> str:
-    """The processor's name as Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def gpu() -> str | None:
-    """The first CUDA device's name."""
+    """Name of the first CUDA device."""
     import torch
 
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
 
 
 def installed(package: str) -> str | None:
-    """The version of a package."""
+    """Installed version of a package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -90,13 +79,13 @@ def installed(package: str) -> str | None:
 
 
 def place(name: str, result: dict[str, Any]) -> Path:
-    """Where a result goes if nobody says otherwise: `results/<date>-<name>-<cores>cores.json`, or `-gpu.json`."""
+    """Default path of a result: `results/<date>-<name>-<cores>cores.json`, or `-gpu.json`."""
     kind = "gpu" if result["machine"]["gpu"] else f"{result['machine']['cores']}cores"
     return RESULTS / f"{result['date']}-{name}-{kind}.json"
 
 
 def write(result: dict[str, Any], out: Path) -> str:
-    """Write a result, and give what was written."""
+    """Write a result as JSON; returns the text."""
     text = json.dumps(result, indent=2)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text + "\n", "utf-8")
@@ -104,7 +93,7 @@ def write(result: dict[str, Any], out: Path) -> str:
 
 
 def report(name: str, result: dict[str, Any], out: Path | None = None) -> None:
-    """Print a result as JSON, and write it to `out` or where `place` says; there, the table of results is made anew."""
+    """Print a result as JSON and write it to `out`, by default to `place`; the table of results is then updated."""
     out = out or place(name, result)
     print(write(result, out))
     if out.resolve().parent == RESULTS.resolve():

@@ -1,10 +1,10 @@
-"""Start-up time, throughput and memory of the demo.
+"""Measure start-up time, throughput and memory of the demo.
 
     python benchmarks/measure_demo.py
 
-`cancernet --help` and the demo's own command (`make demo`) are timed as whole processes. The demo's seven fields are
-soon done, so most of its time is start-up: the throughput comes from a folder with many links to the same fields, and
-from the time that these take more than the seven.
+`cancernet --help` and the command of the demo (`make demo`) are timed as whole processes. The demo has only seven
+fields of view, so most of its time is start-up: throughput is computed from a folder with many links to the same
+fields, and the additional time it takes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cancernet_cli.core.models import DEFAULT_MODEL
 
 
 def figures(runs: list[Measured]) -> dict[str, Any]:
-    """Median time with every single one, and the highest peaks."""
+    """Median times with every single time, and the highest peaks."""
     times = [run.elapsed_s for run in runs]
     return {
         "median_s": round(statistics.median(times), 3),
@@ -34,10 +34,10 @@ def figures(runs: list[Measured]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the command line, run, report."""
+    """Parse arguments, measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--files", type=int, default=140, help="links in the large folder")
+    parser.add_argument("--files", type=int, default=140, help="number of links in the large folder")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Peak memory of `cancernet classify` at few and at many files: it must not grow with their number.
+"""Check that peak memory of `cancernet classify` does not grow with the number of files.
 
     python benchmarks/memory.py
 
-The files are links to the example fields, made small; the model is tiny, so that what would grow can be seen. A run
-before them, in which the network is converted once for all later ones, is not counted; medians of the rounds count.
+The files are links to small versions of the example fields; the model is tiny, so that any growth is visible. A first
+run, in which the network is converted once for all later ones, is not counted; medians of the rounds are compared.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from processes import Measured, classify_command, measured
 
 
 def small_fields(folder: Path, side_px: int = 96) -> list[Path]:
-    """The example fields shrunk, so that thousands are soon decoded."""
+    """Write small versions of the example fields, so that thousands decode quickly."""
     folder.mkdir()
     for i, path in enumerate(images_below(SLIDES)):
         Image.open(path).convert("RGB").resize((side_px, side_px)).save(folder / f"{i}.jpg", quality=90)
@@ -28,13 +28,13 @@ def small_fields(folder: Path, side_px: int = 96) -> list[Path]:
 
 
 def main() -> None:
-    """Read the command line, run, report; leave with 1 when memory grew."""
+    """Parse arguments, run and report; exit with 1 if memory grew."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=int, nargs=2, default=[500, 20_000], metavar=("FEW", "MANY"))
-    parser.add_argument("--workers", default="2", help="as for cancernet")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each, turn by turn")
-    parser.add_argument("--labels", action="store_true", help="give every file a label, so that metrics are computed")
-    parser.add_argument("--limit-mb", type=float, default=60.0, help="fail when memory grew by more")
+    parser.add_argument("--workers", default="2", help="workers of cancernet classify")
+    parser.add_argument("--rounds", type=int, default=3, help="alternating runs of each")
+    parser.add_argument("--labels", action="store_true", help="label every file, so that metrics are computed")
+    parser.add_argument("--limit-mb", type=float, default=60.0, help="fail if memory grows by more")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
 

@@ -1,11 +1,11 @@
-"""Peak memory of `cancernet classify` on a small and on a large slide: it must not grow with the slide.
+"""Check that peak memory of `cancernet classify` does not grow with the size of the slide.
 
     python benchmarks/memory_slides.py          # 6,000 x 6,000 and 60,000 x 60,000
 
-The slides are generated, tissue on glass; the large one has some 39,000 tiles of 224 x 224 pixels with tissue, all
-read from its finest level. The network is tiny, so that what would grow can be seen, and so that it ends within
-minutes. A run before them, in which the network is converted once for all later ones, is not counted. Medians of the
-rounds count: what starting takes differs by some 100 MB from one run to the next of the same slide.
+The slides are generated, tissue on glass; the large one has about 39,000 tissue tiles of 224 x 224 pixels, all read
+from its finest level. The network is tiny, so that any growth is visible and the benchmark takes minutes. A first run,
+in which the network is converted once for all later ones, is not counted. Medians of the rounds are compared, since the
+memory at start-up varies by about 100 MB between runs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MPP = 0.25
 
 
 def tiny_model(folder: Path, view_px: int) -> Path:
-    """A tiny network with random weights that looks at the slides' own pixels."""
+    """Write a tiny network with random weights for the slides' native resolution."""
     random_model(folder, "test_efficientnet", view_px)
     card = read_card(folder)
     write_card(replace(card, input=replace(card.input, mpp=MPP)), folder)
@@ -36,14 +36,14 @@ def tiny_model(folder: Path, view_px: int) -> Path:
 
 
 def main() -> None:
-    """Read the command line, run, report; leave with 1 when memory grew, or was too much."""
+    """Parse arguments, run and report; exit with 1 if memory grew or exceeded the limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sides", type=int, nargs=2, default=[6_000, 60_000], metavar=("SMALL", "LARGE"))
     parser.add_argument("--view-px", type=int, default=224)
-    parser.add_argument("--workers", default="2", help="as for cancernet")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each slide, turn by turn")
-    parser.add_argument("--limit-mb", type=float, default=100.0, help="fail when memory grew by more")
-    parser.add_argument("--most-mb", type=float, default=1500.0, help="fail when it was more")
+    parser.add_argument("--workers", default="2", help="workers of cancernet classify")
+    parser.add_argument("--rounds", type=int, default=3, help="alternating runs of each slide")
+    parser.add_argument("--limit-mb", type=float, default=100.0, help="fail if memory grows by more")
+    parser.add_argument("--most-mb", type=float, default=1500.0, help="fail if memory exceeds this")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
 
@@ -55,7 +55,7 @@ def main() -> None:
         out = scratch / "predictions.parquet"
 
         def run(side: int) -> Measured:
-            # Small TIFFs, as tests have them, may count as images; a slide is meant
+            # Small TIFFs, as in tests, may count as images, but a slide is meant
             more = ("--workers", arguments.workers, "--labels", "none", "--kind", "slide")
             taken = measured(classify_command(slides[side], model, out, *more))
             tiles[side] = pq.read_metadata(out.with_suffix(".tiles.parquet")).num_rows
@@ -74,7 +74,7 @@ def main() -> None:
     machine.report("memory-slides", result, arguments.out)
     check_growth(found, arguments.limit_mb)
     if peaks[arguments.sides[1]]["peak_tree_mb"] > arguments.most_mb:
-        raise SystemExit(f"memory was more than {arguments.most_mb:g} MB")
+        raise SystemExit(f"memory exceeded {arguments.most_mb:g} MB")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A folder as a laboratory has it: slides, photos, and files that are broken, each in its own way."""
+"""A folder as found in a laboratory: slides, photos, and files broken in various ways."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cancernet_cli.engine.bench.synthetic_images import write_fields
 
 PHOTOS = 40
 SLIDES = ("svs", "tif", "svs")
-# Rows by kind and status; of each kind one is cut off, one empty, and one lacks its folder, or is no image
+# Rows by kind and status; of each kind, one file is truncated, one empty, and one has no data folder or is no image
 MIXED = Counter({("slide", "ok"): 3, ("image", "ok"): PHOTOS, ("slide", "failed"): 3, ("image", "failed"): 3})
 
 
 def write_mixed(folder: Path, slide_px: int) -> Path:
-    """3 slides of this side, 40 photos of 700 x 460 pixels and 6 broken files."""
+    """Write 3 slides of this side length, 40 photos of 700 x 460 pixels and 6 broken files."""
     sound = [
         write_slide(folder / "slides" / f"{i}.{ending}", slide_px, slide_px, seed=i) for i, ending in enumerate(SLIDES)
     ]

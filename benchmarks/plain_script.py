@@ -1,7 +1,7 @@
-"""The loop that anybody would write: Pillow, torchvision's transforms, a DataLoader, the network eager, softmax, a CSV.
+"""A typical inference loop: Pillow, torchvision transforms, a DataLoader, eager PyTorch, softmax, a CSV.
 
-It checks no files, measures no quality, cannot go on after a kill: what is left is reading and classifying.
-`compare_plain.py` runs it beside `cancernet classify`.
+It does not check files, measure quality or resume: it only reads and classifies.
+`compare_plain.py` compares it with `cancernet classify`.
 
     python benchmarks/plain_script.py FOLDER --model MODEL_FOLDER --out probs.csv
 """
@@ -29,7 +29,7 @@ from cancernet_cli.segmentation.density import scale_density
 
 
 class Images(Dataset[Tensor]):
-    """The views `[V, 3, h, w]` of every image below a folder, float, 0 to 1."""
+    """The views `[V, 3, H, W]` of every image under a folder, float, 0 to 1."""
 
     def __init__(self, paths: list[Path], policy: InputPolicy) -> None:
         self.paths = paths
@@ -74,7 +74,7 @@ class Network(nn.Module):
 
 
 def main() -> None:
-    """Classify a folder and say how long it took, without the imports."""
+    """Classify a folder and print the time it took, without imports."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", type=Path, required=True)

@@ -1,7 +1,7 @@
-"""The training loop that anybody would write: Pillow and scikit-image in a DataLoader, the network eager, NCHW.
+"""A typical training loop: Pillow and scikit-image in a DataLoader, eager PyTorch, NCHW.
 
-It keeps no checkpoints, no averaged weights, no history, and cannot go on after a kill: what is left is decoding,
-augmenting as `engine.finetune.tuned_backbone.AUGMENT` says, and learning. `compare_training.py` runs it beside `tune`.
+It has no checkpoints, weight averaging, history or resuming: it only decodes, augments as specified by
+`engine.finetune.tuned_backbone.AUGMENT`, and trains. `compare_training.py` compares it with `tune`.
 
     python benchmarks/plain_training.py FOLDER --model MODEL_FOLDER --steps 10
 """
@@ -37,7 +37,7 @@ WARM_UP = 2
 
 
 class Variants(Dataset[tuple[Tensor, int]]):
-    """A random view `[3, h, w]`, float, 0 to 1, of every image, and a class."""
+    """A random view `[3, H, W]`, float, 0 to 1, of every image, with a class."""
 
     def __init__(self, paths: list[Path], policy: InputPolicy, count: int) -> None:
         self.paths = paths
@@ -66,7 +66,7 @@ class Variants(Dataset[tuple[Tensor, int]]):
 
 
 def cut(image: Image.Image, width: int, height: int) -> Image.Image:
-    """A zoomed, turned and flipped part of the image, of a view's size."""
+    """A zoomed, rotated and flipped crop of the image, of the size of a view."""
     zoom = random.uniform(*AUGMENT.zoom) if random.random() < AUGMENT.zoom_chance else 1.0
     zoom = max(zoom, width / image.width, height / image.height)
     quarters = random.randrange(4)
@@ -83,7 +83,7 @@ def cut(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def restain(view: Image.Image, *, macenko: bool) -> Image.Image:
-    """The stains' amounts changed, in scikit-image's HED space or in the image's own (Macenko)."""
+    """Perturb the stain concentrations, in scikit-image's HED space or in the image's own stain basis (Macenko)."""
     light = np.exp(random.uniform(-AUGMENT.light, AUGMENT.light))
     change = np.exp(np.random.uniform(-AUGMENT.stain, AUGMENT.stain, 3)) * light
     pixels = np.asarray(view)
@@ -92,7 +92,7 @@ def restain(view: Image.Image, *, macenko: bool) -> Image.Image:
 
 
 def macenko_restain(pixels: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """Macenko's stains, as the usual implementations find them: by all pixels; `[H, W, 3]` float, 0 to 1."""
+    """Macenko's method as commonly implemented, on all pixels; `[H, W, 3]` float, 0 to 1."""
     density = -np.log10((pixels.reshape(-1, 3) + 1.0) / 256)
     stained = density[(density > 0.15).all(axis=1)]
     if len(stained) < 100:
@@ -126,7 +126,7 @@ class Network(nn.Module):
 
 
 def main() -> None:
-    """Read the command line, train, say how fast."""
+    """Parse arguments, train and print the rate."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="breakhis_lite0")

@@ -1,4 +1,4 @@
-"""Runs a command and measures it: time, and peak memory with all its worker processes."""
+"""Run a command and measure its time, and its peak memory with all worker processes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CANCERNET = (sys.executable, "-m", "cancernet_cli.cli.app")
 
 @dataclass(frozen=True)
 class Measured:
-    """What one call took.
+    """Time and memory of one process.
 
-    `peak_rss_bytes` is the most resident memory that the main process ever had, as the kernel counts it.
-    `peak_tree_bytes` is the highest of samples taken every 50 ms of the sum over it and its workers of their
-    proportional memory, in which a page that n processes share counts 1/n for each.
+    `peak_rss_bytes`: peak resident memory of the main process, as counted by the kernel. `peak_tree_bytes`: peak
+    proportional memory (PSS) of the main process and its workers, sampled every 50 ms; a page shared by n processes
+    counts as 1/n for each.
     """
 
     elapsed_s: float
@@ -32,17 +32,17 @@ class Measured:
 
 
 def measured(command: Sequence[str | Path], *, allowed: Sequence[int] = (0,)) -> Measured:
-    """Run a command to its end.
+    """Run a command to completion.
 
     Args:
-        allowed: exit codes that are no failure.
+        allowed: exit codes that are not failures.
 
     Raises:
-        SystemExit: it failed; its own words are in the message.
+        SystemExit: it failed; the message has its output.
     """
-    with tempfile.TemporaryFile("w+") as data, tempfile.TemporaryFile("w+") as talk:
+    with tempfile.TemporaryFile("w+") as data, tempfile.TemporaryFile("w+") as log:
         started = time.perf_counter()
-        process = subprocess.Popen(list(map(str, command)), stdout=data, stderr=talk)
+        process = subprocess.Popen(list(map(str, command)), stdout=data, stderr=log)
         root = psutil.Process(process.pid)
         peak_rss = peak_tree = 0
         while process.poll() is None:
@@ -51,14 +51,14 @@ def measured(command: Sequence[str | Path], *, allowed: Sequence[int] = (0,)) ->
             time.sleep(SAMPLE_EVERY_S)
         elapsed_s = time.perf_counter() - started
         if process.returncode not in allowed:
-            talk.seek(0)
-            raise SystemExit(f"{' '.join(map(str, command))} left with {process.returncode}:\n{talk.read()}")
+            log.seek(0)
+            raise SystemExit(f"{' '.join(map(str, command))} failed with exit code {process.returncode}:\n{log.read()}")
         data.seek(0)
         return Measured(elapsed_s, peak_rss, peak_tree, data.read())
 
 
 def descendants(process: psutil.Process) -> list[psutil.Process]:
-    """Every process below this one that is alive."""
+    """All live descendants of a process."""
     try:
         return list(process.children(recursive=True))
     except psutil.NoSuchProcess:
@@ -66,21 +66,21 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
 
 
 def highest_resident(process: psutil.Process) -> int:
-    """The most resident memory that a process has had so far, in bytes; 0 when it has gone.
+    """Peak resident memory of a process so far in bytes; 0 if it has ended.
 
-    The kernel's own high-water mark. `ru_maxrss` would not do: a child's starts with what its parent had at the fork.
+    The kernel's high-water mark. `ru_maxrss` does not work: for a child it starts at the parent's memory at the fork.
     """
     try:
         status = Path(f"/proc/{process.pid}/status").read_text("utf-8")
         return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
-    except OSError:  # gone, or no Linux
+    except OSError:  # the process has ended, or not on Linux
         return proportional(process)
 
 
 def proportional(process: psutil.Process) -> int:
-    """Resident memory in bytes, shared pages divided by how many share them; 0 when the process has gone.
+    """Resident memory in bytes, with shared pages divided by the number of processes; 0 if the process has ended.
 
-    Only Linux tells; elsewhere all of the resident memory counts.
+    Only available on Linux; elsewhere all resident memory counts.
     """
     try:
         found = process.memory_full_info()
@@ -90,5 +90,5 @@ def proportional(process: psutil.Process) -> int:
 
 
 def classify_command(images: Path, model: Path | str, out: Path, *more: str) -> list[str]:
-    """A quiet `cancernet classify` that writes a new table."""
+    """A quiet `cancernet classify` command that writes a new table."""
     return [*CANCERNET, "classify", str(images), "--model", str(model), "--out", str(out), "--format", "quiet", *more]

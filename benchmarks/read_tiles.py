@@ -1,13 +1,13 @@
-"""Reading tiles alone: `data.tiles.pixels.read_tiles` against one `read_region` a tile and Pillow, turn by turn.
+"""Measure reading of tiles: `data.tiles.pixels.read_tiles` against one `read_region` per tile and Pillow, in turn.
 
     python benchmarks/read_tiles.py                   # a generated slide of 20,000 x 20,000, tiles of 224 x 224
-    python benchmarks/read_tiles.py --slide SLIDE     # one of yours
+    python benchmarks/read_tiles.py --slide SLIDE     # your own
 
-The same tiles of the same slide, whole rows from its middle, in one process, by row as `cancernet classify` goes. The
-other side is what anybody would write: OpenSlide's `get_best_level_for_downsample`, `read_region` at the tile's
-corner, `convert("RGB")`, and `resize` by Pillow's box filter where the level is finer than the view. Every round opens
-the slide anew. Both sides' pixels are compared: where nothing is resized they have to be the same. Elsewhere the
-largest and the mean difference are told; tiles that begin between two pixels of their level lie half a pixel apart.
+Both read the same tiles of the same slide in one process: whole rows from its middle, by row as `cancernet classify`
+does. The other side is the usual code: OpenSlide's `get_best_level_for_downsample`, `read_region` at the tile's corner,
+`convert("RGB")`, and Pillow's box filter if the level is finer than the view. Every round opens the slide again.
+Pixels must be identical where nothing is resized. Elsewhere the largest and the mean difference are reported; tiles
+that start between two pixels of their level are shifted by up to half a pixel.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Places = list[tuple[int, int]]
 
 
 def places_in_the_middle(width_px: int, height_px: int, size: TileSize, count: int) -> Places:
-    """(x, y) of about `count` tiles that lie on the slide as a whole: rows from its middle.
+    """(x, y) of about `count` tiles entirely within the slide: rows from its middle.
 
     Raises:
         SystemExit: the slide is smaller than a tile.
@@ -58,7 +58,7 @@ def places_in_the_middle(width_px: int, height_px: int, size: TileSize, count: i
 
 
 def read_together(path: Path, places: Places, size: TileSize) -> Pixels:
-    """`[T, h, w, 3]` by cancernet."""
+    """`[T, H, W, 3]` by CancerNet."""
     found = np.empty((len(places), size.view_height_px, size.view_width_px, 3), np.uint8)
     with closing(open_slide(os.fsencode(path))) as slide:
         for first in range(0, len(places), AT_ONCE):
@@ -68,11 +68,11 @@ def read_together(path: Path, places: Places, size: TileSize) -> Pixels:
 
 
 def read_one_by_one(path: Path, places: Places, size: TileSize) -> Pixels:
-    """`[T, h, w, 3]` by OpenSlide and Pillow."""
+    """`[T, H, W, 3]` by OpenSlide and Pillow."""
     found = np.empty((len(places), size.view_height_px, size.view_width_px, 3), np.uint8)
     view = size.view_width_px, size.view_height_px
     with openslide.OpenSlide(path) as slide:
-        # A level that is as fine as the view but for a rounded number will do, as it does for cancernet
+        # Allow for rounding of the downsample, as CancerNet does
         level = slide.get_best_level_for_downsample(size.width_px / size.view_width_px * 1.02)
         scale = slide.level_downsamples[level]
         side = round(size.width_px / scale), round(size.height_px / scale)
@@ -83,14 +83,14 @@ def read_one_by_one(path: Path, places: Places, size: TileSize) -> Pixels:
 
 
 def timed(read: Callable[[Path, Places, TileSize], Pixels], *given: Any) -> tuple[float, Pixels]:
-    """Seconds, and what was read."""
+    """Seconds, and the tiles read."""
     started = time.perf_counter()
     pixels = read(*given)
     return time.perf_counter() - started, pixels
 
 
 def compared(path: Path, mpp: float, view_px: int, count: int, rounds: int) -> dict[str, Any]:
-    """Both sides' tiles a second at one resolution, and how far their pixels are apart.
+    """Tiles per second of both at one resolution, and the difference of their pixels.
 
     Raises:
         SystemExit: pixels differ although nothing is resized.
@@ -101,12 +101,12 @@ def compared(path: Path, mpp: float, view_px: int, count: int, rounds: int) -> d
         places = places_in_the_middle(slide.levels[0].width_px, slide.levels[0].height_px, size, count)
         regions = [level_region(slide, *place, size) for place in places]
         downsample = slide.levels[regions[0].level].downsample
-    # The two agree to the pixel where a tile is read as it is, from a whole pixel of its level
+    # Both agree exactly if a tile is not resized and starts at a whole pixel of its level
     is_resized = (regions[0].width_px, regions[0].height_px) != (view_px, view_px)
     is_between = any((r.x * downsample, r.y * downsample) != at for r, at in zip(regions, places, strict=True))
     seconds: dict[str, list[float]] = {"together": [], "one_by_one": []}
     apart: NDArray[np.int16] | None = None
-    for turn in range(1 + rounds):  # the first, which fills the system's cache, is not counted
+    for turn in range(1 + rounds):  # the first round fills the page cache and is not counted
         sides = [("together", read_together), ("one_by_one", read_one_by_one)]
         pixels = {}
         for name, read in sides[:: -1 if turn % 2 else 1]:
@@ -117,7 +117,7 @@ def compared(path: Path, mpp: float, view_px: int, count: int, rounds: int) -> d
             apart = np.abs(pixels["together"].astype(np.int16) - pixels["one_by_one"])
     assert apart is not None
     if apart.any() and not is_resized and not is_between:
-        raise SystemExit(f"at {mpp:g} um nothing is resized, and yet pixels differ by up to {apart.max()}")
+        raise SystemExit(f"at {mpp:g} um nothing is resized, but pixels differ by up to {apart.max()}")
     each = [b / a for a, b in zip(seconds["together"], seconds["one_by_one"], strict=True)]
     return {
         "tiles": len(places),
@@ -132,18 +132,20 @@ def compared(path: Path, mpp: float, view_px: int, count: int, rounds: int) -> d
 
 
 def main() -> None:
-    """Read the command line, run, report; leave with 1 where ours is not twice as fast."""
+    """Parse arguments, measure and report; exit with 1 if CancerNet is not twice as fast."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--slide", type=Path, help="default: a generated one")
-    parser.add_argument("--side-px", type=int, default=20_000, help="of the generated slide, whose pixels are 0.25 um")
+    parser.add_argument("--slide", type=Path, help="slide to read; default: a generated one")
+    parser.add_argument(
+        "--side-px", type=int, default=20_000, help="side length of the generated slide, in pixels of 0.25 um"
+    )
     parser.add_argument("--mpp", type=float, nargs="+", default=[0.25, 0.4, 0.5, 1.0, 2.0])
     parser.add_argument("--view-px", type=int, default=224)
     parser.add_argument("--tiles", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--least", type=float, default=BAR, help="fail where a median ratio is lower")
+    parser.add_argument("--least", type=float, default=BAR, help="fail if a median ratio is lower")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    cv2.setNumThreads(1)  # as in the workers of `cancernet classify`, of which there is one a core
+    cv2.setNumThreads(1)  # as in the workers of `cancernet classify`, one per core
     with tempfile.TemporaryDirectory() as temporary:
         path = given.slide or write_slide(Path(temporary) / "slide.tif", given.side_px, given.side_px)
         found = {f"{mpp:g}_um": compared(path, mpp, given.view_px, given.tiles, given.rounds) for mpp in given.mpp}
@@ -156,7 +158,7 @@ def main() -> None:
     }
     machine.report("read-tiles", result, given.out)
     if result["lowest_ratio"] < given.least:
-        raise SystemExit(f"reading together is {result['lowest_ratio']} times as fast, and was to be {given.least:g}")
+        raise SystemExit(f"reading together is {result['lowest_ratio']} times as fast, less than {given.least:g}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The table of all results, `results/README.md`, made from their JSON; `machine.report` makes it anew with each.
+"""Write the table of all results, `results/README.md`, from their JSON files; `machine.report` updates it.
 
 python benchmarks/results_table.py
 """
@@ -13,8 +13,8 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 TABLE = "README.md"
-MOST = 8  # figures of a result that the table has room for
-# What counts as a figure worth a place, the most telling first.
+SHOWN = 8  # values per result in the table
+# Values worth listing, most informative first.
 HEADLINES = (
     "*_ratio",
     "*ratio_of_*",
@@ -37,12 +37,12 @@ HEADLINES = (
     "*elapsed_s",
     "largest_difference_without_resizing",
 )
-LEFT_OUT = ("versions.*", "machine.*", "*.rounds*", "*uncompiled*", "fp32.against_fp32.*")
+OMITTED = ("versions.*", "machine.*", "*.rounds*", "*uncompiled*", "fp32.against_fp32.*")
 HEAD = """# Results
 
-Made by `.venv/bin/python benchmarks/results_table.py` from the files here, which have versions, spread and every round.
-A ratio above 1 says how many times as quick CancerNet was. The load is what the machine had to do before: where it is
-above a tenth of the cores, times are too long.
+Written by `.venv/bin/python benchmarks/results_table.py` from the JSON files here, which also have versions, spreads
+and every round. A ratio above 1 states how many times as fast CancerNet was. The load is that of the machine before the
+run: if it is above a tenth of the cores, times are too long.
 
 | date | result | machine | load | figures |
 |---|---|---|---|---|
@@ -50,13 +50,13 @@ above a tenth of the cores, times are too long.
 
 
 def table(folder: Path) -> str:
-    """The table of the JSON files in a folder, the newest first."""
+    """The table of the JSON files in a folder, newest first."""
     paths = sorted(folder.glob("*.json"), key=lambda path: (path.name[:10], path.name), reverse=True)
     return HEAD + "".join(f"{row(path)}\n" for path in paths)
 
 
 def row(path: Path) -> str:
-    """A result's line."""
+    """One line of the table."""
     result = json.loads(path.read_text("utf-8"))
     machine = result["machine"]
     name = path.stem.removeprefix(f"{result['date']}-")
@@ -67,18 +67,18 @@ def row(path: Path) -> str:
 
 
 def headlines(result: dict[str, Any]) -> list[tuple[str, Any]]:
-    """The result's most telling figures, by their names in the file."""
+    """The most informative values of a result, by their names in the file."""
     found = {
         key: value
         for key, value in flat(result)
-        if isinstance(value, bool | int | float) and not any(fnmatch(key, left) for left in LEFT_OUT)
+        if isinstance(value, bool | int | float) and not any(fnmatch(key, omitted) for omitted in OMITTED)
     }
     chosen = [key for pattern in HEADLINES for key in found if fnmatch(key, pattern)]
-    return [(key, found[key]) for key in list(dict.fromkeys(chosen))[:MOST]]
+    return [(key, found[key]) for key in list(dict.fromkeys(chosen))[:SHOWN]]
 
 
 def flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value with its path, dots between."""
+    """Every value by its dotted path."""
     for key, value in values.items():
         if isinstance(value, dict):
             yield from flat(value, f"{before}{key}.")
@@ -87,14 +87,14 @@ def flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def shown(value: float) -> str:
-    """A figure in as many digits as mean something."""
+    """A number with a sensible number of digits."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def write(folder: Path = RESULTS) -> None:
-    """Make the table anew."""
+    """Update the table."""
     (folder / TABLE).write_text(table(folder), "utf-8")
 
 

@@ -1,9 +1,9 @@
-"""Generated slides to measure with: pyramids of JPEG tiles of any size, written in memory that does not grow with it.
+"""Generate slides of any size for benchmarks: pyramids of JPEG tiles, written with constant memory.
 
     python benchmarks/slide_files.py slide.tif --width 60000 --height 60000
 
-Tissue is one generated field of 4,096 x 4,096 pixels again and again, so that each of its tiles is compressed once;
-around it there is glass, with `glass=False` none.
+Tissue is one generated field of 4,096 x 4,096 pixels, repeated, so that each of its tiles is compressed only once; it
+is surrounded by glass unless `glass=False`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FIELD_PX = 4096
 FACTORS = (1, 4, 16)  # of the levels; each divides the field into whole tiles
 QUALITY = 80
 APERIO = "Aperio Image Library v11.2.1"
-BIG_PIXELS = 500_000_000  # beyond, a file may not fit into the 4 GB of a classic TIFF
+BIG_PIXELS = 500_000_000  # larger files may exceed the 4 GB of a classic TIFF
 
 Pixels = NDArray[np.uint8]
 Cells = NDArray[np.bool_]
@@ -36,12 +36,12 @@ Cells = NDArray[np.bool_]
 def write_slide(
     path: Path, width_px: int, height_px: int, *, mpp: float = 0.25, glass: bool = True, seed: int = 0
 ) -> Path:
-    """A pyramid of levels 1, 4 and 16, tiles of 256 x 256 in JPEG, 4:2:0, quality 80.
+    """Write a pyramid with downsamples 1, 4 and 16, in 256 x 256 JPEG tiles (4:2:0, quality 80).
 
     Args:
-        path: `.svs` makes it an Aperio slide, `.tif` a plain TIFF that OpenSlide calls `generic-tiff`.
-        mpp: micrometres per pixel, as Aperio's description or the resolution tags say.
-        glass: an ellipse of tissue on glass; else tissue up to the borders.
+        path: `.svs` writes an Aperio slide, `.tif` a plain TIFF that OpenSlide calls `generic-tiff`.
+        mpp: micrometers per pixel, for the Aperio description or the resolution tags.
+        glass: an ellipse of tissue on glass; otherwise tissue up to the borders.
     """
     cells = tissue_cells(width_px, height_px) if glass else None
     tissue = tissue_field(seed)
@@ -72,12 +72,12 @@ def write_slide(
 
 @lru_cache(maxsize=1)
 def tissue_field(seed: int) -> Pixels:
-    """The field of which all tissue is made."""
+    """The field that all tissue is made of."""
     return field(seed, FIELD_PX, FIELD_PX)
 
 
 def tissue_cells(width_px: int, height_px: int) -> Cells:
-    """`[rows, columns]`: which cells of 256 x 256 pixels lie in an ellipse that leaves a twelfth of each side free."""
+    """`[rows, columns]`: which cells of 256 x 256 pixels are in an ellipse with a margin of a twelfth on each side."""
     rows, columns = -(-height_px // TILE_PX), -(-width_px // TILE_PX)
     y = (np.arange(rows) + 0.5) * TILE_PX / height_px - 0.5
     x = (np.arange(columns) + 0.5) * TILE_PX / width_px - 0.5
@@ -85,7 +85,7 @@ def tissue_cells(width_px: int, height_px: int) -> Cells:
 
 
 def encoded_tiles(tissue: Pixels, cells: Cells | None, height_px: int, width_px: int, factor: int) -> Iterator[bytes]:
-    """The level's tiles as JPEG, row by row; those at the right and lower border are whole."""
+    """The tiles of a level as JPEG, row by row; those at the right and bottom borders are full size."""
     side = FIELD_PX // factor
     small: Any = cv2.resize(tissue, (side, side), interpolation=cv2.INTER_AREA)
     per_side = side // TILE_PX  # tiles of the field
@@ -111,7 +111,7 @@ def encoded_tiles(tissue: Pixels, cells: Cells | None, height_px: int, width_px:
 
 
 def on_glass(tile: Pixels, cells: Cells, factor: int) -> Pixels:
-    """A tile of a smaller level, of which some cells are glass."""
+    """A tile of a coarser level with some cells of glass."""
     cell_px = TILE_PX // factor
     is_tissue = np.zeros((factor, factor), np.bool_)
     is_tissue[: cells.shape[0], : cells.shape[1]] = cells
@@ -120,13 +120,13 @@ def on_glass(tile: Pixels, cells: Cells, factor: int) -> Pixels:
 
 
 def encode(tile: Pixels) -> bytes:
-    """A JPEG of its own, tables included."""
+    """A complete JPEG, including its tables."""
     data: bytes = simplejpeg.encode_jpeg(tile, quality=QUALITY, colorsubsampling="420")
     return data
 
 
 def main() -> None:
-    """Write one slide."""
+    """Parse arguments and write one slide."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", type=Path)
     parser.add_argument("--width", type=int, default=60_000)

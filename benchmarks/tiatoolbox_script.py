@@ -1,10 +1,10 @@
-"""TIAToolbox's `PatchPredictor` on a list of images, with a ResNet50 of given weights; the probabilities as .npy.
+"""Run TIAToolbox's `PatchPredictor` on a list of images with a ResNet50; writes the probabilities as .npy.
 
-`compare_tiatoolbox.py` writes the job and runs this inside TIAToolbox's own environment, which has no cancernet.
+`compare_tiatoolbox.py` writes the job and runs this script in the environment of TIAToolbox, which has no cancernet.
 
-The network is TIAToolbox's own `CNNModel`, in patch mode: the engine's way to classify image files. Its preproc resizes
-with TIAToolbox's `imresize`, by area means as ours does, and normalises. The engine wants all images of a run to be of
-one size, so each size gets a run; it reads every file twice, first in the main process to compare sizes.
+The network is TIAToolbox's own `CNNModel` in patch mode, its way of classifying image files. Its preprocessing resizes
+with TIAToolbox's `imresize`, by area means as CancerNet does, and normalises. The engine requires all images of a run
+to have one size, so each size is a separate run; it reads every file twice, first in the main process to compare sizes.
 
     python benchmarks/tiatoolbox_script.py job.json
 """
@@ -33,22 +33,22 @@ PACKAGES = ("tiatoolbox", "torch", "torchvision", "numpy", "opencv-python", "ope
 
 
 class Preprocess:
-    """An image `[H, W, 3]` uint8 to what the loader collates, `[h, w, 3]` float32, normalised."""
+    """An image `[H, W, 3]` uint8 to `[h, w, 3]` float32, resized and normalised."""
 
     def __init__(self, width_px: int, height_px: int, mean: list[float], std: list[float]) -> None:
         self.size = (width_px, height_px)
         self.normalise = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
 
     def __call__(self, image: NDArray[np.uint8]) -> Tensor:
-        """The image at the network's size."""
-        # Left to choose, `imresize` takes cubic for shrinking too: it divides input by output where it means the scale.
+        """The image at the input size of the network."""
+        # By default `imresize` uses cubic interpolation for shrinking too, since it inverts the scale.
         sized = imresize(image, output_size=self.size, interpolation=cv2.INTER_AREA)
         pixels: Tensor = self.normalise(sized)
         return pixels.permute(1, 2, 0)
 
 
 def by_size(images: list[Path]) -> dict[tuple[int, int], list[int]]:
-    """Height and width in pixels to the indices of the images that have them."""
+    """Indices of the images of each height and width in pixels."""
     found = defaultdict(list)
     for index, path in enumerate(images):
         with Image.open(path) as file:
@@ -57,7 +57,7 @@ def by_size(images: list[Path]) -> dict[tuple[int, int], list[int]]:
 
 
 def classified(job: dict[str, Any]) -> NDArray[np.float32]:
-    """Probabilities `[N, K]` of the job's images, in its order."""
+    """Probabilities `[N, K]` of the job's images, in order."""
     network = CNNModel("resnet50", num_classes=job["classes"])
     network.preproc_func = Preprocess(job["width_px"], job["height_px"], job["mean"], job["std"])
     predictor = PatchPredictor(
@@ -75,14 +75,14 @@ def classified(job: dict[str, Any]) -> NDArray[np.float32]:
             input_resolutions=[{"units": "baseline", "resolution": 1.0}], patch_input_shape=size, stride_shape=size
         )
         given = [images[index] for index in indices]
-        # Without a folder to save in, the engine keeps everything in memory: it writes nothing and finds nothing old.
+        # Without an output folder, the engine keeps results in memory: nothing is written, and nothing old is found.
         output = predictor.run(given, patch_mode=True, ioconfig=config, output_type="dict", return_probabilities=True)
         probs[indices] = output["probabilities"]
     return probs
 
 
 def installed(package: str) -> str | None:
-    """The version of a package, here."""
+    """Installed version of a package."""
     try:
         return version(package)
     except ModuleNotFoundError:
@@ -90,7 +90,7 @@ def installed(package: str) -> str | None:
 
 
 def main() -> None:
-    """Classify and say how long it took, without the imports."""
+    """Classify and print the time it took, without imports."""
     started = time.perf_counter()
     job = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     np.save(job["out"], classified(job))

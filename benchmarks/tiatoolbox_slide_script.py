@@ -1,6 +1,6 @@
-"""TIAToolbox's `PatchPredictor` on one slide, with a ResNet50 of given weights; places and probabilities as .npz.
+"""Run TIAToolbox's `PatchPredictor` on one slide with a ResNet50; writes positions and probabilities as .npz.
 
-`compare_slides.py` writes the job and runs this inside TIAToolbox's own environment, which has no cancernet.
+`compare_slides.py` writes the job and runs this script in the environment of TIAToolbox, which has no cancernet.
 
     python benchmarks/tiatoolbox_slide_script.py job.json
 """
@@ -24,19 +24,19 @@ from torchvision import transforms
 
 
 class Normalise:
-    """A tile `[h, w, 3]` uint8 to what the loader collates, `[h, w, 3]` float32, normalised."""
+    """A tile `[H, W, 3]` uint8 to `[H, W, 3]` float32, normalised."""
 
     def __init__(self, mean: list[float], std: list[float]) -> None:
         self.steps = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
 
     def __call__(self, tile: NDArray[np.uint8]) -> Tensor:
-        """The tile as it is, normalised."""
+        """The normalised tile."""
         pixels: Tensor = self.steps(tile)
         return pixels.permute(1, 2, 0)
 
 
 def classified(job: dict[str, Any]) -> Path:
-    """The Zarr store that the engine leaves behind."""
+    """The Zarr store written by the engine."""
     network = CNNModel("resnet50", num_classes=job["classes"])
     network.preproc_func = Normalise(job["mean"], job["std"])
     predictor = PatchPredictor(
@@ -64,7 +64,7 @@ def classified(job: dict[str, Any]) -> Path:
 
 
 def main() -> None:
-    """Classify and say how long it took, without the imports."""
+    """Classify and print the time it took, without imports."""
     started = time.perf_counter()
     job = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     store = classified(job)

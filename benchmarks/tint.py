@@ -1,9 +1,9 @@
-"""How far the tint of the lightest pixels alone tells the classes apart, on the same folds as a model.
+"""Measure how well the tint of the lightest pixels alone separates the classes, on the same folds as a model.
 
     python benchmarks/tint.py data/breakhis/manifest.csv
 
-Two numbers an image: the logarithms of red over blue and of green over blue, of each channel's 98th percentile. What a
-network scores on the same folds has to be read against this.
+Two features per image: the logarithms of red over blue and green over blue, from the 98th percentile of each channel.
+This is the baseline for a network's scores on the same folds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def tints(images: LabelledImages) -> np.ndarray:
 
 
 def main() -> None:
-    """Score every fold by a logistic regression on the others."""
+    """Score every fold by a logistic regression fitted on the others."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+")
     parser.add_argument("--folds", type=int, default=5)

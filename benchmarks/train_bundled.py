@@ -1,10 +1,10 @@
-"""Train a bundled model again by the command on its card: how long it takes, how good it is, whether it is the same.
+"""Retrain a bundled model with the command in its card: time, accuracy, and whether the weights are the same.
 
     python benchmarks/train_bundled.py data/breakhis/manifest.csv
     python benchmarks/train_bundled.py data/tnbc/manifest.csv --model tnbc_unet
 
-Figures are those of folds that the weights had not seen, with intervals over patients. Weights that differ from the
-bundled ones come from another processor, other versions, or a change that the model was not trained again for.
+Metrics are out-of-fold, with intervals over patients. Weights differ from the bundled ones on another processor, with
+other versions, or after a change since the model was trained.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ from processes import CANCERNET, measured
 from cancernet_cli.core.cards import Card, read_card
 from cancernet_cli.core.models import DEFAULT_MODEL, find_model
 
-OWN = ("--out", "--about")  # of the card's command; here they name this run's folder and the model's own text
+OWN = (
+    "--out",
+    "--about",
+)  # options of the card's command that are replaced: the output folder and the text of the model
 
 
 def command_of(card: Card, data: str, folder: Path, out: Path) -> list[str]:
-    """The command on the card of the model in `folder`, with data and a place of this run."""
+    """The command in the card of the model in `folder`, with this run's data and output folder."""
     words = iter(shlex.split(card.training.command)[2:])
     kept: list[str] = []
     next(words)  # the data
@@ -41,7 +44,7 @@ def command_of(card: Card, data: str, folder: Path, out: Path) -> list[str]:
 
 
 def main() -> None:
-    """Train, and set the new card's figures beside the bundled one's."""
+    """Train, and compare the metrics of the new card with those of the bundled one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--model", default=DEFAULT_MODEL)

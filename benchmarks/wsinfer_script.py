@@ -1,10 +1,10 @@
-"""WSInfer on one slide, with a TorchScript network; places and probabilities as .npz.
+"""Run WSInfer on one slide with a TorchScript network; writes positions and probabilities as .npz.
 
-`compare_slides.py` writes the job and runs this inside WSInfer's own environment, which has no cancernet.
+`compare_slides.py` writes the job and runs this script in the environment of WSInfer, which has no cancernet.
 
-It takes the three steps that `wsinfer run` takes, with its defaults: tissue and coordinates, inference, GeoJSON. The
-command itself asks Hugging Face for its list of models before it reads its arguments, and so needs a network even for a
-model of one's own.
+It takes the three steps of `wsinfer run` with its defaults: tissue and coordinates, inference, GeoJSON. The command
+itself requests a list of models from Hugging Face before it parses its arguments, so it needs network access even for a
+local model.
 
     python benchmarks/wsinfer_script.py job.json
 """
@@ -30,7 +30,7 @@ PACKAGES = ("wsinfer", "torch", "torchvision", "numpy", "openslide-python", "tif
 
 
 def classified(job: dict[str, Any]) -> dict[str, float]:
-    """Seconds of each step; the results lie in the job's folder."""
+    """Seconds of each step; the results are in the folder of the job."""
     config = ModelConfiguration.from_dict(job["config"])
     model = LocalModelTorchScript(config=config, model_path=job["weights"])
     slides, results = Path(job["slide"]).parent, Path(job["folder"])
@@ -51,7 +51,7 @@ def classified(job: dict[str, Any]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Classify and say how long it took, without the imports."""
+    """Classify and print the time it took, without imports."""
     started = time.perf_counter()
     job = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     parts = classified(job)

@@ -1,4 +1,4 @@
-"""Every benchmark runs, at its smallest, and says with which machine and command; its figures are not judged here."""
+"""Every benchmark runs at its smallest size and records machine and command; its results are not judged here."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PARTS = {
 
 
 def write_labelled(folder: Path) -> None:
-    """Eight patients of two classes, one image each, under names as BreakHis has them."""
+    """Eight patients of two classes, one image each, with BreakHis file names."""
     for seed in range(8):
         label, code = (("benign", "B_A"), ("malignant", "M_DC"))[seed % 2]
         path = folder / label / f"SOB_{code}-14-{1000 + seed}-100-001.png"
@@ -68,7 +68,7 @@ def write_labelled(folder: Path) -> None:
 
 
 def write_trained(labelled: Path, folder: Path) -> None:
-    """A model with the command that made it on its card."""
+    """A model whose card has the command that trained it."""
     quick = FinetuneOptions(out=folder, backbone="test_efficientnet", weights="none", segmenter="none", folds=2)
     finetune([str(labelled)], quick)
 
@@ -100,7 +100,7 @@ def test_runs_and_reports(name: str, tmp_path: Path) -> None:
     assert json.loads(done.stdout) == result
 
 
-def test_results_tell_no_private_path() -> None:
+def test_results_have_no_private_path() -> None:
     for path in (ROOT / "benchmarks" / "results").glob("*.json"):
         result = json.loads(path.read_text("utf-8"))
         assert result["command"].startswith("python benchmarks/")
@@ -108,7 +108,7 @@ def test_results_tell_no_private_path() -> None:
         assert not any(word.startswith("/") for word in result["command"].split())
 
 
-def test_the_table_of_results_says_what_the_files_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_of_results_matches_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     results_table = importlib.import_module("results_table")
     folder = results_table.RESULTS
@@ -118,7 +118,9 @@ def test_the_table_of_results_says_what_the_files_say(monkeypatch: pytest.Monkey
     assert not set(rows) - expected, "make it anew: python benchmarks/results_table.py"
 
 
-def test_the_table_of_results_takes_the_most_telling_figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_table_of_results_shows_the_most_informative_values(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     results_table = importlib.import_module("results_table")
     result = {

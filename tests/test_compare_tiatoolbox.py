@@ -1,4 +1,4 @@
-"""What of `benchmarks/compare_tiatoolbox.py` needs no TIAToolbox: its refusals, and the weights it hands over."""
+"""The parts of `benchmarks/compare_tiatoolbox.py` that need no TIAToolbox: its checks and exported weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROBS = np.array([[0.25, 0.75], [0.5, 0.5]])
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The benchmark as a module; benchmarks import each other as scripts do, from their own folder."""
+    """The benchmark as a module; benchmarks import each other from their own folder, as scripts do."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     return importlib.import_module("compare_tiatoolbox")
 
@@ -38,7 +38,7 @@ def write_image(path: Path) -> Path:
 
 
 def run(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> str:
-    """What the script says when it refuses to run; it never comes to TIAToolbox's environment."""
+    """The error of the script, before it reaches TIAToolbox's environment."""
     monkeypatch.setattr(script, "tiatoolbox_python", lambda _: pytest.fail("nothing is to be installed for this"))
     monkeypatch.setattr(sys, "argv", ["compare_tiatoolbox.py", *map(str, words)])
     with pytest.raises(SystemExit) as refused:
@@ -51,7 +51,7 @@ def test_refuses_a_folder_without_images(script: ModuleType, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("name", ["b.bmp", "b.PNG"])
-def test_refuses_endings_that_tiatoolbox_does_not_read(
+def test_refuses_extensions_that_tiatoolbox_does_not_read(
     script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     write_image(tmp_path / "a.png")
@@ -70,7 +70,7 @@ def test_refuses_a_model_that_is_not_the_same_network_on_both_sides(
     assert said.endswith("backbone resnet50, view resize, segmenter none")
 
 
-def test_passes_what_agrees_and_says_how_closely(script: ModuleType) -> None:
+def test_passes_agreeing_results_with_their_difference(script: ModuleType) -> None:
     assert script.check_agreement(PROBS, np.add(PROBS, [[5e-5, -5e-5], [0, 0]])) == pytest.approx(5e-5)
 
 
@@ -97,8 +97,8 @@ def test_ratio_is_of_each_round(script: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("backbone", ["resnet50", "resnet50.a1_in1k"])  # torchvision's, and timm's
-def test_hands_over_weights_that_mean_the_same(script: ModuleType, tmp_path: Path, backbone: str) -> None:
-    """The network is put together as TIAToolbox's CNNModel puts its own together."""
+def test_exports_equivalent_weights(script: ModuleType, tmp_path: Path, backbone: str) -> None:
+    """Builds the network as TIAToolbox's CNNModel does."""
     torch.manual_seed(0)
     card = Card(
         name="random",
@@ -122,7 +122,7 @@ def test_hands_over_weights_that_mean_the_same(script: ModuleType, tmp_path: Pat
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=0)
 
 
-def test_measures_on_links_to_the_commonest_size(script: ModuleType, tmp_path: Path) -> None:
+def test_measures_on_links_to_the_most_common_size(script: ModuleType, tmp_path: Path) -> None:
     for seed, size in enumerate([(64, 48), (64, 48), (32, 48)]):
         path = tmp_path / "images" / f"{seed}.png"
         path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What of `benchmarks/gpu.py` needs no GPU: its steps, its sums, and how it listens to the driver."""
+"""The parts of `benchmarks/gpu.py` that need no GPU: steps, calculations, and sampling of the driver."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.engine.bench.end_to_end import WholeRun
 from cancernet_cli.engine.bench.synthetic_images import write_fields
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from tests.tiny_model import write_tiny_model
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -39,7 +39,7 @@ RUN = WholeRun(
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The benchmark as a module; benchmarks import each other as scripts do, from their own folder."""
+    """The benchmark as a module; benchmarks import each other from their own folder, as scripts do."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     return importlib.import_module("gpu")
 
@@ -53,7 +53,9 @@ def setting(script: ModuleType, tmp_path: Path) -> Any:
     return script.Setting(tmp_path / "images", options, (2,), 1)
 
 
-def test_a_failed_step_is_kept_and_the_next_one_begins(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_step_is_recorded_and_the_next_one_starts(
+    script: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     kept: list[dict[str, Any]] = []
     steps = script.Steps(1000, lambda found: kept.append(dict(found)))
 
@@ -68,30 +70,30 @@ def test_a_failed_step_is_kept_and_the_next_one_begins(script: ModuleType, capsy
     assert "no kernel image" in capsys.readouterr().err
 
 
-def test_no_step_begins_that_may_not_end_in_time(script: ModuleType) -> None:
-    steps = script.Steps(script.AT_LEAST_S["whole way"] - 1, lambda found: None)
-    skipped = steps("whole", "whole way", lambda: pytest.fail("it must not begin"))
-    assert skipped["skipped"].endswith("s of --limit-s were left, and it may take 110")
+def test_no_step_starts_that_might_exceed_the_limit(script: ModuleType) -> None:
+    steps = script.Steps(script.AT_LEAST_S["end to end"] - 1, lambda found: None)
+    skipped = steps("whole", "end to end", lambda: pytest.fail("it must not begin"))
+    assert skipped["skipped"].endswith("s of --limit-s left, but it may take 110 s")
     assert steps("short", "nvjpeg", lambda: {"rate": 1})["rate"] == 1
 
 
-def test_the_steps_of_the_goals_fit_into_the_time_of_a_run(script: ModuleType) -> None:
-    """The cascade, its files, three networks: what the bars ask for."""
+def test_all_steps_fit_into_the_time_limit(script: ModuleType) -> None:
+    """The cascade, its files and three networks."""
     needed = script.AT_LEAST_S
-    assert 4 * needed["network"] + needed["whole way"] + needed["nvjpeg"] <= 560
+    assert 4 * needed["network"] + needed["end to end"] + needed["nvjpeg"] <= 560
 
 
-def test_compiling_pays_once_the_files_earn_it_back(script: ModuleType) -> None:
+def test_compiling_pays_off_once_it_has_saved_its_time(script: ModuleType) -> None:
     assert script.pays_from(60.0, 1000.0, 2000.0) == 120_000  # half a millisecond a file
     assert script.pays_from(60.0, 2000.0, 1000.0) is None
 
 
-def test_the_steady_stretch_leaves_start_and_end_out(script: ModuleType) -> None:
+def test_the_steady_part_excludes_start_and_end(script: ModuleType) -> None:
     assert script.steady(RUN, started=5.0) == (15.0, pytest.approx(24.0))
 
 
 @pytest.mark.parametrize(("error", "agrees"), [(0.0, True), (1.0, False), (np.nan, False)])
-def test_probabilities_are_held_to_the_cpus(
+def test_probabilities_are_compared_with_the_cpu(
     script: ModuleType, setting: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float, agrees: bool
 ) -> None:
     real = script.open_runner
@@ -105,14 +107,14 @@ def test_probabilities_are_held_to_the_cpus(
         def start(self, pixels: Tensor) -> Any:
             answer = self.inner.start(pixels)()
             logits = answer.logits + np.array([error, 0.0], np.float32)
-            return lambda: Answer(logits, answer.mask_fraction, answer.mask)
+            return lambda: Outputs(logits, answer.mask_fraction, answer.mask)
 
     monkeypatch.setattr(script, "open_runner", Off)
     found = script.against_cpu(setting, write_tiny_model(tmp_path / "tiny_model"), "fp32")
     assert found["agrees"] is agrees
 
 
-def test_a_network_is_judged_by_its_bar(
+def test_a_network_is_compared_with_its_target(
     script: ModuleType, setting: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cancernet_cli.engine.bench.limits.MEASURE_S", 0.05)
@@ -134,7 +136,7 @@ def test_the_decoder_of_the_device_is_compared_with_ours(script: ModuleType, set
     assert found["pixel_largest_difference"] <= 8  # two builds of libjpeg-turbo
 
 
-def test_the_driver_is_asked_while_a_block_runs(
+def test_the_driver_is_sampled_while_a_block_runs(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "bin" / "nvidia-smi"
@@ -156,14 +158,14 @@ def test_the_driver_is_asked_while_a_block_runs(
     assert none.samples == []
 
 
-def test_without_a_device_it_says_what_it_can_do(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_device_the_message_suggests_the_cpu(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("sys.argv", ["gpu.py"])
     with pytest.raises(SystemExit, match="--device cpu only checks that the script works"):
         script.main()
 
 
-def test_settings_carry_the_batch_size(setting: Any, tmp_path: Path) -> None:
+def test_settings_include_the_batch_size(setting: Any, tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path / "tiny_model")
     assert setting.job(model, 5).runtime.batch_size == 5
     assert replace(setting, batch_sizes=(1,)).job(model).runtime.batch_size == 8  # auto on a CPU

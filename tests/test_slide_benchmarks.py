@@ -1,4 +1,4 @@
-"""What of the slide benchmarks needs no other tool: the slides that they make, and what they conclude."""
+"""The parts of the slide benchmarks that need no other tool: generated slides and comparisons."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Load = Callable[[str], ModuleType]
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Load:
-    """A benchmark as a module; benchmarks import each other as scripts do, from their own folder."""
+    """A benchmark as a module; benchmarks import each other from their own folder, as scripts do."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     return importlib.import_module
 
 
 @pytest.mark.parametrize(("name", "vendor"), [("s.tif", "generic-tiff"), ("s.svs", "aperio")])
-def test_generated_slides_are_pyramids_of_the_size_and_scale_that_was_asked(
+def test_generated_slides_are_pyramids_of_the_requested_size_and_scale(
     load: Load, tmp_path: Path, name: str, vendor: str
 ) -> None:
     path = load("slide_files").write_slide(tmp_path / name, 5000, 3300, mpp=0.25, glass=False)
@@ -62,7 +62,7 @@ def tool_run(module: ModuleType, seconds: float, tiles: dict[tuple[int, int], li
     return module.Run(times, {place: np.array(probs, np.float32) for place, probs in tiles.items()})
 
 
-def test_tools_are_compared_at_the_places_that_they_have_in_common(load: Load) -> None:
+def test_tools_are_compared_at_shared_positions(load: Load) -> None:
     module = load("compare_slides")
     ours = tool_run(module, 1, {(0, 0): [0.25, 0.75], (224, 0): [0.5, 0.5]})
     theirs = tool_run(module, 1, {(224, 0): [0.50005, 0.49995], (448, 0): [0, 1]})
@@ -79,19 +79,19 @@ def test_tools_are_compared_at_the_places_that_they_have_in_common(load: Load) -
         ({(1, 0): [0.25, 0.75]}, "has 1 tiles, ours 1, and not one place in common"),
     ],
 )
-def test_nothing_is_measured_where_they_do_not_do_the_same(load: Load, tiles: Any, words: str) -> None:
+def test_nothing_is_measured_if_results_differ(load: Load, tiles: Any, words: str) -> None:
     module = load("compare_slides")
     ours = tool_run(module, 1, {(0, 0): [0.25, 0.75]})
     with pytest.raises(SystemExit, match=words):
         module.check_agreement("WSInfer", ours, tool_run(module, 1, tiles))
 
 
-def test_a_place_that_is_there_twice_is_an_error(load: Load) -> None:
+def test_a_duplicate_position_is_an_error(load: Load) -> None:
     with pytest.raises(SystemExit, match="of 3 tiles 1 have the place of another"):
         load("compare_slides").by_place(np.array([[0, 0], [1, 0], [0, 0]]), np.zeros((3, 2), np.float32))
 
 
-def test_the_ratio_is_of_tiles_a_second_in_each_round(load: Load) -> None:
+def test_the_ratio_is_of_tiles_per_second_in_each_round(load: Load) -> None:
     module = load("compare_slides")
     four = {(i, 0): [1.0, 0.0] for i in range(4)}
     ours = [tool_run(module, seconds, four) for seconds in (1, 1, 2)]
@@ -102,7 +102,7 @@ def test_the_ratio_is_of_tiles_a_second_in_each_round(load: Load) -> None:
     assert found["process_ratio_spread"] == [2.0, 3.0]
 
 
-def test_wsinfer_gets_a_network_that_means_the_same(load: Load, tmp_path: Path) -> None:
+def test_wsinfer_gets_an_equivalent_network(load: Load, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
     module = load("compare_slides")
@@ -117,7 +117,7 @@ def test_wsinfer_gets_a_network_that_means_the_same(load: Load, tmp_path: Path) 
         torch.testing.assert_close(traced(pixels), ours(pixels) / card.decision.temperature, atol=1e-5, rtol=0)
 
 
-def test_reading_is_compared_where_it_must_agree(load: Load, tmp_path: Path) -> None:
+def test_pixels_are_compared_where_they_must_agree(load: Load, tmp_path: Path) -> None:
     module = load("read_tiles")
     path = load("slide_files").write_slide(tmp_path / "s.tif", 1600, 1600)
     found = module.compared(path, 0.25, 224, 21, 1)
@@ -128,7 +128,7 @@ def test_reading_is_compared_where_it_must_agree(load: Load, tmp_path: Path) -> 
     assert shrunk["largest_difference"] <= 1
 
 
-def test_reading_that_differs_is_no_result(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_different_pixels_are_an_error(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = load("read_tiles")
     path = load("slide_files").write_slide(tmp_path / "s.tif", 1600, 1600)
     right = module.read_together

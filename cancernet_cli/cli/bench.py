@@ -11,10 +11,10 @@ from cancernet_cli.core.options import BenchOptions
 
 @options_from(BenchOptions)
 def bench(*, options: BenchOptions, format: Annotated[Format, FORMAT] = "human") -> None:
-    """Measure this machine: how fast `classify` is here, where its time goes, and what holds it back.
+    """Measure the speed of `classify` on this machine, where time is spent, and the bottleneck.
 
-    Runs the real thing on generated images, or on yours, then each stage by itself, the networks alone and the loader
-    alone. Sweeps find the best batch size, workers and precision, which `classify` then takes for auto.
+    Runs `classify` end to end on generated images or your own, then each stage, the networks and the loader by
+    themselves. Sweeps find the best batch size, number of workers and precision, which `classify` then uses for auto.
 
     Examples:
 
@@ -31,14 +31,14 @@ def bench(*, options: BenchOptions, format: Annotated[Format, FORMAT] = "human")
     with progress.reporter(format) as report:
         from cancernet_cli.engine.bench.run import bench as measure  # torch comes in here, not at --help
 
-        found = measure(options, report)
+        record = measure(options, report)
     if format == "json":
-        output.record(found)
+        output.record(record)
     elif format == "human":
         from cancernet_cli.cli.render.bench import bench_parts
 
-        for part in bench_parts(found):
+        for part in bench_parts(record):
             output.show(part)
-        for name, place in (("measurement", options.json), ("plot", options.plot)):
-            if place:
-                output.line(f"{name:<12} {place}")
+        for name, path in (("record", options.json), ("plot", options.plot)):
+            if path:
+                output.line(f"{name:<12} {path}")

@@ -25,6 +25,7 @@ GROUPS = (
     "Split",
     "Training",
     "Measures",
+    "Measurement",
     "Input",
     "Slides",
     "Run",

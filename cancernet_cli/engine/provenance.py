@@ -1,4 +1,4 @@
-"""What a run was made with: the part that decides the result, and the part that belongs to this run alone."""
+"""Provenance of a run: what its result depends on, and the machine, versions and command of this run."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from cancernet_cli import __version__
 from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256
 from cancernet_cli.core.options import ClassifyOptions, Options
+from cancernet_cli.core.system import available_cores, processor
 from cancernet_cli.inference.runtime import Runtime
 
 _PACKAGES = (
@@ -28,13 +32,16 @@ _PACKAGES = (
     "pyarrow",
     "opencv-python-headless",
     "pillow",
+    "imagecodecs",
+    "simplejpeg",
 )
 
 
 def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Runtime) -> dict[str, str]:
-    """Everything that the rows depend on, as the table's metadata holds it.
+    """Everything that the predictions depend on, for the metadata of the table.
 
-    `card` is the card with the run's segmenter filled in.
+    Args:
+        card: with the run's segmenter filled in.
     """
     state: dict[str, Any] = {
         "model": card.name,
@@ -44,7 +51,7 @@ def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Ru
         **options.result_options(),
         "segmenter": card.segmentation.segmenter,
         "precision": runtime.precision,
-        "runtime": runtime.library,  # they agree to a millionth, not to the bit
+        "runtime": runtime.library,  # their probabilities agree to 1e-6 but not bit for bit
         "labels": labels_state(options.labels),
     }
     return {
@@ -54,7 +61,7 @@ def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Ru
 
 
 def labels_state(labels: str) -> str:
-    """The label source; a label file counts by its content."""
+    """The label source; for a label file, the SHA-256 of its content."""
     path = Path(labels)
     if labels in ("auto", "none", "folders", "breakhis") or not path.is_file():
         return labels
@@ -62,7 +69,7 @@ def labels_state(labels: str) -> str:
 
 
 def run_record(options: ClassifyOptions, runtime: Runtime, state: dict[str, str], **counts: Any) -> dict[str, Any]:
-    """What belongs to this run: command line, versions, machine, options as asked and as resolved, counts, times."""
+    """The record of one run: command line, versions, machine, options as given and as resolved, counts and times."""
     return {
         **circumstances(options),
         "result": state,
@@ -78,7 +85,7 @@ def run_record(options: ClassifyOptions, runtime: Runtime, state: dict[str, str]
 
 
 def circumstances(options: Options) -> dict[str, Any]:
-    """What every run record holds: version, command line, time, options as asked, machine, versions of libraries."""
+    """Fields of every run record: version, command line, time, options as given, machine, versions of libraries."""
     return {
         "schema": 1,
         "cancernet": __version__,
@@ -93,6 +100,39 @@ def circumstances(options: Options) -> dict[str, Any]:
         },
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
     }
+
+
+def machine_facts() -> dict[str, Any]:
+    """Processor, cores, memory, GPU, system, and the load average of the last minute."""
+    return {
+        "processor": processor(),
+        "cores": available_cores(),
+        "memory_bytes": _memory_bytes(),
+        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        "system": platform.platform(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def version_facts() -> dict[str, str]:
+    """Versions of CancerNet, Python and the libraries that results and speed depend on."""
+    libraries = {name: found for name in _PACKAGES if (found := _version(name))}
+    return {"cancernet": __version__, "python": platform.python_version(), **libraries}
+
+
+def call_facts() -> dict[str, str]:
+    """Date and command line of this process."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _version(package: str) -> str | None:

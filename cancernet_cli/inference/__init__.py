@@ -1,1 +1,1 @@
-"""Run a model's networks: pipeline, runners, precision."""
+"""Run a model's networks: pipeline, runners, precision, quantisation."""

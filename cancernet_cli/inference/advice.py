@@ -1,4 +1,4 @@
-"""What a user's own sweeps found best on this machine, kept for `--batch-size`, `--workers` and `--precision` auto."""
+"""Best settings found by `cancernet bench` on this machine, used for `auto` batch size, workers and precision."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from cancernet_cli.core.options import ClassifyOptions, LoaderOptions
 from cancernet_cli.core.system import processor
 
 FILE = "advice.json"
-# Precisions that may be taken without being asked for, where probabilities were measured to stay within this.
+# Precisions that `auto` may choose if probabilities differ from fp32 by less than MAX_DIFFERENCE.
 FLOATS = ("fp32", "bf16", "fp16")
 MAX_DIFFERENCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Advice:
-    """None where nothing was measured."""
+    """Best settings; None where nothing was measured."""
 
     batch_size: int | None = None
     workers: int | None = None
@@ -36,11 +36,11 @@ NO_ADVICE = Advice()
 
 
 def advice_for(options: LoaderOptions, card: Card | None, device: torch.device, cores: int) -> Advice:
-    """What was found best for a run here; nothing where no sweep was run, or by another version.
+    """The best settings for a run on this machine; `NO_ADVICE` if this version has not run a sweep for them.
 
     Args:
         card: with the run's segmenter filled in; None for commands that only train.
-        cores: that this process may use.
+        cores: number available to this process.
     """
     if card is None or not isinstance(options, ClassifyOptions) or options.runtime != "auto":
         return NO_ADVICE
@@ -56,7 +56,7 @@ def advice_for(options: LoaderOptions, card: Card | None, device: torch.device, 
 
 
 def keep_advice(advice: Advice, card: Card, device: torch.device, cores: int) -> Path:
-    """Keep advice in the cache, in place of what was found before on the same questions; where it stands.
+    """Save advice in the cache, replacing earlier values of the same settings; returns the file.
 
     Raises:
         OSError: the cache cannot be written.
@@ -79,7 +79,7 @@ def _path() -> Path:
 
 
 def _read() -> dict[str, Any]:
-    """Everything that is kept; nothing where the file is not there or is damaged."""
+    """All saved advice; empty if the file is missing or damaged."""
     try:
         found = json.loads(_path().read_text("utf-8"))
     except (OSError, ValueError):
@@ -88,7 +88,7 @@ def _read() -> dict[str, Any]:
 
 
 def _key(card: Card, device: torch.device, cores: int) -> str:
-    """What the advice is about: the model, the machine and the version."""
+    """Key of the advice: model, machine and version."""
     segmentation = card.segmentation
     facts = f"{card.weights.sha256} {card.input} {segmentation.segmenter} {segmentation.sha256}"
     model = hashlib.sha256(facts.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A pipeline run on a CUDA GPU: compiled, captured as a graph, fed and answered while it computes."""
+"""Run a pipeline on a CUDA GPU: compiled, captured as a CUDA graph, copying while it computes."""
 
 from __future__ import annotations
 
@@ -12,46 +12,45 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cancernet_cli.core.errors import DeviceError
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
-from cancernet_cli.inference.cuda_graph import Captured, Step
+from cancernet_cli.inference.cuda_graph import CudaGraph, Forward
 from cancernet_cli.inference.pipeline import Pipeline
-from cancernet_cli.inference.reduced_precision import lowered
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.reduced_precision import reduce_precision
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.inference.runtime import PRECISIONS, Runtime
 
 COMPILED = "default"  # torch.compile's mode; "max-autotune-no-cudagraphs" searches longer. The graph is captured here.
-# Compiling takes a minute or so, which a short run never earns back. To be set by what benchmarks/gpu.py measures.
+# Compiling takes about a minute, more than it saves in a short run. To be set from the results of benchmarks/gpu.py.
 WORTH_COMPILING = 20_000
 
 
 @dataclass
 class _Pass:
-    """One pass through the networks: the rows that have got on, and once it has left, what waits for its outputs."""
+    """One pass through the networks: the rows filled so far and, once launched, the function that waits for it."""
 
     rows: int = 0
-    landed: Callable[[], list[Tensor]] | None = None
+    outputs: Callable[[], list[Tensor]] | None = None
 
 
 class CudaRunner:
-    """Runs a pipeline in passes of one fixed size, each a replay of one graph.
+    """Runs a pipeline in passes of one fixed size, each a replay of one CUDA graph.
 
-    Views of successive batches share a pass, so that passes are full whatever the batches hold; a pass leaves when it
-    is full or when somebody waits for one of its views. Where a pass does not fit into the device's memory, passes are
-    halved until one does; afterwards no memory is taken, so none can lack.
+    Views of successive batches share a pass, so that passes are full whatever the batch sizes; a pass is launched when
+    it is full or when one of its views is waited for. The pass size is halved until a pass fits into device memory;
+    nothing is allocated afterwards, so a run that has started cannot run out of memory.
 
     Args:
-        pipeline: in eval mode on the CPU; its segmenter works on the device alone.
+        pipeline: in eval mode on the CPU; its segmenter must not use the CPU.
         view_px: height and width of every view.
-        want_mask: also bring the masks back.
-        mode: torch.compile's; None runs PyTorch's own kernels, which spares the compiling.
-        report: is told when passes were halved, and when the networks cannot be compiled.
+        want_mask: return the masks as well.
+        mode: of `torch.compile`; None runs PyTorch's own kernels and saves the time for compiling.
+        report: receives a note if the pass size was halved, and a warning if the networks cannot be compiled.
 
     Raises:
-        DeviceError: not even one view fits into the device's memory.
+        DeviceError: not even one view fits into device memory.
     """
 
-    in_flight = 3  # batches that may be under way before the first is waited for
+    in_flight = 3
 
     def __init__(
         self,
@@ -66,113 +65,113 @@ class CudaRunner:
         self.runtime = runtime
         self.want_mask = want_mask
         self.batch_size = runtime.batch_size
-        ready = lowered(pipeline, PRECISIONS[runtime.precision]).to(runtime.device)
+        ready = reduce_precision(pipeline, PRECISIONS[runtime.precision]).to(runtime.device)
         with exact_convolutions():
-            self._captured = self._capture(step_of(ready, want_mask=want_mask), view_px, mode, report)
-        self._boarding = _Pass()
+            self._graph = self._capture(forward_of(ready, want_mask=want_mask), view_px, mode, report)
+        self._filling = _Pass()
 
-    def start(self, pixels: Tensor) -> Callable[[], Answer]:
-        """Send `[V, h, w, 3]` uint8 views on their way; calling what comes back waits for the answer.
+    def start(self, pixels: Tensor) -> Callable[[], Outputs]:
+        """Start computing views, `[V, H, W, 3]` uint8; the function returned waits for their outputs.
 
-        Waits itself for nothing where the views are in pinned memory.
+        Does not wait itself if the views are in pinned memory.
         """
         parts: list[tuple[_Pass, slice]] = []
         sent = 0
         while sent < len(pixels):
-            boarding = self._boarding
-            views = pixels[sent : sent + self.batch_size - boarding.rows]
-            self._captured.put(views, boarding.rows)
-            parts.append((boarding, slice(boarding.rows, boarding.rows + len(views))))
-            boarding.rows += len(views)
+            filling = self._filling
+            views = pixels[sent : sent + self.batch_size - filling.rows]
+            self._graph.put(views, filling.rows)
+            parts.append((filling, slice(filling.rows, filling.rows + len(views))))
+            filling.rows += len(views)
             sent += len(views)
-            if boarding.rows == self.batch_size:
-                self._depart()
+            if filling.rows == self.batch_size:
+                self._launch()
 
-        def wait() -> Answer:
-            if not parts:  # every file of the batch had failed
-                return Answer(np.empty((0, 0), np.float32), np.empty(0, np.float32), None)
-            if parts[-1][0] is self._boarding:
-                self._depart()
-            found = [[output[rows].numpy() for output in _outputs(one)] for one, rows in parts]
+        def wait() -> Outputs:
+            if not parts:
+                return Outputs.empty()
+            if parts[-1][0] is self._filling:
+                self._launch()
+            found = [[output[rows].numpy() for output in _wait_for(one)] for one, rows in parts]
             columns = found[0] if len(found) == 1 else [np.concatenate(c) for c in zip(*found, strict=True)]
-            return Answer(columns[0], columns[1], columns[2] if self.want_mask else None)
+            return Outputs(columns[0], columns[1], columns[2] if self.want_mask else None)
 
         return wait
 
-    def _depart(self) -> None:
-        self._boarding.landed = self._captured.launch(self._boarding.rows)
-        self._boarding = _Pass()
+    def _launch(self) -> None:
+        self._filling.outputs = self._graph.launch(self._filling.rows)
+        self._filling = _Pass()
 
-    def _capture(self, step: Step, view_px: tuple[int, int], mode: str | None, report: Reporter) -> Captured:
-        """The step captured for passes of `batch_size` views, which is halved until one fits."""
+    def _capture(self, forward: Forward, view_px: tuple[int, int], mode: str | None, report: Reporter) -> CudaGraph:
+        """Capture passes of `batch_size` views, halving `batch_size` until one fits."""
         wanted = self.batch_size
+        device = self.runtime.device
         while True:
             shape = (self.batch_size, *view_px, 3)
             try:
-                made = Captured(_tried(step, shape, self.runtime.device, mode, report), shape, self.runtime.device)
+                graph = CudaGraph(_tried(forward, shape, device, mode, report), shape, device)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 if self.batch_size == 1:
-                    raise DeviceError(
-                        f"{self.runtime.device_name} has too little memory for one view",
-                        fix="use --device cpu, or a model with smaller views",
-                    ) from None
+                    raise self.runtime.out_of_memory() from None
             else:
                 break
-            # Only here, behind the handler: the error holds what was computed so far.
+            # After the handler, since the error keeps the tensors computed so far alive.
             torch.cuda.empty_cache()
             self.batch_size //= 2
         if self.batch_size < wanted:
-            report(Note(f"{wanted} views at a time do not fit into the device's memory; {self.batch_size} are taken"))
-        return made
+            report(
+                Note(f"a batch of {wanted} views does not fit into device memory; using batches of {self.batch_size}")
+            )
+        return graph
 
 
-def step_of(pipeline: Pipeline, *, want_mask: bool = False) -> Step:
-    """A pipeline as a function of views: logits `[B, K]`, mask fractions `[B]` and, if wanted, masks `[B, h, w]`."""
+def forward_of(pipeline: Pipeline, *, want_mask: bool = False) -> Forward:
+    """The pipeline as a function of views: logits `[B, K]`, mask fractions `[B]` and, if wanted, masks `[B, H, W]`."""
 
-    def step(views: Tensor) -> tuple[Tensor, ...]:
+    def forward(views: Tensor) -> tuple[Tensor, ...]:
         found = pipeline(views)
-        answer = (found.logits.float(), found.mask_fraction.float())
-        return (*answer, found.mask[:, 0].float().contiguous()) if want_mask else answer
+        outputs = (found.logits.float(), found.mask_fraction.float())
+        return (*outputs, found.mask[:, 0].float().contiguous()) if want_mask else outputs
 
-    return step
+    return forward
 
 
 def exact_convolutions() -> AbstractContextManager[None]:
-    """In the block, convolutions of float32 are computed in float32, where cuDNN would round to TensorFloat-32.
+    """Compute float32 convolutions in the block in float32, where cuDNN would round to TensorFloat-32.
 
-    What is captured in the block stays so.
+    A graph captured in the block keeps this setting.
     """
     cudnn = torch.backends.cudnn
     return cudnn.flags(enabled=True, benchmark=cudnn.benchmark, allow_tf32=False)
 
 
-def compiled(step: Step, views: Tensor, mode: str, report: Reporter) -> Step:
-    """The step compiled by PyTorch for these views' shape; the step itself, with a warning, where that fails.
+def compiled(forward: Forward, views: Tensor, mode: str, report: Reporter) -> Forward:
+    """The function compiled by PyTorch for views of this shape; if that fails, the function itself with a warning.
 
     Raises:
-        torch.OutOfMemoryError: the views do not fit.
+        torch.OutOfMemoryError: the views do not fit into device memory.
     """
-    made: Any = torch.compile(step, mode=mode, fullgraph=True, dynamic=False)
+    found: Any = torch.compile(forward, mode=mode, fullgraph=True, dynamic=False)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice to whoever writes networks
-            made(views)
-    except Exception as error:  # a compiler, a linker, a driver, another Python: they share no class of errors
+            warnings.simplefilter("ignore")  # they are meant for authors of networks
+            found(views)
+    except Exception as error:  # compilers, linkers, drivers and Python versions fail without a common class of error
         if is_out_of_memory(error):
             raise
-        words = " ".join(str(error).split())[:200] or "no reason given"
-        report(Warn(f"PyTorch cannot compile the networks here, they run uncompiled: {type(error).__name__}: {words}"))
-        return step
-    found: Step = made
-    return found
+        reason = " ".join(str(error).split())[:200] or "no reason given"
+        report(Warn(f"PyTorch cannot compile the networks here; running uncompiled: {type(error).__name__}: {reason}"))
+        return forward
+    done: Forward = found
+    return done
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error, or one that led to it, says that the device's memory is full.
+    """Whether an error, or one that caused it, is an out-of-memory error of the device.
 
-    Leaving a capture or a compiler raises errors of its own above the one that says why.
+    Leaving a capture or a compiler raises further errors on top of the original one.
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
@@ -184,15 +183,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _tried(
-    step: Step, shape: tuple[int, int, int, int], device: torch.device, mode: str | None, report: Reporter
-) -> Step:
-    """The step, compiled if wanted, after one pass: memory that lacks shows before anything is compiled."""
+    forward: Forward, shape: tuple[int, int, int, int], device: torch.device, mode: str | None, report: Reporter
+) -> Forward:
+    """The function, compiled if wanted, after one pass: a shortage of memory shows before anything is compiled."""
     with torch.no_grad():
         views = torch.zeros(shape, dtype=torch.uint8, device=device)
-        step(views)
-        return compiled(step, views, mode, report) if mode else step
+        forward(views)
+        return compiled(forward, views, mode, report) if mode else forward
 
 
-def _outputs(one: _Pass) -> list[Tensor]:
-    assert one.landed is not None, "a pass leaves before its views are waited for"
-    return one.landed()
+def _wait_for(one: _Pass) -> list[Tensor]:
+    assert one.outputs is not None, "a pass is launched before its views are waited for"
+    return one.outputs()

@@ -1,4 +1,4 @@
-"""Batch normalisations folded into the convolutions before them: the same function in fewer operations."""
+"""Fold batch normalisations into the convolutions before them: the same function in fewer operations."""
 
 from __future__ import annotations
 
@@ -9,58 +9,50 @@ from collections.abc import Sequence
 import torch
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-# What rounding in float32 may change, of the largest number in a map; a wrong fold changes the first digit.
+# Relative to the largest value of a map: rounding in float32 stays below, a wrong fold changes the first digit.
 TOLERANCE = 1e-3
 
-Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
 
+def fold_batchnorm(network: nn.Module, sample: Tensor) -> nn.Module:
+    """A copy of a network in which every batch norm directly after a convolution is folded into it.
 
-def folded(network: nn.Module, sample: Tensor) -> nn.Module:
-    """A copy of a network in which no normalisation directly behind a convolution is left.
-
-    The pairs are found by running the network once. A normalisation that comes before its convolution, as in DenseNet,
-    stays. A network whose copy gives other numbers comes back as it was.
+    Pairs are found by running the network once, since `torch.fx` cannot trace every backbone. Norms before their
+    convolution, as in DenseNet, stay. If the copy's outputs differ, an unchanged copy is returned.
 
     Args:
-        network: in eval mode, on the CPU, float32; gives a tensor or a list of them.
-        sample: what it takes, of any size that it takes.
+        network: in eval mode, on the CPU, float32; returns a tensor or a list of tensors.
+        sample: an input of any size that the network accepts.
     """
-    made = copy.deepcopy(network)
-    with (
-        torch.inference_mode(False),
-        torch.no_grad(),
-    ):  # inference mode keeps no versions of tensors, which `_pairs` reads
-        pairs = _pairs(made, sample)
-        if not pairs:
-            return made
-        names = {module: name for name, module in made.named_modules()}
-        for convolution, norm in pairs:
-            _fold(convolution, norm)
-            parent, _, leaf = names[norm].rpartition(".")
-            setattr(made.get_submodule(parent), leaf, _behind(norm))
-        same = _agree(_tensors(made(sample)), _tensors(network(sample)))
-    return made if same else copy.deepcopy(network)
+    folded = copy.deepcopy(network)
+    # Inference mode keeps no version counters of tensors, which `_pairs` reads.
+    with torch.inference_mode(False), torch.no_grad():
+        names = {module: name for name, module in folded.named_modules()}
+        for convolution, norm in _pairs(folded, sample):
+            folded.set_submodule(names[convolution], fuse_conv_bn_eval(convolution, norm))
+            folded.set_submodule(names[norm], _remainder(norm))
+        same = _agree(_tensors(folded(sample)), _tensors(network(sample)))
+    return folded if same else copy.deepcopy(network)
 
 
-def _pairs(network: nn.Module, sample: Tensor) -> list[Pair]:
-    """Each convolution, called once, with the normalisation that takes its output as it is."""
+def _pairs(network: nn.Module, sample: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Each convolution called exactly once, with the norm that takes its unchanged output."""
     calls: Counter[nn.Module] = Counter()
-    made: dict[int, tuple[nn.Conv2d, Tensor, int]] = {}  # holds the tensors, so that no id is given twice
-    found: list[Pair] = []
+    made: dict[int, tuple[nn.Conv2d, Tensor, int]] = {}  # keeps the tensors alive, so that no id is reused
+    found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
-    def after_convolution(module: nn.Module, taken: tuple[Tensor, ...], given: Tensor) -> None:
+    def after_convolution(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         assert isinstance(module, nn.Conv2d)
         calls[module] += 1
-        made[id(given)] = (module, given, given._version)
+        made[id(output)] = (module, output, output._version)
 
-    def before_norm(module: nn.Module, taken: tuple[Tensor, ...]) -> None:
+    def before_norm(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(module, nn.BatchNorm2d)
         calls[module] += 1
-        convolution, _, version = made.get(id(taken[0]), (None, None, 0))
-        # A changed version: something, such as an activation, has worked on it in place.
-        if convolution is not None and taken[0]._version == version and module.running_mean is not None:
+        convolution, _, version = made.get(id(inputs[0]), (None, None, 0))
+        # The version changes if something, such as an activation, has modified the tensor in place.
+        if convolution is not None and inputs[0]._version == version and module.running_mean is not None:
             found.append((convolution, module))
 
     hooks = [
@@ -76,25 +68,17 @@ def _pairs(network: nn.Module, sample: Tensor) -> list[Pair]:
 
 
 def _can_fold(module: nn.Module) -> bool:
-    """Other subclasses may do what nobody here knows of."""
+    """Other subclasses may do more than normalise."""
     return type(module) is nn.BatchNorm2d or isinstance(module, BatchNormAct2d)
 
 
-def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    convolution.weight, convolution.bias = fuse_conv_bn_weights(
-        convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-    )
-
-
-def _behind(norm: nn.BatchNorm2d) -> nn.Module:
-    """What a normalisation does besides normalising: timm's has an activation in it."""
+def _remainder(norm: nn.BatchNorm2d) -> nn.Module:
+    """What a norm does besides normalising: timm's include an activation."""
     return nn.Sequential(norm.drop, norm.act) if isinstance(norm, BatchNormAct2d) else nn.Identity()
 
 
-def _tensors(given: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
-    return [given] if isinstance(given, Tensor) else given
+def _tensors(outputs: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
+    return [outputs] if isinstance(outputs, Tensor) else outputs
 
 
 def _agree(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> bool:

@@ -1,4 +1,4 @@
-"""Choose what runs a model's networks."""
+"""Choose the runner of a model's networks."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def open_runner(
     files: int | None = None,
     report: Reporter = silent,
 ) -> Runner:
-    """What runs a model's networks as the runtime says.
+    """The runner of a model's networks for a runtime.
 
     Args:
-        folder: the model's. card: its card, with the run's segmenter filled in.
-        int8: the quantised network (`inference.int8`) that runs in place of the model's own.
-        want_mask: also bring the masks back.
-        files: of the whole run, done ones too, so that a resumed run computes alike; few are not worth compiling
-            networks for. None: as many as it takes.
+        folder: of the model. card: its card, with the run's segmenter filled in.
+        int8: the quantised network (`inference.int8`) to run instead of the model's own.
+        want_mask: return the masks as well.
+        files: number of files of the whole run, including finished ones, so that a resumed run computes the same;
+            networks are not compiled for few files. None: enough to compile.
 
     Raises:
         ModelError: weights are missing, changed or do not fit.
-        DeviceError: the device cannot do it.
+        DeviceError: the device does not support the precision or has too little memory.
     """
-    # Each library is imported only where it runs: timm and torchvision alone take two seconds.
+    # Libraries are imported only where they are needed: timm and torchvision alone take two seconds.
     if runtime.library == "openvino":
         from cancernet_cli.inference.openvino_model import openvino_model, read_openvino
         from cancernet_cli.inference.openvino_runner import OpenVINORunner

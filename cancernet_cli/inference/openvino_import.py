@@ -1,4 +1,4 @@
-"""OpenVINO, imported so that it reports to nobody: everything here takes it from this file."""
+"""Import OpenVINO with telemetry disabled; all code imports it from here."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_REPORTER = "openvino_telemetry"
+_TELEMETRY = "openvino_telemetry"
 
 
 @contextmanager
-def unreported() -> Iterator[None]:
-    """Imports of OpenVINO and of NNCF in the block report to nobody.
+def no_telemetry() -> Iterator[None]:
+    """Disable telemetry of OpenVINO and NNCF imported in the block.
 
-    As they are, they start a process that tells their makers over the network, wait for it, and leave an identifier in
-    the user's home. Where the package that does it cannot be imported, both take a stub of their own.
+    By default they start a process that reports usage over the network, wait for it, and store an identifier in the
+    user's home folder. If the telemetry package cannot be imported, both use a stub.
     """
-    before = sys.modules.get(_REPORTER)
-    sys.modules[_REPORTER] = None  # type: ignore[assignment]  # what Python takes for "not there"
+    before = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # makes the import fail
     try:
         yield
     finally:
         if before is None:
-            del sys.modules[_REPORTER]
+            del sys.modules[_TELEMETRY]
         else:
-            sys.modules[_REPORTER] = before
+            sys.modules[_TELEMETRY] = before
 
 
-with unreported():
+with no_telemetry():
     import openvino as ov
 
-__all__ = ["ov", "unreported"]
+__all__ = ["no_telemetry", "ov"]

@@ -1,4 +1,4 @@
-"""A model's pipeline in OpenVINO's own format: converted once, kept in the cache."""
+"""Convert a model's pipeline for OpenVINO, once, and keep it in the cache."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from cancernet_cli import __version__
 from cancernet_cli.core.cache import cached_folder
@@ -21,10 +22,10 @@ PACKAGES = ("openvino", "torch", "timm", "segmentation-models-pytorch")
 
 
 def openvino_model(folder: Path, card: Card, report: Reporter = silent) -> ov.Model:
-    """The pipeline of a model's folder: views `[1, h, w, 3]` uint8 to logits, mask fraction and mask.
+    """The pipeline of a model's folder: views `[1, H, W, 3]` uint8 to logits, mask fraction and mask.
 
-    Converting takes some ten seconds and needs PyTorch's networks; the result lies in the cache under everything that
-    it depends on, and is read in a fraction of a second without them.
+    Converting takes about ten seconds and needs PyTorch; reading the result from the cache takes a fraction of a second
+    and does not.
 
     Args:
         card: the folder's card, with the run's segmenter filled in.
@@ -34,19 +35,19 @@ def openvino_model(folder: Path, card: Card, report: Reporter = silent) -> ov.Mo
     """
 
     def make(into: Path) -> None:
-        report(Note(f"converting {card.name} for OpenVINO; the next run finds it in the cache"))
+        report(Note(f"converting {card.name} for OpenVINO; later runs use the cached result"))
         ov.save_model(convert(folder, card), into / FILE, compress_to_fp16=False)
 
     with cached_folder("openvino", cache_key(card), make, report) as found:
         try:
             return read_openvino(found / FILE)
-        except ModelError:  # a disk lost part of it
+        except ModelError:  # the file was truncated or corrupted
             make(found)
             return read_openvino(found / FILE)
 
 
 def read_openvino(path: Path) -> ov.Model:
-    """A network as OpenVINO keeps it.
+    """Read a network saved by OpenVINO.
 
     Raises:
         ModelError: the file is damaged.
@@ -55,14 +56,16 @@ def read_openvino(path: Path) -> ov.Model:
         return ov.Core().read_model(path)
     except RuntimeError as error:
         first = str(error).strip().splitlines()[-1]
-        raise ModelError(f"{path} is damaged: {first}", fix="remove it and its .bin; they are made again") from None
+        raise ModelError(
+            f"{path} is damaged: {first}", fix="delete it and its .bin file; they are created again"
+        ) from None
 
 
 def convert(folder: Path, card: Card) -> ov.Model:
-    """The same, converted anew.
+    """Convert the pipeline of a model's folder.
 
-    By OpenVINO's PyTorch frontend (https://docs.openvino.ai, "Converting a PyTorch Model") and not its `convert_model`,
-    which reports to its makers that it was called.
+    Uses OpenVINO's PyTorch frontend (https://docs.openvino.ai, "Converting a PyTorch Model") and not `convert_model`,
+    which sends telemetry.
     """
     import torch
     from openvino._offline_transformations import apply_moc_transformations
@@ -74,7 +77,7 @@ def convert(folder: Path, card: Card) -> ov.Model:
     example = torch.zeros((1, card.input.height_px, card.input.width_px, 3), dtype=torch.uint8)
     with torch.no_grad():
         exported = torch.export.export(load_pipeline(folder, card), (example,))
-        # It logs, by the root logger, a traceback for every decomposition that this PyTorch no longer has.
+        # It logs a traceback through the root logger for every decomposition that this PyTorch no longer has.
         before = logging.root.manager.disable
         logging.disable(logging.WARNING)
         try:
@@ -83,12 +86,12 @@ def convert(folder: Path, card: Card) -> ov.Model:
             logging.disable(before)
         frontend = FrontEndManager().load_by_framework("pytorch")
         model: ov.Model = frontend.convert(frontend.load(decoder))
-    apply_moc_transformations(model, cf=False)  # as `convert_model` does: batch norms are folded, say
+    apply_moc_transformations(model, cf=False)  # as `convert_model` does; folds batch norms, for example
     return model
 
 
 def cache_key(card: Card) -> str:
-    """SHA-256 of everything that the converted model depends on, and of the version of what made it."""
+    """SHA-256 of everything that the converted model depends on, versions of libraries included."""
     facts = {
         "cancernet": __version__,
         "packages": {name: version(name) for name in PACKAGES},
@@ -100,3 +103,15 @@ def cache_key(card: Card) -> str:
         "keep": card.segmentation.keep,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def ancestors(node: Any) -> set[str]:
+    """Names of an operation of a model and of every operation that its value depends on."""
+    seen: set[str] = set()
+    waiting = [node]
+    while waiting:
+        at = waiting.pop()
+        if at.get_friendly_name() not in seen:
+            seen.add(at.get_friendly_name())
+            waiting += [value.get_node() for value in at.input_values()]
+    return seen

@@ -1,4 +1,4 @@
-"""A pipeline run by OpenVINO on a CPU: one view a request, a request for each stream at a time."""
+"""Run a pipeline by OpenVINO on a CPU: one view per request, one request per stream at a time."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch import Tensor
 from cancernet_cli.core.errors import DeviceError
 from cancernet_cli.core.system import available_cores
 from cancernet_cli.inference.openvino_import import ov
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.inference.runtime import Runtime
 
-HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16"}  # what is not quantised in an int8 network stays fp32
-LOOK_EVERY_S = 1.0
+HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16"}  # layers of an int8 network that are not quantised stay fp32
+CHECK_EVERY_S = 1.0
 
 
 class OpenVINORunner:
     """Runs a converted pipeline (`inference.openvino_model`).
 
-    Every view is a request of its own, of one fixed shape: its numbers are the same to the bit whatever batch it
-    travels in, nothing is padded, and on a CPU one image a core is at least as quick as batches.
+    Every view is a separate request of one fixed shape: its outputs are bit-identical whatever the batch, nothing is
+    padded, and on a CPU one image per core is at least as fast as batches.
 
     Args:
-        want_mask: also bring the masks back.
+        want_mask: return the masks as well.
     """
 
     in_flight = 1
@@ -34,12 +34,12 @@ class OpenVINORunner:
     def __init__(self, model: ov.Model, runtime: Runtime, *, want_mask: bool = False) -> None:
         self.runtime = runtime
         self.want_mask = want_mask
-        # Without its result, what only the mask's full size needs is not computed.
+        # If the mask is not an output, layers that only serve its full size are not computed.
         wanted = model.outputs if want_mask else model.outputs[:2]
         streams = available_cores()
         core = ov.Core()
         if runtime.precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise DeviceError("this CPU does not compute in bf16", fix="use --precision fp32")
+            raise DeviceError("this CPU does not support bf16", fix="use --precision fp32")
         compiled = core.compile_model(
             ov.Model([output.node for output in wanted], model.get_parameters()),
             "CPU",
@@ -53,33 +53,33 @@ class OpenVINORunner:
         )
         self._classes = int(compiled.output(0).shape[1])
         self._queue = ov.AsyncInferQueue(compiled, streams)
-        self._queue.set_callback(_keep)
+        self._queue.set_callback(_store)
 
-    def start(self, pixels: Tensor) -> Callable[[], Answer]:
-        """Send `[V, h, w, 3]` uint8 views on their way; calling what comes back waits for the answer.
+    def start(self, pixels: Tensor) -> Callable[[], Outputs]:
+        """Start computing views, `[V, H, W, 3]` uint8; the function returned waits for their outputs.
 
-        Waits itself until the last view has found a free stream.
+        Waits itself until a stream is free for the last view.
         """
         views = pixels.numpy()
-        awaited = _Awaited(views, self._classes, self.want_mask)
+        pending = _Pending(views, self._classes, self.want_mask)
         for row in range(len(views)):
-            self._queue.start_async({0: views[row : row + 1]}, (awaited, row), share_inputs=True)
+            self._queue.start_async({0: views[row : row + 1]}, (pending, row), share_inputs=True)
 
-        def wait() -> Answer:
-            while not awaited.done.wait(LOOK_EVERY_S):
-                if self._queue.is_ready():  # nothing runs and still something lacks: a request failed
+        def wait() -> Outputs:
+            while not pending.done.wait(CHECK_EVERY_S):
+                if self._queue.is_ready():  # nothing is running and outputs are missing: a request failed
                     self._queue.wait_all()
-            return Answer(awaited.logits, awaited.mask_fraction, awaited.mask)
+            return Outputs(pending.logits, pending.mask_fraction, pending.mask)
 
         return wait
 
 
-class _Awaited:
-    """The answers of V views as they come in, each into its row; `done` once all are there."""
+class _Pending:
+    """The outputs of V views, one row each, filled as requests finish; `done` once all are complete."""
 
     def __init__(self, views: np.ndarray, classes: int, want_mask: bool) -> None:
         count, height, width = views.shape[:3]
-        self.views = views  # alive as long as requests read from it
+        self.views = views  # keeps the memory alive while requests read from it
         self.logits = np.empty((count, classes), np.float32)
         self.mask_fraction = np.empty(count, np.float32)
         self.mask = np.empty((count, height, width), np.float32) if want_mask else None
@@ -90,7 +90,7 @@ class _Awaited:
             self.done.set()
 
     def put(self, row: int, request: Any) -> None:
-        """Copy a finished request's numbers."""
+        """Copy the outputs of a finished request."""
         self.logits[row] = request.get_output_tensor(0).data[0]
         self.mask_fraction[row] = request.get_output_tensor(1).data[0]
         if self.mask is not None:
@@ -101,6 +101,6 @@ class _Awaited:
                 self.done.set()
 
 
-def _keep(request: Any, where: tuple[_Awaited, int]) -> None:
-    awaited, row = where
-    awaited.put(row, request)
+def _store(request: Any, where: tuple[_Pending, int]) -> None:
+    pending, row = where
+    pending.put(row, request)

@@ -1,7 +1,8 @@
-"""The one module between a batch of bytes and its logits: normalise, segment, combine, classify."""
+"""Pixels to logits in one module: normalise, segment, combine, classify."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +19,9 @@ from cancernet_cli.segmentation.density import scale_density
 
 
 class PipelineOutput(NamedTuple):
-    """What a batch of B views gives.
+    """Outputs of the networks for a batch of B views.
 
-    logits: `[B, K]` float32, not divided by the temperature. mask_fraction: `[B]` float32, mean of the mask.
+    logits: `[B, K]` float32, before temperature scaling. mask_fraction: `[B]` float32, mean of the mask.
     mask: `[B, 1, H, W]` float, 0 to 1.
     """
 
@@ -29,12 +30,38 @@ class PipelineOutput(NamedTuple):
     mask: Tensor
 
 
+class Batch(NamedTuple):
+    """A batch of B views between two stages of the pipeline.
+
+    pixels: `[B, H, W, 3]` uint8 before the first stage, then `[B, 3, H, W]` float32. The rest is None until the stage
+    that computes it has run; see `PipelineOutput`.
+    """
+
+    pixels: Tensor
+    mask: Tensor | None = None
+    mask_fraction: Tensor | None = None
+    logits: Tensor | None = None
+
+
+class Stage(NamedTuple):
+    """A named step of the pipeline."""
+
+    name: str
+    run: Callable[[Batch], Batch]
+
+
+def to_tensor(views: Tensor) -> Tensor:
+    """Pixel values of views `[B, H, W, 3]` uint8 as a channels-last `[B, 3, H, W]` float32 tensor, 0 to 1."""
+    # A permuted view of NHWC bytes is channels-last already; nothing is copied before the division.
+    return views.permute(0, 3, 1, 2).float() / 255
+
+
 class Pipeline(nn.Module):
-    """Views as the loader delivers them to logits, as the card says.
+    """Views from the loader to logits, as specified by the model card.
 
     Args:
-        card: gives mean, std and `keep`.
-        segmenter: pixels `[B, 3, H, W]` in 0..1 to a mask `[B, 1, H, W]` in 0..1.
+        card: provides mean, std, stain normalisation and the weight of the background.
+        segmenter: pixels `[B, 3, H, W]`, 0 to 1, to a mask `[B, 1, H, W]`, 0 to 1.
         classifier: normalised pixels to logits `[B, K]`.
     """
 
@@ -47,11 +74,22 @@ class Pipeline(nn.Module):
         self.density = card.input.density
         self.segmenter = segmenter
         adapt = getattr(segmenter, "at_scale", None)
-        if adapt is not None and card.input.view == "grid":  # a resized image's scale is its own
+        if adapt is not None and card.input.view == "grid":  # the scale of a resized image depends on its size
             adapt(card.input.scale)
         self.classifier = classifier
         self.register_buffer("mean", torch.tensor(card.input.mean).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.input.std).reshape(1, -1, 1, 1), persistent=False)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The steps of `forward` in order; a name that occurs twice is one stage to whoever measures it."""
+        return (
+            Stage("normalise", lambda batch: Batch(to_tensor(batch.pixels))),
+            Stage("segment", self._segment),  # on raw pixels, which segmenters are trained on
+            Stage("normalise", self._normalise_stain),
+            Stage("combine", self._combine),
+            Stage("normalise", lambda batch: batch._replace(pixels=(batch.pixels - self.mean) / self.std)),
+            Stage("classify", lambda batch: batch._replace(logits=self.classifier(batch.pixels).float())),
+        )
 
     def forward(self, views: Tensor) -> PipelineOutput:
         """Logits and masks of a batch.
@@ -59,24 +97,37 @@ class Pipeline(nn.Module):
         Args:
             views: `[B, H, W, 3]` uint8, on the device of the module.
         """
-        # A permuted view of NHWC bytes is channels-last already; nothing is copied before the division.
-        pixels = views.permute(0, 3, 1, 2).float() / 255
-        mask = self.segmenter(pixels)  # of the pixels as they are: that is what segmenters learned from
-        if self.density != "as_is":
-            pixels = scale_density(pixels, balance=self.density == "balanced")
-        seen = (combine(pixels, mask, self.keep) - self.mean) / self.std
-        return PipelineOutput(self.classifier(seen).float(), mask.float().mean(dim=(1, 2, 3)), mask)
+        batch = Batch(views)
+        for stage in self.stages():
+            batch = stage.run(batch)
+        assert batch.logits is not None
+        assert batch.mask_fraction is not None
+        assert batch.mask is not None
+        return PipelineOutput(batch.logits, batch.mask_fraction, batch.mask)
+
+    def _segment(self, batch: Batch) -> Batch:
+        return batch._replace(mask=self.segmenter(batch.pixels))
+
+    def _normalise_stain(self, batch: Batch) -> Batch:
+        if self.density == "as_is":
+            return batch
+        return batch._replace(pixels=scale_density(batch.pixels, balance=self.density == "balanced"))
+
+    def _combine(self, batch: Batch) -> Batch:
+        assert batch.mask is not None
+        pixels = combine(batch.pixels, batch.mask, self.keep)
+        return batch._replace(pixels=pixels, mask_fraction=batch.mask.float().mean(dim=(1, 2, 3)))
 
 
 def load_pipeline(folder: Path, card: Card, segmenter: str | None = None) -> Pipeline:
-    """The trained pipeline of a model's folder, in eval mode on the CPU.
+    """Load the trained pipeline of a model's folder, in eval mode on the CPU.
 
     Args:
-        card: the folder's card.
-        segmenter: one that the card allows instead of its own; None takes the card's.
+        card: of the folder.
+        segmenter: another one that the card allows; None uses the card's.
 
     Raises:
-        ModelError: the segmenter is not allowed, or a model's weights are missing, changed or do not fit.
+        ModelError: the segmenter is not allowed, or weights are missing, changed or do not fit.
     """
     card = with_segmenter(card, segmenter)
     entry = segmenters[card.segmentation.segmenter]
@@ -85,28 +136,28 @@ def load_pipeline(folder: Path, card: Card, segmenter: str | None = None) -> Pip
 
 
 def segmentation_model(folder: Path, card: Card) -> Path:
-    """The folder of the segmentation model that a classifier's card pins: beside its own, or a bundled one.
+    """The folder of the segmentation model pinned by a classifier's card: next to the classifier's, or bundled.
 
     Raises:
-        ModelError: the card names none, it is nowhere, or its weights are not the pinned ones.
+        ModelError: the card specifies none, it does not exist, or its weights are not the pinned ones.
     """
     policy = card.segmentation
     if not policy.model:
-        raise ModelError(f"{card.name} names no segmentation model", fix="choose a segmenter without weights")
-    beside = folder.resolve().parent / policy.model
-    if beside.is_dir():
-        found = beside
+        raise ModelError(f"{card.name} specifies no segmentation model", fix="choose a segmenter without weights")
+    neighbour = folder.resolve().parent / policy.model
+    if neighbour.is_dir():
+        found = neighbour
     elif policy.model in bundled_models():
         found = find_model(policy.model)
     else:
         raise ModelError(
-            f"{card.name} needs the segmentation model {policy.model!r}, which is neither beside it nor bundled",
-            fix=f"copy that model's folder to {beside}",
+            f"{card.name} needs the segmentation model {policy.model!r}, which is neither next to it nor bundled",
+            fix=f"copy that model's folder to {neighbour}",
         )
     have = read_card(found).weights.sha256
     if have != policy.sha256:
         raise ModelError(
-            f"{card.name} was trained with {policy.model} {policy.sha256[:12]}..., {found} holds {have[:12]}...",
+            f"{card.name} was trained with {policy.model} {policy.sha256[:12]}..., but {found} has {have[:12]}...",
             fix="restore the segmentation model of that training run, or train the classifier again",
         )
     return found

@@ -1,4 +1,4 @@
-"""What runs a pipeline over views."""
+"""The interface of a runner, which computes a model's networks on batches of views."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the networks say of V views, float32: logits `[V, K]`, mask fraction `[V]`, mask `[V, h, w]` if wanted."""
+class Outputs:
+    """Outputs of the networks for V views, in float32.
+
+    logits: `[V, K]`, before temperature scaling. mask_fraction: `[V]`. mask: `[V, H, W]`, None unless requested.
+    """
 
     logits: np.ndarray
     mask_fraction: np.ndarray
     mask: np.ndarray | None
 
+    @classmethod
+    def empty(cls) -> Outputs:
+        """The outputs of a batch without views, in which every file failed."""
+        return cls(np.empty((0, 0), np.float32), np.empty(0, np.float32), None)
+
 
 class Runner(Protocol):
-    """Runs a model's networks over views.
+    """Runs a model's networks on batches of views.
 
-    `in_flight` batches are to be under way before the first is waited for.
+    `in_flight` is the number of batches to start before waiting for the first.
     """
 
     @property
     def in_flight(self) -> int: ...
 
-    def start(self, pixels: Tensor) -> Callable[[], Answer]:
-        """Send `[V, h, w, 3]` uint8 views on their way; calling what comes back waits for the answer."""
+    def start(self, pixels: Tensor) -> Callable[[], Outputs]:
+        """Start computing views, `[V, H, W, 3]` uint8; the function returned waits for their outputs."""

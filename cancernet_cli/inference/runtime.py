@@ -1,4 +1,4 @@
-"""Where and how the networks run: device, precision, memory layout, batch size. Nothing else sets these."""
+"""Resolve where and how networks run: device, precision, batch size and workers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GPU_BATCH = 64
 
 @dataclass(frozen=True)
 class Runtime:
-    """A device with its precision, batch size and count of workers, and the library that runs networks on it."""
+    """The device, precision, batch size and number of workers of a run, and the library that runs the networks."""
 
     device: torch.device
     precision: str
@@ -31,19 +31,26 @@ class Runtime:
 
     @property
     def device_name(self) -> str:
-        """The device in words, for run records."""
+        """Name of the device, for run records."""
         if self.device.type == "cuda":
             return f"{self.device} ({torch.cuda.get_device_name(self.device)})"
         if self.library == "openvino":
             return f"cpu (OpenVINO, {available_cores()} threads)"
         return f"cpu ({torch.get_num_threads()} threads)" if self.device.type == "cpu" else str(self.device)
 
+    def out_of_memory(self) -> DeviceError:
+        """The error to raise when not even one view fits into device memory."""
+        return DeviceError(
+            f"{self.device_name} has too little memory for one view",
+            fix="use --device cpu or a model with smaller views",
+        )
+
 
 def resolve(options: LoaderOptions, card: Card | None = None) -> Runtime:
-    """The runtime that the options ask for; for auto what `cancernet bench` found best for the card's model here.
+    """Resolve the runtime options; `auto` uses what `cancernet bench` found best for the card's model on this machine.
 
     Raises:
-        DeviceError: the device is not there, or cannot compute in that precision.
+        DeviceError: the device does not exist or does not support the precision.
     """
     device = _device(options.device)
     advice = advice_for(options, card, device, available_cores())
@@ -51,7 +58,7 @@ def resolve(options: LoaderOptions, card: Card | None = None) -> Runtime:
     if precision == "auto":
         precision = advice.precision or ("fp16" if device.type == "cuda" else "fp32")
     if precision == "fp16" and device.type == "cpu":
-        raise DeviceError("fp16 is not for CPUs", fix="use --precision fp32 or bf16, or a GPU")
+        raise DeviceError("fp16 is not supported on CPU", fix="use --precision fp32 or bf16, or a GPU")
     auto_batch = advice.batch_size or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
     batch_size = options.batch_size if isinstance(options.batch_size, int) else auto_batch
     auto_workers = _auto_workers(device) if advice.workers is None else advice.workers
@@ -60,10 +67,10 @@ def resolve(options: LoaderOptions, card: Card | None = None) -> Runtime:
 
 
 def with_library(runtime: Runtime, wanted: str, card: Card) -> Runtime:
-    """The runtime with what runs the card's networks: OpenVINO on a CPU, unless the segmenter is one it cannot run.
+    """Choose the library for the card's networks: OpenVINO on a CPU if it can run the segmenter, else PyTorch.
 
     Raises:
-        OptionError: the wanted library cannot run this model there, or not in this precision.
+        OptionError: the requested library cannot run this model on this device or in this precision.
     """
     segmenter = card.segmentation.segmenter
     fits = runtime.device.type == "cpu" and segmenter in OPENVINO_SEGMENTERS
@@ -83,7 +90,7 @@ def with_library(runtime: Runtime, wanted: str, card: Card) -> Runtime:
 
 
 def _auto_workers(device: torch.device) -> int:
-    """On a CPU the networks' own threads need the cores, so a worker for every two; a GPU wants all to decode."""
+    """One worker per two cores on a CPU, whose networks need cores as well; one per core with a GPU."""
     cores = available_cores()
     return max(1, cores // 2) if device.type == "cpu" else cores
 
@@ -98,12 +105,19 @@ def _device(name: str) -> torch.device:
     except RuntimeError:
         device = None
     if device is None or device.type not in ("cpu", "cuda", "mps"):
-        raise DeviceError(f"{name!r} is not a device", fix="use auto, cpu, cuda, cuda:N or mps")
+        known = "auto, cpu, cuda, cuda:N or mps"
+        meant = f"use cuda for an NVIDIA GPU, or one of {known}" if name.startswith("gpu") else f"use {known}"
+        raise DeviceError(f"unknown device {name!r}", fix=meant)
     if device.type == "cuda":
         count = torch.cuda.device_count()
-        if (device.index or 0) >= count:
-            found = f"{count} CUDA device(s)" if count else "no CUDA device"
-            raise DeviceError(f"{name} is not there: PyTorch finds {found}", fix="use --device auto or cpu")
+        if count and (device.index or 0) >= count:
+            raise DeviceError(f"no CUDA device {device.index}: PyTorch finds {count}", fix=f"use 0 to {count - 1}")
+        if not count:
+            build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+            raise DeviceError(
+                f"no CUDA device found (PyTorch {torch.__version__}, {build})",
+                fix="use --device cpu, or install a PyTorch build and a driver that support the GPU",
+            )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("mps is not there: it needs an Apple GPU", fix="use --device auto or cpu")
+        raise DeviceError("no Apple GPU (mps) found", fix="use --device auto or cpu")
     return device

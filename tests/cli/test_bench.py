@@ -1,4 +1,4 @@
-"""`cancernet bench` as a person meets it: exit codes, stdout, stderr, files."""
+"""`cancernet bench` from the command line: exit codes, stdout, stderr, files."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_tiny_model(tmp_path / "tiny")
 
 
-def test_a_person_sees_stages_rates_memory_and_the_sentence(
+def test_the_terminal_shows_stages_rates_memory_and_the_bottleneck(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = ("--json", tmp_path / "b.json", "--plot", tmp_path / "b.png", "--sweep-batch-size", "1,2")
     assert cancernet("bench", "--model", model, *QUICK, *files) == 0
     said = capsys.readouterr().out
-    for stage in ("read file", "decode", "resize, cut views", "host to device", "segment", "decide and write"):
+    for stage in ("read file", "decode", "resize, split into views", "host to device", "segment", "predict and write"):
         assert stage in said
     assert "4 images (generated 96x80 png), 1 views each" in said
-    assert "decoding alone, main process" in said
+    assert "loader alone, main process" in said
     assert "networks alone" in said
     unwrapped = " ".join(said.split())
     assert "main process 500 MB" in unwrapped
-    assert "2.0 s for the command over one image" in unwrapped
-    assert "best here: --batch-size" in said
-    assert f"measurement  {tmp_path / 'b.json'}" in said
+    assert "2.0 s for the command on one image" in unwrapped
+    assert "best on this machine: --batch-size" in said
+    assert f"record       {tmp_path / 'b.json'}" in said
     assert " ".join(json.loads((tmp_path / "b.json").read_text())["verdict"].split()) in unwrapped
     assert (tmp_path / "b.png").is_file()
     assert max(map(len, said.splitlines())) <= 200
@@ -58,8 +58,8 @@ def test_json_is_one_object_quiet_is_silent_and_two_can_be_compared(
     old.write_text(json.dumps(found | {"versions": {"cancernet": "0.0"}}))
     assert cancernet("bench", "--model", model, *QUICK, "--compare", old) == 0
     said = capsys.readouterr().out
-    assert "Against the measurement of" in said
-    assert "not the same versions: cancernet was 0.0" in said
+    assert "Compared with the measurement of" in said
+    assert "different versions: cancernet was 0.0" in said
     assert "before" in said
     assert cancernet("bench", "--model", model, *QUICK, "--format", "quiet") == 0
     done = capsys.readouterr()
@@ -70,8 +70,8 @@ def test_refusals_have_exit_codes_and_a_way_out(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cancernet("bench", "--size", "big") == 2
-    assert "as 700x460" in " ".join(capsys.readouterr().err.split())
+    assert "e.g. 700x460" in " ".join(capsys.readouterr().err.split())
     assert cancernet("bench", "--model", model, "--compare", tmp_path / "none.json") == 3
-    assert "fix: name a file that `cancernet bench --json` wrote" in capsys.readouterr().err
+    assert "fix: pass a file written by `cancernet bench --json`" in capsys.readouterr().err
     assert cancernet("bench", "--model", "no_such_model") == 4
     assert cancernet("bench", "--model", model, "--input", tmp_path / "nowhere", *QUICK) == 3

@@ -113,9 +113,9 @@ def test_paths_come_from_standard_input(tiny_folder: Path, model: str, tmp_path:
     ("words", "code", "said"),
     [
         (["--model", "no_such_model"], 4, "no model is called 'no_such_model'"),
-        (["--device", "cuda:7"], 5, "cuda:7 is not there"),
-        (["--device", "abacus"], 5, "'abacus' is not a device"),
-        (["--precision", "fp16", "--device", "cpu"], 5, "fp16 is not for CPUs"),
+        (["--device", "cuda:7"], 5, "no CUDA device"),
+        (["--device", "abacus"], 5, "unknown device 'abacus'"),
+        (["--precision", "fp16", "--device", "cpu"], 5, "fp16 is not supported on CPU"),
         (["--batch-size", "some"], 2, "neither auto nor a whole number"),
         (["--batch-size", "0"], 2, "--batch-size is 0"),
         (["--no-such-flag"], 2, "No such option"),

@@ -1,4 +1,4 @@
-"""What only a CUDA device can show: run with `pytest -m gpu`."""
+"""Tests that need a CUDA device: run with `pytest -m gpu`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cancernet_cli.engine.classify import run as loop
 from cancernet_cli.inference.cuda_runner import COMPILED, CudaRunner
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline
-from cancernet_cli.inference.runner import Answer, Runner
+from cancernet_cli.inference.runner import Outputs, Runner
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.inference.torch_runner import TorchRunner
 from tests.tiny_model import write_tiny_model
@@ -28,7 +28,7 @@ from tests.tiny_pipeline import VIEW_PX, tiny_pipeline, views
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.timeout(300),  # the first test loads CUDA, some compile
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA device"),
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device found"),
 ]
 TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 6e-2}  # of probabilities
 
@@ -37,17 +37,17 @@ def on(device: str, batch_size: int = 4, precision: str = "fp32") -> Runtime:
     return Runtime(torch.device(device), precision, batch_size, 0)
 
 
-def probabilities(answer: Answer) -> np.ndarray:
+def probabilities(answer: Outputs) -> np.ndarray:
     return torch.softmax(torch.from_numpy(answer.logits), dim=1).numpy()
 
 
-def by_cpu(pipeline: Pipeline, pixels: Tensor) -> Answer:
+def by_cpu(pipeline: Pipeline, pixels: Tensor) -> Outputs:
     return TorchRunner(pipeline, on("cpu"), want_mask=True).start(pixels)()
 
 
 @pytest.fixture
 def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs so short that they compile nothing, which would take most of the tests' time."""
+    """Runs short enough not to compile, which would take most of the time."""
 
     def opened(*args: Any, **options: Any) -> Runner:
         return open_runner(*args, **options | {"files": 1})
@@ -57,7 +57,7 @@ def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_waits() -> Iterator[None]:
-    """PyTorch calls every hidden wait for the device an error; waiting for an event is no hidden one."""
+    """Make PyTorch raise on implicit synchronisation; waiting for an event is explicit."""
     yield
     torch.cuda.set_sync_debug_mode("default")
 
@@ -109,20 +109,20 @@ def test_the_cascade_compiles_into_one_graph(tmp_path: Path, segmenter: str, den
     pipeline = tiny_pipeline(tmp_path, segmenter=segmenter, head="correlations", density=density)
     told: list[Event] = []
     runner = CudaRunner(pipeline, on("cuda", 4, "fp16"), VIEW_PX, mode=COMPILED, report=told.append)
-    assert told == []  # neither that it cannot be compiled nor that memory lacks
+    assert told == []  # neither that it cannot be compiled nor a shortage of memory
     found = runner.start(views(6).pin_memory())()
     expected = by_cpu(pipeline, views(6))
     assert probabilities(found) == pytest.approx(probabilities(expected), abs=TOLERANCES["fp16"])
 
 
-def test_answers_outlive_the_passes_after_them(tmp_path: Path) -> None:
+def test_outputs_outlive_later_passes(tmp_path: Path) -> None:
     pipeline = tiny_pipeline(tmp_path, segmenter="unet")
     runner = CudaRunner(pipeline, on("cuda"), VIEW_PX, want_mask=True, mode=None)
     batches = [views(1 + i % 7, 3 * i) for i in range(24)]
     pinned = [batch.pin_memory() for batch in batches]
     waits = [runner.start(batch) for batch in pinned]
-    answers = [wait() for wait in waits]  # all after all: nothing may have been overwritten
-    for batch, found in zip(batches, answers, strict=True):
+    outputs = [wait() for wait in waits]  # all after all: nothing may have been overwritten
+    for batch, found in zip(batches, outputs, strict=True):
         expected = by_cpu(pipeline, batch)
         assert found.logits == pytest.approx(expected.logits, abs=1e-3)
         assert found.mask == pytest.approx(expected.mask, abs=1e-3)
@@ -144,21 +144,21 @@ def test_nothing_in_a_runs_loop_waits_for_the_device(
     assert (result.files, result.failed) == (8, 0)
 
 
-def test_what_the_debug_mode_calls_an_error(no_waits: None) -> None:
+def test_implicit_synchronisation_raises_in_debug_mode(no_waits: None) -> None:
     there = torch.ones(1, device="cuda")
     torch.cuda.set_sync_debug_mode("error")
     with pytest.raises(RuntimeError, match="synchroniz"):
         there.item()
 
 
-def test_starting_a_batch_does_not_wait_for_those_before_it(tmp_path: Path) -> None:
+def test_starting_a_batch_does_not_wait_for_earlier_ones(tmp_path: Path) -> None:
     pipeline = tiny_pipeline(tmp_path, segmenter="none")
     runner = CudaRunner(pipeline, on("cuda"), VIEW_PX, mode=None)
     batches = [views(4, 4 * i).pin_memory() for i in range(1 + runner.in_flight)]
-    for wait in [runner.start(batch) for batch in batches]:  # pinned memory for all the answers is there from now on
+    for wait in [runner.start(batch) for batch in batches]:  # pinned memory for all the outputs is there from now on
         wait()
     busy = torch.cuda.Event()
-    with torch.cuda.stream(runner._captured._computing):
+    with torch.cuda.stream(runner._graph._computing):
         torch.cuda._sleep(4_000_000_000)  # cycles: some two seconds
         busy.record()
     waits = deque(runner.start(batch) for batch in batches)
@@ -190,5 +190,5 @@ def test_passes_are_halved_until_one_fits(tmp_path: Path) -> None:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert 1 < runner.batch_size < 65536
     assert isinstance(told[0], Note)
-    assert "65536 views at a time do not fit" in told[0].message
+    assert "a batch of 65536 views does not fit" in told[0].message
     assert probabilities(found) == pytest.approx(probabilities(by_cpu(pipeline, views(6))), abs=1e-4)

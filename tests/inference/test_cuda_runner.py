@@ -1,4 +1,4 @@
-"""What the CUDA runner does besides CUDA; `test_cuda.py` has the rest."""
+"""The CUDA runner without CUDA; `test_cuda.py` has the rest."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cancernet_cli.core.errors import DeviceError
 from cancernet_cli.core.events import Event, Note, Warn
 from cancernet_cli.engine.classify import run as loop
 from cancernet_cli.inference import cuda_runner as runner_cuda
-from cancernet_cli.inference.cuda_graph import Step
-from cancernet_cli.inference.cuda_runner import CudaRunner, compiled, step_of
+from cancernet_cli.inference.cuda_graph import Forward
+from cancernet_cli.inference.cuda_runner import CudaRunner, compiled, forward_of
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline, load_pipeline
-from cancernet_cli.inference.reduced_precision import Lowered, lowered
+from cancernet_cli.inference.reduced_precision import ReducedPrecision, reduce_precision
 from cancernet_cli.inference.runner import Runner
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.inference.torch_runner import TorchRunner
@@ -31,18 +31,18 @@ from tests.tiny_pipeline import VIEW_PX, tiny_pipeline, views
 
 
 class Late:
-    """`Captured` on the CPU: one buffer that every batch overwrites; answers are computed when they are waited for."""
+    """`CudaGraph` on the CPU: one buffer that every batch overwrites; outputs are computed when waited for."""
 
     most: ClassVar[int] = 1000  # rows that fit
-    rows: ClassVar[list[int]] = []  # of each pass that left
+    rows: ClassVar[list[int]] = []  # of each launched pass
 
-    def __init__(self, step: Step, shape: tuple[int, int, int, int], device: torch.device) -> None:
+    def __init__(self, forward: Forward, shape: tuple[int, int, int, int], device: torch.device) -> None:
         if shape[0] > self.most:
             try:
                 raise torch.OutOfMemoryError("CUDA out of memory")
             finally:  # as leaving a capture that has failed does
                 raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
-        self._step = step
+        self._forward = forward
         self._views = torch.zeros(shape, dtype=torch.uint8)
 
     def put(self, rows: Tensor, at: int) -> None:
@@ -55,14 +55,14 @@ class Late:
 
         def wait() -> list[Tensor]:
             with torch.no_grad():
-                return [output[:rows] for output in self._step(sent)]
+                return [output[:rows] for output in self._forward(sent)]
 
         return wait
 
 
 @pytest.fixture
 def late(monkeypatch: pytest.MonkeyPatch) -> type[Late]:
-    monkeypatch.setattr(runner_cuda, "Captured", Late)
+    monkeypatch.setattr(runner_cuda, "CudaGraph", Late)
     monkeypatch.setattr(Late, "rows", [])
     return Late
 
@@ -82,7 +82,7 @@ def test_batches_share_passes_and_each_gets_its_own_rows(tiny: Pipeline, late: t
     reference = TorchRunner(tiny, runtime(4), want_mask=True)
     batches = [views(3), views(0), views(9, 3), views(1, 12), views(2, 13)]
     waits = [runner.start(batch) for batch in batches]
-    assert late.rows == [4, 4, 4]  # 15 views: what is left waits for more, or for somebody who asks
+    assert late.rows == [4, 4, 4]  # 15 views: the rest waits for more, or until it is asked for
     for i in (2, 0, 4, 3, 1):  # in any order
         found, expected = waits[i](), reference.start(batches[i])()
         np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
@@ -93,7 +93,7 @@ def test_batches_share_passes_and_each_gets_its_own_rows(tiny: Pipeline, late: t
     assert late.rows == [4, 4, 4, 3]
 
 
-def test_a_pass_leaves_when_one_of_its_views_is_waited_for(tiny: Pipeline, late: type[Late]) -> None:
+def test_a_pass_is_launched_when_one_of_its_views_is_waited_for(tiny: Pipeline, late: type[Late]) -> None:
     runner = CudaRunner(tiny, runtime(8), VIEW_PX, mode=None)
     first, second = runner.start(views(3)), runner.start(views(2, 3))
     assert late.rows == []
@@ -109,7 +109,7 @@ def test_passes_are_halved_until_one_fits(tiny: Pipeline, late: type[Late], monk
     told: list[Event] = []
     runner = CudaRunner(tiny, runtime(16), VIEW_PX, mode=None, report=told.append)
     assert runner.batch_size == 2
-    assert told == [Note("16 views at a time do not fit into the device's memory; 2 are taken")]
+    assert told == [Note("a batch of 16 views does not fit into device memory; using batches of 2")]
     assert runner.start(views(5))().logits.shape == (5, 2)
     assert late.rows == [2, 2, 1]
 
@@ -118,18 +118,18 @@ def test_a_device_without_room_for_one_view_is_refused(
     tiny: Pipeline, late: type[Late], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(late, "most", 0)
-    with pytest.raises(DeviceError, match="too little memory for one view; use --device cpu, or a model with smaller"):
+    with pytest.raises(DeviceError, match="too little memory for one view; use --device cpu or a model with smaller"):
         CudaRunner(tiny, runtime(4), VIEW_PX, mode=None)
 
 
-def test_memory_that_lacks_shows_before_anything_is_compiled(
+def test_a_shortage_of_memory_shows_before_anything_is_compiled(
     tiny: Pipeline, late: type[Late], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shapes = []
 
-    def compile_it(step: Step, sample: Tensor, mode: str, report: object) -> Step:
+    def compile_it(forward: Forward, sample: Tensor, mode: str, report: object) -> Forward:
         shapes.append(tuple(sample.shape))
-        return step
+        return forward
 
     def forward(self: Pipeline, batch: Tensor, whole: Any = Pipeline.forward) -> Any:
         if len(batch) > 4:
@@ -142,10 +142,10 @@ def test_memory_that_lacks_shows_before_anything_is_compiled(
     assert shapes == [(4, 64, 64, 3)]
 
 
-def test_networks_that_cannot_be_compiled_run_all_the_same(
+def test_networks_that_cannot_be_compiled_still_run(
     tiny: Pipeline, late: type[Late], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_triton(step: Step, **options: object) -> Step:
+    def no_triton(forward: Forward, **options: object) -> Forward:
         def fails(batch: Tensor) -> tuple[Tensor, ...]:
             raise RuntimeError("Cannot find a working triton installation.\nMore at https://triton")
 
@@ -158,12 +158,12 @@ def test_networks_that_cannot_be_compiled_run_all_the_same(
     (warning,) = told
     assert isinstance(warning, Warn)
     assert warning.message == (
-        "PyTorch cannot compile the networks here, they run uncompiled: "
+        "PyTorch cannot compile the networks here; running uncompiled: "
         "RuntimeError: Cannot find a working triton installation. More at https://triton"
     )
 
 
-def test_a_run_says_how_many_files_it_has_so_that_few_are_not_compiled_for(
+def test_a_run_passes_its_number_of_files_to_decide_about_compiling(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[int | None] = []
@@ -195,8 +195,8 @@ def test_half_precision_gives_about_the_same(
 
 @pytest.mark.parametrize("head", heads.names())
 def test_only_the_networks_are_in_half_precision(head: str, tmp_path: Path) -> None:
-    made = lowered(tiny_pipeline(tmp_path, segmenter="unet", head=head), torch.float16)
-    halves = [module for module in made.modules() if isinstance(module, Lowered)]
+    made = reduce_precision(tiny_pipeline(tmp_path, segmenter="unet", head=head), torch.float16)
+    halves = [module for module in made.modules() if isinstance(module, ReducedPrecision)]
     assert halves == [made.segmenter.network, made.classifier.backbone]
     inside = {id(tensor) for module in halves for tensor in module.state_dict(keep_vars=True).values()}
     for name, tensor in [*made.named_parameters(), *made.named_buffers()]:
@@ -210,7 +210,7 @@ def test_only_the_networks_are_in_half_precision(head: str, tmp_path: Path) -> N
 def test_norms_that_cannot_be_folded_keep_their_statistics() -> None:
     norm = nn.BatchNorm2d(3)
     norm.running_var.fill_(1e-9)  # nothing, in fp16
-    made = Lowered(nn.Sequential(norm).eval(), torch.float16)
+    made = ReducedPrecision(nn.Sequential(norm).eval(), torch.float16)
     assert made.network[0].running_var.dtype == torch.float32
     assert float(made.network[0].running_var[0]) == pytest.approx(1e-9)
 
@@ -219,7 +219,7 @@ def test_norms_that_cannot_be_folded_keep_their_statistics() -> None:
 @pytest.mark.parametrize("segmenter", ["none", "threshold", "unet"])
 def test_the_cascade_is_one_graph(segmenter: str, density: str, tmp_path: Path) -> None:
     head = {"none": "linear", "threshold": "level_stats", "unet": "correlations"}[segmenter]
-    made = lowered(tiny_pipeline(tmp_path, segmenter=segmenter, head=head, density=density), torch.float32)
+    made = reduce_precision(tiny_pipeline(tmp_path, segmenter=segmenter, head=head, density=density), torch.float32)
     graphs: list[torch.fx.GraphModule] = []
 
     def keep(graph: torch.fx.GraphModule, inputs: object) -> Callable[..., Any]:
@@ -227,18 +227,18 @@ def test_the_cascade_is_one_graph(segmenter: str, density: str, tmp_path: Path) 
         return graph.forward
 
     torch._dynamo.reset()
-    step = step_of(made, want_mask=True)
+    forward = forward_of(made, want_mask=True)
     with torch.no_grad():
-        found = torch.compile(step, backend=keep, fullgraph=True, dynamic=False)(views(2))
-        for ours, theirs in zip(found, step(views(2)), strict=True):
+        found = torch.compile(forward, backend=keep, fullgraph=True, dynamic=False)(views(2))
+        for ours, theirs in zip(found, forward(views(2)), strict=True):
             torch.testing.assert_close(ours, theirs)
     assert len(graphs) == 1
     # No number leaves the graph on the way: that would be a wait for the device.
     assert not [node for node in graphs[0].graph.nodes if node.target in ("item", "cpu", "numpy", "tolist")]
 
 
-def test_a_step_that_runs_out_of_memory_while_compiling_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(step: Step, **options: object) -> Step:
+def test_running_out_of_memory_while_compiling_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(forward: Forward, **options: object) -> Forward:
         def fails(batch: Tensor) -> tuple[Tensor, ...]:
             try:
                 raise torch.OutOfMemoryError("CUDA out of memory")

@@ -1,4 +1,4 @@
-"""Folded networks give the same numbers, and have no normalisation left that could be folded."""
+"""Folded networks have the same outputs and no foldable batch norm left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from cancernet_cli.classification import backbones, build_backbone
 from cancernet_cli.core.cards import Architecture
-from cancernet_cli.inference.fold_batchnorm import folded
+from cancernet_cli.inference.fold_batchnorm import fold_batchnorm
 from cancernet_cli.segmentation.unet import build_network
 
 # DenseNet normalises before its convolutions, and ConvNeXt and VGG have no batch norms.
@@ -18,7 +18,7 @@ NAMES = [*backbones.names(), "resnet10t", "mobilenetv3_small_050", "test_convnex
 
 
 def trained(network: nn.Module) -> nn.Module:
-    """The network with statistics as training leaves them: nothing is 0 or 1."""
+    """The network with statistics as after training: no value is 0 or 1."""
     random = torch.Generator().manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -41,7 +41,7 @@ def test_every_backbone_gives_the_same_maps(name: str) -> None:
     torch.manual_seed(0)
     backbone = trained(build_backbone(name, (1, 4)))
     before = norms(backbone)
-    found = folded(backbone, torch.randn(1, 3, 64, 64))
+    found = fold_batchnorm(backbone, torch.randn(1, 3, 64, 64))
     pixels = torch.randn(2, 3, 96, 64)
     with torch.inference_mode():
         for ours, theirs in zip(found(pixels), backbone(pixels), strict=True):
@@ -54,7 +54,7 @@ def test_a_unet_gives_the_same_mask() -> None:
     torch.manual_seed(0)
     architecture = Architecture(encoder="tu-test_efficientnet", decoder_channels=(8, 8, 8, 8, 8))
     network = trained(build_network(architecture))
-    found = folded(network, torch.randn(1, 3, 64, 64))
+    found = fold_batchnorm(network, torch.randn(1, 3, 64, 64))
     assert norms(network) > 0
     assert norms(found) == 0
     pixels = torch.randn(2, 3, 64, 96)
@@ -79,9 +79,9 @@ class Odd(nn.Module):
 
 
 @pytest.mark.parametrize("kind", ["works in place", "runs twice", "taken elsewhere too"])
-def test_what_cannot_be_folded_stays(kind: str) -> None:
+def test_norms_that_cannot_be_folded_stay(kind: str) -> None:
     network = trained(Odd(kind))
-    found = folded(network, torch.randn(1, 3, 16, 16))
+    found = fold_batchnorm(network, torch.randn(1, 3, 16, 16))
     assert norms(found) == 1
     pixels = torch.randn(2, 3, 16, 16)
     with torch.inference_mode():

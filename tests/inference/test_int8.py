@@ -1,4 +1,4 @@
-"""int8: near fp32, made on first use, kept, and named in the table."""
+"""int8: close to fp32, created on first use, cached, and recorded in the table."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def int8_convolutions(network: ov.Model) -> int:
-    """Convolutions whose weights are stored in 8 bits: a FakeQuantize or a conversion from i8 feeds them."""
+    """Convolutions with 8-bit weights: their input is a FakeQuantize or a conversion from i8."""
     found = 0
     for op in network.get_ops():
         if op.get_type_name() in ("Convolution", "GroupConvolution"):
@@ -49,7 +49,7 @@ def int8_convolutions(network: ov.Model) -> int:
     return found
 
 
-def test_first_use_makes_it_and_the_next_finds_it(model: Path, tiny_folder: Path, tmp_path: Path) -> None:
+def test_first_use_creates_it_and_the_next_reuses_it(model: Path, tiny_folder: Path, tmp_path: Path) -> None:
     tables, told = [], []
     for name in ("first", "second"):
         events: list[Event] = []
@@ -58,7 +58,7 @@ def test_first_use_makes_it_and_the_next_finds_it(model: Path, tiny_folder: Path
         tables.append(pq.read_table(out))
         told.append([event for event in events if isinstance(event, Warn)])
     assert tables[0].equals(tables[1])
-    assert "8 views only" in told[0][0].message
+    assert "only 8 views" in told[0][0].message
     assert told[1] == []
     metadata = tables[0].schema.metadata
     assert metadata[b"cancernet.precision"] == b"int8"
@@ -70,7 +70,7 @@ def test_first_use_makes_it_and_the_next_finds_it(model: Path, tiny_folder: Path
     np.testing.assert_allclose(quick, exact, atol=0.05)
 
 
-def test_a_command_keeps_it_with_the_model(model: Path, tiny_folder: Path) -> None:
+def test_a_command_saves_it_with_the_model(model: Path, tiny_folder: Path) -> None:
     path = quantise(str(model), [str(tiny_folder)])
     assert path == model / "int8_none.xml" == int8_file(model, read_card(model))
     assert int8_convolutions(ov.Core().read_model(path)) > 5
@@ -85,11 +85,11 @@ def test_a_head_on_statistics_keeps_an_exact_backbone() -> None:
     in_int8 = int8_convolutions(quantised(network, card, views))
     assert 30 < in_int8 < layers - 10  # the U-Net's, none of the classifier's
     bare = replace(card, segmentation=SegmentationPolicy(segmenter="none"))
-    with pytest.raises(ModelError, match="nothing to quantise"):
+    with pytest.raises(ModelError, match="cannot be quantised without a segmenter"):
         make_int8(BUNDLED, bare, [])
 
 
-def test_no_readable_image_is_said(model: Path, tmp_path: Path) -> None:
+def test_no_readable_image_is_an_error(model: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_bytes(b"no image")
     with pytest.raises(InputError, match="no image could be read to quantise"):

@@ -1,4 +1,4 @@
-"""A run talks to nobody: OpenVINO and NNCF report to their makers unless they are kept from it."""
+"""OpenVINO and NNCF run without telemetry."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ main()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_nothing_is_reported_and_nothing_left_in_the_users_home(
-    tmp_path: Path, tiny_folder: Path, precision: str
-) -> None:
+def test_no_telemetry_and_no_files_in_the_users_home(tmp_path: Path, tiny_folder: Path, precision: str) -> None:
     home = tmp_path / "home"
     home.mkdir()
     model = write_tiny_model(tmp_path / "tiny_model", segmenter="none")
@@ -53,8 +51,8 @@ def test_each_is_imported_in_one_place() -> None:
     assert sorted(found) == ["int8.py", "openvino_import.py"]
 
 
-def test_openvino_waits_until_networks_are_opened() -> None:
-    """A run's workers start before it is loaded; one on a GPU never loads it."""
+def test_openvino_is_imported_only_when_networks_are_loaded() -> None:
+    """Workers start before the import; a run on a GPU never imports it."""
     script = (
         "import sys, cancernet_cli.engine.classify.run; print(*sorted({'openvino', 'timm', 'nncf'} & set(sys.modules)))"
     )

@@ -1,4 +1,4 @@
-"""OpenVINO gives PyTorch's numbers, from a conversion that is made once."""
+"""OpenVINO agrees with PyTorch, from a conversion that is cached."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_agrees_with_pytorch(segmenter: str, views: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("scale", [0.75, 0.4])
-def test_a_unet_looks_at_any_scale(scale: float, views: torch.Tensor, tmp_path: Path) -> None:
+def test_a_unet_works_at_any_scale(scale: float, views: torch.Tensor, tmp_path: Path) -> None:
     """PyTorch's antialiased interpolation could not be converted."""
     unet = read_card(write_tiny_unet(tmp_path / "unet", seed=round(100 * scale), scale=scale))
     model = write_tiny_model(tmp_path / "model")
@@ -62,7 +62,7 @@ def test_a_unet_looks_at_any_scale(scale: float, views: torch.Tensor, tmp_path: 
     np.testing.assert_allclose(ours.mask, reference.mask, atol=1e-4)
 
 
-def test_a_view_has_the_same_bits_in_every_batch(views: torch.Tensor) -> None:
+def test_a_view_is_bit_identical_in_every_batch(views: torch.Tensor) -> None:
     card = read_card(BUNDLED)
     runner = open_runner(BUNDLED, card, with_library(resolve(ClassifyOptions(device="cpu")), "openvino", card))
     together = runner.start(views)
@@ -76,7 +76,7 @@ def test_a_view_has_the_same_bits_in_every_batch(views: torch.Tensor) -> None:
     assert runner.start(views[:0])().logits.shape == (0, 2)
 
 
-def test_a_conversion_is_made_once_and_mended_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversion_is_cached_and_repaired_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANCERNET_CACHE", str(tmp_path / "cache"))
     told: list[Event] = []
     card = with_segmenter(read_card(BUNDLED), "none")
@@ -100,7 +100,7 @@ def test_segmenters_that_openvino_cannot_run_keep_pytorch() -> None:
         with_library(resolve(ClassifyOptions(device="cpu", precision="int8")), "auto", card)
 
 
-def test_tables_of_both_runtimes_agree_and_say_which(tmp_path: Path, tiny_folder: Path) -> None:
+def test_tables_of_both_runtimes_agree_and_record_the_runtime(tmp_path: Path, tiny_folder: Path) -> None:
     tables = {}
     for runtime in ("openvino", "torch"):
         found = classify(tiny_folder, out=tmp_path / f"{runtime}.parquet", runtime=runtime, device="cpu")

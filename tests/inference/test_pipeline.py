@@ -1,4 +1,4 @@
-"""One module from bytes to logits, and the models it is made of."""
+"""The pipeline from bytes to logits, and loading its models."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import torch
 from cancernet_cli.core.cards import SegmentationPolicy, read_card
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.inference.pipeline import load_pipeline
+from cancernet_cli.segmentation import combine
+from cancernet_cli.segmentation.density import scale_density
 from tests.he_images import he_like
 from tests.tiny_model import write_tiny_model, write_tiny_unet
 
@@ -19,18 +21,24 @@ def views(*seeds: int) -> torch.Tensor:
     return torch.stack([torch.from_numpy(he_like(seed, 64, 64)) for seed in seeds])
 
 
-def test_a_batch_gives_what_the_steps_give_one_by_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("density", ["as_is", "scaled", "balanced"])
+def test_a_batch_equals_the_steps_one_by_one(density: str, tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     card = read_card(folder)
+    card = replace(card, input=replace(card.input, density=density))
     pipeline = load_pipeline(folder, card)
     batch = views(1, 2)
     with torch.inference_mode():
         found = pipeline(batch)
         pixels = batch.permute(0, 3, 1, 2).float() / 255
         mask = pipeline.segmenter(pixels)
+        if density != "as_is":
+            pixels = scale_density(pixels, balance=density == "balanced")
         dimmed = pixels * (mask + (1 - mask) * card.segmentation.keep)
         mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (card.input.mean, card.input.std))
         expected = pipeline.classifier((dimmed - mean) / std)
+        same = pipeline.classifier((combine(pixels, mask, card.segmentation.keep) - mean) / std)
+    assert torch.equal(found.logits, same)
     torch.testing.assert_close(found.logits, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.mask_fraction, mask.mean(dim=(1, 2, 3)))
     assert found.mask.shape == (2, 1, 64, 64)
@@ -42,7 +50,7 @@ def test_a_segmenter_that_was_not_measured_is_refused(tmp_path: Path) -> None:
         load_pipeline(folder, read_card(folder), "unet")
 
 
-def test_the_segmentation_model_beside_it_is_pinned_by_its_checksum(tmp_path: Path) -> None:
+def test_the_neighbouring_segmentation_model_is_pinned_by_its_checksum(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     unet = read_card(write_tiny_unet(tmp_path / "tiny_unet"))
     pinned = SegmentationPolicy(segmenter="unet", model="tiny_unet", sha256=unet.weights.sha256, keep=0.5)
@@ -53,5 +61,5 @@ def test_the_segmentation_model_beside_it_is_pinned_by_its_checksum(tmp_path: Pa
     with pytest.raises(ModelError, match="was trained with tiny_unet 000000000000"):
         load_pipeline(folder, other)
     gone = replace(card, segmentation=replace(pinned, model="nowhere"))
-    with pytest.raises(ModelError, match="neither beside it nor bundled; copy that model's folder"):
+    with pytest.raises(ModelError, match="neither next to it nor bundled; copy that model's folder"):
         load_pipeline(folder, gone)

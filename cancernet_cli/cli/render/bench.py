@@ -1,4 +1,4 @@
-"""A measurement on the terminal: stages, rates against limits, memory and start, sweeps, changes, the verdict."""
+"""Show a measurement on the terminal: stages, rates and limits, memory, start-up, sweeps, changes, bottleneck."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from cancernet_cli.cli.render.summary import make_table
 _STAGES = {
     "read": "read file",
     "decode": "decode",
-    "quality": "quality numbers",
-    "views": "resize, cut views",
+    "quality": "quality metrics",
+    "views": "resize, split into views",
     "host_to_device": "host to device",
     "normalise": "normalise",
     "segment": "segment",
     "combine": "combine",
     "classify": "classify",
     "device_to_host": "device to host",
-    "write": "decide and write",
+    "write": "predict and write",
 }
 
 
 def bench_parts(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """What `engine.bench.run` found, for people.
+    """The record of `engine.bench.run`, formatted for people.
 
     Args:
-        found: as --json has it.
+        found: the record as written by --json.
     """
     settings = found["settings"]
     machine = found["machine"]
@@ -54,8 +54,8 @@ def bench_parts(found: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _stages(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """Each stage by itself; the spread only where it says something."""
-    table = make_table("stage, by itself", ">ms/image", ">min-max", ">core ms", ">share", ">ms/view")
+    """Each stage by itself."""
+    table = make_table("stage (by itself)", ">ms/image", ">min-max", ">CPU ms", ">share", ">ms/view")
     for stage in found["stages"]:
         name = _STAGES[stage["name"]]
         if stage["ms"] is None:
@@ -71,31 +71,31 @@ def _stages(found: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _rates(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """The whole way, and what bounds it."""
+    """The end-to-end rate and its limits."""
     limits, whole, latency = found["limits"], found["whole"], found["latency_ms"]
     arithmetic = limits["arithmetic"]
     table = make_table("rate", ">images/s", ">min-max")
     workers = limits["decode_only"]["workers"]
-    table.add_row("whole way", *_spread(whole["images_per_s"]), style="bold")
-    table.add_row(f"decoding alone, {_workers(workers)}", *_spread(limits["decode_only"]["images_per_s"]))
+    table.add_row("end to end", *_spread(whole["images_per_s"]), style="bold")
+    table.add_row(f"loader alone, {_workers(workers)}", *_spread(limits["decode_only"]["images_per_s"]))
     table.add_row("networks alone", *_spread(limits["model_only"]["images_per_s"]))
-    table.add_row("both together, at most", _rate(limits["possible_images_per_s"]), "")
+    table.add_row("loader and networks together, at most", _rate(limits["possible_images_per_s"]), "")
     bound = arithmetic["images_per_s"]
-    table.add_row("arithmetic of the networks, at most", "-" if bound is None else _rate(bound), "")
+    table.add_row("networks at the peak rate of the device", "-" if bound is None else _rate(bound), "")
     yield table
     yield Text(
         f"loop       waits {100 * whole['waiting_for_batches']:.0f} % of the time for batches,"
-        f" {100 * whole['waiting_for_answers']:.0f} % for answers"
+        f" {100 * whole['waiting_for_answers']:.0f} % for the networks"
     )
     busy = found["busy"]
     yield Text(
         f"networks   a batch takes {_ms(latency['p50'])} ms (p50), {_ms(latency['p95'])} ms (p95);"
-        f" {100 * busy['device']:.0f} % of their rate is used, {100 * busy['loader']:.0f} % of the loader's"
+        f" the run uses {100 * busy['device']:.0f} % of their rate and {100 * busy['loader']:.0f} % of the loader's"
     )
-    words = f"arithmetic {arithmetic['flops_per_view'] / 1e9:.3g} GFLOP a view"
+    words = f"arithmetic {arithmetic['flops_per_view'] / 1e9:.3g} GFLOP per view"
     if bound is not None:
         rate, share = arithmetic["matrix_flops_per_s"], arithmetic["reached_by_networks"]
-        words += f"; a matrix product runs at {rate / 1e9:,.0f} GFLOP/s, the networks at {100 * share:.0f} % of it"
+        words += f"; matrix products reach {rate / 1e9:,.0f} GFLOP/s, the networks {100 * share:.0f} % of that"
     yield Text(words)
 
 
@@ -104,32 +104,37 @@ def _workers(count: int) -> str:
 
 
 def _machine(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """Processor time, memory, start."""
+    """CPU time, memory and start-up time."""
     whole, process = found["whole"], found["process"]
-    cores = f"wall is {whole['wall_over_cores']:.2f} of the processor time spread over the cores"
+    cores = f"wall time is {whole['wall_over_cores']:.2f} x CPU time / cores"
     if whole["wall_over_apart"] is not None:
-        cores += f", {whole['wall_over_apart']:.2f} of what decoding and networks need apart"
-    yield Text(f"processor  {whole['main_core_s']:.1f} s main, {whole['workers_core_s']:.1f} s workers; {cores}")
+        cores += f", {whole['wall_over_apart']:.2f} x that of loader and networks measured separately"
+    yield Text(
+        f"CPU time   {whole['main_core_s']:.1f} s main process, {whole['workers_core_s']:.1f} s workers; {cores}"
+    )
     memory = [
         f"{words} {process[key] / 1e6:,.0f} MB"
-        for words, key in (("main process", "peak_main_bytes"), ("with workers, shared pages once,", "peak_tree_bytes"))
+        for words, key in (
+            ("main process", "peak_main_bytes"),
+            ("with workers (shared pages counted once)", "peak_tree_bytes"),
+        )
         if process[key] is not None
     ]
     if whole["device_peak_bytes"]:
         memory.append(f"device {whole['device_peak_bytes'] / 1e6:,.0f} MB")
-    yield Text(f"memory     at most {', '.join(memory)}" if memory else "memory     not told by this system")
-    start = f"start      {process['start_s']:.1f} s for the command over one image"
+    yield Text(f"memory     peak {', '.join(memory)}" if memory else "memory     not reported by this system")
+    start = f"start-up   {process['start_s']:.1f} s for the command on one image"
     if process["cold_start_s"] is not None:
         start += f", {process['cold_start_s']:.1f} s with empty caches"
     start += f"; from Python the first row takes {whole['first_row_s']['median']:.1f} s"
-    yield Text(f"{start}, opening the networks {process['open_s']:.1f} s of it")
+    yield Text(f"{start}, of which loading the networks takes {process['open_s']:.1f} s")
     if whole["failed"]:
-        yield Text(f"{whole['failed']:,} files failed; they count as images", style="yellow")
+        yield Text(f"{whole['failed']:,} files failed; rates include them", style="yellow")
 
 
 def _sweep(name: str, rows: list[dict[str, Any]]) -> Iterator[RenderableType]:
     with_difference = any("probability_difference" in row for row in rows)
-    headers = [">images/s", ">min-max"] + ([">probabilities differ by"] if with_difference else [])
+    headers = [">images/s", ">min-max"] + ([">change in probabilities"] if with_difference else [])
     table = make_table(name.replace("_", " "), *headers)
     for row in rows:
         if "error" in row:
@@ -152,14 +157,14 @@ def _advice(advice: dict[str, Any] | None) -> Iterator[RenderableType]:
         for name, value in advice.items()
         if name != "kept_in" and value is not None
     ]
-    kept = "; auto of `cancernet classify` takes it from now on" if advice["kept_in"] else ""
-    yield Text(f"\nbest here: {' '.join(best)}{kept}")
+    kept = " (`cancernet classify` uses these for auto from now on)" if advice["kept_in"] else ""
+    yield Text(f"\nbest on this machine: {' '.join(best)}{kept}")
 
 
 def _comparison(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """Old and new; what else is not the same comes first."""
-    yield Text(f"\nAgainst the measurement of {found['old_date']}", style="bold")
-    yield from (Text(f"- not the same {one_line(words)}", style="yellow") for words in found["differs"])
+    """Old and new values, after a list of other differences."""
+    yield Text(f"\nCompared with the measurement of {found['old_date']}", style="bold")
+    yield from (Text(f"- different {one_line(words)}", style="yellow") for words in found["differs"])
     for title, key, show in (("ms/image", "stages", _ms), ("images/s", "rates", _rate)):
         table = make_table(title, ">before", ">now", ">change")
         for name, row in found[key].items():

@@ -10,6 +10,7 @@ from cancernet_cli.core.options.classify import ClassifyOptions, Pool
 from cancernet_cli.core.options.compare import CompareOptions
 from cancernet_cli.core.options.evaluate import EvaluateOptions
 from cancernet_cli.core.options.finetune import FinetuneOptions
+from cancernet_cli.core.options.inference import InferenceOptions
 from cancernet_cli.core.options.learning import LearningOptions
 from cancernet_cli.core.options.loading import LoaderOptions
 from cancernet_cli.core.options.tile import TileOptions
@@ -21,6 +22,7 @@ __all__ = [
     "CompareOptions",
     "EvaluateOptions",
     "FinetuneOptions",
+    "InferenceOptions",
     "LearningOptions",
     "LoaderOptions",
     "OptionSpec",

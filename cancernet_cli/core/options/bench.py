@@ -7,72 +7,60 @@ from pathlib import Path
 from typing import Literal
 
 from cancernet_cli.core.errors import OptionError
-from cancernet_cli.core.models import DEFAULT_MODEL
-from cancernet_cli.core.options.base import Auto, Options, option
+from cancernet_cli.core.options.base import Auto, option
+from cancernet_cli.core.options.inference import InferenceOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchOptions(Options):
-    """Options of `cancernet bench`; those of the machine are `ClassifyOptions`' own, measured instead of used."""
+class BenchOptions(InferenceOptions):
+    """Options of `cancernet bench`."""
 
-    json: Path | None = option(None, help="Write everything that was measured here.", group="Output")
-    plot: Path | None = option(None, help="Draw stages, rates and sweeps as a PNG.", group="Output")
+    json: Path | None = option(None, help="Write the measurement to this JSON file.", group="Output")
+    plot: Path | None = option(None, help="Plot stages, rates and sweeps to this PNG file.", group="Output")
     compare: Path | None = option(
-        None, help="A file of an earlier --json: show each stage's change against it.", group="Output"
+        None, help="Earlier --json file: show how each stage and rate has changed since.", group="Output"
     )
-    model: str = option(DEFAULT_MODEL, help="A bundled model's name, or a model's folder.", short="-m", group="Model")
     backbone: str | None = option(
         None,
-        help="Measure this network instead, with random weights, two classes and images squeezed into 224 x 224; "
-        "nothing is segmented unless --segmenter says so.",
+        help="Measure this backbone with random weights instead of a model: two classes, images resized to 224 x 224, "
+        "no segmentation unless --segmenter is given.",
         group="Model",
     )
-    segmenter: str | None = option(None, help="none, threshold, watershed or unet; default: the card's.", group="Model")
     input: Path | None = option(
-        None, help="Measure on the images of this folder; default: generated ones.", short="-i", group="Input"
+        None, help="Folder of images to measure on; default: generated images.", short="-i", group="Input"
     )
     files: int | Auto = option(
         "auto",
-        help="How many images to generate, of 16 different pictures; auto is 64 on a CPU and 24576 on a GPU.",
+        help="Number of images to generate (16 distinct ones, repeated); auto: 64 on CPU, 24576 on GPU.",
         min=1,
         group="Input",
     )
-    size: str = option("700x460", help="Width and height of generated images, in pixels.", group="Input")
+    size: str = option("700x460", help="Width x height of generated images, in pixels.", group="Input")
     image_format: Literal["png", "jpeg", "tiff"] = option("png", help="Format of generated images.", group="Input")
-    jpeg_scale: Literal["full", "auto"] = option(
-        "full", help="How JPEGs are decoded, as for `cancernet classify`.", group="Input"
+    repeat: int = option(
+        3, help="Number of repetitions of every measurement; medians are reported.", min=1, group="Measurement"
     )
-    repeat: int = option(3, help="Times that everything is measured; the median counts.", min=1, group="Measures")
-    warm_up: int = option(1, help="Whole runs before the ones that count.", min=0, group="Measures")
+    warm_up: int = option(1, help="Number of complete runs before the measured ones.", min=0, group="Measurement")
     cold: bool = option(
         False,
-        help="Time the first start of all too, with networks converted or compiled into an empty cache.",
-        group="Measures",
+        help="Also time the very first start, when networks are converted or compiled into an empty cache.",
+        group="Measurement",
     )
     sweep_batch_size: str = option(
-        "", help="Measure the whole way with each of these batch sizes, with commas, as 1,4,16.", group="Measures"
+        "", help="Measure end to end with each of these batch sizes, e.g. 1,4,16.", group="Measurement"
     )
     sweep_workers: str = option(
-        "", help="Measure the whole way with each of these counts of workers, with commas, as 0,1,2.", group="Measures"
+        "", help="Measure end to end with each of these numbers of workers, e.g. 0,1,2.", group="Measurement"
     )
     sweep_precision: str = option(
         "",
-        help="Measure the whole way, and how far probabilities move, in each of these precisions, as fp32,bf16.",
-        group="Measures",
+        help="Measure speed and the change in probabilities at each of these precisions, e.g. fp32,bf16.",
+        group="Measurement",
     )
     advise: bool = option(
         True,
-        help="Keep the best of a sweep for this model and machine, for auto of `cancernet classify`.",
-        group="Measures",
-    )
-    device: str = option("auto", help="auto, cpu, cuda, cuda:N or mps.", group="Machine")
-    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = option(
-        "auto", help="Number format of the networks.", group="Machine"
-    )
-    runtime: Literal["auto", "torch", "openvino"] = option("auto", help="What runs the networks.", group="Machine")
-    batch_size: int | Auto = option("auto", help="Views a forward pass takes.", min=1, group="Machine")
-    workers: int | Auto = option(
-        "auto", help="Processes that read and decode; 0 does it in the main one.", min=0, max=256, group="Machine"
+        help="Save the best settings of a sweep; `cancernet classify` uses them for auto on this machine.",
+        group="Measurement",
     )
 
     def __post_init__(self) -> None:
@@ -84,34 +72,34 @@ class BenchOptions(Options):
         """Width and height of generated images."""
         sides = self.size.lower().split("x")
         if len(sides) != 2 or not all(side.isdecimal() and 16 <= int(side) <= 20_000 for side in sides):
-            raise OptionError(f"--size is {self.size!r}", fix="give width and height in pixels, as 700x460")
+            raise OptionError(f"--size is {self.size!r}", fix="pass width and height in pixels, e.g. 700x460")
         return int(sides[0]), int(sides[1])
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
-        """Those of --sweep-batch-size."""
+        """Batch sizes of --sweep-batch-size."""
         return _numbers("--sweep-batch-size", self.sweep_batch_size, least=1)
 
     @property
     def worker_counts(self) -> tuple[int, ...]:
-        """Those of --sweep-workers."""
+        """Numbers of workers of --sweep-workers."""
         return _numbers("--sweep-workers", self.sweep_workers, least=0)
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """Those of --sweep-precision."""
+        """Precisions of --sweep-precision."""
         found = tuple(name.strip() for name in self.sweep_precision.split(",") if name.strip())
         known = ("fp32", "bf16", "fp16", "int8")
         for name in found:
             if name not in known:
-                raise OptionError(f"--sweep-precision names {name!r}", fix=f"choose from: {', '.join(known)}")
+                raise OptionError(f"--sweep-precision has {name!r}", fix=f"choose from: {', '.join(known)}")
         return found
 
 
 def _numbers(flag: str, words: str, *, least: int) -> tuple[int, ...]:
-    """Whole numbers with commas between them, each once, in their order."""
+    """Distinct integers of a comma-separated list, in order."""
     found = [word.strip() for word in words.split(",") if word.strip()]
     for word in found:
         if not word.isdecimal() or int(word) < least:
-            raise OptionError(f"{flag} names {word!r}", fix=f"give whole numbers from {least} on, with commas")
+            raise OptionError(f"{flag} has {word!r}", fix=f"pass integers of at least {least}, separated by commas")
     return tuple(dict.fromkeys(map(int, found)))

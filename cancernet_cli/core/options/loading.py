@@ -11,8 +11,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoaderOptions(Options):
-    """How files are read and where the networks run; shared by the commands that do so."""
+class DeviceOptions(Options):
+    """Options of the commands that run networks."""
 
     device: str = option("auto", help="auto, cpu, cuda, cuda:N or mps.", group="Machine")
     precision: Precision = option(
@@ -25,6 +25,12 @@ class LoaderOptions(Options):
     workers: int | Auto = option(
         "auto", help="Processes that read and decode; 0 does it in the main one.", min=0, max=256, group="Machine"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderOptions(DeviceOptions):
+    """Options of the commands that read images and run networks."""
+
     max_megapixels: float = option(
         100.0,
         help="Refuse images with more pixels than this, in millions.",

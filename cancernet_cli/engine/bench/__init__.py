@@ -1,1 +1,1 @@
-"""Measure throughput: `cancernet bench`."""
+"""Measure the throughput of `classify`: `cancernet bench`."""

@@ -1,4 +1,4 @@
-"""A run taken apart: its stages by themselves, the networks alone and the loader alone."""
+"""Measure the parts of a run: each stage by itself, the networks alone and the loader alone."""
 
 from __future__ import annotations
 
@@ -22,19 +22,27 @@ from cancernet_cli.engine.bench.limits import (
     model_only,
 )
 from cancernet_cli.engine.bench.sample import Sample, take_sample
-from cancernet_cli.engine.bench.stages import NETWORK_STAGES, STAGES, Costs, file_stages, network_stages, write_stage
+from cancernet_cli.engine.bench.stages import (
+    NETWORK_STAGES,
+    STAGES,
+    Costs,
+    file_stages,
+    network_stages,
+    transfer_stages,
+    write_stage,
+)
 from cancernet_cli.engine.bench.timing import Cost, Spread
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline, load_pipeline
-from cancernet_cli.inference.runner import Answer, Runner
+from cancernet_cli.inference.runner import Outputs, Runner
 
-EAGER = "PyTorch, each stage by itself"
+EAGER = "eager PyTorch, each stage by itself"
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What `measure_parts` found; `stages` and `limits` as the measurement's JSON holds them."""
+    """Result of `measure_parts`; `stages` and `limits` have the layout of the JSON record."""
 
     stages: list[dict[str, Any]]
     networks_by: str
@@ -47,14 +55,14 @@ class Parts:
 
 
 def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: Reporter = silent) -> Parts:
-    """Take a run apart.
+    """Measure each part of a run by itself.
 
     Args:
         files: every image of the run, in path order.
 
     Raises:
-        InputError: not one image can be read.
-        ModelError, DeviceError: the networks cannot be opened.
+        InputError: no image is readable.
+        ModelError, DeviceError: the networks cannot be loaded or run.
     """
     runtime, card = job.runtime, job.card
     max_pixels, shrink = round(job.options.max_megapixels * 1e6), job.options.jpeg_scale == "auto"
@@ -65,25 +73,25 @@ def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: 
     decode = decode_only(
         files,
         batch_decoder(card.input, max_pixels, shrink=shrink),
-        files_a_batch=runtime.batch_size if card.input.view == "resize" else max(1, runtime.batch_size // 4),
+        files_per_batch=runtime.batch_size if card.input.view == "resize" else max(1, runtime.batch_size // 4),
         workers=runtime.workers,
         pin_memory=on_cuda,
         repeat=repeat,
     )
-    interruption.check(fix="give the same command again")
+    interruption.check(fix="run the same command again")
     started = time.perf_counter()
     runner = open_runner(job.folder, card, runtime, int8=job.int8, files=len(files), report=report)
     open_s = time.perf_counter() - started
     model = model_only(runner, ready, repeat=repeat)
     latency = latency_ms(batch_latencies(runner, ready))
-    interruption.check(fix="give the same command again")
+    interruption.check(fix="run the same command again")
 
     found = file_stages(sample, card, max_pixels=max_pixels, shrink=shrink, repeat=repeat)
     pipeline = load_pipeline(job.folder, card)
     flops = flops_per_view(pipeline, sample.pixels[:1])
     networks, networks_by = stage_costs(job, runner, pipeline, model, sample, repeat)
     found |= {name: [one * sample.views_per_image for one in each] for name, each in networks.items()}
-    found["write"] = write_stage(sample, job, _answers(runner, sample), repeat=repeat)
+    found["write"] = write_stage(sample, job, _outputs(runner, sample), repeat=repeat)
     return Parts(
         stages=_table(found, sample.views_per_image, by_cores=runtime.device.type == "cpu"),
         networks_by=networks_by,
@@ -99,12 +107,13 @@ def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: 
 def stage_costs(
     job: Job, runner: Runner, pipeline: Pipeline, model: ModelOnly, sample: Sample, repeat: int
 ) -> tuple[Costs, str]:
-    """What a view costs in each stage on the device, and who says so.
+    """Cost per view of each stage on the device, and how it was measured.
 
-    Only PyTorch run eagerly has the stages apart. What another runner takes as a whole is shared out by a profile.
+    Only eager PyTorch runs the stages one by one. Other runners are measured as a whole, split by a profile.
     """
     from cancernet_cli.inference.torch_runner import TorchRunner
 
+    transfers = transfer_stages(sample.pixels, len(job.card.architecture.classes), job.runtime, repeat=repeat)
     if job.runtime.library == "openvino":
         from cancernet_cli.engine.bench.openvino_profile import openvino_shares
         from cancernet_cli.inference.openvino_model import openvino_model, read_openvino
@@ -112,23 +121,19 @@ def stage_costs(
 
         network = read_openvino(job.int8) if job.int8 else openvino_model(job.folder, job.card)
         shares = openvino_shares(network, sample.pixels.numpy(), HINTS[job.runtime.precision])
-        moved = network_stages(
-            pipeline, sample.pixels[:2], job.runtime, repeat=repeat, only=("host_to_device", "device_to_host")
-        )
-        words = "OpenVINO as a whole, shared out by its own profile; combine is part of normalise"
-        return _shared_out(shares, model) | moved, words
+        how = "OpenVINO as a whole, split by its own profile; combine is part of normalise"
+        return _split(shares, model) | transfers, how
     eager = network_stages(pipeline, sample.pixels, job.runtime, repeat=repeat)
     if isinstance(runner, TorchRunner):
-        return eager, EAGER
-    inside = [name for name in NETWORK_STAGES if name not in ("host_to_device", "device_to_host")]
-    walls = {name: Spread.of(one.wall_s for one in eager[name]).median for name in inside}
+        return eager | transfers, EAGER
+    walls = {name: Spread.of(one.wall_s for one in each).median for name, each in eager.items()}
     shares = {name: wall / sum(walls.values()) for name, wall in walls.items()}
-    words = "the compiled networks as a whole, shared out as PyTorch takes for each stage uncompiled"
-    return eager | _shared_out(shares, model), words
+    how = "the compiled networks as a whole, split in proportion to uncompiled PyTorch"
+    return _split(shares, model) | transfers, how
 
 
-def _shared_out(shares: dict[str, float], model: ModelOnly) -> Costs:
-    """The networks' time a view, in these shares."""
+def _split(shares: dict[str, float], model: ModelOnly) -> Costs:
+    """The time of the networks per view, split by these shares."""
     rates = model.views_per_s
     return {
         name: [Cost(share / rate, share * model.core_s_per_view) for rate in (rates.max, rates.median, rates.min)]
@@ -136,16 +141,16 @@ def _shared_out(shares: dict[str, float], model: ModelOnly) -> Costs:
     }
 
 
-def _answers(runner: Runner, sample: Sample) -> Answer:
-    """The networks' answer to the sample's own batch."""
+def _outputs(runner: Runner, sample: Sample) -> Outputs:
+    """The outputs for the batch of the sample."""
     return runner.start(sample.batch.pixels)()
 
 
 def _table(found: Costs, views_per_image: float, *, by_cores: bool) -> list[dict[str, Any]]:
-    """A row a stage, as the measurement's JSON holds it.
+    """One row per stage, in the layout of the JSON record.
 
     Args:
-        found: costs of an image. by_cores: shares are of processor time, where all stages take it from the same cores.
+        found: costs per image. by_cores: compute shares from CPU time, for stages that use the same cores.
     """
     core_s = {name: Spread.of(one.core_s for one in each).median for name, each in found.items()}
     wall_s = {name: Spread.of(one.wall_s for one in each).median for name, each in found.items()}

@@ -1,4 +1,4 @@
-"""Two measurements side by side: the change of every stage and rate, and what else differs."""
+"""Compare two measurements: the change of every stage and rate, and other differences."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ _SETTINGS = (
 
 
 def read_measurement(path: Path) -> dict[str, Any]:
-    """What `cancernet bench --json` wrote.
+    """Read a record written by `cancernet bench --json`.
 
     Raises:
-        InputError: it is not there, or something else.
+        InputError: the file cannot be read or is not such a record.
     """
-    fix = "name a file that `cancernet bench --json` wrote"
+    fix = "pass a file written by `cancernet bench --json`"
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}", fix=fix) from None
     if not isinstance(found, dict) or found.get("bench") != SCHEMA:
-        raise InputError(f"{path} is no measurement of `cancernet bench`, or of another version of it", fix=fix)
+        raise InputError(f"{path} is not a `cancernet bench` record, or was written by another version", fix=fix)
     return found
 
 
 def compare(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-    """Old and new value of every stage (ms an image) and rate (images/s), with the change in percent.
+    """Old and new value of every stage (ms per image) and rate (images/s), with the change in percent.
 
-    `differs` says in words what else is not the same: machine, versions, settings; figures then compare these too.
+    `differs` lists differences in machine, versions and settings, which may explain the changes.
     """
     return {
         "old_date": old["call"]["date"],
@@ -68,7 +68,7 @@ def _stage_times(found: dict[str, Any]) -> dict[str, float]:
 
 def _rates(found: dict[str, Any]) -> dict[str, float]:
     return {
-        "whole way": found["whole"]["images_per_s"]["median"],
+        "end to end": found["whole"]["images_per_s"]["median"],
         "networks alone": found["limits"]["model_only"]["images_per_s"]["median"],
         "decoding alone": found["limits"]["decode_only"]["images_per_s"]["median"],
     }
@@ -89,6 +89,6 @@ def _differences(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
 
 
 def _short(value: object) -> str:
-    """A value in words; of a checksum its beginning."""
+    """A value as text; only the start of a checksum."""
     words = str(value)
     return words[:12] if len(words) == 64 else words

@@ -1,4 +1,4 @@
-"""How OpenVINO's time is shared among a pipeline's stages, by its own profile."""
+"""Split OpenVINO's run time among the stages of a pipeline, by its own profile."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cancernet_cli.inference.openvino_import import ov
+from cancernet_cli.inference.openvino_model import ancestors
 
 ROUNDS = 3
 
@@ -15,13 +16,13 @@ ROUNDS = 3
 def openvino_shares(model: ov.Model, views: NDArray[np.uint8], precision_hint: str = "f32") -> dict[str, float]:
     """Shares of `normalise`, `segment` and `classify`, which add up to 1.
 
-    By one thread, one view after the other. OpenVINO merges what combines, scales and normalises into kernels of its
-    own, so that these three count as `normalise`.
+    Measured with one thread, one view at a time. OpenVINO fuses combining and normalising into common kernels, so both
+    count as `normalise`.
 
     Args:
-        model: a converted pipeline (`inference.openvino_model`). views: `[V, h, w, 3]` uint8.
+        model: a converted pipeline (`inference.openvino_model`). views: `[V, H, W, 3]` uint8.
     """
-    segmenting = _names_above(model.outputs[2].get_node()) - {model.inputs[0].get_node().get_friendly_name()}
+    segmenting = ancestors(model.outputs[2].get_node()) - {model.inputs[0].get_node().get_friendly_name()}
     before = _before_classifier(model, segmenting)
     compiled = ov.Core().compile_model(
         ov.Model([output.node for output in model.outputs[:2]], model.get_parameters()),
@@ -44,40 +45,28 @@ def openvino_shares(model: ov.Model, views: NDArray[np.uint8], precision_hint: s
 
 
 def _stage(names: set[str], segmenting: set[str], before: set[str]) -> str:
-    """Where a kernel belongs that does what these operations did; a merged one to the last of its stages."""
+    """The stage of a kernel that replaces these operations; for a fused kernel, the last of its stages."""
     if names <= segmenting:
         return "segment"
     return "normalise" if names <= segmenting | before else "classify"
 
 
 def _before_classifier(model: ov.Model, segmenting: set[str]) -> set[str]:
-    """Names of what leads up to the classifier's first convolutions, segmenting apart."""
+    """Names of the operations before the classifier's first convolutions, without the segmenter's."""
     names: set[str] = set()
     convolutions: set[str] = set()
     for op in model.get_ordered_ops():
         name = op.get_friendly_name()
         if "Convolution" in op.get_type_name() and name not in segmenting:
-            above = _names_above(op.input_value(0).get_node())
+            above = ancestors(op.input_value(0).get_node())
             if not above & convolutions:
                 names |= above - segmenting
             convolutions.add(name)
     return names
 
 
-def _names_above(node: Any) -> set[str]:
-    """Names of a node and of everything that its value comes from."""
-    seen: set[str] = set()
-    waiting = [node]
-    while waiting:
-        at = waiting.pop()
-        if at.get_friendly_name() not in seen:
-            seen.add(at.get_friendly_name())
-            waiting += [value.get_node() for value in at.input_values()]
-    return seen
-
-
 def _fact(op: Any, name: str) -> str:
-    """What the compiled model tells of one of its kernels; empty where it does not."""
+    """Runtime information about a kernel of the compiled model; empty if there is none."""
     if name not in op.rt_info:
         return ""
     value = op.rt_info[name]

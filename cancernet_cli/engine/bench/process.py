@@ -1,4 +1,4 @@
-"""`cancernet classify` as a process of its own: how long it takes to start, and the memory of it and its workers."""
+"""Run `cancernet classify` as a separate process and measure its time, and its memory with workers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ COMMAND = (sys.executable, "-m", "cancernet_cli.cli.app", "classify")
 
 @dataclass(frozen=True)
 class ProcessRun:
-    """What a process took, its workers included.
+    """Time and memory of a process and its workers.
 
-    `peak_main_bytes`: the most resident memory that the main process had, as the kernel counts it. `peak_tree_bytes`:
-    the most, of samples every 50 ms, of the proportional memory of it and its workers, in which a page that n processes
-    share counts 1/n for each. Both None where the system does not tell (it takes Linux' /proc).
+    peak_main_bytes: peak resident memory of the main process, as counted by the kernel. peak_tree_bytes: peak
+    proportional memory (PSS) of the main process and its workers, sampled every 50 ms; a page shared by n processes
+    counts as 1/n for each. Both are None on systems without /proc.
     """
 
     wall_s: float
@@ -38,19 +38,19 @@ class ProcessRun:
 def classify_process(
     inputs: Path, options: ClassifyOptions, *, environment: Mapping[str, str] | None = None
 ) -> ProcessRun:
-    """Run `cancernet classify` over `inputs` and look on from outside.
+    """Run `cancernet classify` on `inputs` and measure it.
 
     Args:
-        environment: variables to set beside this process's own.
+        environment: variables to set in addition to those of this process.
 
     Raises:
-        InputError: the command failed; its own words are in the message.
+        InputError: the command failed; the message has its output.
     """
     command = [*COMMAND, str(inputs), *_flags(options), "--overwrite", "--format", "quiet"]
-    with tempfile.TemporaryFile("w+") as talk:
+    with tempfile.TemporaryFile("w+") as log:
         before = core_seconds()[1]
         started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=talk, stderr=talk, env={**os.environ, **(environment or {})})
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
         try:
             main, tree = _peaks(process)
         except BaseException:
@@ -58,40 +58,41 @@ def classify_process(
             process.wait()
             raise
         wall_s = time.perf_counter() - started
-        if process.returncode not in (0, 7):  # 7: done, and some files failed
-            talk.seek(0)
+        if process.returncode not in (0, 7):  # 7: finished, but some files failed
+            log.seek(0)
             raise InputError(
-                f"`cancernet classify` left with exit code {process.returncode}: {' '.join(talk.read().split())}",
-                fix="mend what it complains of; the same command without bench shows it too",
+                f"`cancernet classify` failed with exit code {process.returncode}: {' '.join(log.read().split())}",
+                fix="fix the reported error; `cancernet classify` with the same options shows it too",
             )
     return ProcessRun(wall_s, core_seconds()[1] - before, main or None, tree or None)
 
 
 def _peaks(process: subprocess.Popen[bytes]) -> tuple[int, int]:
-    """The most memory of a process, and of it and its workers, until it ends; 0 where the system does not tell."""
+    """Peak memory of a process, and of it with its workers, until it ends; 0 if the system does not report it."""
+    # Not by psutil, another dependency: it has proportional memory on Linux only, and no high-water mark there.
     main = tree = 0
     while process.poll() is None:
         interruption.check()
         main = max(main, _number(process.pid, "status", "VmHWM"))
-        tree = max(tree, sum(_number(pid, "smaps_rollup", "Pss") for pid in [process.pid, *_below(process.pid)]))
+        tree = max(tree, sum(_number(pid, "smaps_rollup", "Pss") for pid in [process.pid, *_descendants(process.pid)]))
         time.sleep(SAMPLE_EVERY_S)
     return main, tree
 
 
-def _below(pid: int) -> Iterator[int]:
-    """Every process below this one that is alive."""
+def _descendants(pid: int) -> Iterator[int]:
+    """IDs of all live descendants of a process."""
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             found = [int(word) for word in children.read_text("ascii").split()]
-        except OSError:  # gone
+        except OSError:  # the process has ended
             continue
         for child in found:
             yield child
-            yield from _below(child)
+            yield from _descendants(child)
 
 
 def _number(pid: int, file: str, name: str) -> int:
-    """A line of a file under /proc, in bytes; 0 when the process has gone or the system has no such file."""
+    """A value in bytes of a file in /proc; 0 if the process has ended or the system has no such file."""
     try:
         lines = Path(f"/proc/{pid}/{file}").read_text("utf-8").splitlines()
     except OSError:
@@ -100,7 +101,7 @@ def _number(pid: int, file: str, name: str) -> int:
 
 
 def _flags(options: ClassifyOptions) -> list[str]:
-    """The flags that give these options, those with their default left away."""
+    """The command-line flags for these options, without those at their defaults."""
     flags: list[str] = []
     for field in fields(options):
         value = getattr(options, field.name)

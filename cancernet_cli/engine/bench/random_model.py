@@ -1,4 +1,4 @@
-"""A network with random weights as a model's folder, for measuring networks that nobody has trained yet."""
+"""Write a model folder with random weights, for measuring the speed of untrained networks."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from cancernet_cli.core.cards import (
 )
 from cancernet_cli.core.models import bundled_models
 from cancernet_cli.engine.bench.synthetic_images import field
+from cancernet_cli.inference.pipeline import to_tensor
 
 SIDE_PX = 224
 FIELDS = 8
@@ -37,24 +38,24 @@ def random_model(
     levels: tuple[int, ...] = (4,),
     seed: int = 0,
 ) -> Path:
-    """A classifier of two classes with random weights, for images squeezed into one view; nothing is segmented.
+    """Write a two-class classifier with random weights, for images resized to one view and without segmentation.
 
-    The statistics of its normalisation layers and the scale of its logits are taken from some fields: with untouched
-    random weights every image would get a probability of 0 or 1, and a comparison would show nothing.
+    Batch norm statistics and the scale of the logits are calibrated on a few fields of view: otherwise every image
+    would get a probability of 0 or 1, and comparing precisions would show nothing.
 
     Args:
-        pixels: fields as the network sees them, `[N, 3, side_px, side_px]`, normalised; default: generated ones.
-        levels: what the head reads; see `core.cards.Architecture`.
+        pixels: normalised calibration images, `[N, 3, side_px, side_px]`; default: generated ones.
+        levels: feature levels of the head; see `core.cards.Architecture`.
 
     Raises:
-        ModelError: no network is called so.
+        ModelError: there is no backbone of that name.
     """
     torch.manual_seed(seed)
     architecture = Architecture(backbone=backbone, head="linear", levels=levels, classes=("benign", "malignant"))
     network = build_classifier(architecture)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # the mean over what it sees
+            module.momentum = None  # cumulative mean
     policy = InputPolicy(view="resize", width_px=side_px, height_px=side_px)
     seen = generated_pixels(policy) if pixels is None else pixels
     last = [module for module in network.modules() if isinstance(module, torch.nn.Linear)][-1]
@@ -81,10 +82,10 @@ def random_model(
 
 
 def generated_pixels(policy: InputPolicy) -> Tensor:
-    """Generated fields as a network's input, `[N, 3, H, W]` float32, normalised."""
+    """Generated fields of view as normalised network input, `[N, 3, H, W]` float32."""
     fields = [torch.from_numpy(field(seed, policy.width_px, policy.height_px)) for seed in range(FIELDS)]
     mean, std = (torch.tensor(numbers).reshape(1, -1, 1, 1) for numbers in (policy.mean, policy.std))
-    return (torch.stack(fields).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    return (to_tensor(torch.stack(fields)) - mean) / std
 
 
 def _any_segmenter() -> SegmentationPolicy:

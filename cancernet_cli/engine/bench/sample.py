@@ -1,4 +1,4 @@
-"""A few of the files, read and decoded: what each stage is given when it is measured by itself."""
+"""A sample of the files, decoded: the input of each stage measured by itself."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from cancernet_cli.data.discovery.discover import discover
 from cancernet_cli.data.discovery.inputs import resolve_base
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch
 
-MOST = 16
+SAMPLE_FILES = 16
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Good files and one batch of them, decoded.
+    """Readable files and one decoded batch of them.
 
-    `views_per_image` is their mean. `pixels` holds as many of their views, over and over, as a batch takes.
+    pixels: a full batch of their views, repeated as needed, `[V, H, W, 3]` uint8. views_per_image: the mean.
     """
 
     files: list[FoundFile]
@@ -33,11 +33,16 @@ class Sample:
     views_per_image: float
 
 
-def found_files(inputs: Path, card: Card, report: Reporter = silent) -> list[FoundFile]:
-    """Every image that `inputs` holds, in path order.
+def path_of(file: FoundFile) -> Path:
+    """The path of a file; names that are not valid UTF-8 survive."""
+    return Path(os.fsdecode(file.location))
+
+
+def find_images(inputs: Path, card: Card, report: Reporter = silent) -> list[FoundFile]:
+    """Every image under `inputs`, in path order.
 
     Raises:
-        InputError: there is none.
+        InputError: there are none.
     """
     names = [os.fspath(inputs)]
     files = discover(
@@ -49,23 +54,23 @@ def found_files(inputs: Path, card: Card, report: Reporter = silent) -> list[Fou
     )
     found = sorted(files, key=lambda file: file.path)
     if not found:
-        raise InputError(f"no image was found under {inputs}", fix="name a folder of images, or leave --input away")
+        raise InputError(f"no images found under {inputs}", fix="pass a folder of images, or omit --input")
     return found
 
 
 def take_sample(files: Sequence[FoundFile], card: Card, *, batch_size: int, max_pixels: int) -> Sample:
-    """Some of the files at even distances, decoded.
+    """Decode evenly spaced files.
 
     Raises:
-        InputError: not one of them can be read.
+        InputError: none of them is readable.
     """
-    some = list(files)[:: max(1, len(files) // MOST)][:MOST]
+    some = list(files)[:: max(1, len(files) // SAMPLE_FILES)][:SAMPLE_FILES]
     decoder = BatchDecoder(card.input, max_pixels)
     decoded = decoder[some]
     good = [file for file, image in zip(some, decoded.images, strict=True) if not isinstance(image, Failure)]
     if not good:
         why = next(image for image in decoded.images if isinstance(image, Failure))
-        raise InputError(f"not one image could be read ({why})", fix="name a folder of readable images with --input")
+        raise InputError(f"no readable image ({why})", fix="pass a folder of readable images with --input")
     batch = decoder[good]
     times = -(-batch_size // len(batch.pixels))
     pixels = batch.pixels.repeat(times, 1, 1, 1)[:batch_size].contiguous()

@@ -1,4 +1,4 @@
-"""Every stage of the way from a file to its row, measured by itself."""
+"""Measure each stage from a file to its row in the table by itself."""
 
 from __future__ import annotations
 
@@ -23,25 +23,24 @@ from cancernet_cli.engine.bench.sample import Sample
 from cancernet_cli.engine.bench.timing import Cost, cost, costs
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.predictions import judge, record_batch
-from cancernet_cli.inference.pipeline import Pipeline
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.pipeline import Batch, Pipeline
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.inference.runtime import PRECISIONS, Runtime
 from cancernet_cli.outputs.tables.parts import FLUSH_ROWS, Finished, PartWriter
 from cancernet_cli.outputs.tables.predictions import part_schema, table_schema
-from cancernet_cli.segmentation import combine
-from cancernet_cli.segmentation.density import scale_density
 
 FILE_STAGES = ("read", "decode", "quality", "views")
-NETWORK_STAGES = ("host_to_device", "normalise", "segment", "combine", "classify", "device_to_host")
+PIPELINE_STAGES = ("normalise", "segment", "combine", "classify")
+NETWORK_STAGES = ("host_to_device", *PIPELINE_STAGES, "device_to_host")
 STAGES = (*FILE_STAGES, *NETWORK_STAGES, "write")
 
 Costs = dict[str, list[Cost]]
 
 
 def file_stages(sample: Sample, card: Card, *, max_pixels: int, shrink: bool = False, repeat: int) -> Costs:
-    """What an image costs the loader: `repeat` means over the sample, by one thread, as in a worker.
+    """Cost per image of each loader stage: `repeat` means over the sample, on one thread as in a worker.
 
-    A file is read from memory, where the system keeps what was read before; `decode` is `read_image` without it.
+    Files are read from the page cache. `decode` is `read_image` without reading the file.
 
     Args:
         shrink: decode as with `--jpeg-scale auto`.
@@ -55,10 +54,10 @@ def file_stages(sample: Sample, card: Card, *, max_pixels: int, shrink: bool = F
 
 
 def _file_stages(sample: Sample, card: Card, max_pixels: int, shrink: bool, repeat: int) -> Costs:
-    def decoded(place: bytes) -> ShrunkImage:
+    def decoded(location: bytes) -> ShrunkImage:
         if shrink:
-            return read_shrunk(place, partial(needed, card.input), max_pixels=max_pixels)
-        pixels = read_image(place, max_pixels=max_pixels)
+            return read_shrunk(location, partial(needed, card.input), max_pixels=max_pixels)
+        pixels = read_image(location, max_pixels=max_pixels)
         return ShrunkImage(pixels, pixels.shape[1], pixels.shape[0])
 
     def cut(image: ShrunkImage) -> NDArray[np.uint8]:
@@ -71,73 +70,60 @@ def _file_stages(sample: Sample, card: Card, max_pixels: int, shrink: bool, repe
 
         return cost(all_of_them) / len(over)
 
-    places = [file.location for file in sample.files]
-    images = [decoded(place) for place in places]
+    locations = [file.location for file in sample.files]
+    images = [decoded(location) for location in locations]
     found: Costs = {name: [] for name in FILE_STAGES}
     for _ in range(repeat):
-        read = each(_read, places)
+        read = each(_read, locations)
         found["read"].append(read)
-        found["decode"].append(each(decoded, places).less(read))
+        found["decode"].append(each(decoded, locations).less(read))
         found["quality"].append(each(lambda image: quality(image.pixels), images))
         found["views"].append(each(cut, images))
     return found
 
 
-def network_stages(
-    pipeline: Pipeline, views: Tensor, runtime: Runtime, *, repeat: int, only: tuple[str, ...] = NETWORK_STAGES
-) -> Costs:
-    """What a view costs the device, stage by stage, by PyTorch as it comes: neither compiled nor overlapped.
+def network_stages(pipeline: Pipeline, views: Tensor, runtime: Runtime, *, repeat: int) -> Costs:
+    """Cost per view of each pipeline stage in eager PyTorch, neither compiled nor overlapped.
 
     Args:
-        views: `[V, h, w, 3]` uint8, a batch.
-        only: these of the stages.
+        views: `[V, H, W, 3]` uint8, one batch.
     """
     device, dtype = runtime.device, PRECISIONS.get(runtime.precision, torch.float32)
     pipeline = pipeline.eval().to(device).to(memory_format=torch.channels_last)
     found: Costs = {}
     with torch.inference_mode(), torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-        there = views.to(device)
-        pixels = as_pixels(there)
-        mask = pipeline.segmenter(pixels)
-        dense = scaled(pipeline, pixels)
-        seen = normalised(pipeline, combine(dense, mask, pipeline.keep))
-        logits = pipeline.classifier(seen).float()
-        work: dict[str, Callable[[], object]] = {
-            "host_to_device": lambda: views.to(device, non_blocking=True),
-            "normalise": lambda: normalised(pipeline, scaled(pipeline, as_pixels(there))),
-            "segment": lambda: pipeline.segmenter(pixels),
-            "combine": lambda: (combine(dense, mask, pipeline.keep), mask.float().mean(dim=(1, 2, 3))),
-            "classify": lambda: pipeline.classifier(seen),
-            "device_to_host": lambda: logits.cpu(),
-        }
-        for name in only:
-            found[name] = [one / len(views) for one in costs(work[name], repeat, device)]
+        batch = Batch(views.to(device))
+        for name, run in pipeline.stages():
+            each = [one / len(views) for one in costs(partial(run, batch), repeat, device)]
+            # A stage with several steps costs their sum.
+            found[name] = [a + b for a, b in zip(found[name], each, strict=True)] if name in found else each
+            batch = run(batch)
     return found
 
 
-def as_pixels(views: Tensor) -> Tensor:
-    """Views `[V, h, w, 3]` uint8 as a network's pixels, `[V, 3, h, w]` float, 0 to 1."""
-    return views.permute(0, 3, 1, 2).float() / 255
+def transfer_stages(views: Tensor, classes: int, runtime: Runtime, *, repeat: int) -> Costs:
+    """Cost per view of copying views to the device and their logits back.
+
+    Args:
+        views: `[V, H, W, 3]` uint8, one batch.
+    """
+    device = runtime.device
+    logits = torch.zeros(len(views), classes, device=device)
+    work: dict[str, Callable[[], object]] = {
+        "host_to_device": lambda: views.to(device, non_blocking=True),
+        "device_to_host": lambda: logits.cpu(),
+    }
+    return {name: [one / len(views) for one in costs(copy, repeat, device)] for name, copy in work.items()}
 
 
-def scaled(pipeline: Pipeline, pixels: Tensor) -> Tensor:
-    """Pixels with their optical density as the pipeline wants it."""
-    return pixels if pipeline.density == "as_is" else scale_density(pixels, balance=pipeline.density == "balanced")
-
-
-def normalised(pipeline: Pipeline, pixels: Tensor) -> Tensor:
-    """Pixels less the mean, by the deviation."""
-    return (pixels - pipeline.mean) / pipeline.std
-
-
-def write_stage(sample: Sample, job: Job, answer: Answer, *, repeat: int) -> list[Cost]:
-    """What an image costs to decide on and to write, in a part as large as a long run writes."""
+def write_stage(sample: Sample, job: Job, outputs: Outputs, *, repeat: int) -> list[Cost]:
+    """Cost per image of deciding on a label and writing the row, in parts as large as those of a long run."""
     card = job.card
     schema = part_schema(table_schema(card.architecture.classes, job.state))
     files = len(sample.files)
 
     def rows() -> Any:
-        return record_batch(sample.batch, judge(sample.batch, answer, card), card, schema)
+        return record_batch(sample.batch, judge(sample.batch, outputs, card), card, schema)
 
     finished = Finished(rows())
     times = -(-FLUSH_ROWS // files)
@@ -152,7 +138,7 @@ def write_stage(sample: Sample, job: Job, answer: Answer, *, repeat: int) -> lis
 
     made = [one / files for one in costs(rows, repeat)]
     written = [cost(write) / (files * times) for _ in range(repeat)]
-    return [Cost(a.wall_s + b.wall_s, a.core_s + b.core_s) for a, b in zip(made, written, strict=True)]
+    return [a + b for a, b in zip(made, written, strict=True)]
 
 
 def _read(location: bytes) -> bytes:

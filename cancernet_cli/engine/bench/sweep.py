@@ -1,4 +1,4 @@
-"""The whole way with other batch sizes, counts of workers and precisions, and which of them is best."""
+"""Measure end to end with various batch sizes, numbers of workers and precisions, and choose the best."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from cancernet_cli.engine.bench.end_to_end import WholeRun, whole_run
 from cancernet_cli.engine.bench.timing import Spread
 from cancernet_cli.inference.advice import FLOATS, MAX_DIFFERENCE
 
-NEAR = 0.97  # of the best rate: less than the rounds differ among themselves, so the cheaper value is taken
+NEAR = 0.97  # of the best rate: within the variation between repetitions, so the cheaper value wins
 
 
 def sweep(
     name: str, values: Sequence[Any], inputs: Path, options: ClassifyOptions, *, repeat: int, report: Reporter
 ) -> list[dict[str, Any]]:
-    """The whole way with each value of the option `name`: its rate, or why it cannot be had.
+    """Measure end to end with each value of the option `name`: its rate, or why it is not available.
 
-    With `precision`, also how far probabilities lie from those in fp32, which is run first.
+    For `precision`, also the largest change in probabilities from fp32, which runs first.
     """
     stage = f"sweep {name.replace('_', ' ')}"
     report(StageStarted(stage, len(values) * repeat, "steps"))
@@ -40,7 +40,7 @@ def sweep(
         runs: list[WholeRun] = []
         try:
             for _ in range(repeat):
-                interruption.check(fix="give the same command again")
+                interruption.check(fix="run the same command again")
                 runs.append(whole_run(inputs, asked, report))
                 report(StageAdvanced(stage, 1))
         except (DeviceError, ModelError, OptionError) as error:
@@ -56,13 +56,13 @@ def sweep(
             row["probability_difference"] = probability_difference(reference, runs[-1].table)
         rows.append(row)
         if not row["is_steady"]:
-            report(Warn(f"too few files to tell how quick {name.replace('_', ' ')} {value} is: it is not advised"))
+            report(Warn(f"too few files to measure {name.replace('_', ' ')} {value}: it is not considered as the best"))
     report(StageFinished(stage))
     return rows
 
 
 def probability_difference(reference: Path, other: Path) -> float | None:
-    """The most that a probability of one table differs from that of another; None where they cannot be compared."""
+    """Largest absolute difference between the probabilities of two tables; None if they have different files."""
     tables = [pq.read_table(path).sort_by("path") for path in (reference, other)]
     if tables[0]["path"] != tables[1]["path"]:
         return None
@@ -78,20 +78,20 @@ def probability_difference(reference: Path, other: Path) -> float | None:
 
 
 def best(name: str, rows: Sequence[dict[str, Any]]) -> Any:
-    """The cheapest value whose rate comes near to the best; None where nothing could be measured.
+    """The cheapest value whose rate is close to the best; None if nothing could be measured.
 
-    Of numbers the smallest is the cheapest. A precision must be a float's and leave probabilities where fp32 has them.
+    The smallest number is the cheapest. A precision must be floating-point and must not change probabilities.
     """
-    able = [row for row in rows if "error" not in row and row["is_steady"]]  # else the rate says nothing
+    usable = [row for row in rows if "error" not in row and row["is_steady"]]  # otherwise the rate is meaningless
     if name == "precision":
-        able = [row for row in able if row[name] in FLOATS and _is_exact(row["probability_difference"])]
-        able.sort(key=lambda row: FLOATS.index(row[name]))
+        usable = [row for row in usable if row[name] in FLOATS and _is_exact(row["probability_difference"])]
+        usable.sort(key=lambda row: FLOATS.index(row[name]))
     else:
-        able.sort(key=lambda row: int(row[name]))
-    if not able:
+        usable.sort(key=lambda row: int(row[name]))
+    if not usable:
         return None
-    enough = NEAR * max(row["images_per_s"]["median"] for row in able)
-    return next(row[name] for row in able if row["images_per_s"]["median"] >= enough)
+    enough = NEAR * max(row["images_per_s"]["median"] for row in usable)
+    return next(row[name] for row in usable if row["images_per_s"]["median"] >= enough)
 
 
 def _is_exact(difference: float | None) -> bool:

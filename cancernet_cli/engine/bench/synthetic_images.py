@@ -1,4 +1,4 @@
-"""Pictures to measure with: generated fields that look like H&E to a decoder, the same for the same seed."""
+"""Generate reproducible H&E-like images for measurements."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from PIL import Image
 
 from cancernet_cli.core import interruption
 
-DIFFERENT = 16  # pictures; more names than that are links to them
+DIFFERENT = 16  # distinct images; further files are hard links to them
 GLASS, STROMA = (243, 240, 244), (226, 170, 203)
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif"}
 SAVE: dict[str, dict[str, Any]] = {"png": {}, "jpeg": {"quality": 90}, "tiff": {"compression": "tiff_lzw"}}
 
 
 def field(seed: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
-    """Purple nuclei on fibrous pink stroma with glass, `[H, W, 3]` uint8 RGB.
+    """A field of view with purple nuclei, fibrous pink stroma and glass, `[H, W, 3]` uint8 RGB.
 
-    The noise of a camera makes a PNG of 700 x 460 pixels as large as BreakHis' own (580 kB), and as slow to decode.
+    Camera noise makes a 700 x 460 pixel PNG as large as those of BreakHis (580 kB), and as slow to decode.
     """
     random = np.random.default_rng(seed)
     coarse = random.random((max(2, height_px // 40), max(2, width_px // 60))).astype(np.float32)
@@ -40,7 +40,7 @@ def field(seed: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
 
 
 def write_fields(folder: Path, count: int, width_px: int, height_px: int, image_format: str) -> list[Path]:
-    """A folder with `count` image files, of 16 different pictures at most; the names of all."""
+    """Write `count` image files with up to 16 distinct images into a folder; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     ending = ENDINGS[image_format]
     paths = [folder / f"{i:06d}{ending}" for i in range(count)]

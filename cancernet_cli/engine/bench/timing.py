@@ -1,4 +1,4 @@
-"""Clocks for measurements: wall and processor time of a piece of work, medians and spread."""
+"""Wall and CPU time of a piece of work, with medians and spread."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import torch
 
-AT_LEAST_S = 0.05  # of one measurement: a shorter piece of work is repeated within it
+AT_LEAST_S = 0.05  # per measurement; shorter work is repeated within it
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, least and most of the same figure measured several times."""
+    """Median, minimum and maximum of repeated measurements."""
 
     median: float
     min: float
@@ -23,17 +23,20 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float], scale: float = 1.0) -> Spread:
-        """The spread of at least one value, each times `scale`."""
+        """The spread of one or more values, each multiplied by `scale`."""
         found = [value * scale for value in values]
         return cls(statistics.median(found), min(found), max(found))
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds on the wall, and seconds of processor time over all of this process's threads."""
+    """Wall time, and CPU time over all threads of this process, in seconds."""
 
     wall_s: float
     core_s: float
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.wall_s + other.wall_s, self.core_s + other.core_s)
 
     def __truediv__(self, units: float) -> Cost:
         return Cost(self.wall_s / units, self.core_s / units)
@@ -42,12 +45,12 @@ class Cost:
         return Cost(self.wall_s * units, self.core_s * units)
 
     def less(self, other: Cost) -> Cost:
-        """What remains without a part that was measured apart."""
+        """The cost without a part that was measured separately, at least 0."""
         return Cost(max(0.0, self.wall_s - other.wall_s), max(0.0, self.core_s - other.core_s))
 
 
 def cost(work: Callable[[], object], device: torch.device | None = None) -> Cost:
-    """What one call takes; the device is waited for before and after, never in between."""
+    """Cost of one call; synchronises with the device before and after only."""
     synchronise(device)
     started, core = time.perf_counter(), time.process_time()
     work()
@@ -56,7 +59,7 @@ def cost(work: Callable[[], object], device: torch.device | None = None) -> Cost
 
 
 def costs(work: Callable[[], object], repeat: int, device: torch.device | None = None) -> list[Cost]:
-    """What a call takes, measured `repeat` times after a call that does not count."""
+    """Cost of a call, measured `repeat` times after a warm-up call."""
     first = cost(work, device)
     calls = max(1, min(1000, round(AT_LEAST_S / max(first.wall_s, 1e-9))))
 
@@ -68,7 +71,7 @@ def costs(work: Callable[[], object], repeat: int, device: torch.device | None =
 
 
 def synchronise(device: torch.device | None) -> None:
-    """Wait until an accelerator has done all that it was told."""
+    """Wait until an accelerator has finished all queued work."""
     if device is not None and device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device is not None and device.type == "mps":
@@ -76,6 +79,6 @@ def synchronise(device: torch.device | None) -> None:
 
 
 def core_seconds() -> tuple[float, float]:
-    """Processor time so far of this process, and of those of its children that have ended."""
+    """CPU time so far of this process, and of its children that have ended, in seconds."""
     times = os.times()
     return times.user + times.system, times.children_user + times.children_system

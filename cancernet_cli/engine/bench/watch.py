@@ -14,7 +14,7 @@ from torch import Tensor
 from cancernet_cli.data.loading.images import DecodedBatch, load_batches
 from cancernet_cli.engine.classify import run as classify
 from cancernet_cli.inference.open import open_runner
-from cancernet_cli.inference.runner import Answer, Runner
+from cancernet_cli.inference.runner import Outputs, Runner
 
 AHEAD = 2  # batches that each worker has ready (`data.loading.workers.start_workers`)
 
@@ -93,12 +93,12 @@ class _WatchedRunner:
         self._runner, self._waiting = runner, waiting
         self.in_flight = runner.in_flight
 
-    def start(self, pixels: Tensor) -> Callable[[], Answer]:
+    def start(self, pixels: Tensor) -> Callable[[], Outputs]:
         asked = time.perf_counter()
         inner = self._runner.start(pixels)
         self._waiting.for_answers_s += time.perf_counter() - asked
 
-        def wait() -> Answer:
+        def wait() -> Outputs:
             asked = time.perf_counter()
             answer = inner()
             self._waiting.ended = time.perf_counter()

@@ -14,7 +14,7 @@ from cancernet_cli.core.records import Failure
 from cancernet_cli.data.loading.images import DecodedBatch, DecodedImage
 from cancernet_cli.data.loading.views import stitch
 from cancernet_cli.engine.classify.predictions import Verdict
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.outputs.pictures.files import write_jpeg, write_png
 from cancernet_cli.outputs.pictures.overlay import draw_overlay
 from cancernet_cli.outputs.side_files import side_path
@@ -23,7 +23,7 @@ from cancernet_cli.outputs.side_files import side_path
 def side_files(
     batch: DecodedBatch,
     verdicts: list[Verdict | Failure],
-    answer: Answer,
+    answer: Outputs,
     card: Card,
     *,
     overlays: Path | None,

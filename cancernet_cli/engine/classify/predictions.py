@@ -12,7 +12,7 @@ import pyarrow as pa
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import DecodedBatch
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.metrics.probabilities import softmax
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Verdict:
     views: slice
 
 
-def judge(batch: DecodedBatch, answer: Answer, card: Card) -> list[Verdict | Failure]:
+def judge(batch: DecodedBatch, answer: Outputs, card: Card) -> list[Verdict | Failure]:
     """One verdict or failure for each file of the batch."""
     verdicts: list[Verdict | Failure] = []
     start = 0

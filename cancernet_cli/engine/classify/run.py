@@ -34,7 +34,7 @@ from cancernet_cli.engine.classify.worklist import Plan
 from cancernet_cli.inference.int8 import VIEWS, image_views, make_int8
 from cancernet_cli.inference.malloc import give_memory_back
 from cancernet_cli.inference.open import open_runner
-from cancernet_cli.inference.runner import Answer, Runner
+from cancernet_cli.inference.runner import Outputs, Runner
 from cancernet_cli.outputs.tables.classified_tiles import slides_in
 from cancernet_cli.outputs.tables.parts import Finished, PartWriter
 from cancernet_cli.outputs.tables.predictions import part_origins, part_schema, table_schema
@@ -250,7 +250,7 @@ def _run(job: Job, plan: Plan, workspace: Workspace, report: Reporter) -> None:
     interruption.check(f"{done:,} of {pending:,} files are done and kept")
 
 
-def _classified(batch: DecodedBatch, answer: Answer, job: Job, schema: pa.Schema) -> Step:
+def _classified(batch: DecodedBatch, answer: Outputs, job: Job, schema: pa.Schema) -> Step:
     """What classified images add to the table."""
     options, card = job.options, job.card
     verdicts = judge(batch, answer, card)
@@ -267,7 +267,7 @@ def _answers(batches: Iterator[Any], runner: Runner) -> Iterator[tuple[Any, Any]
 
     A slide's plan, which needs no networks, comes at once and with None; None, which stands for nothing, does not come.
     """
-    waiting: deque[tuple[Any, Callable[[], Answer]]] = deque()
+    waiting: deque[tuple[Any, Callable[[], Outputs]]] = deque()
     for batch in batches:
         if not hasattr(batch, "pixels"):
             if batch is not None:

@@ -14,7 +14,7 @@ from cancernet_cli.core.percent import show_percent
 from cancernet_cli.data.loading.slides import DecodedTiles
 from cancernet_cli.engine.classify.mask_regions import Boxes, touched
 from cancernet_cli.engine.classify.slide_state import SlideRun
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.outputs.pictures.files import write_mask, write_png
 from cancernet_cli.outputs.side_files import side_path
 
@@ -46,7 +46,7 @@ def slide_files(run: SlideRun, row: dict[str, Any], options: ClassifyOptions) ->
     return writes
 
 
-def tile_masks(tiles: DecodedTiles, answer: Answer, boxes: Boxes | None, folder: Path) -> Writes:
+def tile_masks(tiles: DecodedTiles, answer: Outputs, boxes: Boxes | None, folder: Path) -> Writes:
     """The masks of the tiles that touch a chosen region, as `<slide>.masks/x<x>_y<y>.png` of the view's size."""
     if boxes is None or answer.mask is None or not len(tiles.good):
         return []

@@ -15,7 +15,7 @@ from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
 from cancernet_cli.data.tiles.slide_plan import SlidePlan
 from cancernet_cli.engine.classify.pooling import pooled
 from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.outputs.slides.results import TileResults
 
@@ -68,7 +68,7 @@ class SlideRun:
         cuts = (left[first : first + most] for first in range(0, len(left), most))
         return [TileSpan(self.file, tiles.size, numbers, tiles.x[numbers], tiles.y[numbers]) for numbers in cuts]
 
-    def put(self, tiles: DecodedTiles, answer: Answer, schema: pa.Schema) -> pa.RecordBatch:
+    def put(self, tiles: DecodedTiles, answer: Outputs, schema: pa.Schema) -> pa.RecordBatch:
         """Take in the answer to some tiles; gives their rows, with the columns of a part of the tile table."""
         numbers = tiles.span.numbers
         good = numbers[tiles.good]

@@ -22,7 +22,7 @@ from cancernet_cli.engine.classify.slide_files import slide_files, tile_masks
 from cancernet_cli.engine.classify.slide_state import SlideRun
 from cancernet_cli.engine.classify.step import Step
 from cancernet_cli.engine.classify.worklist import Plan
-from cancernet_cli.inference.runner import Answer
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.outputs.tables.classified_tiles import classified_tile_schema, tile_part_schema, tiles_of
 from cancernet_cli.outputs.tables.parts import Finished
 from cancernet_cli.outputs.tables.workspace import Workspace
@@ -84,7 +84,7 @@ class SlideStream:
             else:
                 return
 
-    def take(self, done: PlannedSlide | DecodedTiles, answer: Answer | None) -> Step:
+    def take(self, done: PlannedSlide | DecodedTiles, answer: Outputs | None) -> Step:
         """What a plan or classified tiles add to the tables."""
         if isinstance(done, PlannedSlide):
             return self._planned(done)
@@ -116,7 +116,7 @@ class SlideStream:
         self._runs[file.path] = run
         return Step(Finished(), 0)
 
-    def _classified(self, tiles: DecodedTiles, answer: Answer) -> Step:
+    def _classified(self, tiles: DecodedTiles, answer: Outputs) -> Step:
         name = tiles.span.file.path
         run = self._runs[name]
         rows = run.put(tiles, answer, self.tile_schema)

@@ -1,4 +1,4 @@
-"""Where a run's time goes, how near it comes to its limits, and what sweeps found."""
+"""Plot a measurement: time per stage, rates and limits, and sweeps."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from cancernet_cli.outputs.plots.canvas import GREY, INK, colour, new_figure, sa
 _PANEL_INCHES = {"stages": 3.4, "rates": 1.7, "sweeps": 2.7}
 _CURVES = ("batch_size", "workers")
 _RATES = {
-    "whole way": ("whole", "images_per_s"),
-    "decoding alone": ("limits", "decode_only", "images_per_s"),
+    "end to end": ("whole", "images_per_s"),
+    "loader alone": ("limits", "decode_only", "images_per_s"),
     "networks alone": ("limits", "model_only", "images_per_s"),
 }
 
 
 def plot_bench(found: Mapping[str, Any], path: Path, *, title: str = "", stamp: str = "") -> None:
-    """Three parts: a bar for each stage, the rates beside their limits, and a curve for each sweep of numbers.
+    """Plot one bar per stage, the rates with their limit, and one curve per sweep of batch size or workers.
 
     Args:
-        found: what `cancernet bench --json` writes.
+        found: the record written by `cancernet bench --json`.
     """
     curves = [name for name in _CURVES if _points(found, name)]
     heights = [_PANEL_INCHES[name] for name in ("stages", "rates", *(["sweeps"] if curves else []))]
@@ -40,19 +40,19 @@ def plot_bench(found: Mapping[str, Any], path: Path, *, title: str = "", stamp: 
 
 
 def _stages(axes: Axes, stages: Sequence[Mapping[str, Any]]) -> None:
-    """A bar for each stage that was measured, the first at the top; whiskers from the least to the most."""
+    """One bar per measured stage, the first at the top; whiskers show minimum and maximum."""
     rows = [stage for stage in stages if stage["ms"] is not None]
     times = [stage["ms"]["median"] for stage in rows]
     _bars(axes, [stage["name"].replace("_", " ") for stage in rows], [stage["ms"] for stage in rows])
     for i, (stage, ms) in enumerate(zip(rows, times, strict=True)):
         share = f"  {100 * stage['share']:.0f} %" if stage["share"] is not None else ""
         axes.text(stage["ms"]["max"], i, f"  {_number(ms)} ms{share}", va="center", fontsize=8.5, color=INK)
-    style(axes, "Time an image takes in each stage by itself (ms)", "", grid="x")
+    style(axes, "Time per image in each stage by itself (ms)", "", grid="x")
     axes.set_xlim(0, 1.25 * max((stage["ms"]["max"] for stage in rows), default=1.0))
 
 
 def _rates(axes: Axes, found: Mapping[str, Any]) -> None:
-    """The whole way, the loader and the networks; dashed what they allow together."""
+    """End to end, loader and networks; the dashed line is the limit of both together."""
     spreads = []
     for keys in _RATES.values():
         at: Any = found
@@ -64,14 +64,14 @@ def _rates(axes: Axes, found: Mapping[str, Any]) -> None:
         axes.text(spread["max"], i, f"  {_number(spread['median'])}", va="center", fontsize=8.5, color=INK)
     possible = found["limits"]["possible_images_per_s"]
     axes.plot([possible, possible], [-0.5, len(spreads) - 0.5], color=GREY, linewidth=1.2, linestyle=(0, (4, 3)))
-    axes.text(possible, -0.6, f"together at most {_number(possible)}", fontsize=8.5, color=INK, ha="center")
-    style(axes, "Images a second", "", grid="x")
+    axes.text(possible, -0.6, f"limit together {_number(possible)}", fontsize=8.5, color=INK, ha="center")
+    style(axes, "Images per second", "", grid="x")
     axes.set_xlim(0, 1.15 * max(possible, *(spread["max"] for spread in spreads)))
     axes.set_ylim(len(spreads) - 0.5, -1.0)
 
 
 def _bars(axes: Axes, names: Sequence[str], spreads: Sequence[Mapping[str, float]]) -> None:
-    """Horizontal bars as long as medians, with whiskers from the least to the most."""
+    """Horizontal bars for medians, with whiskers for minimum and maximum."""
     medians = [spread["median"] for spread in spreads]
     low = [median - spread["min"] for median, spread in zip(medians, spreads, strict=True)]
     high = [spread["max"] - median for median, spread in zip(medians, spreads, strict=True)]
@@ -85,13 +85,13 @@ def _bars(axes: Axes, names: Sequence[str], spreads: Sequence[Mapping[str, float
 
 
 def _curve(axes: Axes, name: str, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-    """The whole way's rate at each value; the band goes from the least to the most."""
+    """End-to-end rate at each value; the band shows minimum and maximum."""
     values = [value for value, _ in points]
     axes.fill_between(
         values, [s["min"] for _, s in points], [s["max"] for _, s in points], color=colour(0), alpha=0.18, linewidth=0
     )
     axes.plot(values, [s["median"] for _, s in points], marker="o", markersize=5, color=colour(0), linewidth=2)
-    style(axes, name.replace("_", " ").capitalize(), "Images a second")
+    style(axes, name.replace("_", " ").capitalize(), "Images per second")
     if name == "batch_size":
         axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator(values))
@@ -101,7 +101,7 @@ def _curve(axes: Axes, name: str, points: Sequence[tuple[int, Mapping[str, float
 
 
 def _points(found: Mapping[str, Any], name: str) -> list[tuple[int, Mapping[str, float]]]:
-    """Value and rate of each point of a sweep that could be measured, in the values' order."""
+    """Value and rate of each measured point of a sweep, in order of the values."""
     rows = found["sweeps"].get(name, [])
     return sorted(((row[name], row["images_per_s"]) for row in rows if "error" not in row), key=lambda row: row[0])
 

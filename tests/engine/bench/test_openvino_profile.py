@@ -1,4 +1,4 @@
-"""OpenVINO's time is shared out among the stages that it was spent on."""
+"""OpenVINO's run time is split among the stages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUNDLED = Path(__file__).resolve().parents[3] / "models" / "breakhis_lite0"
 
 
 @pytest.mark.parametrize("segmenter", ["unet", "none"])
-def test_shares_go_to_what_is_there(segmenter: str) -> None:
+def test_shares_match_the_networks_present(segmenter: str) -> None:
     card = with_segmenter(read_card(BUNDLED), segmenter)
     views = np.stack([field(0, card.input.width_px, card.input.height_px)])
     shares = openvino_shares(openvino_model(BUNDLED, card), views)

@@ -1,8 +1,9 @@
-"""`engine.bench.run`: what one measurement holds, and that its figures agree with each other."""
+"""`engine.bench.run`: the contents of a record, and the consistency of its values."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import torch
 
 from cancernet_cli.core.errors import InputError, ModelError, OptionError
 from cancernet_cli.core.events import Event, StageAdvanced, StageFinished, StageStarted
-from cancernet_cli.core.options import BenchOptions
-from cancernet_cli.engine.bench.run import bench
+from cancernet_cli.core.options import BenchOptions, ClassifyOptions, InferenceOptions
+from cancernet_cli.engine.bench.run import bench, classify_options
 from cancernet_cli.engine.bench.stages import STAGES
 from tests.bench_runs import make_quick, tiny_options
 from tests.tiny_model import write_tiny_model
@@ -25,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def measured(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[Event], Path]:
-    """A measurement with every output and two sweeps, what was told meanwhile, and where its files are."""
+    """A record with every output and two sweeps, its events, and the folder of its files."""
     folder = tmp_path_factory.mktemp("bench")
     events: list[Event] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -36,7 +37,7 @@ def measured(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dic
         return bench(asked, events.append), events, folder
 
 
-def test_every_stage_is_there_in_order_and_shares_add_up(measured: tuple[dict[str, Any], list[Event], Path]) -> None:
+def test_all_stages_are_in_order_and_shares_add_up(measured: tuple[dict[str, Any], list[Event], Path]) -> None:
     stages = measured[0]["stages"]
     assert [stage["name"] for stage in stages] == list(STAGES)
     assert all(stage["ms"]["min"] <= stage["ms"]["median"] <= stage["ms"]["max"] for stage in stages)
@@ -49,7 +50,7 @@ def test_every_stage_is_there_in_order_and_shares_add_up(measured: tuple[dict[st
     assert by_name["decode"]["ms_per_view"] is None
 
 
-def test_rates_limits_and_busy_belong_together(measured: tuple[dict[str, Any], list[Event], Path]) -> None:
+def test_rates_limits_and_utilisation_are_consistent(measured: tuple[dict[str, Any], list[Event], Path]) -> None:
     found = measured[0]
     whole = found["whole"]["images_per_s"]["median"]
     model_rate = found["limits"]["model_only"]["images_per_s"]["median"]
@@ -63,7 +64,7 @@ def test_rates_limits_and_busy_belong_together(measured: tuple[dict[str, Any], l
     assert found["verdict"].endswith(".")
 
 
-def test_settings_are_those_that_were_resolved(measured: tuple[dict[str, Any], list[Event], Path]) -> None:
+def test_settings_are_resolved(measured: tuple[dict[str, Any], list[Event], Path]) -> None:
     settings = measured[0]["settings"]
     assert settings["precision"] == "fp32"
     assert settings["runtime"] == "torch"
@@ -71,18 +72,20 @@ def test_settings_are_those_that_were_resolved(measured: tuple[dict[str, Any], l
     assert settings["images"] == "generated 160x120 png"
 
 
-def test_sweeps_have_a_row_a_value_and_say_what_cannot_be(measured: tuple[dict[str, Any], list[Event], Path]) -> None:
+def test_sweeps_have_one_row_per_value_with_errors(measured: tuple[dict[str, Any], list[Event], Path]) -> None:
     sweeps = measured[0]["sweeps"]
     assert [row["batch_size"] for row in sweeps["batch_size"]] == [1, 4]
     fp32, fp16 = sweeps["precision"]
     assert fp32["probability_difference"] == 0
-    assert fp16["error"] == "fp16 is not for CPUs"
+    assert fp16["error"] == "fp16 is not supported on CPU"
     advice = measured[0]["advice"]
     assert advice["precision"] == "fp32"
     assert advice["kept_in"] is None  # --runtime torch: not what auto would take
 
 
-def test_files_are_written_and_every_stage_of_progress_ends(measured: tuple[dict[str, Any], list[Event], Path]) -> None:
+def test_files_are_written_and_every_progress_stage_finishes(
+    measured: tuple[dict[str, Any], list[Event], Path],
+) -> None:
     found, events, folder = measured
     assert json.loads((folder / "b.json").read_text("utf-8")) == found
     assert (folder / "b.png").read_bytes().startswith(b"\x89PNG")
@@ -92,7 +95,7 @@ def test_files_are_written_and_every_stage_of_progress_ends(measured: tuple[dict
         assert StageFinished(started.stage) in events
 
 
-def test_a_folder_of_images_with_a_bad_one_against_an_earlier_measurement(
+def test_a_folder_with_a_bad_image_is_compared_with_an_earlier_record(
     model: Path,
     measured: tuple[dict[str, Any], list[Event], Path],
     tiny_folder: Path,
@@ -118,12 +121,12 @@ def test_a_backbone_gets_random_weights_and_a_segmenter(monkeypatch: pytest.Monk
         bench(tiny_options(Path(), backbone="no_such_network"))
 
 
-def test_what_is_missing_shows_before_anything_is_measured(model: Path, tmp_path: Path) -> None:
+def test_errors_come_before_any_measurement(model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cancernet bench --json"):
         bench(tiny_options(model, compare=tmp_path / "none.json"))
     other = tmp_path / "other.json"
     other.write_text("{}")
-    with pytest.raises(InputError, match="is no measurement"):
+    with pytest.raises(InputError, match="is not a `cancernet bench` record"):
         bench(tiny_options(model, compare=other))
     with pytest.raises(ModelError):
         bench(tiny_options(tmp_path / "none"))
@@ -134,9 +137,9 @@ def test_what_is_missing_shows_before_anything_is_measured(model: Path, tmp_path
     [
         ({"size": "700"}, "--size is '700'"),
         ({"size": "8x8"}, "--size"),
-        ({"sweep_batch_size": "0,1"}, "--sweep-batch-size names '0'"),
-        ({"sweep_workers": "two"}, "--sweep-workers names 'two'"),
-        ({"sweep_precision": "fp8"}, "--sweep-precision names 'fp8'"),
+        ({"sweep_batch_size": "0,1"}, "--sweep-batch-size has '0'"),
+        ({"sweep_workers": "two"}, "--sweep-workers has 'two'"),
+        ({"sweep_precision": "fp8"}, "--sweep-precision has 'fp8'"),
     ],
 )
 def test_wrong_options_name_their_flag(option: dict[str, Any], words: str) -> None:
@@ -145,8 +148,25 @@ def test_wrong_options_name_their_flag(option: dict[str, Any], words: str) -> No
     assert BenchOptions(sweep_workers=" 0, 2,2").worker_counts == (0, 2)
 
 
+def test_every_option_shared_with_classify_is_declared_once_and_forwarded(tmp_path: Path) -> None:
+    shared = {
+        "device": "cpu",
+        "precision": "bf16",
+        "batch_size": 3,
+        "workers": 1,
+        "model": "breakhis_unet",
+        "segmenter": "threshold",
+        "runtime": "torch",
+        "jpeg_scale": "auto",
+    }
+    assert shared.keys() == {field.name for field in fields(InferenceOptions)}
+    asked = classify_options(BenchOptions(**shared), tmp_path)
+    assert {name: getattr(asked, name) for name in shared} == shared
+    assert not vars(BenchOptions)["__annotations__"].keys() & {field.name for field in fields(ClassifyOptions)}
+
+
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device found")
 def test_on_cuda_memory_and_transfers_are_measured(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_quick(monkeypatch)
     found = bench(tiny_options(model, device="cuda", runtime="auto", segmenter="none", files=12))

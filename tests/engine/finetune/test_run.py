@@ -132,7 +132,7 @@ def test_segmenters_are_not_measured_beside_a_tuned_backbone(labelled: Path, tmp
     [
         ({"backbone": "vgg61"}, "no backbone is called 'vgg61'; choose one of: .*vgg16"),
         ({"weights": "gone.safetensors"}, "gone.safetensors cannot be read as weights"),
-        ({"device": "cuda:99"}, "cuda:99 is not there"),
+        ({"device": "cuda:99"}, "no CUDA device"),
         ({"out": "/proc/model"}, "/proc/model cannot be written"),
         ({"out": "/dev/null/model"}, "a part of the path is a file"),
         ({"levels": "7"}, "give numbers from 0 to 4"),

@@ -1,4 +1,4 @@
-"""The plot of a measurement: bars as long as the medians, and what could not be measured left out."""
+"""The plot of a measurement: bars are medians, and unmeasured stages are omitted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def measurement(**sweeps: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are written, kept to look into."""
+    """The figures written, kept for inspection."""
     monkeypatch.setattr(canvas, "DPI", 50)
     kept: list[Figure] = []
     draw = FigureCanvasAgg.draw
@@ -60,7 +60,7 @@ def test_bars_are_medians_in_order(tmp_path: Path, drawn: list[Figure]) -> None:
     assert stages.get_ylim()[0] > stages.get_ylim()[1]  # the first at the top
 
 
-def test_a_curve_for_each_sweep_of_numbers(tmp_path: Path, drawn: list[Figure]) -> None:
+def test_one_curve_per_numeric_sweep(tmp_path: Path, drawn: list[Figure]) -> None:
     batches = [
         {"batch_size": 8, "images_per_s": spread(12, 11, 13)},
         {"batch_size": 1, "images_per_s": spread(10)},

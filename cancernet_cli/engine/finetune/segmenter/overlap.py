@@ -13,6 +13,7 @@ from torch import nn
 
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted
 from cancernet_cli.data.splits.pairs import Pair, read_pair
+from cancernet_cli.inference.pipeline import to_tensor
 from cancernet_cli.metrics.overlap import dice_by_patient, overlap_counts, overlap_counts_at
 from cancernet_cli.segmentation import segmenters
 
@@ -59,7 +60,7 @@ def overlaps(
     for pair in pairs:
         image, mask = read_pair(pair, max_pixels=max_pixels)
         truth = mask > 0
-        pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+        pixels = to_tensor(torch.from_numpy(image)[None])
         with torch.inference_mode():
             of_unet.append(overlap_counts_at(unet(pixels)[0, 0].numpy(), truth, cuts))
             for name, segmenter in baselines.items():

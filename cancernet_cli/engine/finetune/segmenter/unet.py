@@ -23,6 +23,7 @@ from cancernet_cli.engine.finetune.checkpoints import Checkpoints
 from cancernet_cli.engine.finetune.fit import fit_reported
 from cancernet_cli.engine.finetune.model_folder import seed_everything
 from cancernet_cli.engine.finetune.random_batches import Pixels, crop_maker, random_batches, scaled_pair
+from cancernet_cli.inference.pipeline import to_tensor
 from cancernet_cli.inference.runtime import PRECISIONS, Runtime
 from cancernet_cli.metrics.overlap import dice, overlap_counts
 from cancernet_cli.segmentation.unet import UNet, build_network
@@ -173,7 +174,7 @@ class _Judge:
     def __call__(self) -> Judgement:
         losses, counts = [], []
         for image, mask in self.examples:
-            pixels = torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None].float() / 255
+            pixels = to_tensor(torch.from_numpy(image)[None].to(self.device))
             truth = torch.from_numpy(mask).to(self.device)[None, None] >= 128
             probs = self.unet(pixels)
             losses.append(float(dice_cross_entropy(torch.logit(probs, eps=1e-6), truth)))
