@@ -20,7 +20,7 @@ import torchvision
 from torch import Tensor
 
 from cancernet_cli import __version__
-from cancernet_cli.core.files import write_bytes
+from cancernet_cli.core.files import partial_folder, write_bytes
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.core.records import FoundFile
@@ -82,8 +82,7 @@ def open_checkpoints(
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for fact in data:
         digest.update(f"{fact!r}\n".encode())
-    folder = options.out.resolve()
-    return Checkpoints(folder.with_name(f"{folder.name}.partial"), digest.hexdigest(), options.overwrite)
+    return Checkpoints(partial_folder(options.out.resolve()), digest.hexdigest(), options.overwrite)
 
 
 def file_facts(file: FoundFile) -> tuple[object, ...]:
