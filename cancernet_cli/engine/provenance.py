@@ -1,21 +1,20 @@
-"""What a run was made with: the part that decides the result, and the part that belongs to this run alone."""
+"""Provenance of results: what the rows depend on, and the circumstances of one run."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-import os
 import platform
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from cancernet_cli import __version__
 from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256
 from cancernet_cli.core.options import ClassifyOptions, Options
+from cancernet_cli.core.system import available_cores, package_versions
 from cancernet_cli.inference.runtime import Runtime
 
 _PACKAGES = (
@@ -32,9 +31,13 @@ _PACKAGES = (
 
 
 def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Runtime) -> dict[str, str]:
-    """Everything that the rows depend on, as the table's metadata holds it.
+    """Everything that the rows depend on, as stored in the table's metadata.
 
-    `card` is the card with the run's segmenter filled in.
+    Args:
+        card: the model's card with the run's segmenter.
+        folder: the model's folder.
+        options: the run's options.
+        runtime: the resolved device, precision and library.
     """
     state: dict[str, Any] = {
         "model": card.name,
@@ -44,7 +47,7 @@ def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Ru
         **options.result_options(),
         "segmenter": card.segmentation.segmenter,
         "precision": runtime.precision,
-        "runtime": runtime.library,  # they agree to a millionth, not to the bit
+        "runtime": runtime.library,  # their probabilities agree to 1e-6, not bit for bit
         "labels": labels_state(options.labels),
     }
     return {
@@ -54,7 +57,7 @@ def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Ru
 
 
 def labels_state(labels: str) -> str:
-    """The label source; a label file counts by its content."""
+    """The label source; a label file is identified by its content."""
     path = Path(labels)
     if labels in ("auto", "none", "folders", "breakhis") or not path.is_file():
         return labels
@@ -62,7 +65,7 @@ def labels_state(labels: str) -> str:
 
 
 def run_record(options: ClassifyOptions, runtime: Runtime, state: dict[str, str], **counts: Any) -> dict[str, Any]:
-    """What belongs to this run: command line, versions, machine, options as asked and as resolved, counts, times."""
+    """The record of one run: command line, versions, machine, options as given and as resolved, counts, times."""
     return {
         **circumstances(options),
         "result": state,
@@ -78,7 +81,7 @@ def run_record(options: ClassifyOptions, runtime: Runtime, state: dict[str, str]
 
 
 def circumstances(options: Options) -> dict[str, Any]:
-    """What every run record holds: version, command line, time, options as asked, machine, versions of libraries."""
+    """The part that all run records share: version, command line, time, options as given, machine, library versions."""
     return {
         "schema": 1,
         "cancernet": __version__,
@@ -89,17 +92,10 @@ def circumstances(options: Options) -> dict[str, Any]:
             "system": platform.platform(),
             "python": platform.python_version(),
             "processor": platform.machine(),
-            "cores": os.cpu_count(),
+            "cores": available_cores(),
         },
-        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": package_versions(*_PACKAGES),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _plain(value: Any) -> Any:

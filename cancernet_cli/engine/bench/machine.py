@@ -7,14 +7,13 @@ import platform
 import shlex
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cancernet_cli import __version__
-from cancernet_cli.core.system import available_cores, processor
+from cancernet_cli.core.system import available_cores, package_versions, processor
 
 PACKAGES = ("torch", "openvino", "torchvision", "timm", "numpy", "opencv-python-headless", "imagecodecs", "simplejpeg")
 
@@ -33,13 +32,7 @@ def machine_facts() -> dict[str, Any]:
 
 def version_facts() -> dict[str, str]:
     """Versions of what the figures depend on."""
-    found = {"cancernet": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"cancernet": __version__, "python": platform.python_version(), **package_versions(*PACKAGES)}
 
 
 def call_facts() -> dict[str, str]:
