@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from cancernet_cli.core.options import ClassifyOptions as ClassifyOptions
-    from cancernet_cli.core.options import CompareOptions as CompareOptions
-    from cancernet_cli.core.options import EvaluateOptions as EvaluateOptions
-    from cancernet_cli.core.options import FinetuneOptions as FinetuneOptions
+if TYPE_CHECKING:  # for type checkers and editors; `__getattr__` needs no entry here
+    from cancernet_cli.core.options.bench import BenchOptions as BenchOptions
+    from cancernet_cli.core.options.classify import ClassifyOptions as ClassifyOptions
+    from cancernet_cli.core.options.compare import CompareOptions as CompareOptions
+    from cancernet_cli.core.options.evaluate import EvaluateOptions as EvaluateOptions
+    from cancernet_cli.core.options.finetune import FinetuneOptions as FinetuneOptions
+    from cancernet_cli.core.options.tile import TileOptions as TileOptions
+    from cancernet_cli.engine.bench.run import bench as bench
     from cancernet_cli.engine.classify.run import classify as classify
     from cancernet_cli.engine.compare.run import compare as compare
     from cancernet_cli.engine.evaluate.run import evaluate as evaluate
     from cancernet_cli.engine.finetune.run import finetune as finetune
+    from cancernet_cli.engine.tile import tile as tile
 
 __version__ = "0.1.0"
-__all__ = [
-    "ClassifyOptions",
-    "CompareOptions",
-    "EvaluateOptions",
-    "FinetuneOptions",
-    "__version__",
-    "classify",
-    "compare",
-    "evaluate",
-    "finetune",
-]
 
-_HOMES = {name: f"engine.{name}.run" for name in ("classify", "compare", "evaluate", "finetune")}
-_HOMES |= dict.fromkeys(("ClassifyOptions", "CompareOptions", "EvaluateOptions", "FinetuneOptions"), "core.options")
+# The commands as `cancernet --help` lists them. Each has three files: its options in core/options/<verb>.py, its
+# function in engine/<verb>.py or engine/<verb>/run.py, and its command in cli/<verb>.py.
+VERBS = ("classify", "finetune", "compare", "evaluate", "tile", "bench")
+
+__all__ = ["__version__", *VERBS, *(f"{verb.capitalize()}Options" for verb in VERBS)]
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is offered when it is first asked for, so that importing the package stays light."""
-    if name in _HOMES:
-        import importlib
-
-        return getattr(importlib.import_module(f"cancernet_cli.{_HOMES[name]}"), name)
+    """Import a verb's function or options on first use, so that importing the package stays light."""
+    verb = name.removesuffix("Options").lower()
+    if name == f"{verb.capitalize()}Options" and verb in VERBS:
+        return getattr(importlib.import_module(f"{__name__}.core.options.{verb}"), name)
+    if name in VERBS:
+        module = importlib.import_module(f"{__name__}.engine.{name}")
+        if hasattr(module, "__path__"):
+            module = importlib.import_module(f"{__name__}.engine.{name}.run")
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

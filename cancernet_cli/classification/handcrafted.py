@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cancernet_cli.core.stains import DARKEST, UNMIX
+from cancernet_cli.core.pixels import DARKEST, UNMIX, resize, size_within
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -35,7 +35,7 @@ def colour_features(image: Pixels) -> Floats:
         image: `[H, W, 3]` uint8 RGB.
 
     Returns:
-        `[12]`; the last six in optical density (Ruifrok, Johnston 2001; see `core.stains`).
+        `[12]`; the last six in optical density (Ruifrok, Johnston 2001; see `core.pixels`).
     """
     means, deviations = (v[:, 0] / 255 for v in cv2.meanStdDev(image))
     stains = cv2.transform(_DENSITY[image], UNMIX.T.astype(np.float32))
@@ -59,7 +59,8 @@ def texture_features(image: Pixels) -> Floats:
     import skimage.feature
 
     feature: Any = skimage.feature  # typed in part only
-    grey = _shrunk(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8))
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    grey = resize(grey, *size_within(grey.shape[1], grey.shape[0], TEXTURE_SIDE_PX), enlarge="linear")
     levels = (grey.astype(np.uint16) * GREY_LEVELS // 256).astype(np.uint8)
     pairs = feature.graycomatrix(levels, DISTANCES_PX, ANGLES, levels=GREY_LEVELS, symmetric=True, normed=True)
     found = []
@@ -70,12 +71,3 @@ def texture_features(image: Pixels) -> Floats:
         patterns = feature.local_binary_pattern(grey, neighbours, radius, method="uniform").astype(np.int64)
         found.append(np.bincount(patterns.ravel(), minlength=neighbours + 2) / patterns.size)
     return np.concatenate(found)
-
-
-def _shrunk(grey: Pixels) -> Pixels:
-    height, width = grey.shape
-    share = TEXTURE_SIDE_PX / max(height, width)
-    if share >= 1:
-        return grey
-    size = (max(1, round(width * share)), max(1, round(height * share)))
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -12,13 +12,14 @@ import typer
 from rich.markup import escape
 
 from cancernet_cli.core.errors import OptionError
-from cancernet_cli.core.options import Options, OptionSpec, flag_name
+from cancernet_cli.core.options.base import Options, OptionSpec, flag_name
 
 Format = Literal["human", "json", "quiet"]
 FORMAT = typer.Option(
     "--format", help="human: tables and progress. json: one JSON object on stdout. quiet: errors only."
 )
 
+# Panels in the order of --help; any other panel follows them.
 GROUPS = (
     "Output",
     "Model",
@@ -31,14 +32,14 @@ GROUPS = (
     "Run",
     "Machine",
     "Options",
-)  # as --help shows them
+)
 
 
 def options_from(record: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator that gives a command one flag for each field of `record` and passes them on as `options`."""
+    """Decorate a command with one flag for each field of `record`; it receives them as one argument, `options`."""
     hints = typing.get_type_hints(record)
     declared = [f for f in dataclasses.fields(record) if "option" in f.metadata]
-    declared.sort(key=lambda f: GROUPS.index(f.metadata["option"].group))
+    declared.sort(key=_panel)
 
     def wrap(command: Callable[..., Any]) -> Callable[..., Any]:
         own = inspect.signature(command, eval_str=True).parameters
@@ -46,7 +47,7 @@ def options_from(record: type[Options]) -> Callable[[Callable[..., Any]], Callab
         parameters += [_parameter(f, hints[f.name]) for f in declared]
 
         def run(**values: Any) -> Any:
-            chosen = {f.name: _value(f, hints[f.name], values.pop(f.name)) for f in declared}
+            chosen = {f.name: _value(hints[f.name], values.pop(f.name)) for f in declared}
             try:
                 options = record(**chosen)
             except OptionError as error:
@@ -62,9 +63,15 @@ def options_from(record: type[Options]) -> Callable[[Callable[..., Any]], Callab
 
 
 def _unwrapped(doc: str) -> str:
-    """A docstring whose paragraphs are one line each, for terminals of any width; examples stay as they are."""
+    """A docstring with each paragraph on one line, for terminals of any width; examples stay as they are."""
     paragraphs = inspect.cleandoc(doc).split("\n\n")
     return "\n\n".join(text if text.startswith(" ") else " ".join(text.split()) for text in paragraphs)
+
+
+def _panel(field: dataclasses.Field[Any]) -> int:
+    """Position of an option's panel in --help."""
+    group = field.metadata["option"].group
+    return GROUPS.index(group) if group in GROUPS else len(GROUPS)
 
 
 def _is_number_or_auto(hint: Any) -> bool:
@@ -78,8 +85,8 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     extra: dict[str, Any] = {}
     if _is_number_or_auto(hint):
         hint, extra = str, {"metavar": "auto|N"}
-    elif spec.min is not None or spec.max is not None:
-        extra = {"min": spec.min, "max": spec.max}
+    elif spec.limits.min is not None or spec.limits.max is not None:
+        extra = {"min": spec.limits.min, "max": spec.limits.max}
     info = typer.Option(*names, help=escape(spec.help), rich_help_panel=spec.group, **extra)
     default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     return inspect.Parameter(
@@ -87,12 +94,9 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     )
 
 
-def _value(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
-    if not _is_number_or_auto(hint) or value == "auto":
-        return value
+def _value(hint: Any, value: Any) -> Any:
+    """What the record is given; it refuses text that is neither a number nor auto."""
     try:
-        return int(value)
+        return int(value) if _is_number_or_auto(hint) else value
     except ValueError:
-        raise typer.BadParameter(
-            f"{value!r} is neither auto nor a whole number", param_hint=flag_name(field.name)
-        ) from None
+        return value

@@ -1,20 +1,22 @@
-"""Model cards: what must travel with weights, read from and written to `card.toml`.
+"""Model cards: the metadata that travels with a model's weights, read from and written to `card.toml`.
 
-A model is a folder with `card.toml` and `model.safetensors`. The card is the only place where input size, mean and
-standard deviation, classes, temperature, decision threshold and checksum stand.
+A model is a folder with `card.toml` and `model.safetensors`. The card is the only source of input size, mean and
+standard deviation, classes, temperature, decision threshold and checksum.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+import warnings
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar
 
 import tomli_w
 
 from cancernet_cli.core.errors import ModelError
+from cancernet_cli.core.validation import NO_LIMITS, InvalidValue, Limits, check_fields, checked_value, field_types
 
 CARD_SCHEMA = 1
 CARD_FILE = "card.toml"
@@ -22,99 +24,137 @@ WEIGHTS_FILE = "model.safetensors"
 
 Task = Literal["classify", "segment"]
 
+# Keys of earlier releases: "section.old_key" to the new key in the same section. Read with a warning for one release.
+RENAMED: dict[str, str] = {}
+
+
+class RenamedKey(FutureWarning):
+    """A card has a key under its old name."""
+
+
+def entry(default: Any, **limits: Any) -> Any:
+    """A card's field with limits on its value, given as arguments of `validation.Limits`."""
+    return field(default=default, metadata={"limits": Limits(**limits)})
+
+
+def _sha256() -> Any:
+    return entry("", pattern="([0-9a-f]{64})?", form="64 lower-case hexadecimal digits, or nothing")
+
+
+def _limits(record: type[Any]) -> dict[str, Limits]:
+    return {f.name: f.metadata["limits"] for f in fields(record) if "limits" in f.metadata}
+
+
+class _Checked:
+    """Base of a card's sections: checks every value's type and range, also when a section is made in Python.
+
+    Raises:
+        ModelError: a value has the wrong type, is not one of the choices, or is out of range.
+    """
+
+    def __post_init__(self) -> None:
+        try:
+            check_fields(self, _limits(type(self)))
+        except InvalidValue as wrong:
+            raise ModelError(f"{wrong.name} in a model card is {wrong.value!r}", fix=wrong.fix) from None
+
 
 @dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """Which network the weights belong to.
+class Architecture(_Checked):
+    """The network that the weights belong to.
 
     A classifier has `backbone`, `head` and `classes`; a segmenter has `encoder` and `decoder_channels`.
-    `levels` are the backbone's feature levels that the head reads, shallow to deep, counted as timm does
-    (level i has stride 2 ** (i + 1)); empty means the last one.
+
+    levels: feature levels of the backbone that the head reads, shallow to deep, numbered as in timm (level i has
+        stride 2 ** (i + 1)); empty means the last one.
     """
 
     backbone: str = ""
     head: str = ""
-    levels: tuple[int, ...] = ()
+    levels: tuple[int, ...] = entry((), min=0)
     classes: tuple[str, ...] = ()
     encoder: str = ""
-    decoder_channels: tuple[int, ...] = ()
+    decoder_channels: tuple[int, ...] = entry((), min=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputPolicy:
-    """How a file becomes the network's views.
+class InputPolicy(_Checked):
+    """How an image becomes the network's views.
 
-    view: `resize` squeezes the image into one view of `width_px` x `height_px`; `grid` covers the image, at its own
-        scale times `scale`, with views of that size that overlap by at least `overlap` (share of a side) and pools
-        their logits (mean). An image smaller than a view is enlarged until it fills one.
-    max_views: an image that needs more views is shrunk until it needs no more.
-    density: `scaled` brings each channel's optical density to one darkest value before the classifier sees a view
-        (`segmentation.density`), as if all were stained and lit alike; `balanced` takes out the tint of the lightest
-        pixels too; `as_is` takes pixels as they are.
-    magnifications: the objectives of the training images, for the reader and for warnings.
-    mean, std: per channel, on pixels scaled to 0..1.
+    view: `resize` scales the whole image to one view of `width_px` x `height_px`; `grid` tiles the image, at its own
+        scale times `scale`, with views of that size that overlap by at least `overlap` (fraction of a side), and
+        averages their logits. An image smaller than a view is enlarged to fill one.
+    max_views: an image that would need more views is shrunk until it needs no more.
+    density: `scaled` scales each channel's optical density to a fixed darkest value before classification
+        (`segmentation.density`), a stain normalization; `balanced` also removes the tint of the lightest pixels;
+        `as_is` leaves pixels unchanged.
+    magnifications: objectives of the training images, for information and for warnings.
+    mpp: micrometres per pixel of the training images, before `scale`.
+    mean, std: per channel (RGB), for pixels scaled to 0..1.
     """
 
     view: Literal["resize", "grid"] = "resize"
-    width_px: int = 224
-    height_px: int = 224
-    scale: float = 1.0
-    overlap: float = 0.0
-    max_views: int = 64
+    width_px: int = entry(224, min=1)
+    height_px: int = entry(224, min=1)
+    scale: float = entry(1.0, above=0)
+    overlap: float = entry(0.0, min=0, max=1)
+    max_views: int = entry(64, min=1)
     density: Literal["as_is", "scaled", "balanced"] = "as_is"
-    magnifications: tuple[float, ...] = ()
-    mpp: float | None = None
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    magnifications: tuple[float, ...] = entry((), above=0)
+    mpp: float | None = entry(None, above=0)
+    mean: tuple[float, ...] = entry((0.485, 0.456, 0.406), length=3)
+    std: tuple[float, ...] = entry((0.229, 0.224, 0.225), above=0, length=3)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentationPolicy:
-    """Where a classifier's mask comes from and what it does to the pixels.
+class SegmentationPolicy(_Checked):
+    """The source of a classifier's mask, and its effect on the pixels.
 
-    segmenter: a name in the segmentation registry. model, sha256: the segmentation model (a `unet` needs one) and
-        the checksum of its weights. keep: `pixel * (m + (1 - m) * keep)`; 0 blanks what lies outside, 1 ignores the
-        mask.
-    allowed: the segmenters that `--segmenter` may choose instead.
+    segmenter: name in the segmentation registry.
+    model, sha256: segmentation model, for a segmenter that needs one, and the checksum of its weights.
+    keep: pixels become `pixel * (m + (1 - m) * keep)` for a mask `m`; 0 blanks the background, 1 ignores the mask.
+    allowed: segmenters that `--segmenter` may choose instead.
     """
 
     segmenter: str = "none"
     model: str = ""
-    sha256: str = ""
-    keep: float = 1.0
+    sha256: str = _sha256()
+    keep: float = entry(1.0, min=0, max=1)
     allowed: tuple[str, ...] = ("none",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
-    """From logits to a label.
+class Decision(_Checked):
+    """How logits become a label.
 
-    temperature: logits are divided by it before softmax (Guo et al., arXiv:1706.04599). threshold: two classes only;
-        the label is `positive` when its probability is at least this. chosen_on: the data both were fitted on.
+    temperature: divides logits before softmax (Guo et al., arXiv:1706.04599).
+    threshold: two classes only; the label is `positive` when its probability is at least this.
+    chosen_on: data on which both were fitted.
     """
 
     positive: str = ""
-    temperature: float = 1.0
-    threshold: float = 0.5
+    temperature: float = entry(1.0, above=0)
+    threshold: float = entry(0.5, min=0, max=1)
     chosen_on: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weights:
+class Weights(_Checked):
     """The weights file and its checksum."""
 
-    sha256: str = ""
-    size_bytes: int = 0
+    sha256: str = _sha256()
+    size_bytes: int = entry(0, min=0)
     licence: str = ""
     started_from: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """What the weights learned from.
+class Training(_Checked):
+    """The training data.
 
-    labels: how tiles of slides came by theirs; empty where each image has its own. splits: a split's name to its
-    patients. leaks: why the figures are worthless, when a leaking split was allowed.
+    labels: origin of the labels of slide tiles; empty where each image has its own.
+    leaks: why the metrics are invalid, where a leaking split was allowed.
+    splits: patients by name of the split.
     """
 
     data: str = ""
@@ -123,7 +163,7 @@ class Training:
     citation: str = ""
     command: str = ""
     seed: int = 0
-    images: int = 0
+    images: int = entry(0, min=0)
     labels: str = ""
     group_by: str = ""
     leaks: tuple[str, ...] = ()
@@ -131,16 +171,16 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Use:
-    """What the model is for, and what it must not be used for."""
+class Use(_Checked):
+    """Intended use, and uses that are ruled out."""
 
     intended: str = ""
     not_for: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
-    """One model's card; `metrics` is free-form: each figure with split, count of patients and interval."""
+class Card(_Checked):
+    """A model's card; `metrics` is free-form: each metric with split, number of patients and interval."""
 
     name: str
     task: Task
@@ -158,20 +198,19 @@ class Card:
 
 
 def read_card(folder: Path) -> Card:
-    """The card in a model's folder.
+    """Read the card in a model's folder.
 
     Raises:
-        ModelError: there is none, it is not TOML, or a field is unknown, missing or of the wrong type.
+        ModelError: there is none, it is not TOML, a key is unknown or missing, or a value has the wrong type or is out
+            of range.
     """
     path = folder / CARD_FILE
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"{folder} holds no {CARD_FILE}", fix="name a folder made by `cancernet finetune`") from None
+        raise ModelError(f"{folder} has no {CARD_FILE}", fix="name a folder made by `cancernet finetune`") from None
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} cannot be read: {error}", fix="restore the card from where the model came from"
-        ) from None
+        raise ModelError(f"{path} cannot be read: {error}", fix="restore the card from its source") from None
     if table.get("schema") != CARD_SCHEMA:
         raise ModelError(
             f"{path} has schema {table.get('schema')!r}, this version reads {CARD_SCHEMA}",
@@ -180,15 +219,31 @@ def read_card(folder: Path) -> Card:
     return _build(Card, table, path, "")
 
 
+def with_segmenter(card: Card, segmenter: str | None) -> Card:
+    """The card with another of its allowed segmenters; None keeps its own.
+
+    Raises:
+        ModelError: the card does not allow this segmenter.
+    """
+    if segmenter in (None, card.segmentation.segmenter):
+        return card
+    if segmenter not in card.segmentation.allowed:
+        raise ModelError(
+            f"{card.name} has not been evaluated with segmenter {segmenter!r}",
+            fix=f"choose one of: {', '.join(card.segmentation.allowed)}; or train a model with it",
+        )
+    return replace(card, segmentation=replace(card.segmentation, segmenter=segmenter))
+
+
 def write_card(card: Card, folder: Path) -> Path:
-    """Write `card.toml`, the same bytes for the same card."""
+    """Write `card.toml`; equal cards give equal bytes."""
     path = folder / CARD_FILE
     path.write_text(card_text(card), "utf-8")
     return path
 
 
 def card_text(card: Card) -> str:
-    """The card as TOML, the same text for the same card."""
+    """The card as TOML; equal cards give equal text."""
     return tomli_w.dumps(_plain(asdict(card)), multiline_strings=True)
 
 
@@ -199,18 +254,19 @@ def file_sha256(path: Path) -> str:
 
 
 def checked_weights(folder: Path, card: Card) -> Path:
-    """The weights of a model's folder, once their checksum has been compared with the card's.
+    """The weights file in a model's folder, after comparing its checksum with the card's.
 
     Raises:
-        ModelError: there are none, or they are not the ones that the card describes.
+        ModelError: there is no weights file, or its checksum differs from the card's.
     """
     path = folder / WEIGHTS_FILE
     if not path.is_file():
-        raise ModelError(f"{folder} has a card but no {WEIGHTS_FILE}", fix="copy the weights beside the card")
+        raise ModelError(f"{folder} has a card but no {WEIGHTS_FILE}", fix="copy the weights into the folder")
     found = file_sha256(path)
     if found != card.weights.sha256:
+        recorded = f"{card.weights.sha256[:12]}..." if card.weights.sha256 else "none"
         raise ModelError(
-            f"{path} has SHA-256 {found[:12]}..., its card says {card.weights.sha256[:12] or 'nothing'}...",
+            f"{path} has SHA-256 {found[:12]}..., its card has {recorded}",
             fix="restore the weights or the card; they must come from the same training run",
         )
     return path
@@ -220,31 +276,40 @@ R = TypeVar("R")
 
 
 def _build(record: type[R], table: dict[str, Any], path: Path, where: str) -> R:
-    """A record from a TOML table; lists become tuples where the record says so."""
-    hints = get_type_hints(record)
-    known = {f.name for f in fields(record)}  # type: ignore[arg-type]
+    """A card or one of its sections from a TOML table; `where` is the section's key with a dot, for messages."""
+    types, limits = field_types(record), _limits(record)
     values: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in known:
-            raise ModelError(f"{path} has an unknown entry {where}{key}", fix="remove it, or correct its spelling")
-        hint = hints[key]
-        if is_dataclass(hint):
-            value = _build(hint, value, path, f"{where}{key}.")  # type: ignore[arg-type]
-        elif getattr(hint, "__origin__", None) is tuple and isinstance(value, list):
-            value = tuple(value)
-        elif hint is float and isinstance(value, int):
-            value = float(value)
-        if hint in (str, int, float) and type(value) is not hint:
-            raise ModelError(f"{path}: {where}{key} is {value!r}, not a {hint.__name__}", fix="correct the card")
-        values[key] = value
+    for key, value in _with_new_names(table, path, where).items():
+        if key not in types:
+            raise ModelError(f"{path} has an unknown key {where}{key}", fix="remove it, or correct its spelling")
+        if is_dataclass(types[key]) and isinstance(value, dict):
+            values[key] = _build(types[key], value, path, f"{where}{key}.")
+            continue
+        try:
+            values[key] = checked_value(key, value, types[key], limits.get(key, NO_LIMITS))
+        except InvalidValue as wrong:
+            raise ModelError(f"{path}: {where}{key} is {value!r}", fix=wrong.fix) from None
     try:
         return record(**values)
     except TypeError as error:
-        raise ModelError(f"{path} is incomplete: {error}", fix="add what is missing") from None
+        raise ModelError(f"{path} is incomplete: {error}", fix="add the missing keys") from None
+
+
+def _with_new_names(table: dict[str, Any], path: Path, where: str) -> dict[str, Any]:
+    """The table with keys of earlier releases under their new names."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        new = RENAMED.get(f"{where}{key}", key)
+        if new != key:
+            if new in table:
+                raise ModelError(f"{path} has both {where}{key} and {where}{new}", fix=f"remove {where}{key}")
+            warnings.warn(f"{path}: {where}{key} is now called {where}{new}; rename it", RenamedKey, stacklevel=2)
+        found[new] = value
+    return found
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists and without None, which TOML does not have."""
+    """Tuples as lists, and without None, which TOML does not have."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items() if v is not None}
     if isinstance(value, (list, tuple)):

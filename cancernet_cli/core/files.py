@@ -1,4 +1,4 @@
-"""Files that appear under their name only once they are whole."""
+"""Write files atomically: a file has its name only once it is complete. Check output folders before a run."""
 
 from __future__ import annotations
 
@@ -14,68 +14,113 @@ from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.paths import display_path
 
 _FIXES = {
-    errno.ENOSPC: "free some space there, or choose another place with --out",
-    errno.EDQUOT: "free some of your quota, or choose another place with --out",
-    errno.EROFS: "the file system is read-only: choose another place with --out",
-    errno.EACCES: "make the folder writable, or choose another place with --out",
-    errno.EPERM: "make the folder writable, or choose another place with --out",
+    errno.ENOSPC: "free some disk space, or choose another --out",
+    errno.EDQUOT: "free some of your quota, or choose another --out",
+    errno.EROFS: "choose an --out on a file system that is not read-only",
+    errno.EACCES: "make the folder writable, or choose another --out",
+    errno.EPERM: "make the folder writable, or choose another --out",
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.EISDIR: "a folder has that name: remove it, or choose another name",
-    errno.ENOTDIR: "a part of the path is a file: choose another place with --out",
-    errno.EEXIST: "a part of the path is a file: choose another place with --out",
+    errno.EISDIR: "remove the folder of that name, or choose another name",
+    errno.ENOTDIR: "choose another --out: part of the path is a file",
+    errno.EEXIST: "choose another --out: part of the path is a file",
 }
 
 
 @contextmanager
 def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """An empty temporary file beside `path`, which takes its place when the block ends well.
+    """An empty temporary file in the folder of `path`, which replaces `path` when the block ends without an error.
 
-    Missing folders are made. On any error, an interruption included, the temporary file is removed and what was at
-    `path` stays as it was.
+    Missing folders are created. On any error or interruption, the temporary file is removed and `path` stays as it was.
 
     Args:
-        durable: wait until the disk has the bytes, so that a power cut leaves the old file or the new one. Off for
-            side files by the thousand.
+        path: the file to write.
+        durable: wait until the bytes are on disk, so that a power cut leaves the old file or the new one. Turn off for
+            thousands of side files.
 
     Raises:
-        OutputError: any OSError of the block or of the renaming (disk full, read-only, a folder in the way); or `path`
-            is a device or a pipe, which must not be replaced by a file.
+        OutputError: an OSError in the block or on renaming (disk full, read-only, a folder in the way); or `path` is a
+            device or a pipe, which must not be replaced by a file.
     """
-    # Not path's own name with an ending: that may fill the 255 bytes already.
+    # Not path's own name with a suffix: the name may already have the full 255 bytes.
     temporary = path.parent / f".cancernet-{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _refuse_special(path)
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        if durable:
-            _sync(temporary)
-        os.replace(temporary, path)
+        publish(temporary, path, durable=durable)
     except OSError as error:
         raise output_error(path, error) from error
     finally:
-        with suppress(OSError):  # gone already when all went well
+        with suppress(OSError):  # renamed, if all went well
             temporary.unlink()
+
+
+def publish(made: Path, path: Path, *, durable: bool = True) -> None:
+    """Replace `path` with a finished file on the same file system, in one step.
+
+    Args:
+        made: the finished file.
+        path: the name to give it.
+        durable: as for `atomic_write`.
+
+    Raises:
+        OutputError: as for `atomic_write`.
+    """
+    try:
+        _refuse_special(path)
+        if durable:
+            _sync(made)
+        os.replace(made, path)
+    except OSError as error:
+        raise output_error(path, error) from error
     if durable:
         _sync_folder(path.parent)
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Write a whole file at once, as `atomic_write` does."""
+    """Write a whole file atomically, as `atomic_write` does."""
     with atomic_write(path, durable=durable) as temporary:
         temporary.write_bytes(content)
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
-    """The OutputError that says why `path` cannot be written, and what to do about it."""
+    """The OutputError for an OSError while writing `path`: the cause and its fix."""
     why = error.strerror or " ".join(str(error).split()) or type(error).__name__
-    number = errno.ENOSPC if "disk is full" in why else error.errno or 0  # as SQLite says it, without a number
-    fix = _FIXES.get(number, "look at the disk, or choose another place with --out")
+    number = errno.ENOSPC if "disk is full" in why else error.errno or 0  # SQLite's message, which has no number
+    fix = _FIXES.get(number, "check the disk, or choose another --out")
     return OutputError(f"{display_path(os.fsencode(path))} cannot be written: {why}", fix=fix)
 
 
+def check_output_folder(folder: Path, *, overwrite: bool, marker: str = "*") -> None:
+    """Refuse a folder that already has output, before any work is done.
+
+    Args:
+        folder: the output folder; it may not exist yet.
+        overwrite: accept a folder that has output.
+        marker: glob pattern of the files that count as output.
+
+    Raises:
+        OutputError: the folder is a file or cannot be read, or it has output and `overwrite` is not set.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file", fix="choose another --out")
+    try:
+        is_taken = folder.is_dir() and any(folder.glob(marker))
+    except OSError as error:
+        raise output_error(folder, error) from error
+    if is_taken and not overwrite:
+        found = "is not empty" if marker == "*" else f"already has {marker}"
+        raise OutputError(f"{folder} {found}", fix="choose another --out, or pass --overwrite to replace its content")
+
+
+def partial_folder(out: Path) -> Path:
+    """`<out>.partial`, in which an unfinished run keeps what the next run can resume from."""
+    return out.with_name(f"{out.name}.partial")
+
+
 def _refuse_special(path: Path) -> None:
-    """Raise when `path` is there and is no regular file; /dev/null would be replaced for the whole machine."""
+    """Raise if `path` is not a regular file; /dev/null would be replaced for the whole machine."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -83,12 +128,12 @@ def _refuse_special(path: Path) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(mode):
-        raise OutputError(f"{path} is not a plain file", fix="name a file; devices and pipes cannot be replaced by one")
+        raise OutputError(f"{path} is not a regular file", fix="name a file instead of a device or pipe")
 
 
 def _sync(path: Path) -> None:
-    """Wait until the disk has the file's bytes."""
-    handle = os.open(path, os.O_RDWR)  # Windows flushes only what is open for writing
+    """Wait until the file's bytes are on disk."""
+    handle = os.open(path, os.O_RDWR)  # Windows flushes only files open for writing
     try:
         os.fsync(handle)
     finally:
@@ -96,7 +141,7 @@ def _sync(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Wait until the disk has the folder's names, where the system can (Windows and some network disks cannot)."""
+    """Wait until the folder's entries are on disk, where supported (not on Windows and some network file systems)."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

@@ -1,14 +1,15 @@
-"""The processor and its cores: what advice and measurements are true of."""
+"""The machine and the installed packages that a result was computed with."""
 
 from __future__ import annotations
 
 import os
 import platform
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
 def processor() -> str:
-    """The processor's name as Linux tells it, else its kind."""
+    """The processor's model name on Linux, elsewhere what Python reports."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
@@ -17,5 +18,16 @@ def processor() -> str:
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def package_versions(*packages: str) -> dict[str, str]:
+    """Version of each package by its name on PyPI; packages that are not installed are omitted."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -10,7 +10,6 @@ import platform
 import shlex
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import torch
 from cancernet_cli import __version__
 from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256
 from cancernet_cli.core.options import ClassifyOptions, Options
-from cancernet_cli.core.system import available_cores, processor
+from cancernet_cli.core.system import available_cores, package_versions, processor
 from cancernet_cli.inference.runtime import Runtime
 
 _PACKAGES = (
@@ -38,10 +37,13 @@ _PACKAGES = (
 
 
 def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Runtime) -> dict[str, str]:
-    """Everything that the predictions depend on, for the metadata of the table.
+    """Everything that the rows depend on, as stored in the table's metadata.
 
     Args:
-        card: with the run's segmenter filled in.
+        card: the model's card with the run's segmenter.
+        folder: the model's folder.
+        options: the run's options.
+        runtime: the resolved device, precision and library.
     """
     state: dict[str, Any] = {
         "model": card.name,
@@ -61,7 +63,7 @@ def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Ru
 
 
 def labels_state(labels: str) -> str:
-    """The label source; for a label file, the SHA-256 of its content."""
+    """The label source; a label file is identified by its content."""
     path = Path(labels)
     if labels in ("auto", "none", "folders", "breakhis") or not path.is_file():
         return labels
@@ -69,7 +71,7 @@ def labels_state(labels: str) -> str:
 
 
 def run_record(options: ClassifyOptions, runtime: Runtime, state: dict[str, str], **counts: Any) -> dict[str, Any]:
-    """The record of one run: command line, versions, machine, options as given and as resolved, counts and times."""
+    """The record of one run: command line, versions, machine, options as given and as resolved, counts, times."""
     return {
         **circumstances(options),
         "result": state,
@@ -85,7 +87,7 @@ def run_record(options: ClassifyOptions, runtime: Runtime, state: dict[str, str]
 
 
 def circumstances(options: Options) -> dict[str, Any]:
-    """Fields of every run record: version, command line, time, options as given, machine, versions of libraries."""
+    """The part that all run records share: version, command line, time, options as given, machine, library versions."""
     return {
         "schema": 1,
         "cancernet": __version__,
@@ -96,9 +98,9 @@ def circumstances(options: Options) -> dict[str, Any]:
             "system": platform.platform(),
             "python": platform.python_version(),
             "processor": platform.machine(),
-            "cores": os.cpu_count(),
+            "cores": available_cores(),
         },
-        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": package_versions(*_PACKAGES),
     }
 
 
@@ -116,8 +118,7 @@ def machine_facts() -> dict[str, Any]:
 
 def version_facts() -> dict[str, str]:
     """Versions of CancerNet, Python and the libraries that results and speed depend on."""
-    libraries = {name: found for name in _PACKAGES if (found := _version(name))}
-    return {"cancernet": __version__, "python": platform.python_version(), **libraries}
+    return {"cancernet": __version__, "python": platform.python_version(), **package_versions(*_PACKAGES)}
 
 
 def call_facts() -> dict[str, str]:
@@ -132,13 +133,6 @@ def _memory_bytes() -> int | None:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
         return None
 
 

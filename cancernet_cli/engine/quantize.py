@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from cancernet_cli.core.cards import read_card
+from cancernet_cli.core.cards import read_card, with_segmenter
 from cancernet_cli.core.errors import ModelError, OutputError
 from cancernet_cli.core.events import Reporter, Warn, silent
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.core.segmenter_choice import with_segmenter
 from cancernet_cli.data.discovery.discover import discover
 from cancernet_cli.data.discovery.inputs import resolve_base
 from cancernet_cli.inference.int8 import VIEWS, image_views, make_int8

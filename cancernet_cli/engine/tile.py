@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 
 from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import read_card
-from cancernet_cli.core.errors import InputError, OutputError
+from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn, silent
-from cancernet_cli.core.files import atomic_write, output_error
+from cancernet_cli.core.files import atomic_write, check_output_folder, output_error
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import TileOptions
 from cancernet_cli.core.records import Failure, FoundFile
@@ -158,15 +158,9 @@ def _one(file: FoundFile, cut: Cut, options: TileOptions, writer: pq.ParquetWrit
 
 
 def _check_folder(out: Path, overwrite: bool) -> None:
-    """Raise when the folder is a file, or holds something that must not be replaced; remove older tables."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file", fix="give --out the name of a folder")
+    """Refuse a folder that has output, unless it may be replaced; remove older tables."""
+    check_output_folder(out, overwrite=overwrite)
     try:
-        holds_something = out.is_dir() and any(out.iterdir())
-        if holds_something and not overwrite:
-            raise OutputError(
-                f"{out} exists and is not empty", fix="choose another --out, or pass --overwrite to replace it"
-            )
         for name in (TILES_FILE, SLIDES_FILE):
             with suppress(FileNotFoundError):
                 (out / name).unlink()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from cancernet_cli import __version__
 from cancernet_cli.core.cache import cache_root
 from cancernet_cli.core.cards import Card
+from cancernet_cli.core.files import write_bytes
 from cancernet_cli.core.options import ClassifyOptions, LoaderOptions
 from cancernet_cli.core.system import processor
 
@@ -59,7 +59,7 @@ def keep_advice(advice: Advice, card: Card, device: torch.device, cores: int) ->
     """Save advice in the cache, replacing earlier values of the same settings; returns the file.
 
     Raises:
-        OSError: the cache cannot be written.
+        OutputError: the cache cannot be written.
     """
     kept = _read()
     key = _key(card, device, cores)
@@ -67,10 +67,7 @@ def keep_advice(advice: Advice, card: Card, device: torch.device, cores: int) ->
     found = {name: value for name, value in asdict(advice).items() if value is not None}
     kept[key] = {**(before if isinstance(before, dict) else {}), **found, "model": card.name}
     path = _path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", "utf-8")
-    os.replace(temporary, path)
+    write_bytes(path, (json.dumps(kept, indent=2, sort_keys=True) + "\n").encode(), durable=False)
     return path
 
 

@@ -6,8 +6,6 @@ import contextlib
 import hashlib
 import io
 import logging
-import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -21,6 +19,7 @@ from cancernet_cli.core.cache import cache_root
 from cancernet_cli.core.cards import Card, file_sha256
 from cancernet_cli.core.errors import InputError, ModelError
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
+from cancernet_cli.core.files import publish
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.views import make_views
 from cancernet_cli.data.readers import UnreadableImage, read_image
@@ -106,8 +105,8 @@ def make_int8(
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         made = Path(scratch) / path.name
         ov.save_model(network, made, compress_to_fp16=False)
-        shutil.move(made.with_suffix(".bin"), path.with_suffix(".bin"))
-        os.replace(made, path)
+        for suffix in (".bin", ".xml"):
+            publish(made.with_suffix(suffix), path.with_suffix(suffix), durable=False)
     return path
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from cancernet_cli.core.cache import cached_folder
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.events import Note, Reporter, silent
+from cancernet_cli.core.system import package_versions
 from cancernet_cli.inference.openvino_import import ov
 
 FILE = "model.xml"
@@ -94,7 +94,7 @@ def cache_key(card: Card) -> str:
     """SHA-256 of everything that the converted model depends on, versions of libraries included."""
     facts = {
         "cancernet": __version__,
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": package_versions(*PACKAGES),
         "architecture": asdict(card.architecture),
         "input": asdict(card.input),
         "weights": card.weights.sha256,

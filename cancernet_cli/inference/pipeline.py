@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from cancernet_cli.classification import load_classifier
-from cancernet_cli.core.cards import Card, read_card
+from cancernet_cli.core.cards import Card, read_card, with_segmenter
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.models import bundled_models, find_model
-from cancernet_cli.core.segmenter_choice import with_segmenter
 from cancernet_cli.segmentation import combine, segmenters
 from cancernet_cli.segmentation.density import scale_density
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from cancernet_cli.core.stains import DARKEST
+from cancernet_cli.core.pixels import DARKEST
 
 SHARE = 0.98  # of a view's pixels are lighter than what is scaled to TARGET: dirt and pen do not decide
 TARGET = 0.8  # optical density; what SHARE comes to in well stained H&E

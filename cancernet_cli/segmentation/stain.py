@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cancernet_cli.core.stains import DARKEST, UNMIX
+from cancernet_cli.core.pixels import DARKEST, UNMIX
 
 
 class Haematoxylin(nn.Module):
-    """The haematoxylin channel of colour deconvolution (Ruifrok, Johnston 2001; see `core.stains`)."""
+    """The haematoxylin channel of colour deconvolution (Ruifrok, Johnston 2001; see `core.pixels`)."""
 
     unmix: Tensor
 

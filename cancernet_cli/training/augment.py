@@ -10,6 +10,7 @@ import simplejpeg
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from cancernet_cli.core.pixels import resize
 from cancernet_cli.training.stain import restained, stain_change
 
 Pixels = NDArray[np.uint8]
@@ -88,10 +89,7 @@ def random_view(image: Pixels, width_px: int, height_px: int, policy: AugmentPol
     left, top = (int(rng.integers(whole - side + 1)) for whole, side in zip((width, height), sides, strict=True))
     part = np.rot90(image[top : top + sides[1], left : left + sides[0]], quarters)
     part = np.ascontiguousarray(part[:, ::-1] if flip else part)
-    if part.shape[:2] != (height_px, width_px):
-        how = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
-        part = np.asarray(cv2.resize(part, (width_px, height_px), interpolation=how), np.uint8)
-    return recoloured(part, policy, rng)
+    return recoloured(resize(part, width_px, height_px, enlarge="linear"), policy, rng)
 
 
 def recoloured(crop: Pixels, policy: AugmentPolicy, rng: Generator) -> Pixels:
@@ -119,9 +117,8 @@ def compressed(image: Pixels, quality: int) -> Pixels:
 def rescaled(image: Pixels, policy: AugmentPolicy, rng: Generator) -> Pixels:
     """The image enlarged or shrunk by a factor out of the policy's range; `[H, W, 3]` to `[H', W', 3]` uint8."""
     zoom = float(np.exp(rng.uniform(*np.log(policy.zoom))))
-    size = tuple(max(16, round(side * zoom)) for side in image.shape[1::-1])
-    how = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+    width_px, height_px = (max(16, round(side * zoom)) for side in image.shape[1::-1])
+    return resize(image, width_px, height_px, enlarge="linear")
 
 
 def _zoom(policy: AugmentPolicy, rng: Generator) -> float:

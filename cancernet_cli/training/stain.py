@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from cancernet_cli.core.stains import DARKEST, STAINS, UNMIX
+from cancernet_cli.core.pixels import DARKEST, STAINS, UNMIX
 
 Pixels = NDArray[np.uint8]
 Matrix = NDArray[np.float64]

@@ -116,7 +116,7 @@ def test_paths_come_from_standard_input(tiny_folder: Path, model: str, tmp_path:
         (["--device", "cuda:7"], 5, "no CUDA device"),
         (["--device", "abacus"], 5, "unknown device 'abacus'"),
         (["--precision", "fp16", "--device", "cpu"], 5, "fp16 is not supported on CPU"),
-        (["--batch-size", "some"], 2, "neither auto nor a whole number"),
+        (["--batch-size", "some"], 2, "use auto or an integer of at least 1"),
         (["--batch-size", "0"], 2, "--batch-size is 0"),
         (["--no-such-flag"], 2, "No such option"),
         (["--labels", "nowhere.csv"], 3, "nowhere.csv"),

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from cancernet_cli import VERBS
+
 HEAVY = (
     "torch",
     "torchvision",
@@ -24,9 +26,7 @@ LIMIT_S = 1.0
 CALLS = [
     ["--help"],
     ["--version"],
-    ["classify", "--help"],
-    ["evaluate", "--help"],
-    ["finetune", "--help"],
+    *([verb, "--help"] for verb in VERBS),
     ["models", "list", "--format", "json"],
 ]
 

@@ -1,13 +1,19 @@
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cancernet_cli.core import cards
 from cancernet_cli.core.cards import (
     CARD_FILE,
     WEIGHTS_FILE,
     Architecture,
     Card,
+    Decision,
+    InputPolicy,
+    RenamedKey,
+    SegmentationPolicy,
     Training,
     Weights,
     checked_weights,
@@ -39,19 +45,95 @@ def test_a_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('schema = 9\nname = "x"', "has schema 9, this version reads 1"),
-        ('schema = 1\nname = "x"\ntask = "classify"\ncolour = 1', "has an unknown entry colour"),
-        ('schema = 1\nname = "x"\ntask = "classify"\n[input]\nwidth = 3', "has an unknown entry input.width"),
+        ('schema = 1\nname = "x"\ntask = "classify"\ncolour = 1', "has an unknown key colour"),
+        ('schema = 1\nname = "x"\ntask = "classify"\n[input]\nwidth = 3', "has an unknown key input.width"),
         ('schema = 1\nname = "x"\ntask = "classify"\n[decision]\ntemperature = "hot"', "decision.temperature is 'hot'"),
         ('schema = 1\ntask = "classify"', "is incomplete"),
         ("not toml at all", "cannot be read"),
     ],
 )
-def test_a_wrong_card_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_card_names_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / CARD_FILE).write_text(text)
     with pytest.raises(ModelError) as caught:
         read_card(tmp_path)
     assert message in caught.value.message
     assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fix"),
+    [
+        ("task", '"clasify"', "choose one of: classify, segment"),
+        ("input", "3", "use a table"),
+        ("input.view", '"grit"', "choose one of: resize, grid"),
+        ("input.density", '"scalled"', "choose one of: as_is, scaled, balanced"),
+        ("input.mean", '["a"]', "use a list of 3 values, each a number"),
+        ("input.mean", "[0.5, 0.5]", "use a list of 3 values, each a number"),
+        ("input.std", "[0.5, 0.5, 0.0]", "use a list of 3 values, each a number above 0"),
+        ("input.width_px", "0", "use an integer of at least 1"),
+        ("input.width_px", "224.5", "use an integer of at least 1"),
+        ("input.width_px", "true", "use an integer of at least 1"),
+        ("input.mpp", '"a"', "use a number above 0"),
+        ("input.overlap", "1.5", "use a number from 0 to 1"),
+        ("architecture.levels", "[-1]", "use a list of values, each an integer of at least 0"),
+        ("architecture.classes", '"benign"', "use a list of values, each text"),
+        ("segmentation.keep", "2", "use a number from 0 to 1"),
+        ("segmentation.sha256", '"abc"', "use 64 lower-case hexadecimal digits, or nothing"),
+        ("decision.temperature", "0", "use a number above 0"),
+        ("decision.temperature", "nan", "use a number above 0"),
+        ("decision.threshold", "1.01", "use a number from 0 to 1"),
+        ("training.splits", "[1]", "use a table"),
+        ("training.splits.train", "3", "use a table"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_key_and_what_is_allowed(
+    tmp_path: Path, key: str, value: str, fix: str
+) -> None:
+    task = "" if key == "task" else 'task = "classify"\n'
+    (tmp_path / CARD_FILE).write_text(f'schema = 1\nname = "x"\n{task}{key} = {value}\n')
+    with pytest.raises(ModelError) as caught:
+        read_card(tmp_path)
+    assert caught.value.message.startswith(f"{tmp_path / CARD_FILE}: {key.removesuffix('.train')} is ")
+    assert caught.value.fix == fix
+    assert caught.value.exit_code == 4
+
+
+def test_integers_are_taken_as_numbers(tmp_path: Path) -> None:
+    (tmp_path / CARD_FILE).write_text(
+        'schema = 1\nname = "x"\ntask = "classify"\n[input]\nscale = 1\nmean = [0, 0, 1]\n'
+    )
+    policy = read_card(tmp_path).input
+    assert (policy.scale, policy.mean) == (1.0, (0.0, 0.0, 1.0))
+    assert {type(value) for value in (policy.scale, *policy.mean)} == {float}
+
+
+def test_a_card_made_in_python_is_checked_too() -> None:
+    with pytest.raises(ModelError, match="view in a model card is 'grit'; choose one of: resize, grid"):
+        InputPolicy(view="grit")  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="task in a model card is 'clasify'; choose one of: classify, segment"):
+        Card(name="x", task="clasify")  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="temperature in a model card is -1; use a number above 0"):
+        replace(Decision(), temperature=-1)
+
+
+def test_a_key_of_an_earlier_release_is_read_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cards.RENAMED, "segmentation.background", "keep")
+    (tmp_path / CARD_FILE).write_text('schema = 1\nname = "x"\ntask = "classify"\n[segmentation]\nbackground = 0.25\n')
+    with pytest.warns(RenamedKey, match=r"segmentation\.background is now called segmentation\.keep; rename it"):
+        card = read_card(tmp_path)
+    assert card.segmentation == SegmentationPolicy(keep=0.25)
+    write_card(card, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_card(tmp_path) == card
+
+
+def test_an_old_key_next_to_its_new_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cards.RENAMED, "segmentation.background", "keep")
+    text = 'schema = 1\nname = "x"\ntask = "classify"\n[segmentation]\nbackground = 0.25\nkeep = 0.5\n'
+    (tmp_path / CARD_FILE).write_text(text)
+    with pytest.raises(ModelError, match=r"has both segmentation\.background and segmentation\.keep; remove"):
+        read_card(tmp_path)
 
 
 def test_weights_are_checked_against_the_card(tmp_path: Path) -> None:

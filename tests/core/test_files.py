@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cancernet_cli.core.errors import OutputError
-from cancernet_cli.core.files import atomic_write, output_error, write_bytes
+from cancernet_cli.core.files import atomic_write, check_output_folder, output_error, publish, write_bytes
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -42,8 +42,7 @@ def test_a_full_disk_is_one_clear_sentence(tmp_path: Path) -> None:
     with pytest.raises(OutputError) as caught, atomic_write(tmp_path / "a.bin"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert str(caught.value) == (
-        f"{tmp_path}/a.bin cannot be written: No space left on device; "
-        "free some space there, or choose another place with --out"
+        f"{tmp_path}/a.bin cannot be written: No space left on device; free some disk space, or choose another --out"
     )
     assert caught.value.exit_code == 6
     assert not list(tmp_path.iterdir())
@@ -58,24 +57,24 @@ def test_really_full_disk(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(OutputError, match="a folder has that name"):
+    with pytest.raises(OutputError, match="remove the folder of that name"):
         write_bytes(tmp_path / "out", b"x")
     assert list(tmp_path.iterdir()) == [tmp_path / "out"]
 
 
 def test_a_file_among_the_parents(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="a part of the path is a file"):
+    with pytest.raises(OutputError, match="part of the path is a file"):
         write_bytes(tmp_path / "file" / "below" / "a", b"x")
 
 
 def test_a_database_that_finds_the_disk_full_asks_for_space() -> None:
     words = str(output_error(Path("p.parquet"), OSError("database or disk is full")))
-    assert words.startswith("p.parquet cannot be written: database or disk is full; free some space there")
+    assert words.startswith("p.parquet cannot be written: database or disk is full; free some disk space")
 
 
 def test_a_device_is_not_replaced() -> None:
-    with pytest.raises(OutputError, match="not a plain file"):
+    with pytest.raises(OutputError, match="not a regular file"):
         write_bytes(Path("/dev/null"), b"x")
 
 
@@ -102,3 +101,33 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_finished_file_replaces_the_old_one(tmp_path: Path) -> None:
+    made, out = tmp_path / "made", tmp_path / "out"
+    made.write_bytes(b"new")
+    out.write_bytes(b"old")
+    publish(made, out)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("out", b"new")]
+    made.write_bytes(b"newer")
+    with pytest.raises(OutputError, match="/dev/null is not a regular file"):
+        publish(made, Path("/dev/null"))
+    with pytest.raises(OutputError, match=r"gone cannot be written: No such file or directory"):
+        publish(tmp_path / "missing", tmp_path / "gone")
+
+
+def test_an_output_folder_with_output_is_refused_unless_it_may_be_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    check_output_folder(out, overwrite=False)  # not there yet
+    out.mkdir()
+    check_output_folder(out, overwrite=False)  # empty
+    (out / ".hidden").touch()
+    check_output_folder(out, overwrite=False, marker="card.toml")
+    with pytest.raises(OutputError, match=r"out is not empty; choose another --out, or pass --overwrite"):
+        check_output_folder(out, overwrite=False)
+    (out / "card.toml").touch()
+    with pytest.raises(OutputError, match=r"out already has card\.toml; choose another --out, or pass --overwrite"):
+        check_output_folder(out, overwrite=False, marker="card.toml")
+    check_output_folder(out, overwrite=True)
+    with pytest.raises(OutputError, match=r"card\.toml is a file; choose another --out"):
+        check_output_folder(out / "card.toml", overwrite=True)

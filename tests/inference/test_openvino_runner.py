@@ -13,11 +13,10 @@ import pytest
 import torch
 
 from cancernet_cli import classify
-from cancernet_cli.core.cards import SegmentationPolicy, read_card
+from cancernet_cli.core.cards import SegmentationPolicy, read_card, with_segmenter
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Event, Note
 from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.core.segmenter_choice import with_segmenter
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.openvino_model import FILE, openvino_model
 from cancernet_cli.inference.pipeline import load_pipeline

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cancernet_cli.core.stains import STAINS, UNMIX
+from cancernet_cli.core.pixels import STAINS, UNMIX
 from cancernet_cli.training.stain import macenko_basis, restained, stain_change
 from tests.he_images import he_like
 

@@ -4,7 +4,7 @@ The command line (`cli.bind`) and library callers read the same dataclasses. Rul
 `__post_init__` and name the flags.
 """
 
-from cancernet_cli.core.options.base import Options, OptionSpec, choices, flag_name, option
+from cancernet_cli.core.options.base import Options, OptionSpec, flag_name, option
 from cancernet_cli.core.options.bench import BenchOptions
 from cancernet_cli.core.options.classify import ClassifyOptions, Pool
 from cancernet_cli.core.options.compare import CompareOptions
@@ -30,7 +30,6 @@ __all__ = [
     "Pool",
     "TileOptions",
     "TilingOptions",
-    "choices",
     "flag_name",
     "option",
 ]

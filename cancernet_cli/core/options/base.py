@@ -1,15 +1,13 @@
-"""What an option is: a dataclass field that knows its help, bounds and flag."""
+"""An option: a dataclass field that knows its help, limits and flag."""
 
 from __future__ import annotations
 
 import dataclasses
-import types
-import typing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from cancernet_cli.core.errors import OptionError
+from cancernet_cli.core.validation import NO_LIMITS, InvalidValue, Limits, check_fields
 
 Auto = Literal["auto"]
 
@@ -19,8 +17,7 @@ class OptionSpec:
     """What the command line needs to know beyond a field's name, type and default."""
 
     help: str
-    min: float | None = None
-    max: float | None = None
+    limits: Limits = NO_LIMITS
     short: str | None = None
     group: str = "Options"
     changes_result: bool = False
@@ -36,52 +33,41 @@ def option(
     group: str = "Options",
     changes_result: bool = False,
 ) -> Any:
-    """A dataclass field that is also a command-line flag.
+    """Declare a dataclass field that is also a command-line flag.
 
-    `changes_result` marks options on which the predictions depend: they go into the table's metadata and decide
-    what a resumed run may reuse.
+    Args:
+        min: inclusive lower bound of a number.
+        max: inclusive upper bound of a number.
+        short: one-letter flag, for example `-o`.
+        group: panel of `--help` in which the flag is shown.
+        changes_result: predictions depend on the option: it is stored in the table's metadata and decides what a
+            resumed run may reuse.
     """
-    return field(default=default, metadata={"option": OptionSpec(help, min, max, short, group, changes_result)})
+    spec = OptionSpec(help, Limits(min, max), short, group, changes_result)
+    return field(default=default, metadata={"option": spec})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base of all options: checks bounds and choices, for library callers as for the command line."""
+    """Base of all options: checks types, choices and ranges, for library callers as for the command line.
+
+    Raises:
+        OptionError: a value has the wrong type, is not one of the choices, or is out of range.
+    """
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for spec, name, value in self._declared():
-            if isinstance(value, str) and (hints[name] is Path or Path in typing.get_args(hints[name])):
-                object.__setattr__(self, name, Path(value))
-                continue
-            allowed = choices(hints[name])
-            flag = flag_name(name)
-            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if allowed and isinstance(value, str) and value not in allowed:
-                raise OptionError(f"{flag} is {value!r}", fix=f"choose one of: {', '.join(allowed)}")
-            if is_number and spec.min is not None and value < spec.min:
-                raise OptionError(f"{flag} is {value}", fix=f"give at least {spec.min:g}")
-            if is_number and spec.max is not None and value > spec.max:
-                raise OptionError(f"{flag} is {value}", fix=f"give at most {spec.max:g}")
+        try:
+            check_fields(self, {name: spec.limits for name, spec in self._specs().items()})
+        except InvalidValue as wrong:
+            raise OptionError(f"{flag_name(wrong.name)} is {wrong.value!r}", fix=wrong.fix) from None
 
-    def _declared(self) -> list[tuple[OptionSpec, str, Any]]:
-        found = [(f.metadata.get("option"), f.name) for f in dataclasses.fields(self)]
-        return [(spec, name, getattr(self, name)) for spec, name in found if spec is not None]
+    @classmethod
+    def _specs(cls) -> dict[str, OptionSpec]:
+        return {f.name: f.metadata["option"] for f in dataclasses.fields(cls) if "option" in f.metadata}
 
     def result_options(self) -> dict[str, Any]:
-        """The options on which the predictions depend."""
-        return {name: value for spec, name, value in self._declared() if spec.changes_result}
-
-
-def choices(hint: Any) -> tuple[str, ...]:
-    """The strings that a type admits when it is a Literal; empty when it admits other things too."""
-    if typing.get_origin(hint) is Literal:
-        return tuple(typing.get_args(hint))
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        inner = [h for h in typing.get_args(hint) if h is not type(None)]
-        found = [choices(h) for h in inner]
-        return sum(found, ()) if all(f or h is int for f, h in zip(found, inner, strict=True)) else ()
-    return ()
+        """Name and value of the options on which predictions depend."""
+        return {name: getattr(self, name) for name, spec in self._specs().items() if spec.changes_result}
 
 
 def flag_name(name: str) -> str:

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cancernet_cli.core.pixels import size_within
+
 # Both numbers are taken at a fixed longest side, so that images of different size can be compared.
 BLUR_SIDE_PX = 512
 TISSUE_SIDE_PX = 320
@@ -68,8 +70,5 @@ def _shrunk(image: Any, side_px: int) -> Any:
     if step > 1 and min(height, width) >= step:
         height, width = height // step, width // step
         image = cv2.resize(image[: height * step, : width * step], (width, height), interpolation=cv2.INTER_AREA)
-    share = side_px / max(height, width)
-    if share < 1:
-        size = (max(1, round(width * share)), max(1, round(height * share)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-    return image
+    size = size_within(width, height, side_px)
+    return image if size == (width, height) else cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)

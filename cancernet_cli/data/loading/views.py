@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cancernet_cli.core.cards import InputPolicy
-
-SQUEEZE = 0.05
-LINEAR_DOWN_TO = 2 * (1 + SQUEEZE)  # of half a side, a view's squeeze included
-
-T = TypeVar("T", np.uint8, np.float32)
+from cancernet_cli.core.pixels import SQUEEZE, resize_fast
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +84,7 @@ def scaled_image(
     width_px, height_px = size_px or (image.shape[1], image.shape[0])
     grid = view_grid(width_px, height_px, policy)
     # Cubic keeps nuclear edges when enlarging; its overshoot is clipped by uint8.
-    return resized(image, grid.width_px, grid.height_px, enlarge=cv2.INTER_CUBIC), grid
+    return resize_fast(image, grid.width_px, grid.height_px, enlarge="cubic"), grid
 
 
 def stitch(maps: NDArray[np.float32], width_px: int, height_px: int, policy: InputPolicy) -> NDArray[np.float32]:
@@ -116,24 +110,7 @@ def stitch(maps: NDArray[np.float32], width_px: int, height_px: int, policy: Inp
         total[top : top + policy.height_px, left : left + policy.width_px] += values
         count[top : top + policy.height_px, left : left + policy.width_px] += 1
     # Linear, not cubic: a mask must not overshoot 0 and 1.
-    return resized(total / count, width_px, height_px, enlarge=cv2.INTER_LINEAR)
-
-
-def resized(pixels: NDArray[T], width_px: int, height_px: int, *, enlarge: int) -> NDArray[T]:
-    """Pixels at another size: means over areas where a side shrinks to less than half, interpolation for the rest.
-
-    Down to half, linear interpolation skips no pixel (at half it is the mean of 2 x 2), and takes OpenCV a tenth of the
-    time of its INTER_AREA, which averages only when no side grows.
-    """
-    changed: Any = pixels  # OpenCV's types forget the dtype
-    height, width = pixels.shape[:2]
-    if max(width / width_px, height / height_px) > LINEAR_DOWN_TO:
-        width, height = min(width, width_px), min(height, height_px)
-        changed = cv2.resize(changed, (width, height), interpolation=cv2.INTER_AREA)
-    if (width, height) != (width_px, height_px):
-        shrinks = width_px < width or height_px < height
-        changed = cv2.resize(changed, (width_px, height_px), interpolation=cv2.INTER_LINEAR if shrinks else enlarge)
-    return changed  # type: ignore[no-any-return]
+    return resize_fast(total / count, width_px, height_px, enlarge="linear")
 
 
 def _at_least(side_px: float, view_px: int) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cancernet_cli.core.pixels import resize
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.slides.base import Slide, UnreadableSlide, level_for
 from cancernet_cli.data.tiles.tiling import TileSize
@@ -122,13 +122,7 @@ def _read(slide: Slide, region: LevelRegion) -> Pixels:
 
 
 def _as_view(pixels: Pixels, size: TileSize) -> Pixels:
-    """At the view's size: means over areas where it shrinks, cubic interpolation where it grows."""
-    height, width = pixels.shape[:2]
-    if (width, height) == (size.view_width_px, size.view_height_px):
-        return pixels
-    shrinks = width >= size.view_width_px and height >= size.view_height_px
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(pixels, (size.view_width_px, size.view_height_px), interpolation=how), np.uint8)
+    return resize(pixels, size.view_width_px, size.view_height_px, enlarge="cubic")
 
 
 def _downsample(size: TileSize) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from cancernet_cli.core.events import Event, Note, Reporter, StageAdvanced, Warn
+from cancernet_cli.core.files import partial_folder
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.engine.bench.timing import core_seconds
 from cancernet_cli.engine.bench.watch import watching
@@ -99,4 +100,4 @@ def _cuda(name: str) -> torch.device | None:
 def _forget(out: Path) -> None:
     """Remove what an earlier run left, so that nothing of it is used again."""
     out.unlink(missing_ok=True)
-    shutil.rmtree(out.with_name(out.name + ".partial"), ignore_errors=True)
+    shutil.rmtree(partial_folder(out), ignore_errors=True)

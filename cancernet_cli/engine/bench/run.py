@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cancernet_cli.core import interruption
+from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, Warn, silent
 from cancernet_cli.core.files import write_bytes
 from cancernet_cli.core.options import BenchOptions, ClassifyOptions, InferenceOptions
@@ -172,8 +173,8 @@ def _advise(
     if options.advise and not options.backbone and options.precision == options.runtime == "auto":
         try:
             kept = keep_advice(Advice(**found), job.card, job.runtime.device, available_cores())
-        except OSError as error:
-            report(Warn(f"could not save the best settings ({error.strerror}); set CANCERNET_CACHE to another folder"))
+        except OutputError as error:
+            report(Warn(f"could not save the best settings: {error.message}; set CANCERNET_CACHE to another folder"))
     return {**found, "kept_in": str(kept) if kept else None}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cancernet_cli.core.errors import OutputError
-from cancernet_cli.core.files import write_bytes
+from cancernet_cli.core.files import publish, write_bytes
 from cancernet_cli.core.records import RunResult
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.worklist import Plan
@@ -99,8 +98,6 @@ def finish(job: Job, plan: Plan, workspace: Workspace, *, reused: int, started: 
     schema = table_schema(job.card.architecture.classes, job.state)
     whole = workspace.folder / "whole.parquet"
     assemble(plan.done(), workspace.parts(), whole, schema)
-    with whole.open("rb+") as file:
-        os.fsync(file.fileno())
     tiles = _assemble_tiles(job, plan, workspace)
     metrics = _metrics(job, whole)
     if metrics is not None:
@@ -127,10 +124,10 @@ def finish(job: Job, plan: Plan, workspace: Workspace, *, reused: int, started: 
     )
     write_bytes(run_file(out), json.dumps(record, indent=2).encode())
     if tiles is not None:
-        os.replace(tiles, tiles_file(out))
+        publish(tiles, tiles_file(out))
     elif read_metadata(tiles_file(out)) is not None:  # of the run before: this one had no slide
         tiles_file(out).unlink()
-    os.replace(whole, out)
+    publish(whole, out)
     return result
 
 
@@ -146,8 +143,6 @@ def _assemble_tiles(job: Job, plan: Plan, workspace: Workspace) -> Path | None:
     whole = workspace.folder / "whole.tiles.parquet"
     schema = classified_tile_schema(job.card.architecture.classes, job.state)
     write_tile_table((rows for rows in found if rows is not None), whole, schema)
-    with whole.open("rb+") as file:
-        os.fsync(file.fileno())
     return whole
 
 

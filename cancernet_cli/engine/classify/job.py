@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cancernet_cli.core.cards import Card, checked_weights, file_sha256, read_card
+from cancernet_cli.core.cards import Card, checked_weights, file_sha256, read_card, with_segmenter
 from cancernet_cli.core.errors import InputError, ModelError, OptionError
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.core.segmenter_choice import with_segmenter
 from cancernet_cli.data.discovery.inputs import resolve_base
 from cancernet_cli.engine.classify.output_paths import check_places
 from cancernet_cli.engine.provenance import result_state

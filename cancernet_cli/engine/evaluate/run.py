@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from cancernet_cli.core import interruption
-from cancernet_cli.core.errors import InputError, OptionError, OutputError
+from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
-from cancernet_cli.core.files import output_error, write_bytes
+from cancernet_cli.core.files import check_output_folder, output_error, write_bytes
 from cancernet_cli.core.options import EvaluateOptions
 from cancernet_cli.core.records import Kind
 from cancernet_cli.engine.evaluate.compare_tables import compare_tables
@@ -77,7 +77,7 @@ def evaluate(
     decided_by = source.positive
     source = _with_positive(source, options)
     out = options.out or table.with_name(f"{table.stem}.evaluation")
-    _check_folder(out, options.overwrite)
+    check_output_folder(out, overwrite=options.overwrite)
     resampling = Resampling(options.resamples, options.seed)
 
     redecide = Redecide(source.classes, options.threshold) if options.threshold is not None else None
@@ -155,20 +155,6 @@ def _with_positive(source: Source, options: EvaluateOptions) -> Source:
     if options.positive not in source.classes:
         raise OptionError(f"--positive is {options.positive!r}", fix=f"choose one of the table's classes: {known}")
     return replace(source, positive=options.positive, classes=tuple(in_order(source.classes, options.positive)))
-
-
-def _check_folder(out: Path, overwrite: bool) -> None:
-    """Raise when the folder is a file, or holds something that must not be replaced."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file", fix="give --out the name of a folder")
-    try:
-        holds_something = out.is_dir() and any(out.iterdir())
-    except OSError as error:
-        raise output_error(out, error) from error
-    if holds_something and not overwrite:
-        raise OutputError(
-            f"{out} exists and is not empty", fix="choose another --out, or pass --overwrite to replace it"
-        )
 
 
 def _clear(out: Path) -> None:

@@ -11,27 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-import segmentation_models_pytorch as smp
-import timm
-import torch
-import torchvision
 from torch import Tensor
 
 from cancernet_cli import __version__
-from cancernet_cli.core.files import write_bytes
+from cancernet_cli.core.files import partial_folder, write_bytes
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.core.records import FoundFile
+from cancernet_cli.core.system import package_versions
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.training.checkpoints import CheckpointFile
 from cancernet_cli.training.distributed import Processes
 
 # Options that leave the weights as they are.
 WITHOUT_EFFECT = {"out", "overwrite", "about", "tensorboard", "workers", "also_segmenters", "device", "precision"}
-# Libraries whose release may change a weight.
-LIBRARIES = (cv2, np, smp, timm, torch, torchvision)
+# Packages of which another release may change the weights.
+PACKAGES = ("opencv-python-headless", "numpy", "segmentation-models-pytorch", "timm", "torch", "torchvision")
 
 
 @dataclass(frozen=True)
@@ -77,13 +72,12 @@ def open_checkpoints(
         "device": runtime.device.type,
         "precision": runtime.precision,
         "processes": processes.count,
-        "versions": {"cancernet": __version__, **{module.__name__: module.__version__ for module in LIBRARIES}},
+        "versions": {"cancernet": __version__, **package_versions(*PACKAGES)},
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for fact in data:
         digest.update(f"{fact!r}\n".encode())
-    folder = options.out.resolve()
-    return Checkpoints(folder.with_name(f"{folder.name}.partial"), digest.hexdigest(), options.overwrite)
+    return Checkpoints(partial_folder(options.out.resolve()), digest.hexdigest(), options.overwrite)
 
 
 def file_facts(file: FoundFile) -> tuple[object, ...]:

@@ -15,8 +15,8 @@ from safetensors.torch import save
 from torch import nn
 
 from cancernet_cli.core.cards import CARD_FILE, WEIGHTS_FILE, Card, card_text, file_sha256
-from cancernet_cli.core.errors import InputError, OutputError
-from cancernet_cli.core.files import output_error, write_bytes
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.files import check_output_folder, output_error, partial_folder, write_bytes
 from cancernet_cli.core.options import FinetuneOptions, flag_name
 
 NOT_FOR = (
@@ -36,10 +36,7 @@ def check_out(options: FinetuneOptions) -> None:
     Raises:
         OutputError: a model is there already, or the name is a file's.
     """
-    if options.out.exists() and not options.out.is_dir():
-        raise OutputError(f"{options.out} is a file", fix="choose another --out")
-    if (options.out / CARD_FILE).exists() and not options.overwrite:
-        raise OutputError(f"{options.out} holds a model", fix="choose another --out, or pass --overwrite to replace it")
+    check_output_folder(options.out, overwrite=options.overwrite, marker=CARD_FILE)
     folder = work_folder(options)
     if not folder.is_dir():
         try:
@@ -51,8 +48,7 @@ def check_out(options: FinetuneOptions) -> None:
 
 def work_folder(options: FinetuneOptions) -> Path:
     """Where a run keeps what a killed one can go on from: beside the model's folder, until the model is written."""
-    folder = options.out.resolve()
-    return folder.with_name(f"{folder.name}.partial")
+    return partial_folder(options.out.resolve())
 
 
 def write_model(network: nn.Module, card: Card, options: FinetuneOptions) -> Card:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.random import Generator as Random
@@ -18,7 +17,8 @@ from torch.utils.data import Dataset
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import DeviceError, InputError
 from cancernet_cli.core.paths import display_path
-from cancernet_cli.data.loading.views import resized, scaled_image
+from cancernet_cli.core.pixels import resize_fast
+from cancernet_cli.data.loading.views import scaled_image
 from cancernet_cli.data.loading.workers import start_workers
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.splits.pairs import Pair, read_pair
@@ -111,7 +111,7 @@ def scaled_pair(pair: Pair, scale: float, max_pixels: int) -> tuple[Pixels, Pixe
     """Image and mask at the scale at which the network looks."""
     image, mask = read_pair(pair, max_pixels=max_pixels)
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
-    return resized(image, *size, enlarge=cv2.INTER_LINEAR), resized(mask, *size, enlarge=cv2.INTER_LINEAR)
+    return resize_fast(image, *size, enlarge="linear"), resize_fast(mask, *size, enlarge="linear")
 
 
 def random_batches(

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cancernet_cli.core.pixels import resize
 from cancernet_cli.outputs.pictures.lettering import BACKGROUND
 
 LONGEST_PX = 2048
@@ -21,12 +22,9 @@ def picture_size(width: int, height: int, *, shortest_px: int) -> tuple[int, int
 
 
 def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A copy of `[h, w, 3]` pixels at (width, height): means over areas when it shrinks, cubic when it grows."""
-    height, width = image.shape[:2]
-    if (width, height) == size:
-        return image.copy()
-    how = cv2.INTER_AREA if max(size) < max(width, height) else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+    """A copy of `[h, w, 3]` pixels at (width, height): area averages where it shrinks, cubic where it grows."""
+    changed = resize(image, *size, enlarge="cubic")
+    return changed.copy() if changed is image else changed
 
 
 def centred(picture: Any, width: int) -> NDArray[np.uint8]:

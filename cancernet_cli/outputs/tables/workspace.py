@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cancernet_cli.core.errors import OutputError
+from cancernet_cli.core.files import partial_folder, write_bytes
 
 try:
     import fcntl
@@ -27,7 +28,7 @@ class Workspace:
 
     def __init__(self, out: Path) -> None:
         self.out = out
-        self.folder = out.with_name(out.name + ".partial")
+        self.folder = partial_folder(out)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / "lock").open("a")
@@ -64,9 +65,7 @@ class Workspace:
         if old != state:
             for part in (*self.parts().values(), *self.tile_parts().values()):
                 part.unlink()
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text(json.dumps(state, indent=2, sort_keys=True), "utf-8")
-            temporary.replace(path)
+            write_bytes(path, json.dumps(state, indent=2, sort_keys=True).encode(), durable=False)
 
     def parts(self) -> dict[int, Path]:
         """Finished parts by number, in the order they were written."""

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cancernet_cli.core.cards import read_card
-from cancernet_cli.core.segmenter_choice import with_segmenter
+from cancernet_cli.core.cards import read_card, with_segmenter
 from cancernet_cli.engine.bench.openvino_profile import openvino_shares
 from cancernet_cli.engine.bench.synthetic_images import field
 from cancernet_cli.inference.openvino_model import openvino_model

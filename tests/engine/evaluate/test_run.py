@@ -161,7 +161,7 @@ def test_an_unknown_positive_class_is_refused(table: Path) -> None:
 def test_an_older_report_is_replaced_only_when_told_to(table: Path) -> None:
     first = quick(table)
     assert first.out == table.with_name("preds.evaluation")
-    with pytest.raises(OutputError, match=r"preds.evaluation exists and is not empty; choose another --out, or pass"):
+    with pytest.raises(OutputError, match=r"preds.evaluation is not empty; choose another --out, or pass"):
         quick(table)
     (first.out / "notes.txt").write_text("mine")
     stale = first.out / "plots" / "difference.png"

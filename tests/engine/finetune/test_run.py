@@ -134,7 +134,7 @@ def test_segmenters_are_not_measured_beside_a_tuned_backbone(labelled: Path, tmp
         ({"weights": "gone.safetensors"}, "gone.safetensors cannot be read as weights"),
         ({"device": "cuda:99"}, "no CUDA device"),
         ({"out": "/proc/model"}, "/proc/model cannot be written"),
-        ({"out": "/dev/null/model"}, "a part of the path is a file"),
+        ({"out": "/dev/null/model"}, "part of the path is a file"),
         ({"levels": "7"}, "give numbers from 0 to 4"),
         ({"segmenter": "unet", "segmentation_model": "gone"}, "no model is called 'gone'"),
     ],
@@ -195,7 +195,7 @@ def test_a_given_fold_that_shares_a_patient_stops_the_run(labelled: Path, tmp_pa
 
 def test_a_model_that_is_there_is_not_replaced_unasked(labelled: Path, tmp_path: Path) -> None:
     finetune([str(labelled)], classify_options(tmp_path / "model"))
-    with pytest.raises(OutputError, match=r"holds a model; .*--overwrite"):
+    with pytest.raises(OutputError, match=r"already has card.toml; .*--overwrite"):
         finetune([str(labelled)], classify_options(tmp_path / "model"))
 
 

@@ -18,6 +18,7 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.options import LearningOptions
+from cancernet_cli.core.system import available_cores
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.splits.duplicates import Fingerprint, SamePictures, fingerprint, same_pictures
 from cancernet_cli.data.splits.folds import torn_patients
@@ -107,7 +108,7 @@ def find_same_pictures(locations: Sequence[bytes], options: LearningOptions, rep
             return None
 
     report(StageStarted(STAGE, len(locations), "images"))
-    threads = options.workers if isinstance(options.workers, int) else os.cpu_count() or 1
+    threads = options.workers if isinstance(options.workers, int) else available_cores()
     prints: list[Fingerprint | None] = []
     pool = ThreadPoolExecutor(max(1, min(threads, 16)))
     # Reading changes the process's warning filters and puts them back; threads that do so at once may not.

@@ -17,6 +17,7 @@ from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinish
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.core.records import FoundFile, Truth
+from cancernet_cli.core.system import available_cores
 from cancernet_cli.data.tiles.annotation_files import find_annotations
 from cancernet_cli.data.tiles.annotations import read_annotations
 from cancernet_cli.data.tiles.slide_plan import Cut
@@ -145,7 +146,7 @@ class SlideCutter:
             read_annotations(file, classes)  # a broken one ends the run now, not after hours
         first = len(slides) * self.processes.rank // self.processes.count
         turned = [*slides[first:], *slides[:first]]
-        threads = options.workers if isinstance(options.workers, int) else os.cpu_count() or 1
+        threads = options.workers if isinstance(options.workers, int) else available_cores()
         pool = ThreadPoolExecutor(max(1, min(threads, _MOST_THREADS)))
         self.report(StageStarted(STAGE, len(turned), "slides"))
         found: list[SlideTiles] = []
