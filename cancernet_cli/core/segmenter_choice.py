@@ -1,4 +1,4 @@
-"""The segmenter that a user chose in place of a card's own."""
+"""Apply the user's choice of segmenter to a card."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from cancernet_cli.core.errors import ModelError
 
 
 def with_segmenter(card: Card, segmenter: str | None) -> Card:
-    """The card with the segmenter that a user chose in place of its own; None leaves it.
+    """The card with another segmenter; None keeps its own.
 
     Raises:
-        ModelError: the card does not allow it.
+        ModelError: the card does not allow this segmenter.
     """
     if segmenter in (None, card.segmentation.segmenter):
         return card
     if segmenter not in card.segmentation.allowed:
         raise ModelError(
-            f"{card.name} has not been measured with segmenter {segmenter!r}",
-            fix=f"choose one of: {', '.join(card.segmentation.allowed)}; or train a model with it",
+            f"{card.name} has not been evaluated with segmenter {segmenter!r}",
+            fix=f"choose one of: {', '.join(card.segmentation.allowed)}; or train a model with this segmenter",
         )
     return replace(card, segmentation=replace(card.segmentation, segmenter=segmenter))

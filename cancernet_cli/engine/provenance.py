@@ -17,6 +17,7 @@ from cancernet_cli import __version__
 from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256
 from cancernet_cli.core.options import ClassifyOptions, Options
 from cancernet_cli.inference.runtime import Runtime
+from cancernet_cli.segmentation import segmenters
 
 _PACKAGES = (
     "torch",
@@ -36,11 +37,12 @@ def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Ru
 
     `card` is the card with the run's segmenter filled in.
     """
+    segmenter = segmenters[card.segmentation.segmenter]
     state: dict[str, Any] = {
         "model": card.name,
         "model_card_sha256": file_sha256(folder / CARD_FILE),
         "model_weights_sha256": card.weights.sha256,
-        "segmentation_weights_sha256": card.segmentation.sha256 if card.segmentation.segmenter == "unet" else "",
+        "segmentation_weights_sha256": card.segmentation.sha256 if segmenter.facts.get("needs_model") else "",
         **options.result_options(),
         "segmenter": card.segmentation.segmenter,
         "precision": runtime.precision,

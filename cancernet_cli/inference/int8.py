@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cancernet_cli.classification.base import heads
 from cancernet_cli.core.cache import cache_root
 from cancernet_cli.core.cards import Card, file_sha256
 from cancernet_cli.core.errors import InputError, ModelError
@@ -31,11 +32,22 @@ if TYPE_CHECKING:
 
 VIEWS = 128  # to learn the ranges of activations from; NNCF's own default is 300
 FEW = 16
-# Heads that read statistics of feature maps: 8 bits change those more than the decision bears. Measured on BreakHis:
-# probabilities move by 0.03 on average with the backbone in int8, by 0.003 with the U-Net alone.
-SENSITIVE_HEADS = ("correlations", "level_stats")
 
 Views = NDArray[np.uint8]
+
+
+def is_all_exact(card: Card) -> bool:
+    """Whether nothing in the model can be quantised without changing its decisions."""
+    return card.segmentation.segmenter == "none" and _is_sensitive(card)
+
+
+def _is_sensitive(card: Card) -> bool:
+    """Whether the head reads statistics of feature maps, which int8 changes too much.
+
+    Measured on BreakHis: probabilities change by 0.03 on average with the backbone in int8, by 0.003 with the U-Net
+    alone.
+    """
+    return bool(heads[card.architecture.head].facts.get("int8_sensitive"))
 
 
 def int8_file(folder: Path, card: Card) -> Path | None:
@@ -77,7 +89,7 @@ def make_int8(
     from cancernet_cli.inference.openvino_import import ov
     from cancernet_cli.inference.openvino_model import openvino_model
 
-    if card.segmentation.segmenter == "none" and card.architecture.head in SENSITIVE_HEADS:
+    if is_all_exact(card):
         raise ModelError(
             f"{card.name} without a segmenter has nothing to quantise: its head needs exact maps",
             fix="leave --precision int8 away",
@@ -129,7 +141,7 @@ def _exact(model: ov.Model, card: Card) -> list[str]:
     """Names of the operations that stay fp32: all but the segmenter's, or all that are no layers of a network."""
     operations = [op for op in model.get_ops() if op.get_type_name() not in ("Constant", "Parameter", "Result")]
     segmenting = _ancestors(model.outputs[2].get_node())
-    if card.architecture.head in SENSITIVE_HEADS:
+    if _is_sensitive(card):
         return [op.get_friendly_name() for op in operations if op.get_friendly_name() not in segmenting]
     layers = {
         "Convolution",

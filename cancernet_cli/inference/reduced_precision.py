@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cancernet_cli.inference.fold_batchnorm import folded
 from cancernet_cli.inference.pipeline import Pipeline
-from cancernet_cli.segmentation.unet import UNet
+from cancernet_cli.segmentation.base import LearnedSegmenter
 
 SAMPLE_PX = 64  # a side that every network takes
 
@@ -50,7 +50,7 @@ def lowered(pipeline: Pipeline, dtype: torch.dtype) -> Pipeline:
     made = copy.deepcopy(pipeline)
     sample = torch.randn(1, 3, SAMPLE_PX, SAMPLE_PX, generator=torch.Generator().manual_seed(0))
     holders = [(made.classifier, "backbone")]
-    if isinstance(made.segmenter, UNet):
+    if isinstance(made.segmenter, LearnedSegmenter):
         holders.append((made.segmenter, "network"))
     for holder, name in holders:
         setattr(holder, name, _ready(getattr(holder, name), sample, dtype))

@@ -1,4 +1,4 @@
-"""How much haematoxylin, the stain of nuclei, a pixel holds."""
+"""Haematoxylin, the stain of nuclei, by color deconvolution."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cancernet_cli.core.stains import DARKEST, UNMIX
 
 
 class Haematoxylin(nn.Module):
-    """The haematoxylin channel of colour deconvolution (Ruifrok, Johnston 2001; see `core.stains`)."""
+    """The haematoxylin channel of color deconvolution (Ruifrok, Johnston 2001; see `core.stains`)."""
 
     unmix: Tensor
 

@@ -12,19 +12,11 @@ from typing import IO, Literal
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.paths import display_path
 from cancernet_cli.core.records import FoundFile, Kind, Truth
-from cancernet_cli.data.discovery.entries import (
-    PHOTO_ENDINGS,
-    TIFF_ENDINGS,
-    Entry,
-    absolute,
-    entry_at,
-    has_image_ending,
-    has_slide_ending,
-)
-from cancernet_cli.data.discovery.inputs import Input, parse_inputs
+from cancernet_cli.data.discovery.endings import Endings, registered_endings
+from cancernet_cli.data.discovery.entries import Entry, absolute, entry_at
+from cancernet_cli.data.discovery.inputs import Input, parse_inputs, read_names
 from cancernet_cli.data.discovery.labels import LabelSource, filled, open_labels
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule, Manifest
-from cancernet_cli.data.discovery.name_list import read_names
 from cancernet_cli.data.discovery.patterns import matches
 from cancernet_cli.data.discovery.walk import ExcludedFolders, FolderWalk
 from cancernet_cli.data.slide_parts import is_part
@@ -76,8 +68,10 @@ def discover(
         on_problem(message)
         on_unlisted()
 
-    found = _found(parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, kind, on_problem, unlisted)
-    return found if kind == "image" else _with_kinds(found, kind)
+    endings = registered_endings()
+    takes = endings.matcher(slides=kind != "image")
+    found = _found(parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, takes, on_problem, unlisted)
+    return found if kind == "image" else _with_kinds(found, kind, endings)
 
 
 def _found(
@@ -88,11 +82,10 @@ def _found(
     source: LabelSource,
     excluded: ExcludedFolders,
     stdin: IO[bytes] | None,
-    kind: Wanted,
+    takes: Callable[[bytes], bool],
     on_problem: Callable[[str], None],
     on_unlisted: Callable[[str], None],
 ) -> Iterator[FoundFile]:
-    takes = has_image_ending if kind == "image" else _may_be_wanted
 
     def known(entry: Entry) -> FoundFile:
         return _file(entry, base, source.truth(entry.location))
@@ -113,24 +106,20 @@ def _found(
     source.report(on_problem)
 
 
-def _may_be_wanted(name: bytes) -> bool:
-    return has_image_ending(name) or has_slide_ending(name)
-
-
-def _with_kinds(files: Iterator[FoundFile], wanted: Wanted) -> Iterator[FoundFile]:
+def _with_kinds(files: Iterator[FoundFile], wanted: Wanted, endings: Endings) -> Iterator[FoundFile]:
     """The files but those that are only parts of a slide, each with its kind."""
     for file in files:
         if not is_part(file.location):
-            yield replace(file, kind=_kind(file, wanted))
+            yield replace(file, kind=_kind(file, wanted, endings))
 
 
-def _kind(file: FoundFile, wanted: Wanted) -> Kind:
+def _kind(file: FoundFile, wanted: Wanted, endings: Endings) -> Kind:
     name = file.location.lower()
-    if name.endswith(PHOTO_ENDINGS):
+    if name.endswith(endings.image):
         return "image"
-    if file.problem is not None or (wanted == "slide" and name.endswith(TIFF_ENDINGS)):
-        return "slide" if has_slide_ending(name) or wanted == "slide" else "image"
-    from cancernet_cli.data.slides.kinds import kind_of  # OpenSlide and tifffile, where something may be a slide
+    if file.problem is not None or (wanted == "slide" and name.endswith(endings.either)):
+        return "slide" if name.endswith(endings.slide) or wanted == "slide" else "image"
+    from cancernet_cli.data.slides.kinds import kind_of
 
     return kind_of(file.location)
 

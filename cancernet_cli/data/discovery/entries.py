@@ -10,24 +10,6 @@ from dataclasses import dataclass
 from cancernet_cli.core.paths import display_path
 from cancernet_cli.core.records import Failure
 
-TIFF_ENDINGS = (b".tif", b".tiff")  # of images and of slides: their content decides
-PHOTO_ENDINGS = (b".png", b".jpg", b".jpeg", b".jpe", b".bmp", b".webp")
-IMAGE_ENDINGS = (*PHOTO_ENDINGS, *TIFF_ENDINGS)
-SLIDE_ENDINGS = (
-    b".svs",
-    b".ndpi",
-    b".mrxs",
-    b".scn",
-    b".vms",
-    b".vmu",
-    b".bif",
-    b".svslide",
-    b".dcm",
-    b".czi",
-    b".btf",
-    b".tf8",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -37,16 +19,6 @@ class Entry:
     size_bytes: int = 0
     mtime_ns: int = 0
     problem: Failure | None = None
-
-
-def has_image_ending(name: bytes) -> bool:
-    """Whether a name ends like an image's, in any case."""
-    return name.lower().endswith(IMAGE_ENDINGS)
-
-
-def has_slide_ending(name: bytes) -> bool:
-    """Whether a name ends as only slides' names do, in any case."""
-    return name.lower().endswith(SLIDE_ENDINGS)
 
 
 def look_at(location: bytes) -> os.stat_result | Failure:

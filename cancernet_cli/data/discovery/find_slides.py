@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.discover import Wanted, discover
-from cancernet_cli.data.discovery.entries import TIFF_ENDINGS
+from cancernet_cli.data.discovery.endings import registered_endings
 
 
 def find_slides(
@@ -27,10 +27,11 @@ def find_slides(
         InputError: as `discover`.
     """
     found: dict[bytes, FoundFile] = {}
+    either = registered_endings().either
     for file in discover(
         inputs, base=base, labels="none", classes=(), exclude=exclude, kind=kind, on_problem=on_problem
     ):
-        is_lost = file.problem is not None and file.location.lower().endswith(TIFF_ENDINGS)
+        is_lost = file.problem is not None and file.location.lower().endswith(either)
         if file.kind == "slide" or (is_lost and kind != "image"):
             found.setdefault(file.location, file)
     return sorted(found.values(), key=lambda file: os.fsencode(file.path))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.data.discovery.entries import absolute, look_at
 
 MANIFEST_ENDINGS = (".csv", ".parquet")
 _WILDCARDS = frozenset("*?[")
+_CHUNK_BYTES = 1 << 16  # longer than any path, so the first chunk contains a separator
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,16 @@ def _parse(text: str) -> Input:
         if os.path.isdir(prefix):
             return Input("pattern", text, prefix, tuple(part for part in parts[fixed:] if part))
     raise InputError(f"{text!r} does not exist", fix="correct the path, or quote a pattern so that the shell keeps it")
+
+
+def read_names(stream: IO[bytes]) -> Iterator[bytes]:
+    """File names as `find` prints them, separated by NUL if there is one, else by newline; empty names are skipped."""
+    chunk = stream.read(_CHUNK_BYTES)
+    separator = b"\0" if b"\0" in chunk else b"\n"
+    rest = b""
+    while chunk:
+        *names, rest = (rest + chunk).split(separator)
+        yield from filter(None, names)
+        chunk = stream.read(_CHUNK_BYTES)
+    if rest:
+        yield rest

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cancernet_cli.core.paths import display_path
 from cancernet_cli.core.records import Failure
-from cancernet_cli.data.discovery.entries import Entry, entry_of, has_image_ending, look_at
+from cancernet_cli.data.discovery.entries import Entry, entry_of, look_at
 from cancernet_cli.data.discovery.scratch import scratch_database
 
 
@@ -37,7 +37,7 @@ class FolderWalk:
         self,
         excluded: ExcludedFolders,
         on_problem: Callable[[str], None],
-        takes: Callable[[bytes], bool] = has_image_ending,
+        takes: Callable[[bytes], bool],
     ) -> None:
         self._excluded = excluded
         self._takes = takes
