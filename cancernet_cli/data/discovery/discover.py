@@ -1,4 +1,4 @@
-"""Every file that the inputs name, one by one, with what is known about it."""
+"""Find the files that the inputs refer to, with labels and metadata, as a stream."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ def discover(
     on_problem: Callable[[str], None] = lambda message: None,
     on_unlisted: Callable[[], None] = lambda: None,
 ) -> Iterator[FoundFile]:
-    """The files under the inputs; memory does not grow with their number.
+    """The files that the inputs refer to; memory use does not depend on their number.
 
-    Manifests come first, then named files, standard input, patterns and folders; a file named twice comes twice, so the
-    first is the one that knows most. Otherwise the order is the file system's.
+    In this order: manifests, single files, standard input, patterns, folders; a file that is given twice is yielded
+    twice, first with the most metadata. Within these, the order is the file system's.
 
     Args:
-        base: as `resolve_base` gives it; paths are relative to it.
-        labels: the option `--labels`. A manifest's own labels hold where it is `auto`.
-        classes: the names that a label may have.
-        rule: where lists hold the label.
-        exclude: folders below the inputs that are not entered, such as the run's own outputs.
-        stdin: where `-` reads from; default: standard input.
-        kind: `auto` finds slides too and tells them by their content, `slide` takes every TIFF for one, `image` takes
-            none. A slide of several files is one file.
-        on_problem: told, in a line each, of folders that cannot be listed and label rows that match no file.
-        on_unlisted: called for each folder that cannot be listed: what it holds is missing.
+        base: from `resolve_base`; paths are relative to it.
+        labels: the option `--labels`. With `auto`, a manifest's own labels are used.
+        classes: the allowed labels.
+        rule: the label column of manifests.
+        exclude: folders below the inputs to skip, such as the run's own outputs.
+        stdin: the stream that `-` refers to; default: standard input.
+        kind: `auto` finds images and slides, by content; `slide` treats every TIFF as a slide; `image` finds no slides.
+            A multi-file slide is one file.
+        on_problem: called with a message for each folder that cannot be listed, and for label rows that match no file.
+        on_unlisted: called for each folder that cannot be listed, whose files are missing.
 
     Raises:
-        InputError: an input or a label file is missing or wrong. At once for what can be seen at once, while iterating
-            for a wrong row of a manifest or a pattern that nothing matches.
+        InputError: an input or label file is missing or invalid; while iterating, for an invalid row of a manifest or a
+            pattern without matches.
     """
     parsed = parse_inputs(inputs)
     source = open_labels(labels, base, classes, rule)
@@ -107,7 +107,7 @@ def _found(
 
 
 def _with_kinds(files: Iterator[FoundFile], wanted: Wanted, endings: Endings) -> Iterator[FoundFile]:
-    """The files but those that are only parts of a slide, each with its kind."""
+    """The files with their kinds, without those that are parts of a slide."""
     for file in files:
         if not is_part(file.location):
             yield replace(file, kind=_kind(file, wanted, endings))
@@ -125,7 +125,7 @@ def _kind(file: FoundFile, wanted: Wanted, endings: Endings) -> Kind:
 
 
 def _listed(manifest: Manifest, base: bytes, source: LabelSource, *, own_labels: bool) -> Iterator[FoundFile]:
-    """A manifest's files; its facts come before those of other sources."""
+    """A manifest's files; its metadata takes precedence over other sources."""
     folder = os.path.dirname(absolute(os.fsencode(manifest.file)))
     for row in manifest:
         entry = entry_at(absolute(row.name, folder))
@@ -137,7 +137,7 @@ def _listed(manifest: Manifest, base: bytes, source: LabelSource, *, own_labels:
 def _named(stream: IO[bytes]) -> Iterator[Entry]:
     for name in read_names(stream):
         entry = entry_at(absolute(name))
-        if entry.problem and name.endswith(b"\r"):  # a list written on Windows
+        if entry.problem and name.endswith(b"\r"):  # from a list written on Windows
             entry = entry_at(absolute(name.removesuffix(b"\r")))
         yield entry
 
@@ -149,7 +149,7 @@ def _matching(
     excluded: ExcludedFolders,
     on_problem: Callable[[str], None],
 ) -> Iterator[Entry]:
-    """A pattern's images; folders that match are left to the walk."""
+    """Files that match a pattern; folders that match are added to the walk."""
     nothing = True
     for location in matches(pattern.location, pattern.pattern, excluded, on_problem):
         if os.path.isdir(location):
@@ -161,8 +161,8 @@ def _matching(
         nothing = False
     if nothing:
         raise InputError(
-            f"no image and no folder matches {pattern.text!r}",
-            fix="correct the pattern; files of other endings can be named one by one, or in a list",
+            f"no image or folder matches {pattern.text!r}",
+            fix="correct the pattern, or pass files with other extensions one by one or in a list",
         )
 
 
