@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cancernet_cli.core.registry import Registry
+from cancernet_cli.core.registry import BACKBONES, HEADS, Registry
 
 State = dict[str, Tensor]  # a state dict
 BackboneFactory = Callable[[tuple[int, ...]], "Backbone"]
@@ -20,7 +20,7 @@ HeadFactory = Callable[[tuple[int, ...], int], nn.Module]
 #   mean, std: of pixels in 0..1 that the ImageNet weights expect; default: torchvision's.
 #   hub: name of torchvision's weights enum, such as `VGG16_Weights`.
 #   weights: a function that returns ImageNet weights from an installed package and their source, `(State, str)`.
-backbones: Registry[BackboneFactory] = Registry("backbone", "cancernet_cli.classification.backbone")
+backbones: Registry[BackboneFactory] = Registry("backbone", BACKBONES)
 
 # From the backbone's channels per level and the number of classes to a module that maps feature maps to logits. A head
 # is one linear layer, `linear`, on features of the maps, so a head on a frozen backbone trains on cached features.
@@ -30,7 +30,7 @@ backbones: Registry[BackboneFactory] = Registry("backbone", "cancernet_cli.class
 #   standardised: the head is a `StandardisedLinear`. Default False.
 #   int8_sensitive: int8 feature maps change its decisions, so the backbone stays fp32. Default False.
 #   large_features: features are stored as float16. Default False.
-heads: Registry[HeadFactory] = Registry("head", "cancernet_cli.classification.head")
+heads: Registry[HeadFactory] = Registry("head", HEADS)
 
 
 class Backbone(nn.Module):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from cancernet_cli.core.registry import Registry
+from cancernet_cli.core.registry import SEGMENTERS, Registry
 
 # From the folder of a segmentation model (None for segmenters without weights) to a module: pixels `[B, 3, H, W]`
 # float, 0 to 1, to a mask `[B, 1, H, W]` float32, 0 to 1, on the same device. H and W are at least 16. An image's mask
@@ -21,7 +21,7 @@ SegmenterFactory = Callable[[Path | None], nn.Module]
 #   openvino: its module converts to OpenVINO. Default False.
 #   on_device: no pixels leave the device, so the pipeline fits in a CUDA graph. Default False.
 #   baseline: a trained segmenter is compared with it on held-out images. Default False.
-segmenters: Registry[SegmenterFactory] = Registry("segmenter", "cancernet_cli.segmentation.segmenter")
+segmenters: Registry[SegmenterFactory] = Registry("segmenter", SEGMENTERS)
 
 
 class LearnedSegmenter(nn.Module):

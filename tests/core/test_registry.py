@@ -6,10 +6,9 @@ import pytest
 
 from cancernet_cli.core import registry as registry_module
 from cancernet_cli.core.errors import ModelError, OptionError
-from cancernet_cli.core.registry import Registry, check_entry, entry_names, load_plugins, suggestion
+from cancernet_cli.core.registry import HEADS, Registry, check_entry, entry_names, load_plugins, suggestion
 
 EMPTY = "cancernet_cli.no_such_package"
-HEADS = "cancernet_cli.classification.head"
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Literal
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options.base import Auto, Options, option
+from cancernet_cli.core.registry import SEGMENTERS, entry_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,9 @@ class BenchOptions(Options):
         "nothing is segmented unless --segmenter says so.",
         group="Model",
     )
-    segmenter: str | None = option(None, help="none, threshold, watershed or unet; default: the card's.", group="Model")
+    segmenter: str | None = option(
+        None, help=f"Segmenter: {', '.join(entry_names(SEGMENTERS))}; default: the card's.", group="Model"
+    )
     input: Path | None = option(
         None, help="Measure on the images of this folder; default: generated ones.", short="-i", group="Input"
     )

@@ -11,6 +11,7 @@ from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.loading import LoaderOptions
 from cancernet_cli.core.options.tiling import TilingOptions
+from cancernet_cli.core.registry import SEGMENTERS, entry_names
 
 Pool = Literal["mean", "topk", "max", "noisy-or"]
 ClassifyPrecision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
@@ -24,7 +25,7 @@ class ClassifyOptions(LoaderOptions, TilingOptions):
     model: str = option(DEFAULT_MODEL, help="A bundled model's name, or a model's folder.", short="-m", group="Model")
     segmenter: str | None = option(
         None,
-        help="none, threshold, watershed or unet, where the model's card allows it; default: the card's.",
+        help=f"Segmenter, if the model's card allows it: {', '.join(entry_names(SEGMENTERS))}; default: the card's.",
         group="Model",
         changes_result=True,
     )

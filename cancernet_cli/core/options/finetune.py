@@ -9,10 +9,7 @@ from typing import Literal
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.learning import LearningOptions
 from cancernet_cli.core.options.tiling import TilingOptions
-from cancernet_cli.core.registry import check_entry, entry_names
-
-HEADS = "cancernet_cli.classification.head"
-SEGMENTERS = "cancernet_cli.segmentation.segmenter"
+from cancernet_cli.core.registry import BACKBONES, HEADS, SEGMENTERS, check_entry, entry_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +37,7 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     )
     backbone: str | None = option(
         None,
-        help="vgg16, resnet50, densenet121, tf_efficientnet_lite0 or any timm name; the encoder of a U-Net.",
+        help=f"Backbone, or the encoder of a U-Net: {', '.join(entry_names(BACKBONES))}, or any timm model.",
         group="Model",
     )
     weights: str = option(

@@ -18,19 +18,8 @@ from cancernet_cli.data.slides.jpeg_tiles import open_jpeg_tiles
 from cancernet_cli.data.slides.tiff import tiff_shape
 
 _ENDINGS = (
-    ".svs",
-    ".ndpi",
-    ".mrxs",
-    ".scn",
-    ".vms",
-    ".vmu",
-    ".bif",
-    ".svslide",
-    ".dcm",
-    ".czi",
-    ".tif",
-    ".tiff",
-)
+    ".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm", ".czi", ".tif", ".tiff",
+)  # fmt: skip
 GENERIC = "generic-tiff"
 _PLAIN_TIFFS = (
     GENERIC,
