@@ -1,10 +1,6 @@
-"""Pixels to logits: backbones and heads, each in a file of its own that registers itself."""
+"""From pixels to logits: backbones, heads, and classifiers built from both."""
 
 from cancernet_cli.classification.base import Backbone, Classifier, backbones, heads
-from cancernet_cli.core.registry import import_all
-
-import_all(__name__)
-
-from cancernet_cli.classification.build import build_backbone, build_classifier, load_classifier  # noqa: E402
+from cancernet_cli.classification.build import build_backbone, build_classifier, load_classifier
 
 __all__ = ["Backbone", "Classifier", "backbones", "build_backbone", "build_classifier", "heads", "load_classifier"]

@@ -1,23 +1,46 @@
-"""What a backbone and a head are, and the registries that hold them."""
+"""Interfaces and registries of backbones and heads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from cancernet_cli.core.registry import Registry
+from cancernet_cli.core.registry import BACKBONES, HEADS, Registry
+
+State = dict[str, Tensor]  # a state dict
+BackboneFactory = Callable[[tuple[int, ...]], "Backbone"]
+HeadFactory = Callable[[tuple[int, ...], int], nn.Module]
+
+# From the levels to return (see `Backbone`) to a backbone with random weights. Facts, all optional:
+#   paper, licence: of the architecture and its ImageNet weights.
+#   mean, std: of pixels in 0..1 that the ImageNet weights expect; default: torchvision's.
+#   hub: name of torchvision's weights enum, such as `VGG16_Weights`.
+#   weights: a function that returns ImageNet weights from an installed package and their source, `(State, str)`.
+backbones: Registry[BackboneFactory] = Registry("backbone", BACKBONES)
+
+# From the backbone's channels per level and the number of classes to a module that maps feature maps to logits. A head
+# is one linear layer, `linear`, on features of the maps, so a head on a frozen backbone trains on cached features.
+# Facts:
+#   reads: the function from feature maps to those features, `[B, F]`. Required.
+#   summary: one line of help.
+#   standardised: the head is a `StandardisedLinear`. Default False.
+#   int8_sensitive: int8 feature maps change its decisions, so the backbone stays fp32. Default False.
+#   large_features: features are stored as float16. Default False.
+heads: Registry[HeadFactory] = Registry("head", HEADS)
 
 
 class Backbone(nn.Module):
-    """Pixels to feature maps, one for each chosen level.
+    """From pixels to feature maps, one per chosen level.
 
-    Subclasses take normalised pixels `[B, 3, H, W]` and give a list of maps `[B, C_i, H_i, W_i]`, shallow to deep.
-    Level i has stride `2 ** (i + 1)`; what lies deeper than the deepest chosen level is neither computed nor stored.
+    Subclasses map normalised pixels `[B, 3, H, W]` to a list of feature maps `[B, C_i, H_i, W_i]`, shallow to deep.
+    Level i has stride `2 ** (i + 1)`; layers below the deepest chosen level are neither computed nor stored.
 
     Attributes:
-        channels: C_i of each map that forward gives.
+        channels: C_i of each returned map.
     """
 
     channels: tuple[int, ...]
@@ -28,13 +51,12 @@ class Backbone(nn.Module):
 
 
 class Stages(Backbone):
-    """A backbone made of five stages that run one after the other, each halving height and width.
+    """A backbone of five sequential stages, each of which halves height and width.
 
-    Subclasses file the stages' modules under the names that the original network gives them, and name the attributes
-    (dotted paths of modules) that make up each stage; so weights of the original load without renaming.
+    Subclasses name their modules as the original network does, so its weights load without renaming.
 
     Args:
-        levels: the levels to give, 0 to 4, ascending.
+        levels: the levels to return, 0 to 4, ascending.
         channels: of all five levels.
     """
 
@@ -44,7 +66,7 @@ class Stages(Backbone):
         self.channels = tuple(channels[i] for i in levels)
 
     def stage(self, index: int, maps: Tensor) -> Tensor:
-        """The map of level `index` from the map of the level before it (pixels for level 0)."""
+        """The map of level `index` from the map of the previous level (from pixels for level 0)."""
         raise NotImplementedError
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
@@ -57,17 +79,36 @@ class Stages(Backbone):
         return found
 
 
-BackboneFactory = Callable[[tuple[int, ...]], Backbone]
-# A head is one linear layer on what its fact `reads`, a function from a backbone's maps to `[B, F]`, takes from them;
-# so a head on a frozen backbone is learned from features that are computed once.
-HeadFactory = Callable[[tuple[int, ...], int], nn.Module]
+class StandardisedLinear(nn.Module):
+    """A head for few patients: a linear layer on standardised features.
 
-backbones: Registry[BackboneFactory] = Registry("backbone")
-heads: Registry[HeadFactory] = Registry("head")
+    `centre` and `spread` hold each feature's mean and standard deviation over the training images; constant features
+    have spread 1. All arithmetic is float32, whatever the backbone's precision.
+
+    Args:
+        reads: from maps `[B, C_i, H_i, W_i]` to features `[B, F]` float32.
+        features: F.
+        classes: K.
+    """
+
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self, reads: Callable[[list[Tensor]], Tensor], features: int, classes: int) -> None:
+        super().__init__()
+        self.reads = reads
+        self.register_buffer("centre", torch.zeros(features))
+        self.register_buffer("spread", torch.ones(features))
+        self.linear = nn.Linear(features, classes)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Maps `[B, C_i, H_i, W_i]` to logits `[B, K]` float32."""
+        scaled = (self.reads(maps) - self.centre) / self.spread
+        return F.linear(scaled, self.linear.weight.float(), self.linear.bias.float())
 
 
 class Classifier(nn.Module):
-    """A backbone and a head: normalised pixels `[B, 3, H, W]` to logits `[B, K]` float32."""
+    """A backbone and a head: from normalised pixels `[B, 3, H, W]` to logits `[B, K]` float32."""
 
     def __init__(self, backbone: Backbone, head: nn.Module) -> None:
         super().__init__()

@@ -1,42 +1,48 @@
-"""From a card to a network: random weights to train, or the trained ones."""
+"""Build the classifier that a card describes, with random or trained weights."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 
-import timm
 from safetensors.torch import load_file
 
 from cancernet_cli.classification.base import Backbone, Classifier, backbones, heads
-from cancernet_cli.classification.timm_any import timm_backbone
 from cancernet_cli.core.cards import Architecture, Card, checked_weights
 from cancernet_cli.core.errors import ModelError
+from cancernet_cli.core.registry import suggestion
 
 LEVELS = (0, 1, 2, 3, 4)
 
 
 def build_backbone(name: str, levels: tuple[int, ...] = ()) -> Backbone:
-    """A backbone with random weights that gives the chosen levels; none chosen means the last.
+    """A backbone with random weights that returns the chosen levels; default: the last one.
+
+    Args:
+        name: a registered backbone or a timm model.
+        levels: from 0 (stride 2) to 4 (stride 32), ascending.
 
     Raises:
-        ModelError: neither the registry nor timm knows the name, or a level is not one of 0 to 4 in ascending order.
+        ModelError: the name is unknown, or the levels are invalid.
     """
     chosen = tuple(levels) or LEVELS[-1:]
     if list(chosen) != sorted(set(chosen)) or not set(chosen) <= set(LEVELS):
-        raise ModelError(f"levels are {list(chosen)}", fix="choose from 0 (stride 2) to 4 (stride 32), ascending")
+        raise ModelError(
+            f"levels are {list(chosen)}", fix="choose from 0 (stride 2) to 4 (stride 32), in ascending order"
+        )
     if name in backbones:
         return backbones[name].factory(chosen)
-    if timm.is_model(name):
-        return timm_backbone(name, chosen)
-    near = get_close_matches(name, [*backbones.names(), *timm.list_models()], n=3) or backbones.names()
-    raise ModelError(
-        f"no backbone is called {name!r}", fix=f"choose one of: {', '.join(near)}; any name of timm's will do"
-    )
+    import timm  # takes a second, and registered backbones of torchvision need none of it
+
+    if not timm.is_model(name):
+        nearest = suggestion(name, backbones.names(), also=timm.list_models())
+        raise ModelError(f"unknown backbone {name!r}", fix=f"{nearest} (any timm model works)")
+    from cancernet_cli.classification.timm_backbone import TimmBackbone
+
+    return TimmBackbone(name, chosen)
 
 
 def build_classifier(architecture: Architecture) -> Classifier:
-    """The classifier that a card describes, with random weights.
+    """The classifier of a card, with random weights.
 
     Returns:
         A module from normalised pixels `[B, 3, H, W]` to logits `[B, K]` float32, K = `len(architecture.classes)`.
@@ -52,13 +58,13 @@ def build_classifier(architecture: Architecture) -> Classifier:
 
 
 def load_classifier(folder: Path, card: Card) -> Classifier:
-    """The trained classifier in a model's folder, in eval mode, its checksum compared with the card's.
+    """The trained classifier in a model's folder, in eval mode; its checksum is verified.
 
     Raises:
-        ModelError: the card is not a classifier's, or the weights are missing, changed or do not fit.
+        ModelError: the card is not a classifier's, or the weights are missing, changed or do not fit the card.
     """
     if card.task != "classify":
-        raise ModelError(f"{folder} is a model to {card.task}, not to classify", fix="choose one that classifies")
+        raise ModelError(f"{folder} is a model to {card.task}, not to classify", fix="choose a classification model")
     classifier = build_classifier(card.architecture)
     state = load_file(checked_weights(folder, card))
     try:

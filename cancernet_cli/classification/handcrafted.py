@@ -1,7 +1,4 @@
-"""What can be told of an image without a network: its colours and its texture, as rows of numbers.
-
-Baselines: a network has to beat them.
-"""
+"""Handcrafted color and texture features of images: baselines that a network has to beat."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ from cancernet_cli.core.pixels import DARKEST, UNMIX, resize, size_within
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
-# Longest side at which texture is looked at: a tenth of a second an image, however large it is.
+# Longest side at which texture is computed: 0.1 s per image, whatever its size.
 TEXTURE_SIDE_PX = 512
 GREY_LEVELS = 32
 DISTANCES_PX = (1, 2, 4, 8)
 ANGLES = (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)
 PROPERTIES = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation", "ASM")
-# Neighbours and radius in pixels of the local binary patterns.
+# Number of neighbors and radius in pixels of the local binary patterns.
 PATTERNS = ((8, 1), (16, 2))
 
 _DENSITY = -np.log10(np.maximum(np.arange(256) / 255, DARKEST)).astype(np.float32)
@@ -46,7 +43,7 @@ def colour_features(image: Pixels) -> Floats:
 def texture_features(image: Pixels) -> Floats:
     """Grey-level co-occurrence (Haralick et al., IEEE Trans SMC 3(6), 1973) and uniform local binary patterns.
 
-    Co-occurrence at four distances: each property's mean over four angles, and its range. Patterns (Ojala et al., IEEE
+    Co-occurrence at four distances: each property's mean and range over four angles. Patterns (Ojala et al., IEEE
     TPAMI 24(7), 2002) at two radii: the histogram.
 
     Args:
@@ -55,7 +52,7 @@ def texture_features(image: Pixels) -> Floats:
     Returns:
         `[76]`.
     """
-    # Not above: the room is imported whole by every command, and scikit-image takes half a second.
+    # Imported here because scikit-image takes half a second, and networks need none of it.
     import skimage.feature
 
     feature: Any = skimage.feature  # typed in part only

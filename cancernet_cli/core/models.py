@@ -1,12 +1,12 @@
-"""Where models live: the ones that travel with the package, and folders of the user's own."""
+"""Find models: those bundled with the package, and folders of the user."""
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from cancernet_cli.core.cards import CARD_FILE
 from cancernet_cli.core.errors import ModelError
+from cancernet_cli.core.registry import suggestion
 
 DEFAULT_MODEL = "breakhis_lite0"
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -19,15 +19,15 @@ def bundled_models_folder() -> Path:
 
 
 def bundled_models() -> dict[str, Path]:
-    """Name and folder of every model that travels with the package, sorted by name."""
+    """Name and folder of every bundled model, sorted by name."""
     return {card.parent.name: card.parent for card in sorted(bundled_models_folder().glob(f"*/{CARD_FILE}"))}
 
 
 def find_model(name: str) -> Path:
-    """The folder of a bundled model, or of one named by its path.
+    """The folder of a bundled model, or a model folder given by its path.
 
     Raises:
-        ModelError: it is neither.
+        ModelError: there is no such model.
     """
     bundled = bundled_models()
     if name in bundled:
@@ -35,8 +35,7 @@ def find_model(name: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    near = ", ".join(difflib.get_close_matches(name, bundled, n=3) or bundled) or "none"
     raise ModelError(
-        f"no model is called {name!r}, and no folder of that name exists",
-        fix=f"choose a bundled one ({near}) or give the path of a model's folder; `cancernet models list` shows them",
+        f"there is no bundled model {name!r} and no folder of that name",
+        fix=f"{suggestion(name, bundled)} (or pass the path of a model folder)",
     )

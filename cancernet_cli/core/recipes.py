@@ -21,7 +21,7 @@ class Recipe:
     """
 
     backbone: str
-    head: Literal["level_stats", "correlations", "linear", "flatten"]
+    head: str
     levels: tuple[int, ...]
     fit: Literal["logistic", "adam"]
     normalise: bool

@@ -1,23 +1,33 @@
-"""Names for interchangeable parts: backbones, segmenters, readers."""
+"""Interchangeable parts by name: backbones, heads, segmenters, image readers and slide readers."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType, ModuleType
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from cancernet_cli.core.errors import ModelError
+from cancernet_cli.core.errors import ModelError, OptionError
 
 T = TypeVar("T")
+
+# Packages of the registries whose names are option values; each module is an entry.
+BACKBONES = "cancernet_cli.classification.backbone"
+HEADS = "cancernet_cli.classification.head"
+SEGMENTERS = "cancernet_cli.segmentation.segmenter"
+PLUGINS = "cancernet.plugins"  # entry-point group: modules of other packages that register entries
+_ROOT = Path(__file__).resolve().parents[1]
+_registries: dict[str, Registry[Any]] = {}
 
 
 @dataclass(frozen=True)
 class Entry(Generic[T]):
-    """One registered factory and what is known about it."""
+    """One registered factory and its facts."""
 
     name: str
     factory: T
@@ -25,18 +35,28 @@ class Entry(Generic[T]):
 
 
 class Registry(Generic[T]):
-    """Factories by name; a name taken twice is an error, an unknown one lists the nearest.
+    """Factories by name.
+
+    An entry is a module of `package` with the entry's name, imported on first use, or is registered by a plug-in.
 
     Args:
         noun: what an entry is called in messages, for example "backbone".
+        package: dotted name of the package whose modules register the built-in entries.
     """
 
-    def __init__(self, noun: str) -> None:
+    def __init__(self, noun: str, package: str) -> None:
         self.noun = noun
+        self.package = package
         self._entries: dict[str, Entry[T]] = {}
+        self._is_loaded = False
+        _registries[package] = self
 
     def register(self, name: str, **facts: Any) -> Callable[[T], T]:
-        """Decorator that files a factory under `name`, with facts such as paper and licence."""
+        """Decorator that registers a factory as `name`, with facts such as its paper and licence.
+
+        Raises:
+            ValueError: the name is taken.
+        """
 
         def add(factory: T) -> T:
             if name in self._entries:
@@ -47,25 +67,89 @@ class Registry(Generic[T]):
         return add
 
     def __getitem__(self, name: str) -> Entry[T]:
-        if name not in self._entries:
-            near = difflib.get_close_matches(name, self._entries, n=3)
-            known = ", ".join(near or sorted(self._entries))
-            raise ModelError(f"no {self.noun} is called {name!r}", fix=f"choose one of: {known}")
+        if name not in self:
+            raise ModelError(f"unknown {self.noun} {name!r}", fix=suggestion(name, self._entries))
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
+        if name not in self._entries and name in _modules(self.package):
+            importlib.import_module(f"{self.package}.{name}")
+        if name not in self._entries:
+            self._load()
         return name in self._entries
 
     def __iter__(self) -> Iterator[Entry[T]]:
-        return iter(self._entries[name] for name in sorted(self._entries))
+        self._load()
+        return iter([self._entries[name] for name in sorted(self._entries)])
 
     def names(self) -> list[str]:
-        """All names, sorted."""
-        return sorted(self._entries)
+        """All names, sorted; imports every entry. `entry_names` imports none."""
+        return [entry.name for entry in self]
+
+    def registered(self) -> list[str]:
+        """Names of the entries imported so far."""
+        return list(self._entries)
+
+    def _load(self) -> None:
+        if not self._is_loaded:
+            for name in _modules(self.package):
+                importlib.import_module(f"{self.package}.{name}")
+            load_plugins()
+            self._is_loaded = True
 
 
-def import_all(package: ModuleType | str) -> None:
-    """Import every module of a package, so that their `register` calls run."""
-    module = importlib.import_module(package) if isinstance(package, str) else package
-    for info in pkgutil.iter_modules(module.__path__):
-        importlib.import_module(f"{module.__name__}.{info.name}")
+@cache
+def load_plugins() -> None:
+    """Import the modules that installed packages list in the entry-point group `cancernet.plugins`.
+
+    Worker processes get here on first use of a registry too, so plug-ins work with any start method.
+
+    Raises:
+        ModelError: one of them cannot be imported.
+    """
+    from importlib.metadata import entry_points  # not at every start: it takes 20 ms
+
+    for point in entry_points(group=PLUGINS):
+        try:
+            point.load()
+        except Exception as error:  # somebody else's code
+            raise ModelError(
+                f"plug-in {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}",
+                fix="repair or uninstall the package that provides it",
+            ) from error
+
+
+def entry_names(package: str) -> list[str]:
+    """Names in the registry of a package, sorted, without importing any entry.
+
+    Entries of plug-ins are included once they are imported.
+    """
+    registry = _registries.get(package)
+    return sorted({*_modules(package), *(registry.registered() if registry else ())})
+
+
+def check_entry(flag: str, package: str, name: str) -> None:
+    """Check an option's value against a registry; loads plug-ins only for a name that is not built in.
+
+    Raises:
+        OptionError: there is no such entry.
+    """
+    if name not in entry_names(package):
+        load_plugins()
+        if name not in (known := entry_names(package)):
+            raise OptionError(f"{flag} is {name!r}", fix=suggestion(name, known))
+
+
+def suggestion(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
+    """A fix for an unknown name: the nearest names among `known` and `also`, or else all `known` ones."""
+    names = sorted(set(known))
+    if near := difflib.get_close_matches(name, {*names, *also}, n=3):
+        return f"did you mean {' or '.join(near)}?"
+    return f"choose one of: {', '.join(names)}"
+
+
+@cache
+def _modules(package: str) -> tuple[str, ...]:
+    """Names of a package's modules; the package is not imported."""
+    folder = _ROOT.joinpath(*package.split(".")[1:])
+    return tuple(info.name for info in pkgutil.iter_modules([str(folder)]))

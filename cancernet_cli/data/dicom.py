@@ -1,9 +1,11 @@
-"""The series that a DICOM file belongs to, read from its header alone."""
+"""Read the series UID of a DICOM file from its header."""
 
 from __future__ import annotations
 
 import struct
 from typing import BinaryIO
+
+from cancernet_cli.data.signatures import DICOM, has_signature
 
 _SERIES = (0x0020, 0x000E)
 _UNDEFINED = 0xFFFFFFFF
@@ -13,14 +15,14 @@ _DEEPEST = 32
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file that begins with these 132 bytes is DICOM (PS3.10, section 7.1)."""
-    return head[128:132] == b"DICM"
+    """Whether a file with these first 132 bytes is DICOM (PS3.10, section 7.1)."""
+    return has_signature(head, [DICOM])
 
 
 def series_of(path: str) -> str | None:
-    """SeriesInstanceUID, or None when the file is no DICOM, has none, or is in an encoding that slides never have.
+    """SeriesInstanceUID; None if the file is not DICOM, has none, or uses an encoding that slides never use.
 
-    Little-endian with explicit value representations (PS3.5, section 7.1), which all compressed files are.
+    Supports explicit VR little endian (PS3.5, section 7.1), the encoding of all compressed files.
     """
     try:
         with open(path, "rb") as file:
@@ -30,7 +32,7 @@ def series_of(path: str) -> str | None:
                 tag, length = _element(file)
                 if tag == _SERIES:
                     return file.read(length).rstrip(b"\0 ").decode("ascii", "replace")
-                if _SERIES < tag != _ITEM:  # elements come in the order of their tags
+                if _SERIES < tag != _ITEM:  # elements are sorted by tag
                     return None
                 _skip(file, length)
     except (OSError, ValueError, struct.error):
@@ -38,7 +40,7 @@ def series_of(path: str) -> str | None:
 
 
 def _element(file: BinaryIO) -> tuple[tuple[int, int], int]:
-    """Tag and length of the element that begins here; the file stands at its value then."""
+    """Read an element's tag and length, up to its value."""
     group, element = struct.unpack("<HH", file.read(4))
     if group == 0xFFFE:  # items have no value representation
         return (group, element), struct.unpack("<I", file.read(4))[0]
@@ -51,12 +53,12 @@ def _element(file: BinaryIO) -> tuple[tuple[int, int], int]:
 
 
 def _skip(file: BinaryIO, length: int, depth: int = 0) -> None:
-    """Go past a value; one of undefined length is a sequence, whose items are gone through."""
+    """Skip a value; one of undefined length is a sequence, whose items are skipped one by one."""
     if length != _UNDEFINED:
         file.seek(length, 1)
         return
     if depth > _DEEPEST:
-        raise ValueError("nested too deep")
+        raise ValueError("nested too deeply")
     while True:
         tag, length = _element(file)
         if tag in (_ITEM_END, _SEQUENCE_END):

@@ -1,4 +1,4 @@
-"""How many micrometres a pixel of a slide is wide, where that is known from, and what is doubtful about it."""
+"""Resolution of slides in micrometers per pixel (mpp): its source, and flags for doubtful values."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Literal
 
 Source = Literal["slide", "tiff_resolution", "objective", "option", "model"]
 
-# What a microscope or a slide scanner can give: 0.05 is BreakHis at 400X, 10 an overview of the whole glass. The
-# resolutions that programs write where they know none lie outside: 72, 96, 300, 600 and 1200 dpi are 353 to 21 um.
+# Plausible for a microscope or scanner: 0.05 is BreakHis at 400X, 10 an overview of the whole slide. The defaults of
+# programs without resolution metadata are outside: 72, 96, 300, 600 and 1200 dpi are 353 to 21 um.
 MIN_MPP, MAX_MPP = 0.02, 10.0
 MAX_POWER = 150.0
 UM_TIMES_POWER = 10.0  # scanners: 0.5 um at 20x, 0.25 um at 40x
 MAX_MAGNIFICATION = 2.0
 _ANISOTROPY = 1.05
 
-# Flags, as they stand in a slide's row.
-ASSUMED = "mpp_assumed"  # nobody says it: the model's own was taken
+# Flags in a slide's row.
+ASSUMED = "mpp_assumed"  # no metadata; the model's resolution was assumed
 FROM_OBJECTIVE = "mpp_from_objective"
-NOT_BELIEVED = "mpp_not_believed"  # a value was found that no scanner has
+NOT_BELIEVED = "mpp_not_believed"  # the metadata has an implausible value
 ANISOTROPIC = "mpp_anisotropic"  # pixels are not square
-MAGNIFIED = "magnified"  # tiles grow to more than twice their size
+MAGNIFIED = "magnified"  # tiles are enlarged more than twofold
 
 
 @dataclass(frozen=True)
 class ScaleFacts:
-    """What a file says on its scale; None where it says nothing. Not yet judged.
+    """Resolution metadata of a file, not yet validated; None where it has none.
 
-    mpp: (x, y) in micrometres, from the scanner's own entry. tiff_mpp: (x, y) from the TIFF tags XResolution,
+    mpp: (x, y) in micrometers, from the scanner's metadata. tiff_mpp: (x, y) from the TIFF tags XResolution,
     YResolution and ResolutionUnit. objective_power: 20, 40, ...
     """
 
@@ -39,7 +39,7 @@ class ScaleFacts:
 
 @dataclass(frozen=True)
 class Resolution:
-    """Micrometres per pixel at level 0, which source it is from, and flags."""
+    """Micrometers per pixel at level 0, the source of this value, and flags."""
 
     mpp: float
     source: Source
@@ -47,16 +47,16 @@ class Resolution:
 
 
 def resolve_resolution(facts: ScaleFacts, *, target_mpp: float, slide_mpp: float | None = None) -> Resolution:
-    """The scale that a slide is read at: never an error, never silent.
+    """The resolution of a slide, from the best available source; doubtful values are flagged, never an error.
 
-    The slide's own entry, else the TIFF tags, else the objective's power (10 / power), else `slide_mpp`, which the user
-    gives for slides that do not say, else `target_mpp`. A value outside `MIN_MPP` to `MAX_MPP` counts as none.
+    In this order: the scanner's metadata, the TIFF tags, the objective's power (10 / power), `slide_mpp` (the user's
+    value for slides without resolution metadata), `target_mpp`. Values outside `MIN_MPP` to `MAX_MPP` are ignored.
 
     Args:
-        target_mpp: what the tiles are cut at; also decides the flag `magnified`.
+        target_mpp: resolution of the tiles; determines the flag `magnified`.
     """
     flags: list[str] = []
-    found = _said(facts, flags)
+    found = _from_metadata(facts, flags)
     if found is None and slide_mpp is not None:
         found = slide_mpp, "option"
     if found is None:
@@ -67,8 +67,8 @@ def resolve_resolution(facts: ScaleFacts, *, target_mpp: float, slide_mpp: float
     return Resolution(mpp, source, tuple(flags))
 
 
-def _said(facts: ScaleFacts, flags: list[str]) -> tuple[float, Source] | None:
-    """The first of a slide's own sources that can be believed; what is doubtful goes to `flags`."""
+def _from_metadata(facts: ScaleFacts, flags: list[str]) -> tuple[float, Source] | None:
+    """The first plausible value in a slide's metadata and its source; adds to `flags`."""
     pairs: tuple[tuple[tuple[float, float] | None, Source], ...] = (
         (facts.mpp, "slide"),
         (facts.tiff_mpp, "tiff_resolution"),
@@ -92,16 +92,16 @@ def _said(facts: ScaleFacts, flags: list[str]) -> tuple[float, Source] | None:
 
 
 def is_plausible_mpp(mpp: float) -> bool:
-    """Whether a microscope can have it; false for 0, infinity, NaN and the resolutions of screens and printers."""
+    """Whether a microscope can have this mpp; False for 0, infinity, NaN and resolutions of screens and printers."""
     return MIN_MPP <= mpp <= MAX_MPP
 
 
 def mpp_from_tiff(resolution: tuple[float, float] | None, unit: str) -> tuple[float, float] | None:
-    """Micrometres per pixel of TIFF's pixels per unit; None where the unit is unknown or a resolution 0.
+    """Convert TIFF's pixels per unit to micrometers per pixel; None if the unit is unknown or a resolution is 0.
 
     Args:
         resolution: XResolution and YResolution.
-        unit: `inch` or `centimeter`; anything else is no unit.
+        unit: `inch` or `centimeter`; anything else is unknown.
     """
     um = {"inch": 25_400.0, "centimeter": 10_000.0}.get(unit.lower())
     if um is None or resolution is None or not all(value > 0 for value in resolution):

@@ -1,7 +1,7 @@
-"""Slides of several files: which file is the slide, and which are only parts of it.
+"""Multi-file slides: which file represents the slide, and which are only parts of it.
 
-MRXS: `name.mrxs` with a folder `name` that holds Slidedat.ini and .dat files. Hamamatsu VMS and VMU: a text file that
-names its JPEG parts. DICOM: all files of a folder with one series UID; the first by name stands for the slide.
+MRXS: `name.mrxs` and a folder `name` with Slidedat.ini and .dat files. Hamamatsu VMS and VMU: an index file that lists
+JPEG files. DICOM: the files of one series in a folder; the first by name represents the slide.
 """
 
 from __future__ import annotations
@@ -18,67 +18,67 @@ _MAX_INDEX_BYTES = 1 << 20
 
 
 def is_part(location: bytes) -> bool:
-    """Whether the file at an absolute path belongs to a slide that another file stands for."""
+    """Whether the file at an absolute path is part of a slide that another file represents."""
     folder, name = os.path.split(location)
     lower = name.lower()
     if lower.endswith(_MRXS_PARTS):
         return any(os.path.exists(folder + ending) for ending in (b".mrxs", b".MRXS"))
     if lower.endswith((b".jpg", b".jpeg", b".opt")):
-        return name in _companions(folder).named
+        return name in _companions(folder).listed
     return lower.endswith(b".dcm") and name in _companions(folder).dicom
 
 
 def missing_companion(location: bytes) -> str:
-    """What a multi-file slide lacks, in words; "" where nothing."""
+    """The missing part of a multi-file slide, as a message; "" if it is complete."""
     stem, ending = os.path.splitext(location)
     if ending.lower() == b".mrxs" and not os.path.isfile(os.path.join(stem, b"Slidedat.ini")):
-        return f"the folder {os.fsdecode(os.path.basename(stem))!r} with its Slidedat.ini is not beside it"
+        return f"the folder {os.fsdecode(os.path.basename(stem))!r} with Slidedat.ini is missing next to it"
     if ending.lower() in _INDEX_ENDINGS:
         folder = os.path.dirname(location)
-        gone = [part for part in sorted(_named_in(location)) if not os.path.isfile(os.path.join(folder, part))]
-        if gone:
-            return f"it names {os.fsdecode(gone[0])!r}, which is not beside it"
+        missing = [part for part in sorted(_listed_in(location)) if not os.path.isfile(os.path.join(folder, part))]
+        if missing:
+            return f"it refers to {os.fsdecode(missing[0])!r}, which is missing"
     return ""
 
 
 @dataclass(frozen=True)
 class _Companions:
-    """Names in one folder that are parts: files that an index names, and DICOM files after the first of a series."""
+    """Names of the parts in one folder: files in an index, and DICOM files after the first of a series."""
 
-    named: frozenset[bytes]
+    listed: frozenset[bytes]
     dicom: frozenset[bytes]
 
 
 def _companions(folder: bytes) -> _Companions:
     try:
-        return _looked_at(folder, os.stat(folder).st_mtime_ns)
+        return _scan(folder, os.stat(folder).st_mtime_ns)
     except OSError:
         return _Companions(frozenset(), frozenset())
 
 
 @lru_cache(maxsize=64)
-def _looked_at(folder: bytes, mtime_ns: int) -> _Companions:
-    """`mtime_ns` is there so that a folder whose files have changed is looked at again."""
+def _scan(folder: bytes, mtime_ns: int) -> _Companions:
+    """`mtime_ns` is part of the cache key, so that a folder is scanned again once its files have changed."""
     with os.scandir(folder) as entries:
-        kept = (*_INDEX_ENDINGS, b".dcm")
-        names = sorted(entry.name for entry in entries if entry.name.lower().endswith(kept))
-    named: set[bytes] = set()
+        endings = (*_INDEX_ENDINGS, b".dcm")
+        names = sorted(entry.name for entry in entries if entry.name.lower().endswith(endings))
+    listed: set[bytes] = set()
     dicom: set[bytes] = set()
     series: set[str] = set()
     for name in names:
         if name.lower().endswith(_INDEX_ENDINGS):
-            named |= _named_in(os.path.join(folder, name))
+            listed |= _listed_in(os.path.join(folder, name))
             continue
         uid = series_of(os.fsdecode(os.path.join(folder, name)))
         if uid in series:
             dicom.add(name)
         if uid:
             series.add(uid)
-    return _Companions(frozenset(named), frozenset(dicom))
+    return _Companions(frozenset(listed), frozenset(dicom))
 
 
-def _named_in(index: bytes) -> set[bytes]:
-    """The files that a VMS or VMU index names: `ImageFile=`, `ImageFile(1,0)=`, `MapFile=`, `MacroImage=`, ..."""
+def _listed_in(index: bytes) -> set[bytes]:
+    """The files listed in a VMS or VMU index: `ImageFile=`, `ImageFile(1,0)=`, `MapFile=`, `MacroImage=`, ..."""
     try:
         with open(index, "rb") as file:
             lines = file.read(_MAX_INDEX_BYTES).splitlines()

@@ -20,6 +20,7 @@ from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256
 from cancernet_cli.core.options import ClassifyOptions, Options
 from cancernet_cli.core.system import available_cores, package_versions, processor
 from cancernet_cli.inference.runtime import Runtime
+from cancernet_cli.segmentation import segmenters
 
 _PACKAGES = (
     "torch",
@@ -45,11 +46,12 @@ def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Ru
         options: the run's options.
         runtime: the resolved device, precision and library.
     """
+    segmenter = segmenters[card.segmentation.segmenter]
     state: dict[str, Any] = {
         "model": card.name,
         "model_card_sha256": file_sha256(folder / CARD_FILE),
         "model_weights_sha256": card.weights.sha256,
-        "segmentation_weights_sha256": card.segmentation.sha256 if card.segmentation.segmenter == "unet" else "",
+        "segmentation_weights_sha256": card.segmentation.sha256 if segmenter.facts.get("needs_model") else "",
         **options.result_options(),
         "segmenter": card.segmentation.segmenter,
         "precision": runtime.precision,

@@ -8,6 +8,7 @@ from cancernet_cli.core.cards import Card
 from cancernet_cli.core.events import Reporter, silent
 from cancernet_cli.inference.runner import Runner
 from cancernet_cli.inference.runtime import Runtime
+from cancernet_cli.segmentation.base import segmenters
 
 
 def open_runner(
@@ -44,8 +45,8 @@ def open_runner(
     from cancernet_cli.inference.torch_runner import TorchRunner
 
     pipeline = load_pipeline(folder, card)
-    # A watershed is OpenCV's work: pixels come back to the CPU in the midst of the pipeline, which no graph can hold.
-    if runtime.device.type == "cuda" and card.segmentation.segmenter != "watershed":
+    # A segmenter that runs on the CPU, such as OpenCV's watershed, breaks the CUDA graph of a pipeline.
+    if runtime.device.type == "cuda" and segmenters[card.segmentation.segmenter].facts.get("on_device"):
         from cancernet_cli.inference.cuda_runner import COMPILED, WORTH_COMPILING, CudaRunner
 
         mode = COMPILED if files is None or files >= WORTH_COMPILING else None

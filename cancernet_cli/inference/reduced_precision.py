@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cancernet_cli.inference.fold_batchnorm import fold_batchnorm
 from cancernet_cli.inference.pipeline import Pipeline
-from cancernet_cli.segmentation.unet import UNet
+from cancernet_cli.segmentation.base import LearnedSegmenter
 
 SAMPLE_PX = 64  # side of an input that every network accepts
 
@@ -50,7 +50,7 @@ def reduce_precision(pipeline: Pipeline, dtype: torch.dtype) -> Pipeline:
     ready = copy.deepcopy(pipeline)
     sample = torch.randn(1, 3, SAMPLE_PX, SAMPLE_PX, generator=torch.Generator().manual_seed(0))
     holders = [(ready.classifier, "backbone")]
-    if isinstance(ready.segmenter, UNet):
+    if isinstance(ready.segmenter, LearnedSegmenter):
         holders.append((ready.segmenter, "network"))
     for holder, name in holders:
         setattr(holder, name, _ready(getattr(holder, name), sample, dtype))

@@ -12,9 +12,9 @@ from cancernet_cli.core.errors import DeviceError, OptionError
 from cancernet_cli.core.options import LoaderOptions
 from cancernet_cli.core.system import available_cores
 from cancernet_cli.inference.advice import advice_for
+from cancernet_cli.segmentation.base import openvino_segmenters, segmenters
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-OPENVINO_SEGMENTERS = ("none", "unet")  # the others are OpenCV's and scikit-image's work
 CPU_BATCH = 8
 GPU_BATCH = 64
 
@@ -73,18 +73,18 @@ def with_library(runtime: Runtime, wanted: str, card: Card) -> Runtime:
         OptionError: the requested library cannot run this model on this device or in this precision.
     """
     segmenter = card.segmentation.segmenter
-    fits = runtime.device.type == "cpu" and segmenter in OPENVINO_SEGMENTERS
+    fits = runtime.device.type == "cpu" and bool(segmenters[segmenter].facts.get("openvino"))
     if wanted == "openvino" and not fits:
         where = f"segmenter {segmenter!r}" if runtime.device.type == "cpu" else f"device {runtime.device}"
         raise OptionError(
             f"--runtime openvino does not go with {where}",
-            fix=f"use --runtime torch, or the CPU and one of these segmenters: {', '.join(OPENVINO_SEGMENTERS)}",
+            fix=f"use --runtime torch, or the CPU and one of these segmenters: {', '.join(openvino_segmenters())}",
         )
     library: Literal["torch", "openvino"] = "openvino" if fits and wanted != "torch" else "torch"
     if runtime.precision == "int8" and library == "torch":
         raise OptionError(
             "--precision int8 is for OpenVINO on a CPU",
-            fix=f"use another --precision, or --device cpu with one of: {', '.join(OPENVINO_SEGMENTERS)}",
+            fix=f"use another --precision, or --device cpu with one of: {', '.join(openvino_segmenters())}",
         )
     return replace(runtime, library=library)
 

@@ -1,9 +1,6 @@
-"""Pixels to mask: the segmenters, each in a file of its own that registers itself."""
+"""From pixels to a mask: segmenters, and how a mask dims the pixels outside it."""
 
-from cancernet_cli.core.registry import import_all
-from cancernet_cli.segmentation.base import SegmenterFactory, segmenters
+from cancernet_cli.segmentation.base import LearnedSegmenter, SegmenterFactory, segmenters
 from cancernet_cli.segmentation.combine import combine
 
-import_all(__name__)
-
-__all__ = ["SegmenterFactory", "combine", "segmenters"]
+__all__ = ["LearnedSegmenter", "SegmenterFactory", "combine", "segmenters"]

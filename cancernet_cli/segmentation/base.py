@@ -1,4 +1,4 @@
-"""What a segmenter is, and the registry that holds them."""
+"""Interface and registry of segmenters."""
 
 from __future__ import annotations
 
@@ -7,12 +7,36 @@ from pathlib import Path
 
 from torch import nn
 
-from cancernet_cli.core.registry import Registry
+from cancernet_cli.core.registry import SEGMENTERS, Registry
 
-# A factory takes the folder of a segmentation model (None for segmenters that have no weights) and gives a module:
-# pixels `[B, 3, H, W]` float, 0 to 1, to a mask `[B, 1, H, W]` float32, 0 to 1, on the same device. H and W are at
-# least 16. An image's mask does not depend on the others in its batch. One that has learned at a certain scale may have
-# `at_scale(scale)`, which tells it at which scale the pixels come.
+# From the folder of a segmentation model (None for segmenters without weights) to a module: pixels `[B, 3, H, W]`
+# float, 0 to 1, to a mask `[B, 1, H, W]` float32, 0 to 1, on the same device. H and W are at least 16. An image's mask
+# does not depend on the other images in its batch.
 SegmenterFactory = Callable[[Path | None], nn.Module]
 
-segmenters: Registry[SegmenterFactory] = Registry("segmenter")
+# Facts:
+#   summary: one line of help. Required.
+#   title: its name in plots; default: the registered name.
+#   needs_model: it is a `LearnedSegmenter` with trained weights. Default False.
+#   openvino: its module converts to OpenVINO. Default False.
+#   on_device: no pixels leave the device, so the pipeline fits in a CUDA graph. Default False.
+#   baseline: a trained segmenter is compared with it on held-out images. Default False.
+segmenters: Registry[SegmenterFactory] = Registry("segmenter", SEGMENTERS)
+
+
+class LearnedSegmenter(nn.Module):
+    """A segmenter with trained weights.
+
+    Attributes:
+        network: the trained part, normalised pixels to logits; GPUs run it in reduced precision.
+    """
+
+    network: nn.Module
+
+    def at_scale(self, scale: float) -> None:
+        """Adapt to pixels of images that have been resized by `scale`, so that objects keep their trained size."""
+
+
+def openvino_segmenters() -> list[str]:
+    """Names of the segmenters that OpenVINO can run, sorted."""
+    return [entry.name for entry in segmenters if entry.facts.get("openvino")]

@@ -1,4 +1,4 @@
-"""How a mask acts on the pixels that the classifier sees."""
+"""Dim the pixels outside a mask."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from torch import Tensor
 
 
 def combine(pixels: Tensor, mask: Tensor, keep: float) -> Tensor:
-    """Pixels dimmed where the mask is low: `pixel * (mask + (1 - mask) * keep)`.
+    """Dim pixels by a mask: `pixel * (mask + (1 - mask) * keep)`.
 
     Args:
         pixels: `[B, 3, H, W]` float, 0 to 1.
         mask: `[B, 1, H, W]` float, 0 to 1.
-        keep: how much of a pixel outside the mask stays: 0 blanks it, as the paper does; 1 ignores the mask.
+        keep: weight of the background, 0 to 1: 0 blanks it, as the paper does; 1 ignores the mask.
 
     Returns:
         `[B, 3, H, W]` float, 0 to 1.

@@ -1,4 +1,4 @@
-"""Pixels as if stained and lit alike: each channel's optical density scaled to one darkest value."""
+"""Stain normalisation: scale each channel's optical density to a common maximum."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from torch import Tensor
 
 from cancernet_cli.core.pixels import DARKEST
 
-SHARE = 0.98  # of a view's pixels are lighter than what is scaled to TARGET: dirt and pen do not decide
-TARGET = 0.8  # optical density; what SHARE comes to in well stained H&E
-LEAST = 0.05  # a view without tissue is not stretched beyond this
-EVERY = 3  # pixels looked at; the percentile of a third of them is the same to two digits
+SHARE = 0.98  # percentile of optical density that is scaled to TARGET; ignores dirt and pen marks
+TARGET = 0.8  # optical density at that percentile in well-stained H&E
+LEAST = 0.05  # lower bound of the percentile, so that views without tissue are not overstretched
+EVERY = 3  # one in three pixels is sampled; the percentile is the same to two digits
 
 
 def scale_density(pixels: Tensor, *, balance: bool = False) -> Tensor:
-    """Views with the 98th percentile of each channel's optical density (-log10 of a pixel) brought to 0.8.
+    """Scale each channel's optical density (-log10 of a pixel) so that its 98th percentile is 0.8.
 
-    Staining time and illumination scale densities (Beer and Lambert's law), so this takes out most of how laboratories
-    differ in strength and hue. A density times g is a pixel to the power of g.
+    Staining time and illumination scale optical densities (Beer-Lambert law), so this removes most differences in
+    intensity and hue between laboratories. Scaling a density by g raises the pixel to the power of g.
 
     Args:
-        pixels: `[B, 3, H, W]` float, 0 to 1; every view is scaled by itself.
-        balance: first take each channel's 98th percentile as white, so that the tint of the lightest pixels, be it of
-            the lamp or of tissue that fills the field, can no longer be seen.
+        pixels: `[B, 3, H, W]` float, 0 to 1; each view is scaled separately.
+        balance: first divide each channel by its 98th percentile, which removes the tint of the lightest pixels, be it
+            from the lamp or from tissue that fills the field.
 
     Returns:
         The same shape, 0 to 1.
     """
-    looked_at = pixels.flatten(2)[:, :, ::EVERY].float()
+    sampled = pixels.flatten(2)[:, :, ::EVERY].float()
     if balance:
-        white = _percentile(looked_at, SHARE).clamp_min(DARKEST)
-        pixels, looked_at = pixels / white[..., None], looked_at / white
-    dark = _percentile(looked_at, 1 - SHARE).clamp(DARKEST, 1)
+        white = _percentile(sampled, SHARE).clamp_min(DARKEST)
+        pixels, sampled = pixels / white[..., None], sampled / white
+    dark = _percentile(sampled, 1 - SHARE).clamp(DARKEST, 1)
     power = TARGET / (-torch.log10(dark)).clamp_min(LEAST)
     return pixels.clamp(DARKEST, 1) ** power[..., None].to(pixels.dtype)
 
 
 def _percentile(values: Tensor, share: float) -> Tensor:
-    """Of `[B, C, N]` the value that this share lies below, `[B, C, 1]`.
+    """The value of `[B, C, N]` that this share is below, `[B, C, 1]`.
 
-    The few values beyond it are sought, which is quicker than ranking all of them.
+    By the top k values beyond it, which is faster than sorting.
     """
     count = values.shape[2]
     rank = min(count, math.floor(share * count) + 1)

@@ -1,4 +1,4 @@
-"""Otsu's threshold, for a batch at once and without waiting for the device."""
+"""Otsu's threshold for a batch, without waiting for the device (scikit-image's runs on the CPU)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ BINS = 256
 
 
 def otsu_threshold(values: Tensor, low: float, high: float) -> Tensor:
-    """The value that best parts each image's pixels in two: the greatest variance between the classes.
+    """The threshold that maximises the between-class variance of each image's pixels.
 
     Otsu, "A Threshold Selection Method from Gray-Level Histograms", IEEE Trans SMC 9(1), 1979. Histogram of 256 bins.
 
     Args:
         values: `[B, 1, H, W]` float.
-        low, high: the histogram's range; values outside count at its ends.
+        low, high: the histogram's range; values outside are clamped.
 
     Returns:
-        `[B, 1, 1, 1]` float32: values above it are the upper class. Where all values fall into one bin, `high`.
+        `[B, 1, 1, 1]` float32: values above it are foreground. `high` where all values fall into one bin.
     """
     flat = values.float().flatten(1)
     width = (high - low) / BINS
@@ -29,7 +29,7 @@ def otsu_threshold(values: Tensor, low: float, high: float) -> Tensor:
     below = share.cumsum(1)
     mean_below = (share * centres).cumsum(1)
     mean = mean_below[:, -1:]
-    # sigma_b^2 = (mean * below - mean_below)^2 / (below * (1 - below)); nothing on one side counts as no variance.
+    # sigma_b^2 = (mean * below - mean_below)^2 / (below * (1 - below)); an empty class has no variance.
     spread = below * (1 - below)
     between = torch.where(spread > 1e-6, (mean * below - mean_below).square() / spread.clamp(min=1e-6), 0)
     best, at = between.max(dim=1, keepdim=True)

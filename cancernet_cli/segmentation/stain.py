@@ -1,4 +1,4 @@
-"""How much haematoxylin, the stain of nuclei, a pixel holds."""
+"""Haematoxylin, the stain of nuclei, by color deconvolution."""
 
 from __future__ import annotations
 

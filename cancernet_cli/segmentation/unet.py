@@ -1,4 +1,4 @@
-"""Nuclei by a U-Net with an ImageNet encoder."""
+"""The U-Net that segments nuclei: its network, and how it is applied to pixels."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torch.nn import functional as F
 
 from cancernet_cli.core.cards import Architecture, InputPolicy, checked_weights, read_card
 from cancernet_cli.core.errors import ModelError
-from cancernet_cli.segmentation.base import segmenters
+from cancernet_cli.segmentation.base import LearnedSegmenter
 
 STRIDE = 32
 
 
 def build_network(architecture: Architecture) -> nn.Module:
-    """The bare U-Net with random weights: normalised `[B, 3, H, W]`, sides a multiple of 32, to logits `[B, 1, H, W]`.
+    """A U-Net with random weights: normalised `[B, 3, H, W]`, sides a multiple of 32, to logits `[B, 1, H, W]`.
 
-    Ronneberger et al., arXiv:1505.04597, with `segmentation_models_pytorch`'s encoder of the card's name.
+    Ronneberger et al., arXiv:1505.04597, with the card's encoder from `segmentation_models_pytorch`.
 
     Raises:
         ModelError: the card's encoder or decoder cannot be built.
@@ -36,15 +36,15 @@ def build_network(architecture: Architecture) -> nn.Module:
         )
     except (KeyError, ValueError, RuntimeError) as error:
         raise ModelError(
-            f"no U-Net can be built on encoder {architecture.encoder!r} with decoder_channels "
+            f"cannot build a U-Net with encoder {architecture.encoder!r} and decoder_channels "
             f"{list(architecture.decoder_channels)} ({error})",
             fix="name an encoder of segmentation_models_pytorch and five decoder channels",
         ) from None
     return cast(nn.Module, network)
 
 
-class UNet(nn.Module):
-    """A U-Net that looks at the pixels shrunk by the card's scale and gives a mask of the full size."""
+class UNet(LearnedSegmenter):
+    """A U-Net applied to pixels downsampled by the card's scale; its mask has full size."""
 
     mean: Tensor
     std: Tensor
@@ -57,11 +57,11 @@ class UNet(nn.Module):
         self.register_buffer("std", torch.tensor(policy.std).reshape(1, -1, 1, 1), persistent=False)
 
     def at_scale(self, scale: float) -> None:
-        """Expect pixels of images that were brought to this scale already, so that nuclei keep their size."""
+        """Adapt to pixels of images that have been resized by `scale`, so that nuclei keep their trained size."""
         self.scale = min(1.0, self.trained_scale / scale)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """`[B, 3, H, W]` float, 0 to 1, to `[B, 1, H, W]` float32: each pixel's probability of lying in a nucleus."""
+        """`[B, 3, H, W]` float, 0 to 1, to `[B, 1, H, W]` float32: each pixel's nucleus probability."""
         height, width = pixels.shape[2:]
         small = (shrink(pixels, self.scale) - self.mean) / self.std
         rows, columns = small.shape[2:]
@@ -69,13 +69,13 @@ class UNet(nn.Module):
         mask = torch.sigmoid(self.network(padded)[:, :, :rows, :columns].float())
         if (rows, columns) == (height, width):
             return mask
-        if self.scale == 0.5:  # the usual case, kept exact: one pixel of the mask for each block of 2 x 2
+        if self.scale == 0.5:  # the usual case, kept exact: one mask pixel per 2 x 2 block
             return F.interpolate(mask, scale_factor=2.0, mode="bilinear")[:, :, :height, :width]
         return F.interpolate(mask, size=(height, width), mode="bilinear")
 
 
 def move_cut(network: nn.Module, cut: float) -> None:
-    """Move the bias of the network's last layer so that what came to probability `cut` (0 to 1) comes to 0.5.
+    """Shift the bias of the network's last layer so that probability `cut` (0 to 1) becomes 0.5.
 
     Raises:
         ValueError: the last layer has no bias.
@@ -88,9 +88,9 @@ def move_cut(network: nn.Module, cut: float) -> None:
 
 
 def shrink(pixels: Tensor, scale: float) -> Tensor:
-    """Pixels at `scale` (0 to 1) times their size, each the mean of the area it stands for.
+    """Pixels downsampled by `scale` (0 to 1) by area averaging.
 
-    A scale of 1/2, 1/3, ... averages blocks; an odd last row or column is averaged alone.
+    A scale of 1/2, 1/3, ... averages blocks; an incomplete last row or column is averaged by itself.
     """
     block = round(1 / scale)
     if scale == 1:
@@ -102,9 +102,9 @@ def shrink(pixels: Tensor, scale: float) -> Tensor:
 
 
 def _shares(side: int, shrunk: int, like: Tensor) -> Tensor:
-    """`[shrunk, side]`: how much of each shrunk pixel each pixel makes up.
+    """`[shrunk, side]`: the weight of each source pixel in each output pixel.
 
-    As a product of matrices, because PyTorch's antialiased interpolation has no counterpart in OpenVINO.
+    For a matrix product, because PyTorch's antialiased interpolation has no counterpart in OpenVINO.
     """
     ends = torch.arange(shrunk + 1, dtype=torch.float32, device=like.device)[:, None] * (side / shrunk)
     at = torch.arange(side, dtype=torch.float32, device=like.device)[None]
@@ -112,18 +112,17 @@ def _shares(side: int, shrunk: int, like: Tensor) -> Tensor:
     return (overlap.clamp(min=0) * (shrunk / side)).to(like.dtype)
 
 
-@segmenters.register("unet", summary="a trained U-Net", paper="arXiv:1505.04597", needs_model=True)
-def unet(model: Path | None) -> nn.Module:
-    """The U-Net in a segmentation model's folder, in eval mode.
+def load_unet(model: Path | None) -> UNet:
+    """The trained U-Net in a segmentation model's folder, in eval mode; its checksum is verified.
 
     Raises:
-        ModelError: no folder is named, its card is not a segmenter's, or its weights are missing or do not fit.
+        ModelError: no folder is given, its card is not a segmenter's, or its weights are missing or do not fit.
     """
     if model is None:
         raise ModelError("the unet segmenter needs a model", fix="name one in the card's [segmentation] model")
     card = read_card(model)
     if card.task != "segment":
-        raise ModelError(f"{model} is a model to {card.task}, not to segment", fix="name a segmentation model")
+        raise ModelError(f"{model} is a model to {card.task}, not to segment", fix="choose a segmentation model")
     network = build_network(card.architecture)
     try:
         network.load_state_dict(load_file(checked_weights(model, card)))

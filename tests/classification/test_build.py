@@ -37,8 +37,8 @@ def test_levels_that_are_none_are_refused(levels: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"backbone": "resnet51"}, "no backbone is called 'resnet51'; choose one of: .*resnet50"),
-        ({"head": "level_stat"}, "no head is called 'level_stat'; choose one of: level_stats"),
+        ({"backbone": "resnet51"}, "unknown backbone 'resnet51'; did you mean .*resnet50"),
+        ({"head": "level_stat"}, "unknown head 'level_stat'; did you mean level_stats"),
         ({"classes": ("a",)}, "names 1 classes"),
         ({"backbone": "convnext_atto", "levels": (0,)}, "no feature map of stride 2; choose levels among strides"),
     ],

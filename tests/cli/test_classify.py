@@ -112,7 +112,7 @@ def test_paths_come_from_standard_input(tiny_folder: Path, model: str, tmp_path:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--model", "no_such_model"], 4, "no model is called 'no_such_model'"),
+        (["--model", "no_such_model"], 4, "there is no bundled model 'no_such_model'"),
         (["--device", "cuda:7"], 5, "no CUDA device"),
         (["--device", "abacus"], 5, "unknown device 'abacus'"),
         (["--precision", "fp16", "--device", "cpu"], 5, "fp16 is not supported on CPU"),

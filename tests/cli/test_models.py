@@ -124,7 +124,7 @@ def test_unknown_model_names_the_nearest(one_model: Path, capsys: pytest.Capture
     code, out, err = run(capsys, "models", "show", "tinny")
     assert code == 4
     assert out == ""
-    assert "no model is called 'tinny'" in err
+    assert "there is no bundled model 'tinny'" in err
     assert "choose a bundled one (tiny)" in err
 
 

@@ -48,10 +48,10 @@ def test_every_slide_has_one_row_and_bad_ones_say_why(slides: Path, tmp_path: Pa
     assert list(rows) == sorted(rows)
     reasons = {name: row["error"] for name, row in rows.items() if row["status"] == "failed"}
     assert reasons == {
-        "alone.mrxs": "open: MissingCompanion: the folder 'alone' with its Slidedat.ini is not beside it",
+        "alone.mrxs": "open: MissingCompanion: the folder 'alone' with Slidedat.ini is missing next to it",
         "empty.ndpi": "open: EmptyFile: the file is empty",
-        "link.svs": f"discover: FileNotFoundError: a link to {slides}/nowhere.svs, which does not exist",
-        "noise.scn": "open: NotASlide: neither OpenSlide nor tifffile knows its format",
+        "link.svs": f"discover: FileNotFoundError: a broken link to {slides}/nowhere.svs",
+        "noise.scn": "open: NotASlide: no slide reader supports its format",
         "truncated.svs": reasons["truncated.svs"],
     }
     assert reasons["truncated.svs"].startswith("open: ")

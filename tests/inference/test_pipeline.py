@@ -46,7 +46,7 @@ def test_a_batch_equals_the_steps_one_by_one(density: str, tmp_path: Path) -> No
 
 def test_a_segmenter_that_was_not_measured_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
-    with pytest.raises(ModelError, match=r"not been measured with segmenter 'unet'; choose one of: none, threshold"):
+    with pytest.raises(ModelError, match=r"not been evaluated with segmenter 'unet'; choose one of: none, threshold"):
         load_pipeline(folder, read_card(folder), "unet")
 
 

@@ -109,5 +109,5 @@ def test_an_unknown_encoder_is_refused(tmp_path: Path) -> None:
     write_card(
         replace(read_card(folder), architecture=Architecture(encoder="nonsense", decoder_channels=(8,) * 5)), folder
     )
-    with pytest.raises(ModelError, match="no U-Net can be built on encoder 'nonsense'"):
+    with pytest.raises(ModelError, match="cannot build a U-Net with encoder 'nonsense'"):
         segmenters["unet"].factory(folder)

@@ -9,6 +9,7 @@ from typing import Literal
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.learning import LearningOptions
 from cancernet_cli.core.options.tiling import TilingOptions
+from cancernet_cli.core.registry import BACKBONES, HEADS, SEGMENTERS, check_entry, entry_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,23 +37,24 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     )
     backbone: str | None = option(
         None,
-        help="vgg16, resnet50, densenet121, tf_efficientnet_lite0 or any timm name; the encoder of a U-Net.",
+        help=f"Backbone, or the encoder of a U-Net: {', '.join(entry_names(BACKBONES))}, or any timm model.",
         group="Model",
     )
     weights: str = option(
         "imagenet", help="What the backbone starts from: imagenet, none, or a safetensors file.", group="Model"
     )
-    head: Literal["level_stats", "correlations", "linear", "flatten"] | None = option(
+    head: str | None = option(
         None,
-        help="What turns feature maps into logits: a linear layer on the mean and spread of every channel, on the "
-        "correlations of channels, on the averaged last level, or on all of the last level.",
+        help=f"Classification head, which maps the backbone's feature maps to logits: {', '.join(entry_names(HEADS))}.",
         group="Model",
     )
     levels: str | None = option(
         None, help="Levels of the backbone that the head reads, 0 (stride 2) to 4 (stride 32), as 1,2,3.", group="Model"
     )
-    segmenter: Literal["none", "threshold", "watershed", "unet"] = option(
-        "unet", help="What the classifier looks at is segmented by.", group="Model"
+    segmenter: str = option(
+        "unet",
+        help=f"Segmenter applied before classification: {', '.join(entry_names(SEGMENTERS))}.",
+        group="Model",
     )
     segmentation_model: str = option(
         "tnbc_unet", help="The U-Net of --segmenter unet: a bundled model's name, or a folder.", group="Model"
@@ -151,3 +153,9 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         max=1,
         group="Slides",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.head is not None:
+            check_entry("--head", HEADS, self.head)
+        check_entry("--segmenter", SEGMENTERS, self.segmenter)

@@ -8,6 +8,7 @@ from typing import Literal
 from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.loading import DeviceOptions
+from cancernet_cli.core.registry import SEGMENTERS, entry_names
 
 InferencePrecision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
@@ -21,7 +22,7 @@ class InferenceOptions(DeviceOptions):
     )
     segmenter: str | None = option(
         None,
-        help="Segmenter to use (none, threshold, watershed or unet), if the model card allows it; default: the card's.",
+        help=f"Segmenter, if the model card allows it: {', '.join(entry_names(SEGMENTERS))}; default: the card's.",
         group="Model",
         changes_result=True,
     )

@@ -1,1 +1,1 @@
-"""Find the files that inputs name, with their labels."""
+"""Find input files and their labels."""

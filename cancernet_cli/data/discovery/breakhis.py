@@ -1,4 +1,4 @@
-"""What a BreakHis file name says (Spanhol et al., IEEE TBME 63(7):1455-1462, 2016)."""
+"""Parse BreakHis file names (Spanhol et al., IEEE TBME 63(7):1455-1462, 2016)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ SUBTYPES = {
 }
 _BENIGN = frozenset({"A", "F", "PT", "TA"})
 
-# biopsy, class, subtype, year, slide number with letters, magnification, sequence; what follows ("(1)", ".png") is free
+# biopsy, class, subtype, year, slide number and letters, magnification, sequence; any suffix ("(1)", ".png")
 _NAME = re.compile(r"SOB_([BM])_([A-Z]{1,2})-(\d{2})-(\d+)([A-Z]*)-(\d+)-(\d+)(?![\dA-Z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class BreakHisName:
-    """A parsed name. `slide` is "14-22549AB"; `patient` leaves the letters out, which mark slides of one case.
+    """A parsed name. `slide` is, for example, "14-22549AB"; `patient` omits the letters, which distinguish slides.
 
-    One case may stand under two subtypes (14-13412 under DC and LC), so the subtype is no part of either.
+    A case may have two subtypes (14-13412 is in DC and LC), so neither includes the subtype.
     """
 
     label: str
@@ -36,7 +36,7 @@ class BreakHisName:
 
 
 def parse_breakhis(name: str) -> BreakHisName | None:
-    """The parts of a name such as `SOB_M_DC-14-2523-100-005.png`, or None where it is no such name."""
+    """The parts of a name such as `SOB_M_DC-14-2523-100-005.png`, or None for any other name."""
     match = _NAME.match(name)
     if match is None:
         return None

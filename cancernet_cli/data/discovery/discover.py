@@ -1,4 +1,4 @@
-"""Every file that the inputs name, one by one, with what is known about it."""
+"""Find the files that the inputs refer to, with labels and metadata, as a stream."""
 
 from __future__ import annotations
 
@@ -12,19 +12,11 @@ from typing import IO, Literal
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.paths import display_path
 from cancernet_cli.core.records import FoundFile, Kind, Truth
-from cancernet_cli.data.discovery.entries import (
-    PHOTO_ENDINGS,
-    TIFF_ENDINGS,
-    Entry,
-    absolute,
-    entry_at,
-    has_image_ending,
-    has_slide_ending,
-)
-from cancernet_cli.data.discovery.inputs import Input, parse_inputs
+from cancernet_cli.data.discovery.endings import Endings, registered_endings
+from cancernet_cli.data.discovery.entries import Entry, absolute, entry_at
+from cancernet_cli.data.discovery.inputs import Input, parse_inputs, read_names
 from cancernet_cli.data.discovery.labels import LabelSource, filled, open_labels
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule, Manifest
-from cancernet_cli.data.discovery.name_list import read_names
 from cancernet_cli.data.discovery.patterns import matches
 from cancernet_cli.data.discovery.walk import ExcludedFolders, FolderWalk
 from cancernet_cli.data.slide_parts import is_part
@@ -45,26 +37,26 @@ def discover(
     on_problem: Callable[[str], None] = lambda message: None,
     on_unlisted: Callable[[], None] = lambda: None,
 ) -> Iterator[FoundFile]:
-    """The files under the inputs; memory does not grow with their number.
+    """The files that the inputs refer to; memory use does not depend on their number.
 
-    Manifests come first, then named files, standard input, patterns and folders; a file named twice comes twice, so the
-    first is the one that knows most. Otherwise the order is the file system's.
+    In this order: manifests, single files, standard input, patterns, folders; a file that is given twice is yielded
+    twice, first with the most metadata. Within these, the order is the file system's.
 
     Args:
-        base: as `resolve_base` gives it; paths are relative to it.
-        labels: the option `--labels`. A manifest's own labels hold where it is `auto`.
-        classes: the names that a label may have.
-        rule: where lists hold the label.
-        exclude: folders below the inputs that are not entered, such as the run's own outputs.
-        stdin: where `-` reads from; default: standard input.
-        kind: `auto` finds slides too and tells them by their content, `slide` takes every TIFF for one, `image` takes
-            none. A slide of several files is one file.
-        on_problem: told, in a line each, of folders that cannot be listed and label rows that match no file.
-        on_unlisted: called for each folder that cannot be listed: what it holds is missing.
+        base: from `resolve_base`; paths are relative to it.
+        labels: the option `--labels`. With `auto`, a manifest's own labels are used.
+        classes: the allowed labels.
+        rule: the label column of manifests.
+        exclude: folders below the inputs to skip, such as the run's own outputs.
+        stdin: the stream that `-` refers to; default: standard input.
+        kind: `auto` finds images and slides, by content; `slide` treats every TIFF as a slide; `image` finds no slides.
+            A multi-file slide is one file.
+        on_problem: called with a message for each folder that cannot be listed, and for label rows that match no file.
+        on_unlisted: called for each folder that cannot be listed, whose files are missing.
 
     Raises:
-        InputError: an input or a label file is missing or wrong. At once for what can be seen at once, while iterating
-            for a wrong row of a manifest or a pattern that nothing matches.
+        InputError: an input or label file is missing or invalid; while iterating, for an invalid row of a manifest or a
+            pattern without matches.
     """
     parsed = parse_inputs(inputs)
     source = open_labels(labels, base, classes, rule)
@@ -76,8 +68,10 @@ def discover(
         on_problem(message)
         on_unlisted()
 
-    found = _found(parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, kind, on_problem, unlisted)
-    return found if kind == "image" else _with_kinds(found, kind)
+    endings = registered_endings()
+    takes = endings.matcher(slides=kind != "image")
+    found = _found(parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, takes, on_problem, unlisted)
+    return found if kind == "image" else _with_kinds(found, kind, endings)
 
 
 def _found(
@@ -88,11 +82,10 @@ def _found(
     source: LabelSource,
     excluded: ExcludedFolders,
     stdin: IO[bytes] | None,
-    kind: Wanted,
+    takes: Callable[[bytes], bool],
     on_problem: Callable[[str], None],
     on_unlisted: Callable[[str], None],
 ) -> Iterator[FoundFile]:
-    takes = has_image_ending if kind == "image" else _may_be_wanted
 
     def known(entry: Entry) -> FoundFile:
         return _file(entry, base, source.truth(entry.location))
@@ -113,30 +106,26 @@ def _found(
     source.report(on_problem)
 
 
-def _may_be_wanted(name: bytes) -> bool:
-    return has_image_ending(name) or has_slide_ending(name)
-
-
-def _with_kinds(files: Iterator[FoundFile], wanted: Wanted) -> Iterator[FoundFile]:
-    """The files but those that are only parts of a slide, each with its kind."""
+def _with_kinds(files: Iterator[FoundFile], wanted: Wanted, endings: Endings) -> Iterator[FoundFile]:
+    """The files with their kinds, without those that are parts of a slide."""
     for file in files:
         if not is_part(file.location):
-            yield replace(file, kind=_kind(file, wanted))
+            yield replace(file, kind=_kind(file, wanted, endings))
 
 
-def _kind(file: FoundFile, wanted: Wanted) -> Kind:
+def _kind(file: FoundFile, wanted: Wanted, endings: Endings) -> Kind:
     name = file.location.lower()
-    if name.endswith(PHOTO_ENDINGS):
+    if name.endswith(endings.image):
         return "image"
-    if file.problem is not None or (wanted == "slide" and name.endswith(TIFF_ENDINGS)):
-        return "slide" if has_slide_ending(name) or wanted == "slide" else "image"
-    from cancernet_cli.data.slides.kinds import kind_of  # OpenSlide and tifffile, where something may be a slide
+    if file.problem is not None or (wanted == "slide" and name.endswith(endings.either)):
+        return "slide" if name.endswith(endings.slide) or wanted == "slide" else "image"
+    from cancernet_cli.data.slides.kinds import kind_of
 
     return kind_of(file.location)
 
 
 def _listed(manifest: Manifest, base: bytes, source: LabelSource, *, own_labels: bool) -> Iterator[FoundFile]:
-    """A manifest's files; its facts come before those of other sources."""
+    """A manifest's files; its metadata takes precedence over other sources."""
     folder = os.path.dirname(absolute(os.fsencode(manifest.file)))
     for row in manifest:
         entry = entry_at(absolute(row.name, folder))
@@ -148,7 +137,7 @@ def _listed(manifest: Manifest, base: bytes, source: LabelSource, *, own_labels:
 def _named(stream: IO[bytes]) -> Iterator[Entry]:
     for name in read_names(stream):
         entry = entry_at(absolute(name))
-        if entry.problem and name.endswith(b"\r"):  # a list written on Windows
+        if entry.problem and name.endswith(b"\r"):  # from a list written on Windows
             entry = entry_at(absolute(name.removesuffix(b"\r")))
         yield entry
 
@@ -160,7 +149,7 @@ def _matching(
     excluded: ExcludedFolders,
     on_problem: Callable[[str], None],
 ) -> Iterator[Entry]:
-    """A pattern's images; folders that match are left to the walk."""
+    """Files that match a pattern; folders that match are added to the walk."""
     nothing = True
     for location in matches(pattern.location, pattern.pattern, excluded, on_problem):
         if os.path.isdir(location):
@@ -172,8 +161,8 @@ def _matching(
         nothing = False
     if nothing:
         raise InputError(
-            f"no image and no folder matches {pattern.text!r}",
-            fix="correct the pattern; files of other endings can be named one by one, or in a list",
+            f"no image or folder matches {pattern.text!r}",
+            fix="correct the pattern, or pass files with other extensions one by one or in a list",
         )
 
 

@@ -1,4 +1,4 @@
-"""A look at a file without opening it."""
+"""Files as found in folders: path, size and time of modification, or why they cannot be read."""
 
 from __future__ import annotations
 
@@ -10,28 +10,10 @@ from dataclasses import dataclass
 from cancernet_cli.core.paths import display_path
 from cancernet_cli.core.records import Failure
 
-TIFF_ENDINGS = (b".tif", b".tiff")  # of images and of slides: their content decides
-PHOTO_ENDINGS = (b".png", b".jpg", b".jpeg", b".jpe", b".bmp", b".webp")
-IMAGE_ENDINGS = (*PHOTO_ENDINGS, *TIFF_ENDINGS)
-SLIDE_ENDINGS = (
-    b".svs",
-    b".ndpi",
-    b".mrxs",
-    b".scn",
-    b".vms",
-    b".vmu",
-    b".bif",
-    b".svslide",
-    b".dcm",
-    b".czi",
-    b".btf",
-    b".tf8",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file by its absolute path; `problem` says why it cannot be read."""
+    """A file by its absolute path; `problem` is the reason why it cannot be read."""
 
     location: bytes
     size_bytes: int = 0
@@ -39,52 +21,40 @@ class Entry:
     problem: Failure | None = None
 
 
-def has_image_ending(name: bytes) -> bool:
-    """Whether a name ends like an image's, in any case."""
-    return name.lower().endswith(IMAGE_ENDINGS)
-
-
-def has_slide_ending(name: bytes) -> bool:
-    """Whether a name ends as only slides' names do, in any case."""
-    return name.lower().endswith(SLIDE_ENDINGS)
-
-
-def look_at(location: bytes) -> os.stat_result | Failure:
-    """What lies at a path, links followed, or why that cannot be said."""
+def status_of(location: bytes) -> os.stat_result | Failure:
+    """The status of a path, following links, or the reason why it has none."""
     try:
         return os.stat(location)
     except FileNotFoundError as error:
         words = "no such file"
         if os.path.islink(location):
-            words = f"a link to {display_path(os.readlink(location))}, which does not exist"
+            words = f"a broken link to {display_path(os.readlink(location))}"
         return Failure("discover", type(error).__name__, words)
     except OSError as error:
-        words = (
-            "a link that leads back to itself" if error.errno == errno.ELOOP else error.strerror or "no reason given"
-        )
+        words = "a symbolic link loop" if error.errno == errno.ELOOP else error.strerror or "unknown error"
         return Failure("discover", type(error).__name__, words)
     except ValueError as error:  # a NUL byte in the name
         return Failure.of("discover", error)
 
 
 def entry_at(location: bytes) -> Entry:
-    """The file at a path that somebody named; a problem when it is none."""
-    return entry_of(location, look_at(location))
+    """The file at a path; its `problem` is set if it is not a regular file."""
+    return entry_of(location, status_of(location))
 
 
 def entry_of(location: bytes, status: os.stat_result | Failure) -> Entry:
-    """The file that `look_at` saw."""
+    """The file with a status from `status_of`."""
     if isinstance(status, Failure):
         return Entry(location, problem=status)
     if stat.S_ISDIR(status.st_mode):
-        return Entry(location, problem=Failure("discover", "IsADirectoryError", "a folder, where a file was expected"))
+        return Entry(location, problem=Failure("discover", "IsADirectoryError", "a folder, not a file"))
     if not stat.S_ISREG(status.st_mode):
         return Entry(location, problem=Failure("discover", "OSError", f"a {_kind(status)}, not a regular file"))
     return Entry(location, status.st_size, status.st_mtime_ns)
 
 
 def absolute(location: bytes, folder: bytes | None = None) -> bytes:
-    """An absolute, normal path; `..` is taken after links, as the system does, not before."""
+    """An absolute, normalised path; `..` is resolved after links, as the system does."""
     whole = os.path.join(folder or os.getcwdb(), location)
     if b".." in whole.split(os.fsencode(os.sep)):
         head, tail = os.path.split(whole)
@@ -93,7 +63,7 @@ def absolute(location: bytes, folder: bytes | None = None) -> bytes:
 
 
 def real(location: bytes) -> bytes:
-    """A path without links; one with a NUL byte, which no file has and `realpath` fails on, as it is."""
+    """A path without links; unchanged if it has a NUL byte, on which `realpath` fails."""
     return location if b"\0" in location else os.path.realpath(location)
 
 

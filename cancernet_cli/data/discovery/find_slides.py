@@ -1,4 +1,4 @@
-"""The slides that inputs name, each once, in path order."""
+"""Find slides among the inputs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.discover import Wanted, discover
-from cancernet_cli.data.discovery.entries import TIFF_ENDINGS
+from cancernet_cli.data.discovery.endings import registered_endings
 
 
 def find_slides(
@@ -19,18 +19,19 @@ def find_slides(
     exclude: Sequence[Path] = (),
     on_problem: Callable[[str], None] = lambda message: None,
 ) -> list[FoundFile]:
-    """What `discover` finds, but for images.
+    """The slides that `discover` finds, without duplicates, sorted by path.
 
-    A TIFF that is not there has no content to go by; it may be a slide, and counts as one.
+    A missing TIFF, whose content is unknown, counts as a slide.
 
     Raises:
         InputError: as `discover`.
     """
     found: dict[bytes, FoundFile] = {}
+    either = registered_endings().either
     for file in discover(
         inputs, base=base, labels="none", classes=(), exclude=exclude, kind=kind, on_problem=on_problem
     ):
-        is_lost = file.problem is not None and file.location.lower().endswith(TIFF_ENDINGS)
-        if file.kind == "slide" or (is_lost and kind != "image"):
+        is_missing = file.problem is not None and file.location.lower().endswith(either)
+        if file.kind == "slide" or (is_missing and kind != "image"):
             found.setdefault(file.location, file)
     return sorted(found.values(), key=lambda file: os.fsencode(file.path))

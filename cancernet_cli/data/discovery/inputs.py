@@ -1,24 +1,25 @@
-"""What the user names on the command line: folders, files, patterns, manifests, standard input."""
+"""Parse input arguments: folders, files, patterns, manifests, standard input."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.data.discovery.entries import absolute, look_at
+from cancernet_cli.data.discovery.entries import absolute, status_of
 
 MANIFEST_ENDINGS = (".csv", ".parquet")
 _WILDCARDS = frozenset("*?[")
+_CHUNK_BYTES = 1 << 16  # longer than any path, so the first chunk contains a separator
 
 
 @dataclass(frozen=True)
 class Input:
-    """One argument. `location`: the absolute path; of a pattern, its fixed prefix, and `pattern` what follows."""
+    """One argument. `location`: its absolute path; for a pattern, the fixed prefix, followed by `pattern`."""
 
     kind: Literal["folder", "file", "pattern", "manifest", "stdin"]
     text: str
@@ -27,23 +28,23 @@ class Input:
 
     @property
     def folder(self) -> bytes:
-        """The folder that it speaks of."""
+        """The folder that contains its files."""
         return os.path.dirname(self.location) if self.kind in ("file", "manifest") else self.location
 
 
 def parse_inputs(inputs: Sequence[str]) -> list[Input]:
-    """What each argument is; a name that exists is that file or folder, whatever wildcards are in it.
+    """Parse each argument; one that exists is a file or folder even if it contains wildcards.
 
     Raises:
-        InputError: there is none, or one names nothing.
+        InputError: there are none, or one does not exist.
     """
     if not inputs:
-        raise InputError("no input was given", fix="name folders, files, patterns, a CSV or Parquet list, or -")
+        raise InputError("no input was given", fix="pass folders, files, patterns, a CSV or Parquet list, or -")
     return [_parse(os.fspath(text)) for text in inputs]
 
 
 def resolve_base(inputs: Sequence[str]) -> Path:
-    """The folder that table paths are relative to: the deepest one that holds all that is named.
+    """The folder that paths in tables are relative to: the deepest one that contains all inputs.
 
     Raises:
         InputError: as `parse_inputs`.
@@ -56,10 +57,12 @@ def _parse(text: str) -> Input:
     if text == "-":
         return Input("stdin", text, os.getcwdb())
     if not text:  # would be the current folder
-        raise InputError("an input is an empty word", fix="name a folder or a file; is a variable of your shell empty?")
+        raise InputError(
+            "an input is an empty string", fix="pass a folder or file, and check for empty shell variables"
+        )
     location = absolute(os.fsencode(text))
     if os.path.lexists(location):
-        status = look_at(location)
+        status = status_of(location)
         if isinstance(status, os.stat_result):
             if stat.S_ISDIR(status.st_mode):
                 return Input("folder", text, location)
@@ -73,3 +76,16 @@ def _parse(text: str) -> Input:
         if os.path.isdir(prefix):
             return Input("pattern", text, prefix, tuple(part for part in parts[fixed:] if part))
     raise InputError(f"{text!r} does not exist", fix="correct the path, or quote a pattern so that the shell keeps it")
+
+
+def read_names(stream: IO[bytes]) -> Iterator[bytes]:
+    """File names as `find` prints them, separated by NUL if there is one, else by newline; empty names are skipped."""
+    chunk = stream.read(_CHUNK_BYTES)
+    separator = b"\0" if b"\0" in chunk else b"\n"
+    rest = b""
+    while chunk:
+        *names, rest = (rest + chunk).split(separator)
+        yield from filter(None, names)
+        chunk = stream.read(_CHUNK_BYTES)
+    if rest:
+        yield rest

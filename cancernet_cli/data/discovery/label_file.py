@@ -18,13 +18,13 @@ _FACTS = "label, patient, slide, magnification, mpp"
 
 
 class LabelFile:
-    """A label file in a database on disk, so that memory does not grow with it.
+    """A label file, kept in a database on disk so that memory use is constant.
 
-    A row's path is taken relative to the label file's folder or, where that is no file that turns up, to the base.
-    Folders are compared by their real paths.
+    Paths are relative to the label file's folder or, if that file is not among the inputs, to the base folder. Folders
+    are compared by their real paths.
 
     Raises:
-        InputError: a row is wrong, or two rows give one file different labels.
+        InputError: a row is invalid, or two rows have different labels for the same file.
     """
 
     def __init__(self, file: Path, base: Path, classes: Sequence[str], rule: LabelRule = DEFAULT_RULE) -> None:
@@ -46,7 +46,7 @@ class LabelFile:
                 self._check_same(key, truth, row.where)
 
     def truth(self, location: bytes) -> Truth:
-        """What its row says; nothing where it has none."""
+        """The truth in the file's row; an empty one if there is none."""
         key = _key(location)
         for column in ("by_folder", "by_base"):
             found = self._db.execute(f"SELECT rowid, {_FACTS} FROM row WHERE {column} = ?", (key,)).fetchone()
@@ -56,7 +56,7 @@ class LabelFile:
         return Truth()
 
     def report(self, on_problem: Callable[[str], None]) -> None:
-        """How many rows no file has asked for."""
+        """Report the number of rows that matched no file."""
         query = "SELECT count(*), sum(used IS NULL), min(CASE WHEN used IS NULL THEN rowid END) FROM row"
         rows, unused, first = self._db.execute(query).fetchone()
         if unused:
@@ -68,8 +68,8 @@ class LabelFile:
         line, label = self._db.execute("SELECT line, label FROM row WHERE by_folder = ?", (key,)).fetchone()
         if label != truth.label:
             raise InputError(
-                f"{where} gives the label {truth.label!r} to a file that row {line} calls {label!r}",
-                fix="keep one of the two rows",
+                f"{where} labels a file {truth.label!r} that is {label!r} in row {line}",
+                fix="remove one of the two rows",
             )
 
 

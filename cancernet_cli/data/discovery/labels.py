@@ -1,4 +1,4 @@
-"""What is known about a file from its name, its folders, or a label file."""
+"""Labels and metadata of files, from their names, their folders, or a label file."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule
 
 
 class LabelSource(Protocol):
-    """Where truths come from."""
+    """A source of labels and metadata."""
 
     def truth(self, location: bytes) -> Truth:
-        """What is known about the file at this absolute path."""
+        """The label and metadata of the file at this absolute path."""
 
     def report(self, on_problem: Callable[[str], None]) -> None:
-        """After the last file: what did not fit."""
+        """Report rows that matched no file; called after the last file."""
 
 
 class NoLabels:
-    """Nothing is known."""
+    """No labels."""
 
     def truth(self, location: bytes) -> Truth:
-        """Nothing."""
+        """An empty truth."""
         return Truth()
 
     def report(self, on_problem: Callable[[str], None]) -> None:
-        """Nothing."""
+        """Nothing to report."""
 
 
 class NameLabels:
-    """Labels from BreakHis file names, from folders named like a class, or from the name first and then the folder.
+    """Labels from BreakHis file names, from folders named after classes, or from both, the file name first.
 
-    Patient, slide and magnification come from a BreakHis name in any case: files sorted into class folders still belong
-    to their patients.
+    Patient, slide and magnification always come from a BreakHis name: files sorted into class folders still belong to
+    their patients.
     """
 
     def __init__(self, base: Path, classes: Sequence[str], *, use_name: bool, use_folder: bool) -> None:
@@ -51,7 +51,7 @@ class NameLabels:
         self._folder_class = lru_cache(maxsize=1024)(self._class_of_folder)
 
     def truth(self, location: bytes) -> Truth:
-        """What the file's name and folders say."""
+        """The truth from the file's name and folders."""
         folder, name = os.path.split(location)
         known = parse_breakhis(os.fsdecode(name))
         label = None
@@ -64,10 +64,10 @@ class NameLabels:
         return Truth(label, known.patient, known.slide, known.magnification)
 
     def report(self, on_problem: Callable[[str], None]) -> None:
-        """Nothing: a file without a label is not wrong."""
+        """Nothing to report: a file without a label is not an error."""
 
     def _class_of_folder(self, folder: bytes) -> str | None:
-        """The nearest folder with a class's name, upwards to the base and no further."""
+        """The class of the nearest enclosing folder that is named after one, up to the base folder."""
         while True:
             name = os.fsdecode(os.path.basename(folder)).casefold()
             if name in self._classes:
@@ -75,16 +75,16 @@ class NameLabels:
             if folder == self._base:
                 return None
             folder = os.path.dirname(folder)
-            holds_base = os.path.join(self._base, b"").startswith(os.path.join(folder, b""))
-            if holds_base and folder != self._base:
+            contains_base = os.path.join(self._base, b"").startswith(os.path.join(folder, b""))
+            if contains_base and folder != self._base:
                 return None
 
 
 def open_labels(labels: str, base: Path, classes: Sequence[str], rule: LabelRule = DEFAULT_RULE) -> LabelSource:
-    """The source that `--labels` names.
+    """The label source given by `--labels`.
 
     Raises:
-        InputError: it is no known word and no readable file, or the file has a wrong row.
+        InputError: it is neither a keyword nor a readable file, or the file has an invalid row.
     """
     if labels == "none":
         return NoLabels()
@@ -93,14 +93,14 @@ def open_labels(labels: str, base: Path, classes: Sequence[str], rule: LabelRule
     file = Path(labels)
     if not file.is_file():
         raise InputError(
-            f"--labels is {labels!r}, and no file has that name",
-            fix="choose auto, none, folders or breakhis, or give a CSV or Parquet file with path,label",
+            f"--labels is {labels!r}, but there is no such file",
+            fix="choose auto, none, folders or breakhis, or provide a CSV or Parquet file with columns path and label",
         )
     return LabelFile(file, base, classes, rule)
 
 
 def filled(truth: Truth, other: Truth) -> Truth:
-    """A truth with its gaps filled from another, except for the label."""
+    """Fill a truth's missing values from another one, except for the label."""
     return replace(
         truth,
         patient=truth.patient or other.patient,

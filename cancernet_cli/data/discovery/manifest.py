@@ -1,4 +1,4 @@
-"""Lists of files with what is known about them: one row a file."""
+"""Manifests: CSV or Parquet lists of files with labels and metadata, one row per file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ _COLUMNS = ("path", "patient", "case", "slide", "magnification", "mpp")
 
 @dataclass(frozen=True, slots=True)
 class LabelRule:
-    """Where a list's labels stand, and what a label means that is none of the classes.
+    """The label column of a manifest, and how to treat labels that are not classes.
 
-    columns: the first of these that a list has. refuse_others: another label is an error; else its file has none.
+    columns: the first of these in the manifest is used. refuse_others: raise an error for other labels; else files with
+    them are unlabeled.
     """
 
-    # `true_label` before `label`: in a table that `cancernet classify` wrote, `label` is the prediction
+    # `true_label` comes first: in tables of `cancernet classify`, `label` is the prediction
     columns: tuple[str, ...] = ("true_label", "label")
     refuse_others: bool = True
 
@@ -36,7 +37,7 @@ DEFAULT_RULE = LabelRule()
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """One row. `name`: the path as it stands there, in bytes. `where`: file and line, for messages."""
+    """One row. `name`: the path as written, in bytes. `where`: file and line, for messages."""
 
     name: bytes
     truth: Truth
@@ -48,12 +49,12 @@ class Manifest:
     """A CSV or Parquet file with a column `path` and any of label, patient, case, slide, magnification, mpp.
 
     Args:
-        classes: the labels that may occur, in any case; none given, every label may.
+        classes: the allowed labels, case-insensitive; if empty, any label is allowed.
         rule: which column holds the label.
 
     Raises:
-        InputError: it cannot be read or has no `path`; while iterating: a row without a path, a label that is no class,
-            a number that is none, a file that two rows give different labels.
+        InputError: it cannot be read or has no column `path`; while iterating: a row without a path, an unknown label,
+            an invalid number, or different labels for the same file.
     """
 
     def __init__(self, file: Path, classes: Sequence[str], rule: LabelRule = DEFAULT_RULE) -> None:
@@ -65,13 +66,13 @@ class Manifest:
             found = ", ".join(self._table.columns) or "none"
             raise InputError(
                 f"{file} line 1 has no column 'path' (columns: {found})",
-                fix="name the column that holds the files 'path'",
+                fix="rename the column of file paths to 'path'",
             )
         self._label = next((name for name in rule.columns if name in self._table.columns), None)
 
     @property
     def has_labels(self) -> bool:
-        """Whether it has a column of labels."""
+        """Whether it has a label column."""
         return self._label is not None
 
     def __iter__(self) -> Iterator[ManifestRow]:
@@ -81,7 +82,7 @@ class Manifest:
             where = self._table.where(line)
             name = values["path"]
             if name is None:
-                raise InputError(f"{where} has no path", fix="fill the column 'path', or remove the row")
+                raise InputError(f"{where} has no path", fix="fill in the column 'path', or remove the row")
             row = ManifestRow(_bytes_of(name), self._truth(values, where), line, where)
             if labels is not None:
                 labels.add(absolute(row.name, folder), row)
@@ -91,7 +92,7 @@ class Manifest:
         case, patient, slide = (_text(values.get(name)) for name in ("case", "patient", "slide"))
         return Truth(
             label=self._class(values.get(self._label) if self._label else None, where),
-            # where both stand, `case` is the unit of splits and `patient` names the slide, as in BreakHis lists
+            # with both columns, `case` is the unit of splits and `patient` is the slide, as in BreakHis lists
             patient=case or patient,
             slide=slide or (patient if case else None),
             magnification=_number(values.get("magnification"), "magnification", where),
@@ -107,23 +108,23 @@ class Manifest:
                 return None
             known = ", ".join(self._classes.values())
             raise InputError(
-                f"{where}, column '{self._label}': {label!r} is none of the model's classes ({known})",
-                fix="correct the label, leave it empty where it is unknown, or choose a model with this class",
+                f"{where}, column '{self._label}': {label!r} is not a class of the model ({known})",
+                fix="correct the label, leave it empty if unknown, or choose a model with this class",
             )
         return self._classes[label.casefold()]
 
 
 class _LabelsSoFar:
-    """The label of every file of a list so far, on disk, so that memory does not grow with it."""
+    """The labels of a manifest's files so far, on disk so that memory use is constant."""
 
     def __init__(self) -> None:
         self._db = scratch_database("CREATE TABLE row (location BLOB PRIMARY KEY, label, line) WITHOUT ROWID")
 
     def add(self, location: bytes, row: ManifestRow) -> None:
-        """Note a row.
+        """Add a row.
 
         Raises:
-            InputError: an earlier one gives the same file another label.
+            InputError: an earlier row has another label for the same file.
         """
         insert = "INSERT OR IGNORE INTO row VALUES (?, ?, ?)"
         if self._db.execute(insert, (location, row.truth.label, row.line)).rowcount:
@@ -131,8 +132,8 @@ class _LabelsSoFar:
         label, line = self._db.execute("SELECT label, line FROM row WHERE location = ?", (location,)).fetchone()
         if label != row.truth.label:
             raise InputError(
-                f"{row.where} gives the label {row.truth.label!r} to a file that row {line} calls {label!r}",
-                fix="keep one of the two rows",
+                f"{row.where} labels a file {row.truth.label!r} that is {label!r} in row {line}",
+                fix="remove one of the two rows",
             )
 
 
@@ -145,7 +146,7 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any, column: str, where: str) -> float | None:
-    """A positive number; a magnification may be written 100X."""
+    """A positive number; a magnification may have the suffix X, as in 100X."""
     text = _text(value)
     if text is None:
         return None
@@ -155,6 +156,6 @@ def _number(value: Any, column: str, where: str) -> float | None:
         number = math.nan
     if not (math.isfinite(number) and number > 0):
         raise InputError(
-            f"{where}, column '{column}': {text!r} is no positive number", fix="correct it or leave it empty"
+            f"{where}, column '{column}': {text!r} is not a positive number", fix="correct it or leave it empty"
         )
     return number

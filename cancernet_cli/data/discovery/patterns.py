@@ -1,4 +1,4 @@
-"""Files and folders that match a glob pattern, streamed: `glob.iglob` lists each folder in memory first."""
+"""Match glob patterns as a stream; `glob.iglob` first lists each folder in memory."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _WILDCARD = re.compile(r"[*?\[]")
 def matches(
     folder: bytes, pattern: Sequence[str], excluded: ExcludedFolders, on_problem: Callable[[str], None]
 ) -> Iterator[bytes]:
-    """Absolute paths below `folder` that match, in no particular order, each once.
+    """Absolute paths below `folder` that match a pattern, in no particular order, without duplicates.
 
-    As in a shell: `**` stands for any folders, links to folders left out, and a wildcard matches no name that begins
-    with a dot unless the pattern does.
+    As in a shell: `**` matches any number of folders but does not follow links, and wildcards do not match a leading
+    dot.
 
     Args:
-        pattern: the parts between slashes.
+        pattern: its parts, split at slashes.
     """
     parts = [*pattern, "*"] if pattern[-1] == "**" else list(pattern)
     database = scratch_database(

@@ -1,4 +1,4 @@
-"""A database on disk for what would not fit in memory; gone when closed."""
+"""Temporary databases on disk, for data that may not fit in memory."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sqlite3
 
 
 def scratch_database(schema: str) -> sqlite3.Connection:
-    """A temporary SQLite database with these tables.
+    """A temporary SQLite database with the tables of a schema, deleted when closed.
 
-    An empty name makes SQLite put it into an unlinked file: it holds a couple of megabytes in memory, spills the rest,
-    and leaves nothing behind even after `kill -9`. It may be used by one thread after another.
+    With an empty name, SQLite uses an unlinked file: a few megabytes stay in memory, the rest is on disk, and nothing
+    remains even after `kill -9`. Threads may use it one after another.
     """
     database = sqlite3.connect("", check_same_thread=False)
     database.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {schema}")

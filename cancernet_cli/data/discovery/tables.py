@@ -1,4 +1,4 @@
-"""CSV and Parquet as rows of text, streamed."""
+"""Stream rows of text from CSV and Parquet files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _BATCH_ROWS = 4096
 class TextTable:
     """A CSV or Parquet file with named columns.
 
-    `columns` are the names found, in small letters. Iterating gives (line, values by column name); a CSV counts
-    lines as an editor does, a Parquet file rows from 1. Empty cells are None.
+    `columns` are the column names in lower case. Iteration yields (line, values by column name); lines of a CSV are
+    counted as in an editor, rows of a Parquet file from 1. Empty cells are None.
     """
 
     def __init__(self, file: Path, wanted: Sequence[str]) -> None:
@@ -30,7 +30,7 @@ class TextTable:
             raise InputError(f"{file} has two columns named {min(twice)!r}", fix="rename one of them")
 
     def where(self, line: int) -> str:
-        """A row's place in words."""
+        """A row's location, for messages."""
         return f"{self.file} {'line' if self.is_csv else 'row'} {line}"
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -48,13 +48,15 @@ class TextTable:
                         continue
                     if len(row) > len(self.columns):
                         raise InputError(
-                            f"{self.where(rows.line_num)} has {len(row)} values for {len(self.columns)} columns",
-                            fix="put values that contain the separator into double quotes",
+                            f"{self.where(rows.line_num)} has {len(row)} values but {len(self.columns)} columns",
+                            fix="enclose values that contain the separator in double quotes",
                         )
                     row += [""] * (len(self.columns) - len(row))
                     yield rows.line_num, {name: row[place].strip() or None for name, place in places.items()}
             except csv.Error as error:
-                raise InputError(f"{self.where(rows.line_num)} is no CSV: {error}", fix="mend its quotes") from None
+                raise InputError(
+                    f"{self.where(rows.line_num)} is not valid CSV: {error}", fix="check its quoting"
+                ) from None
 
     def _parquet_rows(self, places: dict[str, int]) -> Iterator[tuple[int, dict[str, Any]]]:
         import pyarrow as pa
@@ -74,7 +76,7 @@ class TextTable:
 
 
 def _csv_header(file: Path) -> tuple[list[str], str]:
-    """Column names and the separator: a comma, or what Excel writes in its place."""
+    """Column names and the separator: a comma, or a semicolon or tab as Excel may write."""
     try:
         with file.open("rb") as raw:
             first = next(_decoded(raw, file), "")
@@ -85,7 +87,7 @@ def _csv_header(file: Path) -> tuple[list[str], str]:
 
 
 def _decoded(raw: Any, file: Path) -> Iterator[str]:
-    """Lines as text, decoded one by one so that an error has its line."""
+    """Decode lines one by one, so that errors have line numbers."""
     for number, line in enumerate(raw, start=1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -108,4 +110,4 @@ def _parquet_names(file: Path) -> list[str]:
 
 def _unreadable(file: Path, error: BaseException) -> InputError:
     words = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return InputError(f"{file} cannot be read: {words}", fix="check that it is a whole CSV (UTF-8) or Parquet file")
+    return InputError(f"{file} cannot be read: {words}", fix="check that it is a complete CSV (UTF-8) or Parquet file")

@@ -1,4 +1,4 @@
-"""Every image or slide under folders, however many and however deep, each once."""
+"""Walk folders of any size and depth, and find each file once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from cancernet_cli.core.paths import display_path
 from cancernet_cli.core.records import Failure
-from cancernet_cli.data.discovery.entries import Entry, entry_of, has_image_ending, look_at
+from cancernet_cli.data.discovery.entries import Entry, entry_of, status_of
 from cancernet_cli.data.discovery.scratch import scratch_database
 
 
 class ExcludedFolders:
-    """Folders that are not entered, by whatever path one comes to them; they need not exist yet."""
+    """Folders to skip, whatever path leads to them; they need not exist yet."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._real = {os.path.realpath(os.fsencode(folder)) for folder in folders}
@@ -24,20 +24,20 @@ class ExcludedFolders:
 
 
 class FolderWalk:
-    """A walk that holds one open folder in memory and the rest on disk.
+    """A walk that keeps one open folder in memory and the others on disk.
 
-    Real folders come first, in path order; links to folders follow, in path order, where nothing has led to their
-    target yet. So loops of links end, each regular file is found once, and always by the same path.
+    Real folders are visited first, then links to folders that have not been visited, each in path order. So link loops
+    end, and each regular file is found once, always by the same path.
 
     Args:
-        takes: by its name, whether a file is one of those sought.
+        takes: whether to include a file, by its name.
     """
 
     def __init__(
         self,
         excluded: ExcludedFolders,
         on_problem: Callable[[str], None],
-        takes: Callable[[bytes], bool] = has_image_ending,
+        takes: Callable[[bytes], bool],
     ) -> None:
         self._excluded = excluded
         self._takes = takes
@@ -50,7 +50,7 @@ class FolderWalk:
         )
 
     def add(self, folder: bytes) -> None:
-        """Walk this folder too; an absolute path."""
+        """Add a folder, by its absolute path."""
         self._db.execute("INSERT OR IGNORE INTO pending VALUES (?, ?)", (os.path.islink(folder), folder))
 
     def __iter__(self) -> Iterator[Entry]:
@@ -58,7 +58,7 @@ class FolderWalk:
             self._db.execute("DELETE FROM pending WHERE is_link = ? AND folder = ?", pending)
             folder = pending[1]
             if folder not in self._excluded and self._is_new(folder):
-                yield from self._images_in(folder)
+                yield from self._files_in(folder)
 
     def _is_new(self, folder: bytes) -> bool:
         try:
@@ -66,30 +66,30 @@ class FolderWalk:
         except OSError as error:
             self._report(folder, error)
             return False
-        key = f"{status.st_dev}:{status.st_ino}"  # text: an inode may need all 64 bits, SQLite's integers have a sign
+        key = f"{status.st_dev}:{status.st_ino}"  # text: SQLite's integers are signed, inodes may use all 64 bits
         return self._db.execute("INSERT OR IGNORE INTO visited VALUES (?)", (key,)).rowcount > 0
 
-    def _images_in(self, folder: bytes) -> Iterator[Entry]:
+    def _files_in(self, folder: bytes) -> Iterator[Entry]:
         for entry in listed(folder, self._report):
             if entry.is_dir(follow_symlinks=False):
                 self._db.execute("INSERT OR IGNORE INTO pending VALUES (0, ?)", (entry.path,))
                 continue
-            is_image = self._takes(entry.name)
+            is_taken = self._takes(entry.name)
             if entry.is_symlink():
-                status = look_at(entry.path)
+                status = status_of(entry.path)
                 if isinstance(status, os.stat_result) and stat.S_ISDIR(status.st_mode):
                     self._db.execute("INSERT OR IGNORE INTO pending VALUES (1, ?)", (entry.path,))
-                elif is_image and (isinstance(status, Failure) or stat.S_ISREG(status.st_mode)):
+                elif is_taken and (isinstance(status, Failure) or stat.S_ISREG(status.st_mode)):
                     yield entry_of(entry.path, status)
-            elif is_image and entry.is_file(follow_symlinks=False):
-                yield entry_of(entry.path, look_at(entry.path))
+            elif is_taken and entry.is_file(follow_symlinks=False):
+                yield entry_of(entry.path, status_of(entry.path))
 
     def _report(self, folder: bytes, error: OSError) -> None:
-        self._on_problem(f"{display_path(folder)} cannot be listed, so what it holds is left out: {error.strerror}")
+        self._on_problem(f"{display_path(folder)} cannot be listed and is skipped: {error.strerror}")
 
 
 def listed(folder: bytes, on_error: Callable[[bytes, OSError], None]) -> Iterator[os.DirEntry[bytes]]:
-    """A folder's entries as the system hands them out; an error ends them."""
+    """A folder's entries in the system's order, up to the first error."""
     try:
         with os.scandir(folder) as entries:
             yield from entries

@@ -1,4 +1,4 @@
-"""What a reader is, where it registers, and the ways in which a file is no good."""
+"""Interface and registry of image readers, and the errors of unreadable images."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from cancernet_cli.core.records import Failure
 from cancernet_cli.core.registry import Registry
 
-# From the width and height of an upright image to those that its pixels need to have at least.
+# From the width and height of an upright image to the minimum width and height at which it is needed.
 Needs = Callable[[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class ShrunkImage:
-    """An image's pixels, `[h, w, 3]` uint8 RGB, upright, and the width and height that it has in full."""
+    """An image decoded at reduced size, `[h, w, 3]` uint8 RGB, upright, and its full width and height."""
 
     pixels: NDArray[np.uint8]
     width_px: int
@@ -26,9 +26,10 @@ class ShrunkImage:
 
 @dataclass(frozen=True)
 class OpenedImage:
-    """A file whose header has been read; `decode` gives its pixels, `[H, W, 3]` uint8 RGB, upright.
+    """An image whose header has been read.
 
-    `shrink` decodes no more of them than are needed, where a format can do that more cheaply.
+    decode: returns the pixels, `[H, W, 3]` uint8 RGB, upright. shrink: decodes at a reduced size, for formats in which
+    that is faster.
     """
 
     width_px: int
@@ -39,12 +40,14 @@ class OpenedImage:
 
 Reader = Callable[[bytes], OpenedImage]
 
-# Each entry's fact `magic` lists the byte strings that a file of its format begins with ("?" stands for any byte).
-readers: Registry[Reader] = Registry("reader")
+# From a file's bytes to an opened image; may raise anything, a `BadImage` for known problems. Facts, both required:
+#   endings: lower-case file name endings, such as `.png`.
+#   signatures: first bytes of its files (see `data.signatures`).
+readers: Registry[Reader] = Registry("image reader", "cancernet_cli.data.readers.formats")
 
 
 class UnreadableImage(Exception):
-    """A file that gives no pixels; `failure` says where that came out and why."""
+    """A file that cannot be read as an image; `failure` has the stage and the reason."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure)
@@ -55,36 +58,36 @@ class UnreadableImage(Exception):
 
 
 class BadImage(ValueError):
-    """What is wrong with a file's content; the class's name goes into the table."""
+    """A problem with a file's content; the table shows the class's name."""
 
 
 class EmptyFile(BadImage):
-    """No bytes."""
+    """The file is empty."""
 
 
 class FileTooLarge(BadImage):
-    """More bytes than are read in one go."""
+    """The file is larger than the limit."""
 
 
 class NotAnImage(BadImage):
-    """The first bytes belong to no known format."""
+    """The first bytes match no known format."""
 
 
 class TooManyPixels(BadImage):
-    """More than --max-megapixels, by its header."""
+    """More than --max-megapixels, according to the header."""
 
 
 class TooFewPixels(BadImage):
-    """A side too short to show tissue."""
+    """The image is too small to show tissue."""
 
 
 class TruncatedImage(BadImage):
-    """The file ends before the image does."""
+    """The file ends before its image."""
 
 
 class ChecksumMismatch(BadImage):
-    """The file's own checksum says that it has changed."""
+    """A checksum in the file does not match its content."""
 
 
 class UnsupportedPixels(BadImage):
-    """A sound file of numbers that are not colours of 1 to 16 bits."""
+    """A valid file whose pixels are not colors of 1 to 16 bits."""

@@ -1,20 +1,40 @@
-"""From what decoders give (grey, alpha, CMYK, 16 bits, lying on its side) to upright 8-bit RGB."""
+"""Convert decoded images (gray, alpha, CMYK, 16 bits, rotated) to upright 8-bit RGB."""
 
 from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from cancernet_cli.data.readers.pillow_limit import pillow_limit_lifted
+TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
-TURNED = (5, 6, 7, 8)  # EXIF orientations of images that lie on their side
+_lock = threading.Lock()
+
+
+@contextmanager
+def pillow_limit_lifted() -> Iterator[None]:
+    """Disable Pillow's decompression-bomb error, for files within our own limit.
+
+    Pillow checks a global limit while it loads TIFF and WebP. It is restored at once, for other users of Pillow in the
+    process, and only one thread at a time disables it.
+    """
+    with _lock:
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """A Pillow image, upright, its transparency laid on white.
+    """The pixels of a Pillow image, upright, composited on white: `[H, W, 3]` uint8.
 
-    `I;16` keeps all its bits; Pillow's own conversion to 8 would clip it.
+    `I;16` is scaled by its full range; Pillow's own conversion to 8 bits would clip it.
     """
     with pillow_limit_lifted():
         image.load()
@@ -28,13 +48,13 @@ def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def samples_to_rgb(samples: NDArray[np.uint16], *, bits: int = 16) -> NDArray[np.uint8]:
-    """Grey, grey with alpha, RGB or RGBA of up to 16 bits.
+    """Convert gray, gray with alpha, RGB or RGBA of up to 16 bits to 8-bit RGB.
 
     Args:
         samples: `[H, W]` or `[H, W, 1 to 4]`, 0 to `2 ** bits - 1`.
 
     Returns:
-        `[H, W, 3]` uint8: the full range of `bits` becomes 0 to 255, rounded.
+        `[H, W, 3]` uint8: the full range of `bits` scaled to 0..255, rounded.
     """
     top = 2**bits - 1
     scaled = ((np.arange(top + 1, dtype=np.uint32) * 255 + top // 2) // top).astype(np.uint8)
@@ -43,7 +63,7 @@ def samples_to_rgb(samples: NDArray[np.uint16], *, bits: int = 16) -> NDArray[np
 
 
 def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Pixels turned as EXIF's orientation (1 to 8) asks; anything else leaves them as they are."""
+    """Apply an EXIF orientation, 1 to 8; other values change nothing."""
     if orientation in TURNED:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -54,10 +74,10 @@ def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 
 def exif_orientation(block: bytes) -> int:
-    """The orientation in an EXIF block, 1 where there is none or the block makes no sense."""
+    """The orientation in an EXIF block; 1 if it has none or is invalid."""
     exif = Image.Exif()
     try:
         exif.load(block)
         return int(exif.get(ExifTags.Base.Orientation, 1))
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, IndexError):
-        return 1  # a broken remark about an image is no reason to lose it
+        return 1  # invalid metadata is no reason to reject the image

@@ -1,4 +1,4 @@
-"""One file to RGB pixels, or to the reason why not."""
+"""Read one image file, or report why it cannot be read."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from cancernet_cli.data.readers.base import (
     UnreadableImage,
     readers,
 )
+from cancernet_cli.data.signatures import has_signature
 
 MAX_FILE_BYTES = 4 * 1024**3
 T = TypeVar("T")
@@ -34,25 +35,25 @@ _ADDRESS = re.compile(r"<([\w.]+) object at 0x[0-9a-f]+>")
 
 
 def read_image(location: bytes, *, max_pixels: int, min_side_px: int = 16) -> NDArray[np.uint8]:
-    """The pixels of an image file, upright as its EXIF orientation says.
+    """The pixels of an image file, upright by its EXIF orientation.
 
-    Transparency is laid on white, 16 bits are scaled by their full range, and of several pages the first is taken.
+    Transparency is composited on white, 16 bits are scaled by their full range, and only the first page is read.
 
     Returns:
         `[H, W, 3]` uint8 RGB, C-contiguous.
 
     Raises:
-        UnreadableImage: with stage `read` (the file cannot be had), `check` (it is empty, no image, too large, too
-            small or damaged by its own checksums) or `decode` (the decoder fails). Nothing else, whatever the file.
+        UnreadableImage: with stage `read` (no access to the file), `check` (empty, not an image, too large, too small,
+            wrong checksum) or `decode` (the decoder fails). Nothing else, whatever the file.
     """
     return _decoded(location, max_pixels, min_side_px, lambda opened: np.ascontiguousarray(opened.decode()))
 
 
 def read_shrunk(location: bytes, needs: Needs, *, max_pixels: int, min_side_px: int = 16) -> ShrunkImage:
-    """The same, with no more pixels than are needed where the format decodes fewer more cheaply: JPEG does.
+    """The same, at a reduced size in formats that decode it faster, such as JPEG.
 
     Args:
-        needs: from the width and height of the whole image to the least that its pixels need to have.
+        needs: from the full width and height to the minimum width and height to decode.
     """
 
     def decode(opened: OpenedImage) -> ShrunkImage:
@@ -66,13 +67,13 @@ def read_shrunk(location: bytes, needs: Needs, *, max_pixels: int, min_side_px: 
 
 
 def _decoded(location: bytes, max_pixels: int, min_side_px: int, decode: Callable[[OpenedImage], T]) -> T:
-    """What `decode` makes of a file that has been opened and found right; raises as `read_image`."""
+    """Open and check a file, then `decode` it; raises as `read_image`."""
     stage = "read"
     try:
         data = _read(location)
         stage = "check"
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata would come out of every worker
+            warnings.simplefilter("ignore")  # Pillow warns of unusual metadata, in every worker
             opened = _open(data)
             _check_size(opened, max_pixels, min_side_px)
             stage = "decode"
@@ -81,16 +82,16 @@ def _decoded(location: bytes, max_pixels: int, min_side_px: int, decode: Callabl
         raise UnreadableImage(Failure.of("check", error)) from None
     except OSError as error:
         raise UnreadableImage(_failure(stage, error, error.strerror or str(error))) from None
-    except SyntaxError as error:  # Pillow's word for a header that makes no sense
+    except SyntaxError as error:  # raised by Pillow for an invalid header
         raise UnreadableImage(Failure(stage, "BadHeader", " ".join(str(error).split()) or "no message")) from None
     except MemoryError:
         raise UnreadableImage(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
-    except Exception as error:  # the per-image edge: decoders fail with whatever they like
+    except Exception as error:  # the per-image edge: decoders raise anything
         raise UnreadableImage(_failure(stage, error, str(error))) from None
 
 
 def _read(location: bytes) -> bytes:
-    """All bytes of a regular file; anything else is refused without waiting on it."""
+    """All bytes of a regular file; other kinds of files are refused without blocking."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     descriptor = os.open(location, flags)
     try:
@@ -101,7 +102,7 @@ def _read(location: bytes) -> bytes:
             raise OSError("not a regular file")
         if status.st_size > MAX_FILE_BYTES:
             size, most = status.st_size / 1024**3, MAX_FILE_BYTES // 1024**3
-            raise FileTooLarge(f"{size:.1f} GiB, more than the {most} GiB that are read at once")
+            raise FileTooLarge(f"{size:.1f} GiB, more than the limit of {most} GiB")
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read()
     finally:
@@ -113,12 +114,10 @@ def _read(location: bytes) -> bytes:
 
 def _open(data: bytes) -> OpenedImage:
     for entry in readers:
-        for magic in entry.facts["magic"]:
-            head = data[: len(magic)]
-            if len(head) == len(magic) and all(m in (h, ord("?")) for h, m in zip(head, magic, strict=True)):
-                return entry.factory(data)
-    names = ", ".join(readers.names())
-    raise NotAnImage(f"it begins with {data[:8]!r}, as no file of these formats does: {names}")
+        if has_signature(data, entry.facts["signatures"]):
+            return entry.factory(data)
+    names = ", ".join(readers.names()).upper()
+    raise NotAnImage(f"its first bytes, {data[:8]!r}, match none of the supported formats: {names}")
 
 
 def _check_size(opened: OpenedImage, max_pixels: int, min_side_px: int) -> None:
@@ -129,10 +128,10 @@ def _check_size(opened: OpenedImage, max_pixels: int, min_side_px: int) -> None:
             "raise --max-megapixels to read it"
         )
     if min(width, height) < min_side_px:
-        raise TooFewPixels(f"{width} x {height}, and a side must have at least {min_side_px} pixels")
+        raise TooFewPixels(f"{width} x {height}, but each side must have at least {min_side_px} pixels")
 
 
 def _failure(stage: str, error: Exception, words: str) -> Failure:
-    """A failure in the same words on every run: decoders put memory addresses into theirs."""
+    """A failure with the same message on every run, without the memory addresses in decoders' messages."""
     plain = " ".join(_ADDRESS.sub(r"\1", words).split())
     return Failure(stage, type(error).__name__, plain or "no message")

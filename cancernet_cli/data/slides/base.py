@@ -1,4 +1,4 @@
-"""What a slide reader is, where it registers, and the ways in which a slide is no good."""
+"""Interface and registry of slide readers, and the errors of unreadable slides."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from cancernet_cli.core.records import Failure
 from cancernet_cli.core.registry import Registry
 from cancernet_cli.data.resolution import ScaleFacts
 
-# A level that is coarser than wanted by less than this will do: scanners miss whole factors by a little, and a finer
-# level would cost sixteen times the pixels.
-_CLOSE = 1.02
+# A level may be coarser than requested by this factor: scanners miss integer factors by a little, and the next finer
+# level has up to sixteen times the pixels.
+_TOLERANCE = 1.02
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of the pyramid; `downsample` is how many pixels of level 0 one of its pixels is wide."""
+    """One level of the pyramid; `downsample` is the width of one of its pixels in pixels of level 0."""
 
     width_px: int
     height_px: int
@@ -29,10 +29,10 @@ class Level:
 
 
 class Slide(Protocol):
-    """An open slide. Level 0 is the finest; `x` runs right, `y` down, from the left upper corner.
+    """An open slide. Level 0 is the finest; `x` points right and `y` down from the upper left corner.
 
-    vendor: the format, as `aperio`. levels: the pyramid, finest first. scale: what the file says on its scale.
-    scan_origin: (x, y) at level 0 of the part that was scanned, from which some viewers count.
+    vendor: the format, such as `aperio`. levels: the pyramid, finest first. scale: resolution metadata of the file.
+    scan_origin: (x, y) at level 0 of the scanned area, the origin of coordinates in some viewers.
     """
 
     vendor: str
@@ -41,27 +41,27 @@ class Slide(Protocol):
     scan_origin: tuple[int, int]
 
     def is_exact(self, level: int) -> bool:
-        """Whether a pixel of this level has the same value whatever region it is read in."""
+        """Whether a pixel of this level has the same value in every region that contains it."""
 
     def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
         """A region in the level's own pixels, `[height_px, width_px, 3]` uint8 RGB.
 
-        What lies outside the level, and what the scanner has left out, is white.
+        White outside the level, and where nothing was scanned.
 
         Raises:
-            UnreadableSlide: the region cannot be decoded. Other regions may still be.
+            UnreadableSlide: the region cannot be decoded; other regions may be readable.
         """
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 @dataclass(frozen=True)
 class SlideReader:
     """A library that opens slides.
 
-    takes: whether it opens the file at a path, decided by content; cheap, and never raises. open: gives the slide, or
-    raises whatever its library raises. rank: readers are asked from low to high.
+    takes: whether it supports the file at a path, by content; cheap, never raises. open: the open slide; may raise
+    anything. rank: readers with lower ranks are tried first.
     """
 
     takes: Callable[[bytes], bool]
@@ -69,11 +69,15 @@ class SlideReader:
     rank: int
 
 
-slide_readers: Registry[Callable[[], SlideReader]] = Registry("slide reader")
+# Facts:
+#   endings: lower-case file name endings, such as `.svs`. Required.
+#   signatures: first bytes of its files (see `data.signatures`). Required; empty if they have none.
+#   index_endings: endings that make a file a slide whatever its content, such as `.mrxs`, which begins as a JPEG.
+slide_readers: Registry[Callable[[], SlideReader]] = Registry("slide reader", "cancernet_cli.data.slides.libraries")
 
 
 class UnreadableSlide(Exception):
-    """A slide, or a region of one, that gives no pixels; `failure` says where that came out and why."""
+    """A slide, or a region of one, that cannot be read; `failure` has the stage and the reason."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure)
@@ -84,11 +88,11 @@ class UnreadableSlide(Exception):
 
 
 class BadSlide(ValueError):
-    """What is wrong with a slide's content; the class's name goes into the table."""
+    """A problem with a slide's content; the table shows the class's name."""
 
 
 class NotASlide(BadSlide):
-    """No reader takes the file."""
+    """No reader supports the file."""
 
 
 class TruncatedSlide(BadSlide):
@@ -96,16 +100,16 @@ class TruncatedSlide(BadSlide):
 
 
 class MissingCompanion(BadSlide):
-    """The other files of a multi-file slide are not there."""
+    """Other files of a multi-file slide are missing."""
 
 
 class UnsupportedSlide(BadSlide):
-    """A sound file of a kind that is not read."""
+    """A valid file of an unsupported kind."""
 
 
 def on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`[H, W, 4]` RGBA, not premultiplied, laid on white: `[H, W, 3]`."""
-    alpha = np.asarray(cv2.extractChannel(rgba, 3))  # OpenCV takes channels apart in an eighth of numpy's time
+    """Composite `[H, W, 4]` RGBA, not premultiplied, on white: `[H, W, 3]`."""
+    alpha = np.asarray(cv2.extractChannel(rgba, 3))  # OpenCV splits channels in an eighth of numpy's time
     if alpha.min() == 255:
         return np.asarray(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), np.uint8)
     if not np.any((alpha != 0) & (alpha != 255)):
@@ -115,5 +119,5 @@ def on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def level_for(slide: Slide, downsample: float) -> int:
-    """The coarsest level that is as fine as `downsample`, give or take two in a hundred; else the finest."""
-    return max((i for i, level in enumerate(slide.levels) if level.downsample <= downsample * _CLOSE), default=0)
+    """The coarsest level at least as fine as `downsample` (within 2 %); else the finest."""
+    return max((i for i, level in enumerate(slide.levels) if level.downsample <= downsample * _TOLERANCE), default=0)

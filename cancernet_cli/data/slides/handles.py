@@ -1,4 +1,4 @@
-"""Opening slides: once a process each, however many tiles are asked for."""
+"""Open slides, once per process however many tiles are read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import stat
 import struct
 from collections import OrderedDict
-from contextlib import suppress
 
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.slide_parts import missing_companion
@@ -28,10 +27,10 @@ _open: OrderedDict[_Key, Slide] = OrderedDict()
 
 
 def shared_slide(location: bytes) -> Slide:
-    """The open slide at a path: the same one as before, unless the file has changed since.
+    """The open slide at a path; reused between calls unless the file has changed. The caller must not close it.
 
-    The last `MAX_OPEN` stay open. They belong to this process: after a fork the child opens its own, for two processes
-    that read through one handle would move each other's place in the file. For one thread a process; do not close it.
+    The `MAX_OPEN` most recently used slides stay open. For one thread per process; a forked child opens its own,
+    because processes that share a handle would move each other's file position.
 
     Raises:
         UnreadableSlide: as `open_slide`.
@@ -48,33 +47,25 @@ def shared_slide(location: bytes) -> Slide:
     return slide
 
 
-def close_shared() -> None:
-    """Close what `shared_slide` has opened in this process."""
-    while _open:
-        with suppress(Exception):
-            _open.popitem()[1].close()
-
-
 def open_slide(location: bytes) -> Slide:
     """Open the slide at an absolute path; the caller closes it.
 
     Raises:
-        UnreadableSlide: with stage `read` (the file cannot be had) or `open` (truncated, no slide, a missing companion
-            folder, an unknown compression). Nothing else, whatever the file.
+        UnreadableSlide: with stage `read` (no access to the file) or `open` (truncated, not a slide, missing companion
+            files, unknown compression). Nothing else, whatever the file.
     """
     _look(location)
     try:
         missing = missing_companion(location)
         if missing:
             raise MissingCompanion(missing)
-        lacking = bytes_missing(location)
-        if lacking:
-            raise TruncatedSlide(f"its pixels go on for {lacking:,} bytes after the file's end")
-        # The path as the system has it: OpenSlide and tifffile take text, and undo the escapes
+        cut_off = bytes_missing(location)
+        if cut_off:
+            raise TruncatedSlide(f"the file is {cut_off:,} bytes too short for its pixels")
         for reader in sorted((entry.factory() for entry in slide_readers), key=lambda reader: reader.rank):
             if reader.takes(location):
                 return reader.open(location)
-        raise NotASlide("neither OpenSlide nor tifffile knows its format")
+        raise NotASlide("no slide reader supports its format")
     except UnreadableSlide:
         raise
     except BadSlide as error:
@@ -83,10 +74,10 @@ def open_slide(location: bytes) -> Slide:
         words = error.strerror or " ".join(str(error).split()) or "no message"
         raise UnreadableSlide(Failure("open", type(error).__name__, words)) from None
     except struct.error as error:
-        raise UnreadableSlide(Failure("open", "TruncatedSlide", f"its directory is cut short: {error}")) from None
+        raise UnreadableSlide(Failure("open", "TruncatedSlide", f"its directory is truncated: {error}")) from None
     except MemoryError:
         raise UnreadableSlide(Failure("open", "MemoryError", "not enough memory to open it")) from None
-    except Exception as error:  # the per-slide edge: readers fail with whatever they like
+    except Exception as error:  # the per-slide edge: readers raise anything
         raise UnreadableSlide(Failure.of("open", error)) from None
 
 
@@ -108,7 +99,7 @@ def _look(location: bytes) -> os.stat_result:
 
 
 def _forget() -> None:
-    """In a forked child: leave the parent's handles alone."""
+    """In a forked child: do not use the parent's handles."""
     global _open
     _open = OrderedDict()
 

@@ -1,4 +1,4 @@
-"""Whether a file is an image, read at once, or a slide, read in tiles."""
+"""Tell slides, which are read in tiles, from images, which are read whole."""
 
 from __future__ import annotations
 
@@ -6,53 +6,55 @@ import os
 from contextlib import suppress
 
 from cancernet_cli.core.records import Kind
-from cancernet_cli.data.dicom import is_dicom
-from cancernet_cli.data.discovery.entries import has_slide_ending
+from cancernet_cli.data.discovery.endings import registered_endings
 from cancernet_cli.data.readers.base import readers
-from cancernet_cli.data.slides.openslide_reader import GENERIC, vendor_of
-from cancernet_cli.data.slides.tiff import bytes_missing, is_tiff, tiff_shape
+from cancernet_cli.data.signatures import has_signature
+from cancernet_cli.data.slides.base import slide_readers
+from cancernet_cli.data.slides.libraries.openslide import GENERIC, vendor_of
+from cancernet_cli.data.slides.tiff import bytes_missing, tiff_shape
 
 _OME_ENDINGS = (b".ome.tif", b".ome.tiff")
 MIN_SLIDE_PIXELS = 50_000_000
 
-# The first file of these looks like something else, or like nothing: .mrxs begins as a JPEG.
-_BY_NAME = (b".mrxs", b".vms", b".vmu")
-_ZEISS = b"ZISRAWFILE"
-_HEAD_BYTES = 132
-
 
 def kind_of(location: bytes) -> Kind:
-    """What the file at a path is, by its content; by its name where the content is neither, or cannot be had.
+    """Whether the file at a path is an image or a slide: by its content, or by its name if that is not conclusive.
 
-    PNG, JPEG, BMP and WebP are images, whatever they are called. A TIFF is a slide if it is of a vendor's format or
-    called so, is a pyramid of tiled levels, or has more than 50 megapixels; other TIFFs are images, tiled or not, with
-    thumbnails or without. A tiled TIFF that is cut off, perhaps before its smaller levels, counts as a slide.
+    PNG, JPEG, BMP and WebP are images, whatever their names. A TIFF is a slide if it has a vendor's format or file name
+    ending, is a pyramid of tiled levels, or has more than 50 megapixels; other TIFFs are images, tiled or not, with
+    thumbnails or without. A truncated tiled TIFF, which may have lost its smaller levels, counts as a slide.
     """
-    if location.lower().endswith(_BY_NAME):
+    name = location.lower()
+    index_endings = [ending.encode() for entry in slide_readers for ending in entry.facts.get("index_endings", ())]
+    if name.endswith(tuple(index_endings)):
         return "slide"
-    head = b""
-    if os.path.isfile(location):  # a FIFO would be waited on until somebody writes into it
-        with suppress(OSError), open(location, "rb") as file:
-            head = file.read(_HEAD_BYTES)
-    if is_tiff(head):
+    head = _head(location)
+    is_image = any(has_signature(head, entry.facts["signatures"]) for entry in readers)
+    is_slide = any(has_signature(head, entry.facts["signatures"]) for entry in slide_readers)
+    if is_slide != is_image:
+        return "slide" if is_slide else "image"
+    is_named_so = name.endswith(registered_endings().slide)
+    if is_slide and not is_named_so:
         return _kind_of_tiff(location)
-    if is_dicom(head) or head.startswith(_ZEISS):
-        return "slide"
-    if any(_fits(head, magic) for entry in readers for magic in entry.facts["magic"]):
-        return "image"
-    return "slide" if has_slide_ending(location) else "image"
+    return "slide" if is_named_so else "image"
+
+
+def _head(location: bytes) -> bytes:
+    """The first bytes of a file, enough for every signature; none if it cannot be read."""
+    if not os.path.isfile(location):  # reading a FIFO would wait for a writer
+        return b""
+    longest = max(len(s) for registry in (readers, slide_readers) for e in registry for s in e.facts["signatures"])
+    with suppress(OSError), open(location, "rb") as file:
+        return file.read(longest)
+    return b""
 
 
 def _kind_of_tiff(location: bytes) -> Kind:
-    if has_slide_ending(location) or vendor_of(location) not in (None, GENERIC):
+    if vendor_of(location) not in (None, GENERIC):
         return "slide"
     shape = tiff_shape(location)
     if shape is None:
         return "slide" if location.lower().endswith(_OME_ENDINGS) else "image"
     is_large = shape.width_px * shape.height_px > MIN_SLIDE_PIXELS
-    is_cut_off = shape.is_tiled and bytes_missing(location) > 0
-    return "slide" if is_large or shape.tiled_levels > 1 or is_cut_off else "image"
-
-
-def _fits(head: bytes, magic: bytes) -> bool:
-    return len(head) >= len(magic) and all(m in (h, ord("?")) for h, m in zip(head, magic, strict=False))
+    is_truncated = shape.is_tiled and bytes_missing(location) > 0
+    return "slide" if is_large or shape.tiled_levels > 1 or is_truncated else "image"

@@ -1,4 +1,4 @@
-"""A small picture of a whole slide, in memory that does not grow with the slide."""
+"""Thumbnails of whole slides, in constant memory."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from cancernet_cli.data.slides.base import Slide, UnreadableSlide, level_for
 
 _BLOCK_PX = 2048
-_LEAST_PX = 128  # of a level: about half a tile of a file
+_MIN_BLOCK_PX = 128  # in pixels of the level: about half a tile of the file
 
 _Block = tuple[int, int, int, int]  # left, top, columns, rows of the thumbnail
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A slide shrunk by a whole factor from one of its levels.
+    """A slide downsampled by an integer factor from one of its levels.
 
-    pixels: `[h, w, 3]` uint8 RGB; the last row and column may hold white from beyond the slide. downsample: pixels of
-    level 0 that one of its pixels is wide, the same in both directions. unreadable: `[h, w]` bool, where the slide's
-    pixels cannot be decoded; white in `pixels`.
+    pixels: `[h, w, 3]` uint8 RGB; the last row and column may include white from beyond the slide. downsample: the side
+    of one of its pixels in pixels of level 0. unreadable: `[h, w]` bool, where the slide cannot be decoded; white in
+    `pixels`.
     """
 
     pixels: NDArray[np.uint8]
@@ -30,15 +30,15 @@ class Thumbnail:
     unreadable: NDArray[np.bool_]
 
     def without_pixels(self) -> Thumbnail:
-        """Its scale alone; the pictures are empty."""
+        """The same downsample with empty arrays."""
         return replace(self, pixels=self.pixels[:0, :0], unreadable=self.unreadable[:0, :0])
 
 
 def make_thumbnail(slide: Slide, *, downsample: float) -> Thumbnail:
-    """The slide shrunk by about `downsample`: means over whole squares of pixels of the nearest finer level.
+    """Downsample a slide by about `downsample`, by averaging square blocks of the nearest finer level.
 
     Raises:
-        UnreadableSlide: not one of its blocks can be decoded.
+        UnreadableSlide: none of its blocks can be decoded.
     """
     at = level_for(slide, downsample)
     level = slide.levels[at]
@@ -48,20 +48,20 @@ def make_thumbnail(slide: Slide, *, downsample: float) -> Thumbnail:
     unreadable = np.zeros((height, width), np.bool_)
     step = max(1, _BLOCK_PX // factor)
     failed: UnreadableSlide | None = None
-    waiting = [
+    pending = [
         (left, top, min(step, width - left), min(step, height - top))
         for top in range(0, height, step)
         for left in range(0, width, step)
     ]
-    while waiting:
-        left, top, columns, rows = block = waiting.pop()
+    while pending:
+        left, top, columns, rows = block = pending.pop()
         here = slice(top, top + rows), slice(left, left + columns)
         try:
             found = slide.read_level(at, left * factor, top * factor, columns * factor, rows * factor)
         except UnreadableSlide as error:
             failed = failed or error
             unreadable[here] = True
-            waiting += _quarters(block, least=max(1, _LEAST_PX // factor))
+            pending += _quarters(block, min_side=max(1, _MIN_BLOCK_PX // factor))
             continue
         unreadable[here] = False
         pixels[here] = cv2.resize(found, (columns, rows), interpolation=cv2.INTER_AREA)
@@ -70,10 +70,10 @@ def make_thumbnail(slide: Slide, *, downsample: float) -> Thumbnail:
     return Thumbnail(pixels, level.downsample * factor, unreadable)
 
 
-def _quarters(block: _Block, *, least: int) -> list[_Block]:
-    """A block in four, so that one damaged tile blinds no more than itself; none where it is that small already."""
+def _quarters(block: _Block, *, min_side: int) -> list[_Block]:
+    """A block split in four, so that a damaged tile hides only itself; empty if the block is small already."""
     left, top, columns, rows = block
-    if max(columns, rows) <= least:
+    if max(columns, rows) <= min_side:
         return []
     across, down = (columns + 1) // 2, (rows + 1) // 2
     parts = [(left + x, top + y, min(across, columns - x), min(down, rows - y)) for y in (0, down) for x in (0, across)]

@@ -1,4 +1,4 @@
-"""What the directories of a TIFF say, without decoding a pixel."""
+"""The structure of a TIFF, from its directories alone."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 import tifffile
 
-# tifffile remarks on odd metadata; without a handler every remark would go to stderr
+from cancernet_cli.data.signatures import TIFF, has_signature
+
+# tifffile logs unusual metadata; without a handler each message would go to stderr
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_LEAST_DIRECTORY = 6  # bytes: a count of no entries, and where the next one is
+_MIN_DIRECTORY_BYTES = 6  # an entry count of 0, and the next directory's offset
 _REDUCED = 1  # NewSubfileType: a smaller version of another image in the file
 
 
@@ -21,9 +22,8 @@ _REDUCED = 1  # NewSubfileType: a smaller version of another image in the file
 class TiffShape:
     """The first image of a TIFF.
 
-    tiled_levels: how many levels of a pyramid it has, itself included, that are stored in tiles; 1 for no pyramid,
-    whatever thumbnails there are. is_sub_pyramid: its smaller levels lie in SubIFDs, as OME-TIFF keeps them, where
-    OpenSlide does not look.
+    tiled_levels: the number of tiled pyramid levels, this one included; 1 without a pyramid, even with thumbnails.
+    is_sub_pyramid: its smaller levels are in SubIFDs, as in OME-TIFF, which OpenSlide ignores.
     """
 
     width_px: int
@@ -34,12 +34,12 @@ class TiffShape:
 
 
 def is_tiff(head: bytes) -> bool:
-    """Whether a file that begins so is a TIFF or a BigTIFF."""
-    return head.startswith(_MAGICS)
+    """Whether a file with these first bytes is a TIFF or BigTIFF."""
+    return has_signature(head, TIFF)
 
 
 def tiff_shape(location: bytes) -> TiffShape | None:
-    """The shape of a TIFF's first image, None where its directories cannot be read."""
+    """The shape of a TIFF's first image; None if its directories cannot be read."""
     try:
         with tifffile.TiffFile(os.fsdecode(location)) as file:
             page = file.pages.first
@@ -51,14 +51,14 @@ def tiff_shape(location: bytes) -> TiffShape | None:
                 len(levels),
                 bool(page.subifds) and len(levels) > 1,
             )
-    except Exception:  # tifffile fails in many ways on damaged directories
+    except Exception:  # tifffile raises many kinds of errors on damaged directories
         return None
 
 
 def pyramid_pages(file: tifffile.TiffFile) -> list[Any]:
-    """The first page and the smaller versions of it, finest first: tiled pages of the same aspect and colours.
+    """The first page and its smaller versions, finest first: tiled pages of the same aspect ratio and color type.
 
-    They lie in SubIFDs (OME-TIFF), or are further pages that say that they are reduced.
+    They are in SubIFDs (OME-TIFF), or are later pages marked as reduced-resolution.
     """
     first: Any = file.pages.first
     if not first.is_tiled:
@@ -73,9 +73,9 @@ def pyramid_pages(file: tifffile.TiffFile) -> list[Any]:
 
 
 def _is_smaller(page: Any, last: Any, first: Any) -> bool:
-    """Whether a page shows the whole of the first at less than the last one's size."""
+    """Whether a page shows all of the first one, at a smaller size than the last one."""
     width, height = first.imagewidth / page.imagewidth, first.imagelength / page.imagelength
-    # A level's sides are rounded, up or down
+    # the sides of levels are rounded up or down
     slack = 1 + 2 / min(page.imagewidth, page.imagelength)
     return (
         page.imagewidth < last.imagewidth
@@ -85,10 +85,10 @@ def _is_smaller(page: Any, last: Any, first: Any) -> bool:
 
 
 def bytes_missing(location: bytes) -> int:
-    """How far a TIFF's pixels, by its own directories, go on after the file's end; 0 for other files and sound ones.
+    """How many bytes of pixels a truncated TIFF has lost, by its directories; 0 for intact and other files.
 
-    A truncated slide opens well when its directories stand before its pixels, and shows only when its last tiles are
-    read, after hours maybe.
+    A truncated slide whose directories precede its pixels opens without errors and fails only when its last tiles are
+    read, perhaps after hours.
     """
     try:
         size = os.path.getsize(location)
@@ -96,19 +96,19 @@ def bytes_missing(location: bytes) -> int:
             if not is_tiff(head.read(4)):
                 return 0
         with tifffile.TiffFile(os.fsdecode(location)) as file:
-            if file.is_ndpi:  # its 64-bit offsets in a 32-bit file are a matter of interpretation
+            if file.is_ndpi:  # its 64-bit offsets in a 32-bit file are ambiguous
                 return 0
             pages: list[Any] = list(file.pages)
             below = pages[0].subifds or ()
-            end = max([*map(_end, pages), *(offset + _LEAST_DIRECTORY for offset in below)])
+            end = max([*map(_end, pages), *(offset + _MIN_DIRECTORY_BYTES for offset in below)])
             if end <= size and below:
                 end = max(map(_end, pages[0].pages))
             return max(0, int(end) - size)
-    except Exception:  # what cannot be read here is the readers' to say
+    except Exception:  # left to the readers to report
         return 0
 
 
 def _end(page: Any) -> int:
-    """Where the last of a page's tiles or strips ends."""
+    """Offset of the end of a page's last tile or strip."""
     ends = (at + count for at, count in zip(page.dataoffsets, page.databytecounts, strict=False) if count)
     return int(max(ends, default=0))

@@ -24,6 +24,7 @@ from cancernet_cli.core.cards import (
 from cancernet_cli.core.models import bundled_models
 from cancernet_cli.engine.bench.synthetic_images import field
 from cancernet_cli.inference.pipeline import to_tensor
+from cancernet_cli.segmentation import segmenters
 
 SIDE_PX = 224
 FIELDS = 8
@@ -89,12 +90,11 @@ def generated_pixels(policy: InputPolicy) -> Tensor:
 
 
 def _any_segmenter() -> SegmentationPolicy:
-    """Nothing is segmented, but everything may be: the U-Net is the first bundled one."""
+    """No segmentation, with every segmenter allowed; those with weights use the first bundled segmentation model."""
     for name, folder in bundled_models().items():
         card = read_card(folder)
         if card.task == "segment":
-            allowed = ("none", "threshold", "watershed", "unet")
-            return SegmentationPolicy(
-                segmenter="none", model=name, sha256=card.weights.sha256, keep=0.75, allowed=allowed
-            )
-    return SegmentationPolicy(segmenter="none", keep=0.75, allowed=("none", "threshold", "watershed"))
+            allowed = tuple(segmenters.names())
+            return SegmentationPolicy(model=name, sha256=card.weights.sha256, keep=0.75, allowed=allowed)
+    without_weights = tuple(entry.name for entry in segmenters if not entry.facts.get("needs_model"))
+    return SegmentationPolicy(keep=0.75, allowed=without_weights)

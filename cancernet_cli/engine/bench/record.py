@@ -61,10 +61,9 @@ def _faster_precision(job: Job) -> str:
     if job.runtime.device.type == "cuda":
         return "fp16" if job.runtime.precision == "fp32" else ""
     if job.runtime.library == "openvino" and job.runtime.precision != "int8":
-        from cancernet_cli.inference.int8 import SENSITIVE_HEADS
+        from cancernet_cli.inference.int8 import is_all_exact
 
-        is_all_exact = job.card.segmentation.segmenter == "none" and job.card.architecture.head in SENSITIVE_HEADS
-        return "" if is_all_exact else "int8"
+        return "" if is_all_exact(job.card) else "int8"
     return ""
 
 

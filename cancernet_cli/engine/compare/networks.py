@@ -66,7 +66,7 @@ def network_cell(
     Raises:
         Interrupted: the features so far are kept in `folder`.
     """
-    model = find_model(options.segmentation_model) if segmenters[cell.segmenter].facts["needs_model"] else None
+    model = find_model(options.segmentation_model) if segmenters[cell.segmenter].facts.get("needs_model") else None
     title = f"{cell.network}, {cell.segmenter}"
     features = image_features(
         images.files,

@@ -70,7 +70,7 @@ def list_cells(options: CompareOptions) -> list[Cell]:
         with torch.device("meta"):  # only whether it can be built; no weights are drawn
             build_backbone(backbone, recipe.levels)
     for name in names:
-        if segmenters[name].facts["needs_model"]:
+        if segmenters[name].facts.get("needs_model"):
             find_model(options.segmentation_model)
     weights = requested_weights(options.weights, backbones)
     classifier = "softmax" if recipe.fit == "adam" else "logistic"
@@ -116,7 +116,7 @@ def decided_by(cell: Cell, images: LabelledImages, options: CompareOptions) -> d
     if not cell.is_baseline:
         recipe = {name: value for name, value in asdict(comparison_recipe(options)).items() if name != "backbone"}
         is_file = cell.weights not in ("imagenet", "none")
-        needs_model = segmenters[cell.segmenter].facts["needs_model"]
+        needs_model = segmenters[cell.segmenter].facts.get("needs_model")
         found |= {
             **recipe,
             "segmenter": cell.segmenter,

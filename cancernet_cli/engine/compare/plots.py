@@ -12,9 +12,7 @@ from cancernet_cli.engine.compare.plan import Cell
 from cancernet_cli.outputs.plots import plot_confusion, plot_history, plot_intervals
 from cancernet_cli.outputs.reports.comparison_table import network_words, table_row
 from cancernet_cli.outputs.reports.history import read_history
-
-# What the paper's figures 3 and 4 set side by side; where neither was compared, all are shown.
-SHOWN = {"none": "without segmentation", "unet": "U-Net"}
+from cancernet_cli.segmentation import segmenters
 
 
 def draw_plots(cells: list[tuple[Cell, dict[str, Any]]], folder: Path, out: Path, leaks: list[str]) -> None:
@@ -42,13 +40,17 @@ def draw_plots(cells: list[tuple[Cell, dict[str, Any]]], folder: Path, out: Path
 
 
 def _curves(cells: list[Cell], folder: Path, out: Path, stamp: str) -> None:
-    """Accuracy and loss per epoch of one network, the mean over its folds; none where it is not learned by epochs."""
-    chosen = [cell for cell in cells if cell.segmenter in SHOWN] or cells
+    """Accuracy and loss per epoch of one network, the mean over its folds; none where it is not learned by epochs.
+
+    Segmenters that are baselines are left out, as in the paper's figures 3 and 4, unless there are no others.
+    """
+    chosen = [cell for cell in cells if not segmenters[cell.segmenter].facts.get("baseline")] or cells
     runs: dict[str, list[dict[str, Any]]] = {}
     for cell in chosen:
         path = folder / cell.name / HISTORY_FILE
         for epoch in read_history(path) if path.is_file() else ():
-            name = f"{SHOWN.get(cell.segmenter, cell.segmenter)} {epoch.split}"
+            title = segmenters[cell.segmenter].facts.get("title", cell.segmenter)
+            name = f"{title} {epoch.split}"
             runs.setdefault(name, []).append(asdict(epoch))
     if not runs:
         return

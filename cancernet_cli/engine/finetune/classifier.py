@@ -135,8 +135,10 @@ def _backbone(options: FinetuneOptions, recipe: Recipe) -> tuple[Backbone, Pretr
 
 def _unet(options: FinetuneOptions) -> Path | None:
     """The segmentation model, where one of the segmenters needs it."""
-    needed = {options.segmenter, *(name.strip() for name in options.also_segmenters.split(","))}
-    return find_model(options.segmentation_model) if "unet" in needed else None
+    also = (name.strip() for name in options.also_segmenters.split(","))
+    used = [segmenters[name] for name in (options.segmenter, *filter(None, also))]
+    needs_model = any(entry.facts.get("needs_model") for entry in used)
+    return find_model(options.segmentation_model) if needs_model else None
 
 
 def _outline(images: LabelledImages) -> str:

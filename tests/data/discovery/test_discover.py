@@ -71,9 +71,9 @@ def test_the_bad_folder_has_its_rows_and_no_other(tmp_path: Path) -> None:
     files = find(tmp_path / "bad")
     assert sorted(file.path for file in files) == sorted(expected)
     assert problems(files) == {
-        "dangling.png": "discover: FileNotFoundError: a link to gone.png, which does not exist",
-        "ring_a.png": "discover: OSError: a link that leads back to itself",
-        "ring_b.png": "discover: OSError: a link that leads back to itself",
+        "dangling.png": "discover: FileNotFoundError: a broken link to gone.png",
+        "ring_a.png": "discover: OSError: a symbolic link loop",
+        "ring_b.png": "discover: OSError: a symbolic link loop",
     }
     for file in files:
         assert os.path.join(os.fsencode(tmp_path / "bad"), real_path(file.path)) == file.location
@@ -162,7 +162,7 @@ def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_found(
     counted: list[bool] = []
     assert paths(tmp_path, on_problem=said.append, on_unlisted=lambda: counted.append(True)) == ["a.png"]
     assert len(counted) == 1
-    assert said == [f"{tmp_path}/locked cannot be listed, so what it holds is left out: Permission denied"]
+    assert said == [f"{tmp_path}/locked cannot be listed and is skipped: Permission denied"]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_patterns_with_loops_of_links_end(tmp_path: Path) -> None:
 
 def test_a_pattern_that_matches_nothing_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "notes.txt")
-    with pytest.raises(InputError, match=r"no image and no folder matches '.*\*\.txt'; correct the pattern"):
+    with pytest.raises(InputError, match=r"no image or folder matches '.*\*\.txt'; correct the pattern"):
         find(f"{tmp_path}/*.txt")
 
 
@@ -204,7 +204,7 @@ def test_standard_input_separated_by_newlines(tmp_path: Path, monkeypatch: pytes
     assert [file.path for file in files] == ["a.png", "b c.png", "ü.dat", "gone.png", "."]
     assert problems(files) == {
         "gone.png": "discover: FileNotFoundError: no such file",
-        ".": "discover: IsADirectoryError: a folder, where a file was expected",
+        ".": "discover: IsADirectoryError: a folder, not a file",
     }
 
 

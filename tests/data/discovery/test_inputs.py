@@ -71,10 +71,10 @@ def test_what_does_not_exist_is_refused_at_once(here: Path, text: str) -> None:
 
 
 def test_an_empty_word_is_not_the_current_folder(here: Path) -> None:
-    with pytest.raises(InputError, match="an input is an empty word; name a folder or a file"):
+    with pytest.raises(InputError, match="an input is an empty string; pass a folder or file"):
         resolve_base(["a", ""])
 
 
 def test_no_input_is_refused() -> None:
-    with pytest.raises(InputError, match="no input was given; name folders"):
+    with pytest.raises(InputError, match="no input was given; pass folders"):
         resolve_base([])

@@ -128,28 +128,28 @@ def test_without_classes_any_label_goes(tmp_path: Path) -> None:
         ("file,label\na.png,benign\n", "line 1 has no column 'path' (columns: file, label)", "name the column"),
         ("", "line 1 has no column 'path' (columns: none)", "name the column"),
         ("path,path\na,b\n", "has two columns named 'path'", "rename one"),
-        ("path,label\na.png,benign\n,benign\n", "line 3 has no path", "fill the column 'path'"),
+        ("path,label\na.png,benign\n,benign\n", "line 3 has no path", "fill in the column 'path'"),
         (
             "path,label\na.png,cancer\n",
-            "line 2, column 'label': 'cancer' is none of the model's classes (benign, malignant)",
+            "line 2, column 'label': 'cancer' is not a class of the model (benign, malignant)",
             "correct the label",
         ),
-        ('path,label\n"a\nb.png",x\n', "line 3, column 'label': 'x' is none of the model's", "correct the label"),
+        ('path,label\n"a\nb.png",x\n', "line 3, column 'label': 'x' is not a class of the model", "correct the label"),
         (
             "path,magnification\na.png,big\n",
-            "line 2, column 'magnification': 'big' is no positive number",
+            "line 2, column 'magnification': 'big' is not a positive number",
             "correct it",
         ),
         (
             "path,label\na.png,benign\nb.png,benign\n./a.png,malignant\n",
-            "line 4 gives the label 'malignant' to a file that row 2 calls 'benign'",
-            "keep one of the two rows",
+            "line 4 labels a file 'malignant' that is 'benign' in row 2",
+            "remove one of the two rows",
         ),
-        ("path,mpp\na.png,-1\n", "line 2, column 'mpp': '-1' is no positive number", "correct it"),
-        ("path,label\na,b.png,benign\n", "line 2 has 3 values for 2 columns", "double quotes"),
+        ("path,mpp\na.png,-1\n", "line 2, column 'mpp': '-1' is not a positive number", "correct it"),
+        ("path,label\na,b.png,benign\n", "line 2 has 3 values but 2 columns", "double quotes"),
         (b"path\nok.png\nn\xe4h.png\n", "line 3, byte 2 is not UTF-8", "save it as UTF-8"),
         ("path\na.png\n".encode("utf-16"), "line 1, byte 1 is not UTF-8", "save it as UTF-8"),
-        ('path\n"a"b\n', "line 2 is no CSV", "mend its quotes"),
+        ('path\n"a"b\n', "line 2 is not valid CSV", "check its quoting"),
     ],
 )
 def test_a_wrong_list_is_refused_with_its_place(tmp_path: Path, text: str | bytes, message: str, fix: str) -> None:
@@ -168,13 +168,13 @@ def test_the_same_row_twice_is_one_file(tmp_path: Path) -> None:
 def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "list.parquet"
     path.write_bytes(b"PAR1 nothing")
-    with pytest.raises(InputError, match=r"list\.parquet cannot be read: .*; check that it is a whole"):
+    with pytest.raises(InputError, match=r"list\.parquet cannot be read: .*; check that it is a complete"):
         truths(path)
 
 
 def test_a_wrong_parquet_row_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": ["a.png", "b.png"], "label": ["benign", "odd"]}), tmp_path / "list.parquet")
-    with pytest.raises(InputError, match=r"list\.parquet row 2, column 'label': 'odd' is none of"):
+    with pytest.raises(InputError, match=r"list\.parquet row 2, column 'label': 'odd' is not a class of"):
         truths(tmp_path / "list.parquet")
 
 

@@ -238,7 +238,7 @@ def test_an_empty_file(tmp_path: Path) -> None:
 def test_text_is_no_image(tmp_path: Path) -> None:
     stage, error, message = failure(b"not an image", tmp_path)
     assert (stage, error) == ("check", "NotAnImage")
-    assert message == "it begins with b'not an i', as no file of these formats does: BMP, JPEG, PNG, TIFF, WebP"
+    assert message == "its first bytes, b'not an i', match none of the supported formats: BMP, JPEG, PNG, TIFF, WEBP"
 
 
 def test_a_wrong_checksum(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_the_limits_hold_for_every_format(kind: str, tmp_path: Path) -> None:
     assert read(data, tmp_path, min_side_px=90).shape == (90, 120, 3)
     stage, error, message = failure(data, tmp_path, min_side_px=91)
     assert (stage, error) == ("check", "TooFewPixels")
-    assert message == "120 x 90, and a side must have at least 91 pixels"
+    assert message == "120 x 90, but each side must have at least 91 pixels"
 
 
 def test_floating_point_tiff_is_refused_in_clear_words(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_floating_point_tiff_is_refused_in_clear_words(tmp_path: Path) -> None:
     assert failure(data, tmp_path) == (
         "check",
         "UnsupportedPixels",
-        "its pixels are 32-bit floating-point numbers, whose range is not that of colours; save it with 8 or 16 bits",
+        "its pixels are 32-bit floating-point numbers without a defined color range; save it with 8 or 16 bits",
     )
 
 

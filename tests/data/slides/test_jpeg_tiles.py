@@ -12,9 +12,9 @@ import pytest
 import tifffile
 
 from cancernet_cli.data.slides import open_slide
-from cancernet_cli.data.slides.decoded import Decoded
 from cancernet_cli.data.slides.jpeg_tiles import open_jpeg_tiles
-from cancernet_cli.data.slides.openslide_reader import OpenSlideSlide
+from cancernet_cli.data.slides.libraries.openslide import OpenSlideSlide
+from cancernet_cli.data.slides.tile_grid import TileCache
 from tests.he_images import he_like
 from tests.slide_files import levels_of, real_slide, write_svs, write_tiled
 
@@ -144,7 +144,7 @@ def test_a_damaged_tile_fails_as_openslide_says(tmp_path: Path) -> None:
 
 
 def test_what_is_held_decoded_has_a_limit_and_the_last_used_stays() -> None:
-    held = Decoded(capacity_bytes=3000)
+    held = TileCache(capacity_bytes=3000)
     made: list[int] = []
 
     def decode(level: int, index: int) -> Any:

@@ -11,9 +11,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cancernet_cli.data.slides import UnreadableSlide, open_slide, shared_slide
+from cancernet_cli.data.slides import UnreadableSlide, handles, open_slide, shared_slide
 from cancernet_cli.data.slides.base import level_for, on_white, slide_readers
-from cancernet_cli.data.slides.handles import MAX_OPEN, close_shared
+from cancernet_cli.data.slides.handles import MAX_OPEN
 from cancernet_cli.data.slides.thumbnail import make_thumbnail
 from tests.slide_files import levels_of, marked, write_ome, write_svs, write_tiled
 
@@ -116,13 +116,13 @@ def test_why_files_are_no_slides(tmp_path: Path) -> None:
     (tmp_path / "empty.svs").touch()
     assert failure(tmp_path / "empty.svs") == "open: EmptyFile: the file is empty"
     (tmp_path / "noise.svs").write_bytes(b"noise" * 1000)
-    assert failure(tmp_path / "noise.svs").startswith("open: NotASlide: neither OpenSlide nor tifffile")
+    assert failure(tmp_path / "noise.svs").startswith("open: NotASlide: no slide reader supports its format")
     Image.fromarray(PICTURE).save(tmp_path / "alone.mrxs", "JPEG")
     assert failure(tmp_path / "alone.mrxs") == (
-        "open: MissingCompanion: the folder 'alone' with its Slidedat.ini is not beside it"
+        "open: MissingCompanion: the folder 'alone' with Slidedat.ini is missing next to it"
     )
     (tmp_path / "v.vms").write_bytes(b"[Virtual Microscope Specimen]\nImageFile=v.jpg\n")
-    assert failure(tmp_path / "v.vms") == "open: MissingCompanion: it names 'v.jpg', which is not beside it"
+    assert failure(tmp_path / "v.vms") == "open: MissingCompanion: it refers to 'v.jpg', which is missing"
 
 
 @pytest.mark.parametrize("write", [write_tiled, write_svs, write_ome])
@@ -150,6 +150,11 @@ def test_a_thumbnail_of_a_damaged_slide_says_where_it_is_blind(tmp_path: Path) -
     assert not found.unreadable[:, 200:].any()
     assert (found.pixels[found.unreadable] == 255).all()
     assert (found.pixels[~found.unreadable] != 255).any()
+
+
+def close_shared() -> None:
+    while handles._open:
+        handles._open.popitem()[1].close()
 
 
 def test_a_slide_is_opened_once_and_again_when_it_has_changed(tmp_path: Path) -> None:

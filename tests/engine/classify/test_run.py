@@ -201,7 +201,7 @@ def test_a_dry_run_writes_nothing(tiny_folder: Path, tiny_model: Path, tmp_path:
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"model": "nothing_of_that_name"}, ModelError, "no model is called"),
+        ({"model": "nothing_of_that_name"}, ModelError, "there is no bundled model"),
         ({"segmenter": "unet"}, ModelError, "has not been evaluated with segmenter 'unet'"),
         ({"segmenter": "none", "masks": Path("m")}, OptionError, "--masks was given"),
     ],

@@ -130,13 +130,13 @@ def test_segmenters_are_not_measured_beside_a_tuned_backbone(labelled: Path, tmp
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"backbone": "vgg61"}, "no backbone is called 'vgg61'; choose one of: .*vgg16"),
+        ({"backbone": "vgg61"}, "unknown backbone 'vgg61'; did you mean .*vgg16"),
         ({"weights": "gone.safetensors"}, "gone.safetensors cannot be read as weights"),
         ({"device": "cuda:99"}, "no CUDA device"),
         ({"out": "/proc/model"}, "/proc/model cannot be written"),
         ({"out": "/dev/null/model"}, "part of the path is a file"),
         ({"levels": "7"}, "give numbers from 0 to 4"),
-        ({"segmenter": "unet", "segmentation_model": "gone"}, "no model is called 'gone'"),
+        ({"segmenter": "unet", "segmentation_model": "gone"}, "there is no bundled model 'gone'"),
     ],
 )
 def test_wrong_options_are_refused_before_images_are_read(

@@ -71,7 +71,7 @@ def _features(
     variants: int = 0,
 ) -> Features:
     name = segmenter or card.segmentation.segmenter
-    model = find_model(options.segmentation_model) if segmenters[name].facts["needs_model"] else None
+    model = find_model(options.segmentation_model) if segmenters[name].facts.get("needs_model") else None
     return image_features(
         images.files,
         backbone,

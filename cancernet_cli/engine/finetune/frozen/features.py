@@ -59,7 +59,7 @@ def image_features(
     """What the card's head reads of every image that can be read, mean over its views.
 
     The pixels go the way of `inference.pipeline`; workers decode while the network computes. The features lie in `folder`,
-    float16 where the head reads whole maps; a killed run goes on there if files, options, card and weights are the
+    float16 if the head has large features; a killed run goes on there if files, options, card and weights are the
     same. The folder may be removed once the features are no longer needed. Images without features are left out with a
     warning.
 
@@ -70,9 +70,9 @@ def image_features(
     """
     runtime = resolve(options)
     key = _key(files, backbone, card, options, runtime, variants)
-    whole_maps = card.architecture.head == "flatten"
-    store = FeatureStore(folder, key, len(files), np.float16 if whole_maps else np.float32)
-    pipeline = Pipeline(card, segmenter, Reading(backbone, heads[card.architecture.head].facts["reads"]))
+    head = heads[card.architecture.head].facts
+    store = FeatureStore(folder, key, len(files), np.float16 if head.get("large_features") else np.float32)
+    pipeline = Pipeline(card, segmenter, Reading(backbone, head["reads"]))
     runner = TorchRunner(pipeline, runtime)
     decoder = VariantDecoder(card.input, int(options.max_megapixels * 1e6), variants=variants, seed=options.seed)
 

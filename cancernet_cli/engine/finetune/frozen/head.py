@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cancernet_cli.classification import heads
 from cancernet_cli.core import interruption
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
 from cancernet_cli.core.recipes import Recipe
@@ -23,7 +24,6 @@ Names = NDArray[np.str_]
 Values = NDArray[np.floating]
 
 ROWS_AT_ONCE = 256
-STANDARDISED = ("level_stats", "correlations")  # heads that keep mean and deviation of what they read
 
 
 class Scorer(Protocol):
@@ -166,7 +166,7 @@ def fit_head(
         sampling=recipe.sampling,
         loss=recipe.loss,
         seed=seed,
-        standardise=recipe.head in STANDARDISED,
+        standardise=bool(heads[recipe.head].facts.get("standardised")),
         split=split,
         on_epoch=on_epoch,
     )

@@ -17,7 +17,7 @@ from cancernet_cli.inference.pipeline import to_tensor
 from cancernet_cli.metrics.overlap import dice_by_patient, overlap_counts, overlap_counts_at
 from cancernet_cli.segmentation import segmenters
 
-BASELINES = ("threshold", "watershed")
+BASELINES = tuple(entry.name for entry in segmenters if entry.facts.get("baseline"))
 CUTS = tuple(round(0.05 * number, 2) for number in range(1, 20))
 USUAL_CUT = 0.5
 

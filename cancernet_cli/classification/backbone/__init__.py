@@ -1,0 +1,1 @@
+"""Registered backbones, one per module; the module has the backbone's name."""

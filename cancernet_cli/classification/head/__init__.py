@@ -1,0 +1,1 @@
+"""Classification heads, one per module; the module has the head's name."""

@@ -1,0 +1,43 @@
+"""The paper's head: the flattened last feature map, then one linear layer."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cancernet_cli.classification.base import heads
+
+# A 224 x 224 view has this side at stride 32, so pooling changes nothing; other sizes are pooled to it.
+SIDE = 7
+
+
+class FlattenHead(nn.Module):
+    """The flattened deepest map and a linear layer (IJNRD 7(6), 2022); softmax is applied later."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels * SIDE * SIDE, classes)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Maps `[B, C_i, H_i, W_i]`, shallow to deep, to logits `[B, K]` float32."""
+        return F.linear(flattened(maps), self.linear.weight.float(), self.linear.bias.float())
+
+
+def flattened(maps: list[Tensor]) -> Tensor:
+    """The deepest map, average-pooled to 7 x 7 and flattened.
+
+    Returns:
+        `[B, 49 * C]` float32: the 49 positions of the first channel, then of the second, ...
+    """
+    return F.adaptive_avg_pool2d(maps[-1].float(), SIDE).flatten(1)
+
+
+@heads.register(
+    "flatten",
+    summary="a linear layer on every position of the last level at 7 x 7",
+    reads=flattened,
+    large_features=True,
+)
+def flatten(channels: tuple[int, ...], classes: int) -> nn.Module:
+    """A linear layer on every position of the last level."""
+    return FlattenHead(channels[-1], classes)

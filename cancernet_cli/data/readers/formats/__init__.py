@@ -1,0 +1,1 @@
+"""Registered image readers, one per module and file format."""

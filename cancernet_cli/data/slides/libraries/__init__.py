@@ -1,0 +1,1 @@
+"""Registered slide readers, one per module and library."""

@@ -1,0 +1,149 @@
+"""Slides that OpenSlide supports: SVS, NDPI, MRXS, SCN, VMS, BIF, SVSLIDE, DICOM, CZI, generic tiled TIFF."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import openslide
+from numpy.typing import NDArray
+
+from cancernet_cli.core.records import Failure
+from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
+from cancernet_cli.data.signatures import DICOM, TIFF, ZEISS_CZI
+from cancernet_cli.data.slides.base import Level, Slide, SlideReader, UnreadableSlide, on_white, slide_readers
+from cancernet_cli.data.slides.jpeg_tiles import open_jpeg_tiles
+from cancernet_cli.data.slides.tiff import tiff_shape
+
+_ENDINGS = (
+    ".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm", ".czi", ".tif", ".tiff",
+)  # fmt: skip
+GENERIC = "generic-tiff"
+_PLAIN_TIFFS = (
+    GENERIC,
+    "aperio",
+)  # one page per level, tiles on a regular grid; in other formats they may be shifted, overlap or be missing
+# OpenSlide takes coordinates in whole pixels of level 0. If these are whole pixels of the level up to this fraction, it
+# copies pixels; otherwise it interpolates. (cairo's fixed-point numbers have 8 fractional bits.)
+_EXACT = 1 / 512
+
+
+class OpenSlideSlide:
+    """A slide opened by OpenSlide; JPEG tiles of plain TIFFs are decoded directly."""
+
+    def __init__(self, location: bytes) -> None:
+        self._path = os.fsdecode(location)
+        self._slide = openslide.OpenSlide(self._path)
+        facts = self._slide.properties
+        self.vendor: str = facts.get("openslide.vendor", "")
+        sizes = zip(self._slide.level_dimensions, self._slide.level_downsamples, strict=True)
+        self.levels = tuple(Level(width, height, downsample) for (width, height), downsample in sizes)
+        self.scale = _scale(facts, self.vendor)
+        self.scan_origin = _scan_origin(facts)
+        is_plain = self.vendor in _PLAIN_TIFFS
+        drawn = self._drawn, self._is_drawn_exactly
+        self._jpeg = open_jpeg_tiles(self._path, self.levels, *drawn) if is_plain else None
+
+    def is_exact(self, level: int) -> bool:
+        """See `Slide`."""
+        return (self._jpeg is not None and level in self._jpeg) or self._is_drawn_exactly(level)
+
+    def _is_drawn_exactly(self, level: int) -> bool:
+        """True if the downsample is an integer, up to a deviation that is negligible over the whole level."""
+        found = self.levels[level]
+        drift = abs(found.downsample - round(found.downsample)) * max(found.width_px, found.height_px)
+        return drift / found.downsample < _EXACT
+
+    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+        """See `Slide`."""
+        if self._jpeg is not None and level in self._jpeg:
+            with suppress(ValueError, OSError):  # a damaged tile, perhaps; OpenSlide reports it
+                return self._jpeg.read(level, x, y, width_px, height_px)
+        return self._drawn(level, x, y, width_px, height_px)
+
+    def close(self) -> None:
+        """See `Slide`."""
+        if self._jpeg is not None:
+            self._jpeg.close()
+        self._slide.close()
+
+    def _drawn(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+        """A region drawn by OpenSlide."""
+        downsample = self.levels[level].downsample
+        origin = round(x * downsample), round(y * downsample)
+        try:
+            region = self._slide.read_region(origin, level, (width_px, height_px))
+        except openslide.OpenSlideError as error:
+            self._reopen()
+            raise UnreadableSlide(Failure.of("decode", error)) from None
+        except MemoryError:
+            raise UnreadableSlide(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
+        return on_white(np.asarray(region))
+
+    def _reopen(self) -> None:
+        """Replace the handle; OpenSlide handles are unusable after the first error."""
+        self._slide.close()
+        try:
+            self._slide = openslide.OpenSlide(self._path)
+        except (openslide.OpenSlideError, OSError) as error:
+            raise UnreadableSlide(Failure.of("read", error)) from None
+
+
+def takes(location: bytes) -> bool:
+    """Whether OpenSlide supports the format and reads the whole pyramid."""
+    vendor = vendor_of(location)
+    if vendor != GENERIC:
+        return vendor is not None
+    shape = tiff_shape(location)
+    return shape is None or not shape.is_sub_pyramid
+
+
+def vendor_of(location: bytes) -> str | None:
+    """The vendor's format, `generic-tiff`, or None; only detected, not opened."""
+    try:
+        vendor: str | None = openslide.OpenSlide.detect_format(os.fsdecode(location))
+        return vendor
+    except Exception:  # for example a name that cannot be decoded
+        return None
+
+
+@slide_readers.register(
+    "openslide",
+    endings=_ENDINGS,
+    signatures=(*TIFF, DICOM, ZEISS_CZI),
+    index_endings=(".mrxs", ".vms", ".vmu"),
+)
+def openslide_reader() -> SlideReader:
+    """OpenSlide (Goode et al., J Pathol Inform 4:27, 2013)."""
+
+    def open_slide(location: bytes) -> Slide:
+        return OpenSlideSlide(location)
+
+    return SlideReader(takes, open_slide, rank=0)
+
+
+def _scale(facts: Any, vendor: str) -> ScaleFacts:
+    mpp = _number(facts, "openslide.mpp-x"), _number(facts, "openslide.mpp-y")
+    both = (mpp[0], mpp[1]) if mpp[0] is not None and mpp[1] is not None else None
+    pixels = _number(facts, "tiff.XResolution"), _number(facts, "tiff.YResolution")
+    per_unit = (pixels[0], pixels[1]) if pixels[0] is not None and pixels[1] is not None else None
+    return ScaleFacts(
+        # For generic TIFFs, OpenSlide's mpp is from the resolution tags
+        mpp=None if vendor == GENERIC else both,
+        tiff_mpp=mpp_from_tiff(per_unit, facts.get("tiff.ResolutionUnit", "")),
+        objective_power=_number(facts, "openslide.objective-power"),
+    )
+
+
+def _scan_origin(facts: Any) -> tuple[int, int]:
+    found = _number(facts, "openslide.bounds-x"), _number(facts, "openslide.bounds-y")
+    return round(found[0] or 0), round(found[1] or 0)
+
+
+def _number(facts: Any, name: str) -> float | None:
+    try:
+        return float(facts[name])
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""Registered segmenters, one per module; the module has the segmenter's name."""
