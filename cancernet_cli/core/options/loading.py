@@ -39,3 +39,8 @@ class LoaderOptions(Options):
         group="Input",
         changes_result=True,
     )
+
+    @property
+    def max_pixels(self) -> int:
+        """`max_megapixels` in pixels."""
+        return round(self.max_megapixels * 1e6)

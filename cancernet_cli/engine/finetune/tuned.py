@@ -78,7 +78,7 @@ def _readable(images: LabelledImages, options: FinetuneOptions, report: Reporter
     report(StageStarted("reading", len(images.files), "images"))
     for row, file in enumerate(images.files):
         try:
-            read_image(file.location, max_pixels=int(options.max_megapixels * 1e6))
+            read_image(file.location, max_pixels=options.max_pixels)
             rows.append(row)
         except UnreadableImage as error:
             report(Warn(f"{file.path} is left out: {error.failure}"))

@@ -134,7 +134,7 @@ def tune(
     checkpoint = checkpoints.of(part.name, start.state_dict(), facts, seen)
     pipeline = Pipeline(card, segmenter, classifier)
     runner = TorchRunner(pipeline, runtime)
-    views = CardViews(files, card.input, int(options.max_megapixels * 1e6), processes)
+    views = CardViews(files, card.input, options.max_pixels, processes)
 
     known = processes.from_first(processes.is_first and checkpoint.read() is not None)
     if not known and _is_unset(classifier.head):

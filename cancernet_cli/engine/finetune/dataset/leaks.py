@@ -98,7 +98,7 @@ def guard_pairs(pairs: Sequence[Pair], options: LearningOptions, report: Reporte
 
 def find_same_pictures(locations: Sequence[bytes], options: LearningOptions, report: Reporter) -> SamePictures:
     """Which files show the same picture; one that cannot be read is passed over, training will say so."""
-    max_pixels = int(options.max_megapixels * 1e6)
+    max_pixels = options.max_pixels
 
     def look(location: bytes) -> Fingerprint | None:
         try:

@@ -74,7 +74,7 @@ def image_features(
     store = FeatureStore(folder, key, len(files), np.float16 if whole_maps else np.float32)
     pipeline = Pipeline(card, segmenter, Reading(backbone, heads[card.architecture.head].facts["reads"]))
     runner = TorchRunner(pipeline, runtime)
-    decoder = VariantDecoder(card.input, int(options.max_megapixels * 1e6), variants=variants, seed=options.seed)
+    decoder = VariantDecoder(card.input, options.max_pixels, variants=variants, seed=options.seed)
 
     def compute(batch: DecodedBatch) -> Rows:
         read = runner.start(batch.pixels)().logits

@@ -63,7 +63,7 @@ def train_segmenter(
         history += trained.history
         if processes.is_first:
             unet = UNet(trained.network, trained.policy).eval()
-            look = partial(overlaps, unet, max_pixels=run.max_pixels, report=report, cuts=cuts)
+            look = partial(overlaps, unet, max_pixels=options.max_pixels, report=report, cuts=cuts)
             if len(part.validate) and options.mask_cut is None:  # they choose the cut; baselines have no part in that
                 chosen = [pairs[row] for row in part.validate.tolist()]
                 validated = look(chosen, stage=f"validate {part.name}", against=())

@@ -47,11 +47,6 @@ class Run:
     checkpoints: Checkpoints
     report: Reporter
 
-    @property
-    def max_pixels(self) -> int:
-        """The largest image that is read."""
-        return int(self.options.max_megapixels * 1e6)
-
 
 @dataclass(frozen=True)
 class Trained:
@@ -115,7 +110,7 @@ def train_unet(run: Run, pairs: Sequence[Pair], part: Part) -> Trained:
     if run.processes.count > 1 and runtime.device.type == "cuda":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     learner = Cropped(network, policy).to(runtime.device).train()
-    maker = crop_maker(learned, policy.scale, options.crop_px, AugmentPolicy(), run.max_pixels)
+    maker = crop_maker(learned, policy.scale, options.crop_px, AugmentPolicy(), run.options.max_pixels)
     batch = options.batch_size if isinstance(options.batch_size, int) else BATCH
     steps = -(-len(learned) // batch)
     patients = len({pair.patient for pair in learned})
@@ -185,4 +180,4 @@ class _Judge:
 
 def _judge_of(network: nn.Module, policy: InputPolicy, pairs: list[Pair], run: Run) -> _Judge:
     unet = UNet(network, replace(policy, scale=1.0)).to(run.runtime.device)
-    return _Judge(unet, [scaled_pair(pair, policy.scale, run.max_pixels) for pair in pairs], run.runtime.device)
+    return _Judge(unet, [scaled_pair(pair, policy.scale, run.options.max_pixels) for pair in pairs], run.runtime.device)
