@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 import tomli_w
 
+from cancernet_cli.core.choices import Density, View
 from cancernet_cli.core.errors import ModelError
 
 CARD_SCHEMA = 1
@@ -55,13 +56,13 @@ class InputPolicy:
     mean, std: per channel, on pixels scaled to 0..1.
     """
 
-    view: Literal["resize", "grid"] = "resize"
+    view: View = "resize"
     width_px: int = 224
     height_px: int = 224
     scale: float = 1.0
     overlap: float = 0.0
     max_views: int = 64
-    density: Literal["as_is", "scaled", "balanced"] = "as_is"
+    density: Density = "as_is"
     magnifications: tuple[float, ...] = ()
     mpp: float | None = None
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)

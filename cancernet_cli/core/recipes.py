@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
+from cancernet_cli.core.choices import ClassLoss, Density, RecipeName, Sampling, View
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options import FinetuneOptions
 
@@ -26,15 +27,15 @@ class Recipe:
     fit: Literal["logistic", "adam"]
     normalise: bool
     keep: float
-    view: Literal["resize", "grid"]
+    view: View
     view_width_px: int
     view_height_px: int
     scale: float
-    density: Literal["as_is", "scaled", "balanced"]
+    density: Density
     epochs: int
     learning_rate: float
-    sampling: Literal["natural", "class", "patient"]
-    loss: Literal["cross-entropy", "weighted", "focal"]
+    sampling: Sampling
+    loss: ClassLoss
 
 
 # IJNRD 7(6), June 2022: 224 x 224, pixels in 0..1, the convolutions' output into softmax, Adam 0.001, 25 epochs.
@@ -76,7 +77,7 @@ MODERN = Recipe(
 # A U-Net: ImageNet encoder, random crops at half the scale of a 40x image.
 SEGMENT = replace(MODERN, density="as_is", epochs=60, learning_rate=1e-3)
 
-RECIPES = {"paper": PAPER, "modern": MODERN}
+RECIPES: dict[RecipeName, Recipe] = {"paper": PAPER, "modern": MODERN}
 
 
 def recipe_of(options: FinetuneOptions) -> Recipe:

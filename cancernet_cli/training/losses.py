@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cancernet_cli.core.choices import ClassLoss
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 FOCUS = 2.0
 
 
-def classification_loss(name: Literal["cross-entropy", "weighted", "focal"], counts: Tensor) -> Loss:
+def classification_loss(name: ClassLoss, counts: Tensor) -> Loss:
     """The loss of that name: logits `[B, K]` and classes `[B]` to a scalar, float32, the mean over the batch.
 
     `weighted` multiplies each image's loss by the inverse frequency of its class, scaled so that the weights' mean over

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from cancernet_cli.core.choices import Sampling
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Sampling = Literal["natural", "class", "patient"]
 
 
 def epoch_draws(labels: Ints, patients: NDArray[np.str_], how: Sampling, count: int, *, seed: int, epoch: int) -> Ints:

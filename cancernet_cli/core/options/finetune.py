@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cancernet_cli.core.choices import ClassLoss, Density, RecipeName, Sampling, View
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.learning import LearningOptions
 from cancernet_cli.core.options.tiling import TilingOptions
@@ -28,7 +29,7 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     task: Literal["classify", "segment"] = option(
         "classify", help="Train a classifier on labels, or a U-Net on masks.", group="Model"
     )
-    recipe: Literal["modern", "paper"] = option(
+    recipe: RecipeName = option(
         "modern",
         help="What is used where nothing else is said: what does best here on unseen patients, or the method of the "
         "paper (224 x 224, the convolutions' output into a softmax layer, Adam, 25 epochs).",
@@ -67,13 +68,13 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         max=1,
         group="Model",
     )
-    view: Literal["resize", "grid"] | None = option(
+    view: View | None = option(
         None, help="Squeeze an image into one view, or cover it with views at its own scale.", group="Model"
     )
     view_width_px: int | None = option(None, help="Width of a view.", min=32, group="Model")
     view_height_px: int | None = option(None, help="Height of a view.", min=32, group="Model")
     scale: float | None = option(None, help="0.5 looks at images shrunk by half.", min=0.05, max=4, group="Model")
-    density: Literal["as_is", "scaled", "balanced"] | None = option(
+    density: Density | None = option(
         None,
         help="Take pixels as they are, bring each image's optical densities to one darkest value, as if all were "
         "stained and lit alike, or take out the tint of the lightest pixels too.",
@@ -95,12 +96,12 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         min=0,
         group="Training",
     )
-    sampling: Literal["natural", "class", "patient"] | None = option(
+    sampling: Sampling | None = option(
         None,
         help="How often an image is drawn: each alike, each class alike, or each class, and each patient in it, alike.",
         group="Training",
     )
-    loss: Literal["cross-entropy", "weighted", "focal"] | None = option(
+    loss: ClassLoss | None = option(
         None,
         help="Cross-entropy, the same with classes weighted by their rarity, or focal loss.",
         group="Training",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,11 +45,9 @@ def first_card(
             backbone=recipe.backbone, head=recipe.head, levels=recipe.levels, classes=images.classes
         ),
         input=InputPolicy(
-            view=recipe.view,
+            **_shared(recipe),
             width_px=recipe.view_width_px,
             height_px=recipe.view_height_px,
-            scale=recipe.scale,
-            density=recipe.density,
             magnifications=tuple(float(m) for m in np.unique(known)),
             mpp=_mpp(recipe, images),
             mean=mean,
@@ -65,8 +65,13 @@ def first_card(
     )
 
 
+def _shared(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's values that the card's input policy has under the same name: view, scale, ..."""
+    return {f.name: getattr(recipe, f.name) for f in fields(InputPolicy) if hasattr(recipe, f.name)}
+
+
 def _mpp(recipe: Recipe, images: LabelledImages) -> float | None:
-    """What a pixel of an image shows before `scale`, so that `data.tiles.target_mpp` comes to what tiles were cut at."""
+    """Resolution of the images before `scale`, for which `data.tiles.target_mpp` gives that of the training tiles."""
     if images.tiles is None:
         return None
     return images.tiles.mpp * (recipe.scale if recipe.view == "grid" else 1.0)
