@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.records import Epoch
 from cancernet_cli.training.checkpoints import CheckpointFile
-from cancernet_cli.training.loop import Group, Judgement, LoopPolicy, Task, fit
+from cancernet_cli.training.loop import fit
+from cancernet_cli.training.task import Group, Judgement, LoopPolicy, Task
 
 
 @pytest.fixture(autouse=True)

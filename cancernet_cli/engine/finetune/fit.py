@@ -9,7 +9,8 @@ from cancernet_cli.core.records import Epoch
 from cancernet_cli.outputs.reports.tensorboard import board
 from cancernet_cli.training.checkpoints import CheckpointFile
 from cancernet_cli.training.distributed import Processes
-from cancernet_cli.training.loop import Fitted, LoopPolicy, Task, fit
+from cancernet_cli.training.loop import fit
+from cancernet_cli.training.task import Fitted, LoopPolicy, Task
 
 
 def fit_reported(

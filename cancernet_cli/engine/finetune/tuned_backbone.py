@@ -34,10 +34,10 @@ from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.training.augment import AugmentPolicy
 from cancernet_cli.training.distributed import join_processes
-from cancernet_cli.training.loop import Group, Judgement, LoopPolicy, Task
 from cancernet_cli.training.losses import classification_loss, share_right
 from cancernet_cli.training.samplers import draw_shares, epoch_draws
 from cancernet_cli.training.schedules import thaw_epochs
+from cancernet_cli.training.task import Group, Judgement, LoopPolicy, Task
 
 BATCH = 16
 # Less far than a U-Net's crops: a view must keep the texture that its label goes by.

@@ -17,7 +17,7 @@ from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, St
 from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.core.records import Epoch
 from cancernet_cli.training.logistic import Floats, Ints, fit_logistic
-from cancernet_cli.training.softmax import fit_softmax
+from cancernet_cli.training.softmax import SoftmaxPolicy, fit_softmax
 
 Names = NDArray[np.str_]
 Values = NDArray[np.floating]
@@ -161,12 +161,14 @@ def fit_head(
         (train[:, None] * variants + np.arange(variants)).ravel(),
         validate * variants,
         classes,
-        epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-        sampling=recipe.sampling,
-        loss=recipe.loss,
+        SoftmaxPolicy(
+            epochs=recipe.epochs,
+            learning_rate=recipe.learning_rate,
+            sampling=recipe.sampling,
+            loss=recipe.loss,
+            standardise=recipe.head in STANDARDISED,
+        ),
         seed=seed,
-        standardise=recipe.head in STANDARDISED,
         split=split,
         on_epoch=on_epoch,
     )

@@ -28,9 +28,9 @@ from cancernet_cli.metrics.overlap import dice, overlap_counts
 from cancernet_cli.segmentation.unet import UNet, build_network
 from cancernet_cli.training.augment import AugmentPolicy
 from cancernet_cli.training.distributed import Processes
-from cancernet_cli.training.loop import Group, Judgement, LoopPolicy, Task
 from cancernet_cli.training.losses import dice_cross_entropy, share_of_pixels_right
 from cancernet_cli.training.samplers import Ints, epoch_draws
+from cancernet_cli.training.task import Group, Judgement, LoopPolicy, Task
 
 DECODER_CHANNELS = (64, 48, 32, 16, 8)
 BATCH = 8
