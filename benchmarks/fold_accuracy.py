@@ -43,6 +43,7 @@ from cancernet_cli.engine.finetune.frozen.features import image_features
 from cancernet_cli.engine.finetune.frozen.head import Scorer, fill_head, learn
 from cancernet_cli.engine.finetune.model_folder import seed_everything, write_model
 from cancernet_cli.inference.int8 import VIEWS, image_views, make_int8
+from cancernet_cli.inference.runtime import resolve
 from cancernet_cli.metrics.intervals import Resampling
 from cancernet_cli.metrics.paired import compare
 from cancernet_cli.metrics.scores import Scores
@@ -86,6 +87,7 @@ def train(data: list[str], options: FinetuneOptions, recipe: Recipe, scratch: Pa
         segmenters[options.segmenter].factory(unet),
         card,
         options,
+        resolve(options),
         silent,
         stage="features",
         folder=scratch / "features",

@@ -96,7 +96,7 @@ def fit_softmax(
     width = features.shape[1]
     centre, spread = _moments(features, train) if policy.standardise else (np.zeros(width), np.ones(width))
     shift, scale = (torch.from_numpy(v.astype(np.float32)) for v in (centre, spread))
-    layer = nn.utils.skip_init(nn.Linear, width, classes)
+    layer = nn.utils.skip_init(nn.Linear, width, classes)  # type: ignore[no-untyped-call]
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     target = torch.from_numpy(labels)

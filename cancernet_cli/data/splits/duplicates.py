@@ -30,6 +30,8 @@ MIN_CORRELATION = 0.8
 # in its corner 0.7. Empty fields are alike whoever the patient is, and nothing is learned from meeting one again.
 MIN_DETAIL = 1.0
 _LOOK_SIDE = 32
+_DIGEST_BYTES = 32
+PACKED_BYTES = _DIGEST_BYTES + BITS + _LOOK_SIDE**2  # eight hashes of 32 bytes: as many bytes as one has bits
 _ROUNDS = 4
 _CHUNK = 4096
 _MEETINGS = 1 << 22
@@ -51,6 +53,16 @@ class Fingerprint:
     digest: bytes
     hashes: Bytes
     look: Bytes
+
+    def packed(self) -> Bytes:
+        """As `[PACKED_BYTES]` uint8, never all 0."""
+        return np.concatenate([np.frombuffer(self.digest, np.uint8), self.hashes.ravel(), self.look.ravel()])
+
+    @classmethod
+    def unpacked(cls, packed: Bytes) -> Fingerprint:
+        """The fingerprint that `packed` gave."""
+        digest, hashes, look = np.split(np.asarray(packed), [_DIGEST_BYTES, _DIGEST_BYTES + BITS])
+        return cls(digest.tobytes(), hashes.reshape(8, BITS // 8), look.reshape(_LOOK_SIDE, _LOOK_SIDE))
 
     @property
     def has_detail(self) -> bool:

@@ -22,7 +22,7 @@ _ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitPart:
     """One training with its test: row numbers, no row in two of them. `validate` may be empty.
 
     name: `fold_0` and so on, or `holdout`.
@@ -148,7 +148,7 @@ def with_validation(labels: ArrayLike, patients: ArrayLike, splits: Names, share
 
 def fold_parts(
     labels: ArrayLike, patients: ArrayLike, folds: ArrayLike, validation_share: float, seed: int
-) -> list[Part]:
+) -> list[SplitPart]:
     """A part for each fold: the fold is the test, the rest is split by patient into `train` and `validate`."""
     numbers, found = np.asarray(folds), []
     for fold in np.unique(numbers).tolist():
@@ -157,13 +157,13 @@ def fold_parts(
     return found
 
 
-def split_part(name: str, splits: Names) -> Part:
+def split_part(name: str, splits: Names) -> SplitPart:
     """The part that a split into train, val and test makes."""
     train, validate, test = (np.flatnonzero(splits == one) for one in SPLITS)
-    return Part(name, train, validate, test)
+    return SplitPart(name, train, validate, test)
 
 
-def torn_patients(patients: ArrayLike, sides: ArrayLike) -> dict[str, list[str]]:
+def split_across(patients: ArrayLike, sides: ArrayLike) -> dict[str, list[str]]:
     """The patients that stand on more than one side of a split, in order, each with its sides."""
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
     places, side = np.unique(np.asarray(sides), return_inverse=True)

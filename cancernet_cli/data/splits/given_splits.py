@@ -26,6 +26,11 @@ class GivenSplit:
     column: Literal["fold", "split"]
     values: NDArray[Any]
 
+    @property
+    def sides(self) -> NDArray[np.str_]:
+        """`[N]` as text: `fold 0` and so on, or train, val and test."""
+        return np.array([f"fold {value}" for value in self.values]) if self.column == "fold" else self.values
+
 
 def read_given(
     lists: Sequence[Path], base: Path, locations: Sequence[bytes], *, prefer: Literal["fold", "split"]

@@ -21,6 +21,7 @@ from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.frozen.features import image_features
 from cancernet_cli.engine.finetune.frozen.head import OutOfFold, learn
 from cancernet_cli.engine.finetune.model_folder import seed_everything
+from cancernet_cli.inference.runtime import resolve
 from cancernet_cli.segmentation import segmenters
 from cancernet_cli.training.logistic import Ints
 
@@ -74,6 +75,7 @@ def network_cell(
         segmenters[cell.segmenter].factory(model),
         first_card(cell.name, replace(recipe, backbone=cell.network), images, start.source, cell.segmenter, model),
         options,
+        resolve(options),
         report,
         stage=f"features, {title}",
         folder=folder / "features",

@@ -19,7 +19,7 @@ from cancernet_cli.core.cards import (
     read_card,
 )
 from cancernet_cli.core.recipes import Recipe
-from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
+from cancernet_cli.engine.finetune.dataset.labelled_images import UnsplitImages
 from cancernet_cli.engine.finetune.model_folder import NOT_FOR
 
 AS_THEY_ARE = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -28,7 +28,7 @@ AS_THEY_ARE = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 def first_card(
     name: str,
     recipe: Recipe,
-    images: LabelledImages,
+    images: UnsplitImages,
     source: Pretrained,
     segmenter: str,
     segmentation_model: Path | None,
@@ -70,7 +70,7 @@ def _shared(recipe: Recipe) -> dict[str, Any]:
     return {f.name: getattr(recipe, f.name) for f in fields(InputPolicy) if hasattr(recipe, f.name)}
 
 
-def _mpp(recipe: Recipe, images: LabelledImages) -> float | None:
+def _mpp(recipe: Recipe, images: UnsplitImages) -> float | None:
     """Resolution of the images before `scale`, for which `data.tiles.target_mpp` gives that of the training tiles."""
     if images.tiles is None:
         return None

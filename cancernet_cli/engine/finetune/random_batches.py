@@ -22,7 +22,7 @@ from cancernet_cli.data.loading.views import resized, scaled_image
 from cancernet_cli.data.loading.workers import start_workers
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.splits.pairs import Pair, read_pair
-from cancernet_cli.inference.runtime import Runtime
+from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.training.augment import AugmentPolicy, random_crop, random_view
 from cancernet_cli.training.distributed import Processes
 from cancernet_cli.training.samplers import Ints
@@ -118,11 +118,9 @@ def random_batches(
     maker: Maker,
     order: Callable[[int], Ints],
     batch: int,
+    job: FinetuneJob,
     *,
-    seed: int,
     first_epoch: int,
-    processes: Processes,
-    runtime: Runtime,
 ) -> Generator[tuple[Tensor, Tensor]]:
     """Batches of inputs and targets on the device, epoch after epoch without end; close it to stop the workers.
 
@@ -136,15 +134,20 @@ def random_batches(
         InputError: a file can no longer be read.
         DeviceError: a worker died.
     """
-    draws = _draws(order, batch, first_epoch, processes)
+    device = job.runtime.device
+    draws = _draws(order, batch, first_epoch, job.processes)
     loader = start_workers(
-        _Variants(maker, seed), draws, runtime.workers, pin_memory=runtime.device.type == "cuda", ahead=BATCHES_AHEAD
+        _Variants(maker, job.options.seed),
+        draws,
+        job.runtime.workers,
+        pin_memory=device.type == "cuda",
+        ahead=BATCHES_AHEAD,
     )
     try:
         for made in loader:
             if isinstance(made, str):
                 raise InputError(made, fix="mend or remove the file")
-            inputs, targets = (part.to(runtime.device, non_blocking=True) for part in made)
+            inputs, targets = (part.to(device, non_blocking=True) for part in made)
             yield inputs, targets
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):

@@ -9,7 +9,7 @@ import pytest
 
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.data.splits.folds import (
-    Part,
+    SplitPart,
     check_classes,
     check_patients,
     draw_split,
@@ -17,8 +17,8 @@ from cancernet_cli.data.splits.folds import (
     held_out,
     held_out_patients,
     patient_folds,
+    split_across,
     split_part,
-    torn_patients,
 )
 
 PATIENTS = [f"p{i // 4}" for i in range(48)]
@@ -38,7 +38,7 @@ def random_data(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return labels[order], np.array([f"p{p}" for p in patients])[order]
 
 
-def check_part(part: Part, patients: np.ndarray, everything: int) -> None:
+def check_part(part: SplitPart, patients: np.ndarray, everything: int) -> None:
     sides = [part.train, part.validate, part.test]
     assert sorted(np.concatenate(sides).tolist()) == list(range(everything))
     names = [set(patients[rows].tolist()) for rows in sides]
@@ -62,7 +62,7 @@ def test_no_patient_is_ever_on_two_sides(seed: int) -> None:
 
 def test_a_patient_has_one_fold_and_every_fold_both_classes() -> None:
     folds = patient_folds(LABELS, PATIENTS, 3, seed=0)
-    assert torn_patients(PATIENTS, folds) == {}
+    assert split_across(PATIENTS, folds) == {}
     assert all(set(LABELS[folds == fold]) == {0, 1} for fold in range(3))
 
 
@@ -125,8 +125,8 @@ def test_scikit_learns_remarks_do_not_come_through() -> None:
 
 
 def test_torn_patients_come_with_their_sides() -> None:
-    assert torn_patients(["a", "a", "b", "c", "c"], ["train", "test", "val", "val", "val"]) == {"a": ["test", "train"]}
-    assert torn_patients(["a", "b", "a"], [0, 1, 2]) == {"a": ["0", "2"]}
+    assert split_across(["a", "a", "b", "c", "c"], ["train", "test", "val", "val", "val"]) == {"a": ["test", "train"]}
+    assert split_across(["a", "b", "a"], [0, 1, 2]) == {"a": ["0", "2"]}
 
 
 def test_a_fold_that_holds_a_whole_class_is_refused() -> None:

@@ -14,7 +14,7 @@ from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import FoundFile, Truth
 from cancernet_cli.data.discovery.breakhis import SUBTYPES
 from cancernet_cli.data.discovery.discover import discover
-from cancernet_cli.data.discovery.inputs import parse_inputs, resolve_base
+from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_base
 from cancernet_cli.data.discovery.labels import NameLabels
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter, TileFacts
@@ -34,25 +34,49 @@ class Listing:
     tiles: TileFacts | None = None
 
 
-def labelled_files(
-    data: Sequence[str], options: LearningOptions, report: Reporter, cutter: SlideCutter | None = None
-) -> Listing:
-    """The files with a label and of the magnifications that are wanted; slides as the tiles that `cutter` makes.
+@dataclass(frozen=True)
+class DataSource:
+    """The inputs of a training, parsed once.
 
-    With --target subtype and no --classes, the classes are the subtypes that are there.
+    base: the folder that paths are relative to. lists: manifests and, where `--labels` names one, the label file.
+    """
+
+    inputs: list[Input]
+    base: Path
+    lists: list[Path]
+
+
+def open_source(data: Sequence[str], options: LearningOptions) -> DataSource:
+    """Parse the inputs.
+
+    Raises:
+        InputError: there is none, or one does not exist.
+    """
+    inputs = parse_inputs(data)
+    lists = [Path(os.fsdecode(one.location)) for one in inputs if one.kind == "manifest"]
+    if options.labels not in ("auto", "none", "folders", "breakhis"):
+        lists.append(Path(options.labels))
+    return DataSource(inputs, resolve_base(inputs), lists)
+
+
+def labelled_files(
+    source: DataSource, options: LearningOptions, report: Reporter, cutter: SlideCutter | None = None
+) -> Listing:
+    """The labelled files of the wanted magnifications; slides become the tiles that `cutter` makes.
+
+    With --target subtype and no --classes, the classes are the subtypes present.
 
     Args:
-        cutter: None takes no file for a slide.
+        cutter: None treats no file as a slide.
 
     Raises:
         InputError: no image is left, or a class has none.
         OptionError: --classes or --magnification makes no sense.
     """
     classes = _classes(options)
-    base = resolve_base(data)
     found = discover(
-        data,
-        base=base,
+        source.inputs,
+        base=source.base,
         labels=options.labels,
         classes=classes,
         rule=_rule(options),
@@ -70,7 +94,7 @@ def labelled_files(
     files = [file for file in everything if file.problem is None]
     if options.target == "subtype" and options.labels == "auto":
         # What a list without subtypes does not say, file names and folders may.
-        names = NameLabels(base, classes, use_name=True, use_folder=True)
+        names = NameLabels(source.base, classes, use_name=True, use_folder=True)
         files = [file if file.truth.label else _relabelled(file, names.truth(file.location)) for file in files]
     images = [file for file in files if file.kind == "image"]
     labelled = [file for file in images if file.truth.label is not None]
@@ -94,14 +118,6 @@ def labelled_files(
     if missing := [name for name in classes if name not in present]:
         raise InputError(f"no image is labelled {missing[0]!r}", fix="correct --classes or the labels")
     return Listing(chosen, classes, [sources[file.path] for file in chosen], tiles.facts if tiles else None)
-
-
-def lists_among(data: Sequence[str], options: LearningOptions) -> list[Path]:
-    """The manifests among the inputs and, where `--labels` names one, the label file."""
-    lists = [Path(os.fsdecode(one.location)) for one in parse_inputs(data) if one.kind == "manifest"]
-    if options.labels not in ("auto", "none", "folders", "breakhis"):
-        lists.append(Path(options.labels))
-    return lists
 
 
 def _classes(options: LearningOptions) -> tuple[str, ...]:

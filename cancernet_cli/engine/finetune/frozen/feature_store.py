@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from cancernet_cli.core.files import output_error, write_bytes
 from cancernet_cli.core.records import Failure
+from cancernet_cli.data.splits.duplicates import PACKED_BYTES, Fingerprint
 
 STATE_FILE = "features.json"
 VALUES_FILE = "features.npy"
+FINGERPRINTS_FILE = "fingerprints.npy"
 COMMIT_EVERY_S = 10.0
 
 
@@ -26,12 +29,14 @@ class Features:
     """What was computed of every image that can be read.
 
     values: `[N, A, F]` float32 or float16, of each image (first) and its variants; a memory map. rows: `[N]`, which of
-    the files they are. elapsed_s: what computing them took, over all runs.
+    the files they are. elapsed_s: what computing them took, over all runs. fingerprints: of every file, None for one
+    that could not be read; empty unless they were asked for.
     """
 
     values: NDArray[np.floating]
     rows: NDArray[np.int64]
     elapsed_s: float = 0.0
+    fingerprints: tuple[Fingerprint | None, ...] = ()
 
 
 @dataclass
@@ -42,8 +47,9 @@ class FeatureStore:
     computed again.
 
     Args:
-        key: what decides the values, as JSON has it.
+        key: what the values depend on, as JSON has it.
         count: how many files there are.
+        with_fingerprints: keep the files' fingerprints as well.
 
     Attributes:
         seen: how many of the files are done. failed: those of them that have no features, with the reason.
@@ -53,10 +59,12 @@ class FeatureStore:
     key: dict[str, Any]
     count: int
     dtype: DTypeLike = np.float32
+    with_fingerprints: bool = False
     seen: int = 0
     failed: dict[int, str] = field(default_factory=dict)
     elapsed_s: float = 0.0
     _values: NDArray[np.floating] | None = None
+    _prints: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         self.key = json.loads(json.dumps(self.key))  # tuples as lists, as they come back
@@ -66,13 +74,20 @@ class FeatureStore:
             if state["key"] != self.key:
                 return
             self._values = np.load(self.folder / VALUES_FILE, mmap_mode="r+")
+            if self.with_fingerprints:
+                self._prints = np.load(self.folder / FINGERPRINTS_FILE, mmap_mode="r+")
             self.seen, self.elapsed_s = state["seen"], state["elapsed_s"]
             self.failed = {int(row): why for row, why in state["failed"].items()}
         except (OSError, ValueError, KeyError):
-            self._values, self.seen, self.failed = None, 0, {}
+            self._values, self._prints, self.seen, self.failed = None, None, 0, {}
 
-    def add(self, values: list[NDArray[np.floating] | Failure]) -> dict[int, str]:
+    def add(
+        self, values: list[NDArray[np.floating] | Failure], prints: Sequence[Fingerprint | None] = ()
+    ) -> dict[int, str]:
         """Take the features `[A, F]` of the next files, or why there are none; written to disk every ten seconds.
+
+        Args:
+            prints: the files' fingerprints, where they are kept.
 
         Returns:
             The files among them that failed, and why; numbers that are not finite are a failure too.
@@ -81,6 +96,11 @@ class FeatureStore:
             OutputError: there is no room for them.
         """
         new_failures: dict[int, str] = {}
+        if self.with_fingerprints:
+            if self._prints is None:
+                self._prints = self._open(FINGERPRINTS_FILE, np.uint8, (self.count, PACKED_BYTES))
+            for row, one in enumerate(prints, self.seen):
+                self._prints[row] = 0 if one is None else one.packed()
         for value in values:
             if not isinstance(value, Failure):
                 at = self.seen - len(self.failed) - len(new_failures)
@@ -102,8 +122,9 @@ class FeatureStore:
         """Make sure that what was added outlives this process."""
         now = time.monotonic()
         self.elapsed_s, self._since, self._committed = self.elapsed_s + now - self._since, now, now
-        if isinstance(self._values, np.memmap):
-            self._values.flush()
+        for kept in (self._values, self._prints):
+            if isinstance(kept, np.memmap):
+                kept.flush()
         state = {"key": self.key, "seen": self.seen, "elapsed_s": self.elapsed_s, "failed": self.failed}
         write_bytes(self.folder / STATE_FILE, json.dumps(state).encode())
 
@@ -112,25 +133,31 @@ class FeatureStore:
         self.commit()
         rows = np.array([row for row in range(self.seen) if row not in self.failed], dtype=np.int64)
         values = np.empty((0, 1, 0), self.dtype) if self._values is None else self._values[: len(rows)]
-        return Features(values, rows, self.elapsed_s)
+        packed = np.empty((0, 0), np.uint8) if self._prints is None else self._prints[: self.seen]
+        prints = tuple(Fingerprint.unpacked(one) if one.any() else None for one in packed)
+        return Features(values, rows, self.elapsed_s, prints)
 
     def remove(self) -> None:
         """The features are not needed any more."""
-        self._values = None
+        self._values = self._prints = None
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _room(self, shape: tuple[int, ...]) -> NDArray[np.floating]:
         if self._values is None:
-            path = self.folder / VALUES_FILE
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                (self.folder / STATE_FILE).unlink(missing_ok=True)  # it tells of other values
-                whole = (self.count, *shape)
-                self._values = np.lib.format.open_memmap(path, mode="w+", dtype=self.dtype, shape=whole)
-                if hasattr(os, "posix_fallocate"):
-                    # A hole in the file that the disk cannot fill later would end the process, not raise.
-                    with path.open("r+b") as file:
-                        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-            except OSError as error:
-                raise output_error(path, error) from None
+            self._values = self._open(VALUES_FILE, self.dtype, (self.count, *shape))
         return self._values
+
+    def _open(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+        """A new array in the folder, its space on disk allocated."""
+        path = self.folder / name
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / STATE_FILE).unlink(missing_ok=True)  # it describes other values
+            made = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+            if hasattr(os, "posix_fallocate"):
+                # A hole in the file that the disk cannot fill later would end the process, not raise.
+                with path.open("r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            raise output_error(path, error) from None
+        return made

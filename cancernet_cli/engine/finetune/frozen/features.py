@@ -25,14 +25,14 @@ from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, chunks
 from cancernet_cli.engine.finetune.frozen.augmented_copies import SeenImage, VariantDecoder
 from cancernet_cli.engine.finetune.frozen.feature_store import Features, FeatureStore
 from cancernet_cli.inference.pipeline import Pipeline
-from cancernet_cli.inference.runtime import Runtime, resolve
+from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.inference.torch_runner import TorchRunner
 
 Rows = list[NDArray[np.floating] | Failure]
 
 
-class Reading(nn.Module):
-    """Normalised pixels to what a head's linear layer reads of the backbone's maps."""
+class FeatureExtractor(nn.Module):
+    """From normalised pixels to the features that a head's linear layer reads from the backbone's maps."""
 
     def __init__(self, backbone: Backbone, reads: Callable[[list[Tensor]], Tensor]) -> None:
         super().__init__()
@@ -50,31 +50,37 @@ def image_features(
     segmenter: nn.Module,
     card: Card,
     options: LearningOptions,
+    runtime: Runtime,
     report: Reporter,
     *,
     stage: str,
     folder: Path,
     variants: int = 0,
+    with_fingerprints: bool = False,
 ) -> Features:
-    """What the card's head reads of every image that can be read, mean over its views.
+    """The features that the card's head reads of every readable image, averaged over its views.
 
-    The pixels go the way of `inference.pipeline`; workers decode while the network computes. The features lie in `folder`,
-    float16 where the head reads whole maps; a killed run goes on there if files, options, card and weights are the
-    same. The folder may be removed once the features are no longer needed. Images without features are left out with a
-    warning.
+    Pixels are processed as in `inference.pipeline`; workers decode while the network computes. Features are stored in
+    `folder`, as float16 if the head reads whole maps; a killed run resumes there if files, options, card and weights
+    are the same. The folder may be removed once the features are no longer needed. Images without features are left
+    out with a warning.
+
+    Args:
+        variants: augmented copies of each image. with_fingerprints: compute fingerprints from the same decoded pixels.
 
     Raises:
         InputError: not one image could be read.
         Interrupted: Ctrl-C or SIGTERM; what is done is kept.
         OutputError: the folder has no room for them.
     """
-    runtime = resolve(options)
     key = _key(files, backbone, card, options, runtime, variants)
     whole_maps = card.architecture.head == "flatten"
-    store = FeatureStore(folder, key, len(files), np.float16 if whole_maps else np.float32)
-    pipeline = Pipeline(card, segmenter, Reading(backbone, heads[card.architecture.head].facts["reads"]))
+    store = FeatureStore(folder, key, len(files), np.float16 if whole_maps else np.float32, with_fingerprints)
+    pipeline = Pipeline(card, segmenter, FeatureExtractor(backbone, heads[card.architecture.head].facts["reads"]))
     runner = TorchRunner(pipeline, runtime)
-    decoder = VariantDecoder(card.input, options.max_pixels, variants=variants, seed=options.seed)
+    decoder = VariantDecoder(
+        card.input, options.max_pixels, variants=variants, seed=options.seed, with_fingerprints=with_fingerprints
+    )
 
     def compute(batch: DecodedBatch) -> Rows:
         read = runner.start(batch.pixels)().logits
@@ -113,7 +119,8 @@ def fill_store(
     batches = chunks(files[store.seen :], runtime.batch_size)
     for batch in load_batches(batches, decoder, workers=runtime.workers) if store.seen < len(files) else ():
         first = store.seen
-        failed = store.add(compute(batch))
+        prints = [image.fingerprint if isinstance(image, SeenImage) else None for image in batch.images]
+        failed = store.add(compute(batch), prints)
         for row, why in failed.items():
             report(Warn(f"{files[row].path} is left out: {why}"))
         report(StageAdvanced(stage, store.seen - first, failed=len(failed)))
@@ -123,7 +130,7 @@ def fill_store(
     report(StageFinished(stage))
     features = store.features()
     if not len(features.rows):
-        raise InputError(f"none of {len(files)} images could be read", fix="look at the warnings above")
+        raise InputError(f"none of {len(files)} images could be read", fix="see the warnings above")
     return features
 
 

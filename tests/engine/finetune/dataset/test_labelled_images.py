@@ -11,7 +11,7 @@ from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Event, Note, Warn
 from cancernet_cli.core.options import CompareOptions, FinetuneOptions, LearningOptions
 from cancernet_cli.data.discovery.breakhis import SUBTYPES
-from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images, parts
+from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images, split_parts
 from tests.breakhis_tree import MAGNIFICATIONS, SLIDES, breakhis_tree
 
 BREAST = "histology_slides/breast"
@@ -183,7 +183,7 @@ def test_every_command_that_learns_lists_alike(tree: Path, kind: type[LearningOp
 @pytest.mark.parametrize("changed", [{}, {"folds": 5}, {"folds": 1}, {"folds": 1, "target": "subtype"}])
 def test_no_patient_stands_on_two_sides(tree: Path, changed: dict[str, object]) -> None:
     images = listed(tree, **changed)
-    found = parts(images, options(**changed))
+    found = split_parts(images, options(**changed))
     assert [part.name for part in found] == (
         ["holdout"] if changed.get("folds") == 1 else [f"fold_{k}" for k in range(int(str(changed.get("folds", 2))))]
     )
@@ -216,7 +216,7 @@ def test_a_lists_split_is_kept_and_completed(tmp_path: Path) -> None:
     by_name = {file.path: split for file, split in zip(images.files, images.splits, strict=True)}
     assert {by_name[f"{i}.png"] for i in range(8)} == {"train"}
     assert {by_name[f"{i}.png"] for i in (12, 13, 14, 15)} == {"test"}
-    (part,) = parts(images, options())
+    (part,) = split_parts(images, options())
     assert part.name == "holdout"
     assert set(images.patients[part.validate]) == {"p4", "p5"}
 
@@ -224,7 +224,7 @@ def test_a_lists_split_is_kept_and_completed(tmp_path: Path) -> None:
 def test_validation_is_drawn_from_train_where_the_list_has_none(tmp_path: Path) -> None:
     file = split_list(tmp_path, column="split", values=["train"] * 6 + ["test"] * 2)
     images = listed(file, validation_share=0.34)
-    (part,) = parts(images, options())
+    (part,) = split_parts(images, options())
     assert set(images.patients[part.test]) == {"p6", "p7"}
     assert len(set(images.patients[part.validate])) == 2
     assert set(images.labels[part.validate]) == set(images.labels[part.train]) == {0, 1}
@@ -238,7 +238,7 @@ def test_a_lists_folds_are_kept_unless_resplit(tmp_path: Path) -> None:
     assert {(str(p), int(f)) for p, f in zip(images.patients, images.folds, strict=True)} == {
         ("p0", 3), ("p1", 3), ("p2", 7), ("p3", 7), ("p4", 9), ("p5", 9), ("p6", 9), ("p7", 9),
     }  # fmt: skip
-    assert [part.name for part in parts(images, options())] == ["fold_3", "fold_7", "fold_9"]
+    assert [part.name for part in split_parts(images, options())] == ["fold_3", "fold_7", "fold_9"]
     assert set(listed(file, folds=2, resplit=True).folds) == {0, 1}
 
 
@@ -291,7 +291,7 @@ def test_too_few_patients_to_validate_are_said(tmp_path: Path) -> None:
     names = [f"{label}/{i}.png" for label in ("benign", "malignant") for i in range(2)]
     images = listed(touch(tmp_path, *names))
     said: list[Event] = []
-    found = parts(images, options(), said.append)
+    found = split_parts(images, options(), said.append)
     assert all(len(part.validate) == 0 for part in found)
     assert said == [Warn("a class has too few patients for a validation part of its own in fold_0, fold_1")]
 

@@ -25,7 +25,7 @@ from cancernet_cli.data.tiles.target_mpp import target_mpp
 from cancernet_cli.engine.finetune.card import first_card
 from cancernet_cli.engine.finetune.dataset import slide_tiles
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images
-from cancernet_cli.engine.finetune.dataset.listing import lists_among
+from cancernet_cli.engine.finetune.dataset.listing import open_source
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter
 from cancernet_cli.training.distributed import Processes
 from tests.he_images import he_like
@@ -44,7 +44,8 @@ def listed(data: Path, out: Path, said: list[Event] | None = None, **changed: ob
     """As `finetune` lists them."""
     options, names = options_of(out, **changed), [str(data)]
     report = (said if said is not None else []).append
-    cutter = SlideCutter(options, recipe_of(options), lists_among(names, options), resolve_base(names), report)
+    source = open_source(names, options)
+    cutter = SlideCutter(options, recipe_of(options), source.lists, source.base, report)
     return list_images(names, options, report, cutter)
 
 
