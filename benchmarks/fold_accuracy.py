@@ -40,7 +40,7 @@ from cancernet_cli.engine.finetune.card import first_card
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images
 from cancernet_cli.engine.finetune.figures import HeldOut, figures, held_out
 from cancernet_cli.engine.finetune.frozen.features import image_features
-from cancernet_cli.engine.finetune.frozen.head import Scorer, fill_head, learn
+from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, Scorer, fill_head
 from cancernet_cli.engine.finetune.model_folder import seed_everything, write_model
 from cancernet_cli.inference.int8 import VIEWS, image_views, make_int8
 from cancernet_cli.inference.runtime import resolve
@@ -93,9 +93,8 @@ def train(data: list[str], options: FinetuneOptions, recipe: Recipe, scratch: Pa
         folder=scratch / "features",
     )
     images = images.only(found.rows)
-    classes = len(images.classes)
-    learned = learn(found.values, images.labels, images.groups, images.folds, classes, recipe, options.seed)
-    return Trained(images, backbone, card, learned.models)
+    trainer = HeadTrainer(found.values, images.labels, images.groups, len(images.classes), recipe, options.seed)
+    return Trained(images, backbone, card, trainer.by_folds(images.folds).models)
 
 
 def fold_model(trained: Trained, fold: int, options: FinetuneOptions, folder: Path) -> Path:

@@ -24,16 +24,17 @@ INNER_FOLDS = 4
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Logits are `((x - centre) / spread) @ weight.T + bias`.
+    """A fitted head: logits are `((x - centre) / spread) @ weight.T + bias`.
 
-    centre, spread: `[F]`. weight: `[K, F]`. bias: `[K]`. strength: the inverse penalty that was taken.
+    centre, spread: `[F]`; 0 and 1 where nothing is standardised. weight: `[K, F]`. bias: `[K]`. strength: the inverse
+    penalty that was chosen; None without one.
     """
 
     centre: Floats
     spread: Floats
     weight: Floats
     bias: Floats
-    strength: float
+    strength: float | None = None
 
     def logits(self, features: NDArray[np.floating]) -> Floats:
         """`[N, F]` to `[N, K]`."""

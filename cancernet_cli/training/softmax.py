@@ -15,31 +15,20 @@ from torch.nn import functional as F
 
 from cancernet_cli.core.choices import ClassLoss, Sampling
 from cancernet_cli.core.records import Epoch
+from cancernet_cli.training.logistic import Floats, Ints, LinearModel
 from cancernet_cli.training.loop import fit
 from cancernet_cli.training.losses import classification_loss, share_right
 from cancernet_cli.training.samplers import epoch_draws
 from cancernet_cli.training.task import Batch, Group, Judgement, LoopPolicy, Task
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
 ROWS_AT_ONCE = 256  # of features turned to float32; 100 MB of the widest
 
 
-@dataclass(frozen=True)
-class SoftmaxModel:
-    """Logits are `((x - centre) / spread) @ weight.T + bias`; centre is 0 and spread 1 where nothing is standardised.
-
-    centre, spread: `[F]`. weight: `[K, F]`. bias: `[K]`.
-    """
-
-    centre: Floats
-    spread: Floats
-    weight: Floats
-    bias: Floats
+class SoftmaxModel(LinearModel):
+    """A linear model of wide features, applied in float32 a few rows at a time."""
 
     def logits(self, features: NDArray[np.floating]) -> Floats:
-        """`[N, F]`, of any precision and on disk if need be, to `[N, K]`."""
+        """`[N, F]` of any precision, in memory or on disk, to `[N, K]`."""
         weight = torch.from_numpy((self.weight / self.spread).astype(np.float32))
         bias = torch.from_numpy((self.bias - (self.weight / self.spread) @ self.centre).astype(np.float32))
         return _logits(features, np.arange(len(features)), weight, bias).double().numpy()
@@ -81,13 +70,12 @@ def fit_softmax(
 
     Args:
         features: `[N, F]` of any precision; a memory map is read batch by batch.
-        labels: `[N]`. patients: `[N]` names.
-        train, validate: row numbers; `validate` may be empty.
+        labels: `[N]`. patients: `[N]` names. train, validate: row numbers; `validate` may be empty.
         split: the name under which the epochs are recorded.
 
     Returns:
-        The model after the last epoch, and one record per epoch: training figures are means over the epoch's batches,
-        each before its step; validation figures are measured after the epoch.
+        The model after the last epoch, and one record per epoch: training figures are means over its batches, each
+        before its step; validation figures are measured after the epoch.
 
     Raises:
         ModelError: the loss is no longer finite.
@@ -96,15 +84,13 @@ def fit_softmax(
     width = features.shape[1]
     centre, spread = _moments(features, train) if policy.standardise else (np.zeros(width), np.ones(width))
     shift, scale = (torch.from_numpy(v.astype(np.float32)) for v in (centre, spread))
-    layer = nn.utils.skip_init(nn.Linear, width, classes)  # type: ignore[no-untyped-call]
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    layer = _zero_layer(width, classes)
     target = torch.from_numpy(labels)
     loss_of = classification_loss(policy.loss, torch.bincount(target[train], minlength=classes))
     steps = math.ceil(len(train) / policy.batch)
-    room = torch.empty(policy.batch, width)  # reused by every batch: fresh memory costs more than the step itself
 
     def batches(first_epoch: int) -> Generator[Batch]:
+        room = torch.empty(policy.batch, width)  # reused by every batch: fresh memory costs more than the step itself
         for epoch in count(first_epoch + 1):
             draws = epoch_draws(labels[train], patients[train], policy.sampling, len(train), seed=seed, epoch=epoch)
             for rows in np.array_split(train[draws], steps):
@@ -117,21 +103,19 @@ def fit_softmax(
         return Judgement(float(loss_of(seen, target[validate])), float(share_right(seen, target[validate])))
 
     task = Task(
-        name=split,
-        network=layer,
-        learner=layer,
-        groups=[Group(tuple(layer.parameters()))],
-        batches=batches,
-        steps=steps,
-        images=len(train),
-        loss=loss_of,
-        right=share_right,
-        judge=judge if len(validate) else None,
-        kept="the features are kept",
-    )
+        split, layer, layer, [Group(tuple(layer.parameters()))], batches, steps, len(train), loss_of, share_right,
+        judge if len(validate) else None, kept="the features are kept",
+    )  # fmt: skip
     fitted = fit(task, _adam(policy), on_epoch=on_epoch)
     weight, bias = (v.double().numpy() for v in (layer.weight, layer.bias))
     return SoftmaxModel(centre, spread, weight, bias), fitted.history
+
+
+def _zero_layer(width: int, classes: int) -> nn.Linear:
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, width, classes)  # type: ignore[no-untyped-call]
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def _adam(policy: SoftmaxPolicy) -> LoopPolicy:

@@ -19,7 +19,7 @@ from cancernet_cli.engine.compare.plan import Cell
 from cancernet_cli.engine.finetune.card import first_card
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.frozen.features import image_features
-from cancernet_cli.engine.finetune.frozen.head import OutOfFold, learn
+from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, OutOfFold
 from cancernet_cli.engine.finetune.model_folder import seed_everything
 from cancernet_cli.inference.runtime import resolve
 from cancernet_cli.segmentation import segmenters
@@ -83,10 +83,8 @@ def network_cell(
     classes = len(images.classes)
 
     def train(seen: LabelledImages, folds: Ints, name: str) -> OutOfFold:
-        return learn(
-            features.values, seen.labels, seen.patients, folds, classes, recipe, options.seed, report,
-            stage=f"{name}, {title}",
-        )  # fmt: skip
+        trainer = HeadTrainer(features.values, seen.labels, seen.patients, classes, recipe, options.seed)
+        return trainer.by_folds(folds, report, stage=f"{name}, {title}")
 
     found = judged(cell, images, features, train, options, folder)
     found |= {"weights": start.source.source, "random_weights": start.is_random}

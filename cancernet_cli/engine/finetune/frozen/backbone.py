@@ -15,7 +15,7 @@ from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.figures import figures, held_out
 from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.finetune.frozen.features import image_features
-from cancernet_cli.engine.finetune.frozen.head import Linear, Scorer, Values, fill_head, fit_head, learn, learn_all
+from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, Scorer, Values, fill_head
 from cancernet_cli.engine.finetune.job import FinetuneJob, also_segmenters
 from cancernet_cli.engine.finetune.model_folder import work_folder
 from cancernet_cli.training.logistic import Floats
@@ -40,21 +40,19 @@ def train_frozen(
     Args:
         images: those that `features` has, in its order.
     """
-    values, classes, options, recipe = features.values, len(images.classes), job.options, job.recipe
-    final: Linear
+    classes = len(images.classes)
+    trainer = HeadTrainer(features.values, images.labels, images.groups, classes, job.recipe, job.options.seed)
+    models: dict[int, Scorer]
     if images.splits is None:
-        found = learn(values, images.labels, images.groups, images.folds, classes, recipe, options.seed, job.report)
-        logits, models, history = found.logits, found.models, found.history
-        final, epochs = learn_all(values, images.labels, images.groups, classes, recipe, options.seed, job.report)
-        history = [*history, *epochs]
+        found = trainer.by_folds(images.folds, job.report)
+        logits, models = found.logits, found.models
+        final, epochs = trainer.on_everything(job.report)
+        history = [*found.history, *epochs]
     else:
-        (part,) = split_parts(images, options, job.report)
-        final, history = fit_head(
-            values, images.labels, images.groups, part.train, part.validate, classes, recipe, options.seed,
-            split=part.name,
-        )  # fmt: skip
+        (part,) = split_parts(images, job.options, job.report)
+        final, history = trainer.fit(part.train, part.validate, split=part.name)
         models = {0: final}
-        logits = _scored(values, models, images)
+        logits = _scored(features.values, models, images)
     others = _others(images, backbone, card, logits, models, job)
     classifier = build_classifier(card.architecture)
     classifier.backbone.load_state_dict(backbone.state_dict())
