@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from cancernet_cli.segmentation.base import segmenters
 from cancernet_cli.segmentation.otsu import otsu_threshold
-from cancernet_cli.segmentation.stain import Haematoxylin
+from cancernet_cli.segmentation.haematoxylin import Haematoxylin
 
 # The range in which the threshold is sought, in optical density of haematoxylin; nuclei have 0.2 to 1.
 LOW, HIGH = 0.0, 2.0

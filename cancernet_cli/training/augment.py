@@ -10,7 +10,7 @@ import simplejpeg
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from cancernet_cli.training.stain import restained, stain_change
+from cancernet_cli.training.stain_variation import restained, stain_change
 
 Pixels = NDArray[np.uint8]
 
