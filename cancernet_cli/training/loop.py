@@ -21,7 +21,7 @@ from cancernet_cli.training.distributed import ALONE, Processes
 from cancernet_cli.training.schedules import rate_from
 from cancernet_cli.training.task import Batch, Fitted, Judgement, LoopPolicy, Task
 
-# How many steps may pass before the loss is read, which waits for the device.
+# The loss is read every so many steps, since reading waits for the device.
 LOOK_EVERY = 8
 
 
@@ -35,19 +35,19 @@ def fit(
     on_step: Callable[[float | None], None] = lambda loss: None,
     on_epoch: Callable[[Epoch], None] = lambda row: None,
 ) -> Fitted:
-    """Train in place; the learner ends in eval mode with its best averaged weights: the last ones without a judge.
+    """Train in place; the learner ends in eval mode with its best averaged weights, or the last ones without a judge.
 
-    With a checkpoint the training goes on where it was, and ends with the same weights as without interruption.
+    With a checkpoint, an interrupted training resumes and ends with the same weights as without interruption.
 
     Args:
-        on_resume: called with the epochs that a checkpoint holds, before the first step.
-        on_step: called after each step, with its loss where that is known: one step in eight, so that nothing waits.
+        on_resume: called before the first step with the epochs that a checkpoint holds.
+        on_step: called after each step, with its loss every eighth step and None otherwise, so that nothing waits.
         on_epoch: called after each epoch, once its checkpoint is on disk.
 
     Raises:
-        ModelError: the loss is no longer a number; the last checkpoint stays.
-        Interrupted: a signal asked to stop; the same command goes on from the last finished epoch.
-        OutputError: a checkpoint cannot be written, or is another training's.
+        ModelError: the loss is no longer finite; the last checkpoint is kept.
+        Interrupted: a signal asked to stop; the same command resumes from the last finished epoch.
+        OutputError: a checkpoint cannot be written, or belongs to another training.
     """
     training = _Training(task, policy, checkpoint, processes, on_step)
     training.restore()
@@ -113,7 +113,7 @@ class _Training:
         self._check(norm, (done + 1) * self.task.steps, "gradient")
         judged = self._judge()
         worth = loss if judged is None else judged.loss
-        # Without a choice the latest weights are the best there are.
+        # If nothing is selected, the latest weights are the best.
         if judged is None or not self.policy.select or worth < self.best_loss or not self.best:
             self.best_epoch, self.best_loss = done + 1, worth
             self.best = copied(self.average.state())
@@ -134,7 +134,7 @@ class _Training:
         )
 
     def _step(self, step: int, inputs: Tensor, target: Tensor) -> Tensor:
-        """Move the weights once; gives loss, share right and the gradient's norm, still on the device."""
+        """Update the weights once; returns loss, accuracy and gradient norm, still on the device."""
         self._set_rates(step)
         kind, precision = self.device.type, self.policy.precision
         with torch.autocast(kind, dtype=precision, enabled=precision != torch.float32):
@@ -144,7 +144,7 @@ class _Training:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.active, self.policy.clip)
-        if self.scaler.is_enabled():  # it leaves such a step out, and tries a smaller scale
+        if self.scaler.is_enabled():  # it skips such a step and lowers its scale
             norm = torch.nan_to_num(norm, posinf=0.0)
         self.scaler.step(self.optimiser)
         self.scaler.update()
@@ -157,7 +157,7 @@ class _Training:
         return torch.stack([loss.detach(), self.task.right(output, target), norm])
 
     def _thaw(self, done: int) -> None:
-        """Let the parameters learn whose time has come."""
+        """Unfreeze the parameters whose epoch has come."""
         active = [p for group in self.task.groups if group.start <= done for p in group.parameters]
         if len(active) == len(self.active):
             return
@@ -188,7 +188,7 @@ class _Training:
         return judged
 
     def _out_of_patience(self) -> bool:
-        """Epochs before the last part has thawed do not count: it may be what makes the loss better."""
+        """Epochs before the last group is unfrozen do not count: it may still lower the loss."""
         settled = max(group.start for group in self.task.groups)
         waited = len(self.history) - max(self.best_epoch, settled)
         return self.task.judge is not None and 0 < self.policy.patience <= waited
@@ -200,10 +200,10 @@ class _Training:
     def _check(self, figure: float, step: int, name: str = "loss") -> None:
         if math.isfinite(figure):
             return
-        kept = f"; the checkpoint of epoch {len(self.history)} stays" if self.checkpoint and self.history else ""
+        kept = f"; the checkpoint of epoch {len(self.history)} is kept" if self.checkpoint and self.history else ""
         raise ModelError(
             f"the {name} became {figure} at step {step} of {self.task.name}{kept}",
-            fix="use a lower --learning-rate or --precision fp32, and look at the images",
+            fix="use a lower --learning-rate or --precision fp32, and check the images",
         )
 
     def _stop_if_asked(self) -> None:
@@ -227,7 +227,7 @@ class _Training:
             "best_epoch": self.best_epoch,
             "best_loss": self.best_loss,
         }
-        if not self.finished:  # what is needed to go on
+        if not self.finished:  # what resuming needs
             state |= {
                 "weights": copied(self.tracked),
                 "average": self.average.state(),
@@ -256,7 +256,7 @@ class _Training:
 
 
 def _changing(task: Task) -> dict[str, Tensor]:
-    """The learner's tensors that training may change, by name: what learns, and the buffers of its state."""
+    """The learner's tensors that training may change, by name: trained parameters and persistent buffers."""
     learning = {id(p) for group in task.groups for p in group.parameters}
     found: dict[str, Tensor] = {n: p for n, p in task.learner.named_parameters() if id(p) in learning}
     persistent = task.learner.state_dict().keys()

@@ -1,4 +1,4 @@
-"""The card of a classifier that is being trained, as far as it is known before training."""
+"""The card of a classifier, as far as it is known before training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ def first_card(
     segmenter: str,
     segmentation_model: Path | None,
 ) -> Card:
-    """Network, input, segmentation and what the weights start from; the rest is for after the training."""
+    """Network, input, segmentation and initial weights; the rest is added after training.
+
+    Args:
+        segmentation_model: the folder of the U-Net, if a segmenter needs one.
+    """
     known = images.magnifications[np.isfinite(images.magnifications)]
     mean, std = (source.mean, source.std) if recipe.normalise else AS_THEY_ARE
     return Card(

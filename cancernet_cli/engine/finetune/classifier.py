@@ -1,4 +1,4 @@
-"""`cancernet finetune`: a classifier from labelled images, judged on patients it has not seen."""
+"""`cancernet finetune`: a classifier from labelled images, evaluated on held-out patients."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _outline(images: LabelledImages) -> str:
     if images.splits is None:
         return f"{about}, {len(np.unique(images.folds))} folds"
     counts = {name: int((images.splits == name).sum()) for name in ("train", "val", "test")}
-    return f"{about}: {counts['train']} to learn from, {counts['val']} to validate, {counts['test']} to test"
+    return f"{about}: {counts['train']} to train, {counts['val']} to validate, {counts['test']} to test"
 
 
 def _metrics(found: dict[str, Any], others: dict[str, Any], images: LabelledImages) -> dict[str, Any]:

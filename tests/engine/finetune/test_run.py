@@ -130,7 +130,7 @@ def test_a_copy_under_another_patient_is_refused_and_its_features_are_kept(label
     said: list[Event] = []
     finetune([str(manifest)], replace(options, resplit=True), said.append)
     notes = [event.message for event in said if isinstance(event, Note)]
-    assert "features, threshold: 17 of 17 images were done by an earlier run and are used again" in notes
+    assert "features, threshold: 17 of 17 images were done by an earlier run and are reused" in notes
 
 
 def test_evaluate_repeats_the_figures_of_the_card(labelled: Path, tmp_path: Path) -> None:

@@ -269,13 +269,13 @@ def test_all_patients_are_learned_from_for_the_median_of_the_folds() -> None:
 def test_an_image_that_has_gone_stops_it_with_its_reason(files: list[FoundFile], tmp_path: Path) -> None:
     gone = [*files[:3], replace(files[3], location=os.fsencode(tmp_path / "gone.png")), *files[4:]]
     for head in ("linear", "level_stats"):  # found by the training's loader; by the head's first look
-        with pytest.raises(InputError, match=r"No such file or directory; mend or remove the file"):
+        with pytest.raises(InputError, match=r"No such file or directory; repair or remove the file"):
             tuned(gone, options_of(tmp_path / head, head=head))
 
 
 def test_a_batch_must_be_shared_evenly() -> None:
     assert [Processes(rank, 2).share(8) for rank in (0, 1)] == [slice(0, 4), slice(4, 8)]
-    with pytest.raises(OptionError, match="a batch of 4 cannot be shared by 3 processes; use --batch-size 3"):
+    with pytest.raises(OptionError, match="a batch of 4 cannot be divided among 3 processes; use --batch-size 3"):
         Processes(0, 3).share(4)
 
 

@@ -63,13 +63,13 @@ def _completed(
     options: LearningOptions,
     report: Reporter,
 ) -> Names:
-    """A given split, its validation part drawn where it has none.
+    """A given split, with a validation part drawn if it has none.
 
     Raises:
-        InputError: nothing tests, or a class has nothing to be learned from.
+        InputError: there is no test part, or a class is missing from the training part.
     """
     if not (splits == "test").any():
-        raise InputError("no row has split 'test'", fix="fill the column, or pass --resplit to have the split drawn")
+        raise InputError("no row has split 'test'", fix="add one, or pass --resplit to have the split drawn")
     if (splits == "val").any():
         found = splits
     else:
@@ -77,7 +77,7 @@ def _completed(
     for part in ("train", "val", "test"):
         missing = [name for k, name in enumerate(classes) if not (found[labels == k] == part).any()]
         if missing and part == "train":
-            raise InputError(f"no image of class {missing[0]} has split 'train'", fix="correct the column split")
+            raise InputError(f"no image of class {missing[0]} has split 'train'", fix="correct the split column")
         if missing and (found == part).any():
             report(Warn(f"no image of class {missing[0]} has split {part!r}"))
     return found

@@ -1,4 +1,4 @@
-"""An image and its variants, as views: what a head on a frozen backbone may also learn from."""
+"""Augmented copies of images, as views, for training a head on a frozen backbone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cancernet_cli.data.loading.views import make_views
 from cancernet_cli.data.splits.duplicates import Fingerprint, fingerprint
 from cancernet_cli.training.augment import AugmentPolicy, rescaled, restain
 
-# Half as far as a U-Net's crops: a variant must keep its label's texture.
+# Half as strong as for a U-Net's crops: a variant must keep the texture of its label.
 VARIANTS = AugmentPolicy(zoom=(0.8, 1.25), stain=0.25, light=0.15, blur=0.0)
 
 
@@ -32,15 +32,15 @@ class SeenImage(DecodedImage):
 
 @dataclass(frozen=True)
 class VariantDecoder(BatchDecoder):
-    """Gives the views of each image, then those of its re-stained and zoomed variants; the same for the same seed."""
+    """Decodes the views of each image, then of its re-stained and zoomed variants; deterministic in the seed."""
 
     variants: int = 0
     seed: int = 0
     with_fingerprints: bool = False
 
     def look_at(self, file: FoundFile, image: np.ndarray) -> tuple[SeenImage, np.ndarray]:
-        """What is known of a good file, and the views of it and its variants, one after the other."""
-        # By name, not by place: a file that is added or left out changes nothing for the others.
+        """The facts of a readable file, and the views of it and of its variants, one after the other."""
+        # By name, not by position: adding or removing a file does not change the others.
         rng = np.random.default_rng([self.seed, zlib.crc32(file.path.encode("utf-8", "surrogateescape"))])
         shown = [image, *(rescaled(restain(image, VARIANTS, rng), VARIANTS, rng) for _ in range(self.variants))]
         views = [make_views(one, self.policy) for one in shown]

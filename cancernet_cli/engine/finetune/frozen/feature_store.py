@@ -1,4 +1,4 @@
-"""Features on disk, filled image by image: a killed run goes on from what it had finished."""
+"""Features on disk, filled image by image, from which a killed run resumes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ COMMIT_EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class Features:
-    """What was computed of every image that can be read.
+    """The features of every readable image.
 
     values: `[N, A, F]` float32 or float16, of each image (first) and its variants; a memory map. rows: `[N]`, which of
-    the files they are. elapsed_s: what computing them took, over all runs. fingerprints: of every file, None for one
+    the files they are. elapsed_s: computing time over all runs. fingerprints: of every file, None for one
     that could not be read; empty unless they were asked for.
     """
 
@@ -43,16 +43,15 @@ class Features:
 class FeatureStore:
     """A folder that takes the features of `count` files in their order.
 
-    What an earlier run left there is taken over if it has the same key, and thrown away if not: nothing in it cannot be
-    computed again.
+    The contents of an earlier run are reused if they have the same key, and discarded otherwise.
 
     Args:
         key: what the values depend on, as JSON has it.
-        count: how many files there are.
+        count: number of files.
         with_fingerprints: keep the files' fingerprints as well.
 
     Attributes:
-        seen: how many of the files are done. failed: those of them that have no features, with the reason.
+        seen: number of files done. failed: those of them without features, by row, with the reason.
     """
 
     folder: Path
@@ -67,7 +66,7 @@ class FeatureStore:
     _prints: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        self.key = json.loads(json.dumps(self.key))  # tuples as lists, as they come back
+        self.key = json.loads(json.dumps(self.key))  # tuples become lists, as when read back
         self._since = self._committed = time.monotonic()
         try:
             state = json.loads((self.folder / STATE_FILE).read_text("utf-8"))
@@ -84,16 +83,16 @@ class FeatureStore:
     def add(
         self, values: list[NDArray[np.floating] | Failure], prints: Sequence[Fingerprint | None] = ()
     ) -> dict[int, str]:
-        """Take the features `[A, F]` of the next files, or why there are none; written to disk every ten seconds.
+        """Add the features `[A, F]` of the next files, or why they have none; written to disk every ten seconds.
 
         Args:
             prints: the files' fingerprints, where they are kept.
 
         Returns:
-            The files among them that failed, and why; numbers that are not finite are a failure too.
+            The failed files among them, and why; values that are not finite are a failure too.
 
         Raises:
-            OutputError: there is no room for them.
+            OutputError: there is no space for them.
         """
         new_failures: dict[int, str] = {}
         if self.with_fingerprints:
@@ -110,7 +109,7 @@ class FeatureStore:
                 if np.isfinite(stored[at]).all():
                     self.seen += 1
                     continue
-                value = Failure("features", "NonFiniteOutput", "the network gave numbers that are not finite")
+                value = Failure("features", "NonFiniteOutput", "the network's output is not finite")
             new_failures[self.seen] = str(value)
             self.seen += 1
         self.failed |= new_failures
@@ -119,7 +118,7 @@ class FeatureStore:
         return new_failures
 
     def commit(self) -> None:
-        """Make sure that what was added outlives this process."""
+        """Write everything added so far to disk, so that it survives this process."""
         now = time.monotonic()
         self.elapsed_s, self._since, self._committed = self.elapsed_s + now - self._since, now, now
         for kept in (self._values, self._prints):
@@ -129,7 +128,7 @@ class FeatureStore:
         write_bytes(self.folder / STATE_FILE, json.dumps(state).encode())
 
     def features(self) -> Features:
-        """Everything added so far, to be read from disk as it is needed."""
+        """Everything added so far, read from disk on demand."""
         self.commit()
         rows = np.array([row for row in range(self.seen) if row not in self.failed], dtype=np.int64)
         values = np.empty((0, 1, 0), self.dtype) if self._values is None else self._values[: len(rows)]
@@ -138,7 +137,7 @@ class FeatureStore:
         return Features(values, rows, self.elapsed_s, prints)
 
     def remove(self) -> None:
-        """The features are not needed any more."""
+        """Delete the folder."""
         self._values = self._prints = None
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""What a frozen backbone sees in every image: computed once, learned from as often as wanted."""
+"""Features of images from a frozen backbone, computed once and kept on disk."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def image_features(
         variants: augmented copies of each image. with_fingerprints: compute fingerprints from the same decoded pixels.
 
     Raises:
-        InputError: not one image could be read.
-        Interrupted: Ctrl-C or SIGTERM; what is done is kept.
-        OutputError: the folder has no room for them.
+        InputError: no image could be read.
+        Interrupted: Ctrl-C or SIGTERM; finished features are kept.
+        OutputError: the folder has no space for them.
     """
     key = _key(files, backbone, card, options, runtime, variants)
     whole_maps = card.architecture.head == "flatten"
@@ -108,13 +108,13 @@ def fill_store(
     *,
     stage: str,
 ) -> Features:
-    """Everything that `compute` makes of the files, as far as it is not in the store yet; as `image_features`.
+    """Compute the features that are not in the store yet; raises as `image_features`.
 
     Args:
-        compute: gives one entry for each file of a batch.
+        compute: from a batch to one entry per file.
     """
     if store.seen:
-        report(Note(f"{stage}: {store.seen:,} of {len(files):,} images were done by an earlier run and are used again"))
+        report(Note(f"{stage}: {store.seen:,} of {len(files):,} images were done by an earlier run and are reused"))
     report(StageStarted(stage, len(files) - store.seen, "images"))
     batches = chunks(files[store.seen :], runtime.batch_size)
     for batch in load_batches(batches, decoder, workers=runtime.workers) if store.seen < len(files) else ():
@@ -135,7 +135,7 @@ def fill_store(
 
 
 def files_digest(files: list[FoundFile]) -> str:
-    """SHA-256 of the files' names, sizes and times."""
+    """SHA-256 of the files' paths, sizes and modification times."""
     lines = "".join(f"{file.path}\0{file.size_bytes}\0{file.mtime_ns}\n" for file in files)
     return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -157,7 +157,7 @@ def _key(
     runtime: Runtime,
     variants: int,
 ) -> dict[str, Any]:
-    """What decides the features."""
+    """Everything that the features depend on."""
     network = card.architecture
     return {
         "version": __version__,

@@ -1,4 +1,4 @@
-"""One training of a U-Net: crops of images with masks, Dice and cross-entropy."""
+"""One training of a U-Net on random crops of images with masks, by Dice and cross-entropy."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Trained:
-    """A U-Net, on the CPU in eval mode, and how its training went."""
+    """A U-Net, on the CPU in eval mode, and its training history."""
 
     network: nn.Module
     policy: InputPolicy
@@ -56,7 +56,7 @@ def _start(job: FinetuneJob) -> tuple[nn.Module, InputPolicy, Architecture, Pret
     encoder = getattr(getattr(network, "encoder", None), "model", None)
     inner = getattr(backbone, "network", None)
     if not isinstance(encoder, nn.Module) or not isinstance(inner, nn.Module):
-        raise ModelError(f"{recipe.backbone} cannot be a U-Net's encoder", fix="choose a convolutional timm network")
+        raise ModelError(f"{recipe.backbone} cannot be the encoder of a U-Net", fix="choose a convolutional timm model")
     fill(encoder, inner.state_dict(), source.source)
     side = options.crop_px
     policy = InputPolicy(width_px=side, height_px=side, scale=recipe.scale, mean=source.mean, std=source.std)
@@ -64,7 +64,7 @@ def _start(job: FinetuneJob) -> tuple[nn.Module, InputPolicy, Architecture, Pret
 
 
 class Cropped(nn.Module):
-    """Crops as the loader delivers them, `[B, h, w, 3]` uint8, to logits `[B, 1, h, w]`."""
+    """From crops `[B, h, w, 3]` uint8 to logits `[B, 1, h, w]`."""
 
     mean: Tensor
     std: Tensor
@@ -76,7 +76,7 @@ class Cropped(nn.Module):
         self.register_buffer("std", torch.tensor(policy.std).reshape(1, -1, 1, 1) * 255, persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """A permuted view of NHWC bytes is channels-last already; nothing is copied before the subtraction."""
+        """The permuted NHWC bytes are channels-last already: the subtraction makes the first copy."""
         logits: Tensor = self.network((crops.permute(0, 3, 1, 2) - self.mean) / self.std)
         return logits
 
@@ -139,7 +139,7 @@ def train_unet(job: FinetuneJob, checkpoints: Checkpoints, pairs: Sequence[Pair]
 
 
 class _Judge:
-    """The validation pairs at the network's scale, each whole; Dice over the pixels of all of them."""
+    """Validates on whole images at the network's scale; Dice is pooled over all pixels."""
 
     def __init__(self, unet: nn.Module, examples: list[tuple[Pixels, Pixels]], device: torch.device) -> None:
         self.unet, self.examples, self.device = unet, examples, device

@@ -86,7 +86,7 @@ def test_a_subtype_of_one_patient_is_named_with_the_way_on(tmp_path: Path) -> No
         listed(tree, target="subtype")
     assert caught.value.message.startswith("class lobular_carcinoma has one patient")
     others = ",".join(name for name in SUBTYPES.values() if name != "lobular_carcinoma")
-    assert caught.value.fix == f"give images of more patients, or leave it out: --classes {others}"
+    assert caught.value.fix == f"add images of more patients, or omit it: --classes {others}"
     said: list[Event] = []
     images = listed(tree, said, target="subtype", classes=others)
     assert images.classes == tuple(others.split(","))
@@ -122,8 +122,8 @@ def test_chosen_classes_leave_the_other_labels_out(tmp_path: Path) -> None:
     images = listed(file, said, classes="c,a")
     assert images.classes == ("c", "a")
     assert len(images.files) == 6
-    assert Note("3 of 9 images have no label, or none of c, a: left out") in said
-    with pytest.raises(OptionError, match="name two or more different labels"):
+    assert Note("3 of 9 images have no label, or none of c, a, and are left out") in said
+    with pytest.raises(OptionError, match="give two or more different labels"):
         listed(file, classes="a,A")
 
 
@@ -133,9 +133,9 @@ def test_magnifications_are_chosen(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         listed(tree, magnification="20")
     assert caught.value.message == (
-        "no image has the magnification 20; there are 40 (34 images), 100 (34 images), 200 (34 images), 400 (34 images)"
+        "no image has magnification 20; available: 40 (34 images), 100 (34 images), 200 (34 images), 400 (34 images)"
     )
-    with pytest.raises(OptionError, match="give numbers with commas, as 40,100"):
+    with pytest.raises(OptionError, match="give numbers, comma-separated, such as 40,100"):
         listed(tree, magnification="high")
 
 
@@ -145,7 +145,7 @@ def test_images_of_unknown_magnification_are_counted(tmp_path: Path) -> None:
     said: list[Event] = []
     assert len(listed(file, said, magnification="100").files) == 8
     assert Warn("the magnification of 3 of 11 images is unknown: they are left out") in said
-    with pytest.raises(InputError, match=r"there are 100 \(8 images\), and 3 images whose magnification is unknown"):
+    with pytest.raises(InputError, match=r"available: 100 \(8 images\), and 3 images of unknown magnification"):
         listed(file, magnification="40")
 
 
@@ -164,11 +164,11 @@ def test_files_that_cannot_be_opened_are_counted(tmp_path: Path) -> None:
     (tmp_path / "benign" / "gone.png").symlink_to("nowhere.png")
     said: list[Event] = []
     assert len(listed(tmp_path, said).files) == 6
-    assert any("1 files cannot be opened and are left out; the first is benign/gone.png" in str(one) for one in said)
+    assert any("1 files cannot be opened and are left out; the first: benign/gone.png" in str(one) for one in said)
 
 
 def test_nothing_labelled_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no image with one of the labels benign, malignant was found; sort them"):
+    with pytest.raises(InputError, match="no image has one of the labels benign, malignant; sort them"):
         listed(touch(tmp_path, "a.png"))
 
 
@@ -264,7 +264,7 @@ def test_a_label_files_folds_count_too(tmp_path: Path) -> None:
     ("values", "message"),
     [
         (["train"] * 6 + ["test", "holdout"], "has split 'holdout'; use train, val and test, or pass --resplit"),
-        (["train"] * 7 + [""], "2 of 16 images have no split; the first is .*/14.png; fill the column in, or pass"),
+        (["train"] * 7 + [""], "2 of 16 images have no split; the first: .*/14.png; fill in the column, or pass"),
         (["train"] * 8, "no row has split 'test'"),
         (["train", "test", "train", "test", "train", "test", "train", "test"], "no image of class malignant has split"),
     ],
@@ -275,7 +275,7 @@ def test_a_split_that_cannot_be_used_is_refused(tmp_path: Path, values: list[str
 
 
 def test_a_fold_that_is_no_number_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="line 2 has no whole number as fold but 'a'; correct it, or pass --resplit"):
+    with pytest.raises(InputError, match="line 2 has fold 'a', which is not an integer; correct it, or pass --resplit"):
         listed(split_list(tmp_path, column="fold", values=["a"] * 8))
 
 

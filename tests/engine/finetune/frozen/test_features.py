@@ -130,7 +130,7 @@ def test_a_stopped_run_goes_on_where_it_was(
     told: list[Event] = []
     found = compute(files, tmp_path / "work", card, report=told.append)
     assert [event.done for event in told if isinstance(event, StageAdvanced)] == [3, 2]
-    assert told[0] == Note("features: 3 of 8 images were done by an earlier run and are used again")
+    assert told[0] == Note("features: 3 of 8 images were done by an earlier run and are reused")
     np.testing.assert_allclose(found.values, compute(files, tmp_path / "whole", card).values, atol=1e-6)
     # All is there: the networks are not asked again, unless a file has changed.
     segmenter = Counting(segmenters["threshold"].factory(None))
