@@ -24,6 +24,7 @@ from typing import Any
 import machine
 import numpy as np
 import pyarrow.parquet as pq
+import torch
 from numpy.typing import NDArray
 
 from cancernet_cli import classify
@@ -41,7 +42,7 @@ from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.figures import HeldOut, figures, held_out
 from cancernet_cli.engine.finetune.frozen.features import image_features
 from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, Scorer, fill_head
-from cancernet_cli.engine.finetune.model_folder import seed_everything, write_model
+from cancernet_cli.engine.finetune.model_folder import write_model
 from cancernet_cli.inference.int8 import VIEWS, image_views, make_int8
 from cancernet_cli.inference.runtime import resolve
 from cancernet_cli.metrics.intervals import Resampling
@@ -76,7 +77,7 @@ class Trained:
 def train(data: list[str], options: FinetuneOptions, recipe: Recipe, scratch: Path) -> Trained:
     """Fit each fold's head on the other folds, as `engine.finetune.frozen.backbone` does."""
     images = list_images(data, options, silent)
-    seed_everything(options.seed)
+    torch.manual_seed(options.seed)
     backbone = build_backbone(recipe.backbone, recipe.levels).eval()
     source = load_pretrained(backbone, recipe.backbone, options.weights)
     unet = find_model(options.segmentation_model) if options.segmenter == "unet" else None

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from cancernet_cli.classification import build_backbone
 from cancernet_cli.classification.base import Backbone
 from cancernet_cli.classification.pretrained import Pretrained, load_pretrained
@@ -20,7 +22,6 @@ from cancernet_cli.engine.finetune.card import first_card
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.frozen.features import image_features
 from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, OutOfFold
-from cancernet_cli.engine.finetune.model_folder import seed_everything
 from cancernet_cli.inference.runtime import resolve
 from cancernet_cli.segmentation import segmenters
 from cancernet_cli.training.logistic import Ints
@@ -41,7 +42,7 @@ def start_backbone(name: str, weights: str, recipe: Recipe, seed: int, report: R
     Raises:
         ModelError: a weights file does not fit.
     """
-    seed_everything(seed)
+    torch.manual_seed(seed)
     backbone = build_backbone(name, recipe.levels).eval()
     try:
         return Start(backbone, load_pretrained(backbone, name, weights), weights == "none")

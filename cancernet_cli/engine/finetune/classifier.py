@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from cancernet_cli.classification import build_backbone
 from cancernet_cli.classification.base import Backbone
@@ -34,7 +35,7 @@ from cancernet_cli.engine.finetune.dataset.slides import SlideCutter
 from cancernet_cli.engine.finetune.figures import figures, final_decision, held_out
 from cancernet_cli.engine.finetune.frozen.backbone import frozen_features, train_frozen
 from cancernet_cli.engine.finetune.job import FinetuneJob, open_job
-from cancernet_cli.engine.finetune.model_folder import command_line, seed_everything, work_folder, write_model
+from cancernet_cli.engine.finetune.model_folder import command_line, work_folder, write_model
 from cancernet_cli.engine.finetune.report import write_report
 from cancernet_cli.engine.finetune.tuned_backbone import train_tuned
 
@@ -55,7 +56,7 @@ def train_classifier(
     job = _open(data, options, recipe, report)
     backbone, source = _backbone(job)
     unsplit = _list(job)
-    seed_everything(options.seed)  # so that what follows does not depend on what reading drew
+    torch.manual_seed(options.seed)  # so that what follows does not depend on what reading drew
     if unsplit.tiles is not None and unsplit.tiles.are_all:
         job = replace(job, recipe=replace(recipe, scale=1.0))  # a tile is a view already
     name = options.out.resolve().name
@@ -97,7 +98,7 @@ def _open(data: Sequence[str], options: FinetuneOptions, recipe: Recipe, report:
 
 
 def _backbone(job: FinetuneJob) -> tuple[Backbone, Pretrained]:
-    seed_everything(job.options.seed)
+    torch.manual_seed(job.options.seed)
     backbone = build_backbone(job.recipe.backbone, job.recipe.levels)
     return backbone.eval(), load_pretrained(backbone, job.recipe.backbone, job.options.weights)
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save
 from torch import nn
 
@@ -116,9 +115,3 @@ def command_line(data: Sequence[str], options: FinetuneOptions) -> str:
         else:
             words += [flag_name(field.name), f"{value:g}" if isinstance(value, float) else str(value)]
     return shlex.join(words)
-
-
-def seed_everything(seed: int) -> torch.Generator:
-    """Seed PyTorch's global generator, which draws the initial weights, and return a separate one."""
-    torch.manual_seed(seed)
-    return torch.Generator().manual_seed(seed)

@@ -9,7 +9,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cancernet_cli.classification import Classifier, build_classifier, heads
 from cancernet_cli.classification.base import Backbone
@@ -56,10 +56,6 @@ class Tuned:
     history: list[Epoch]
     best_epoch: int
     logits: Callable[[Ints], Floats]
-
-    def state(self) -> dict[str, Tensor]:
-        """The classifier's weights on the CPU, as `Classifier.load_state_dict` takes them."""
-        return {name: value.detach().cpu().contiguous() for name, value in self.classifier.state_dict().items()}
 
 
 def train_tuned(images: LabelledImages, backbone: Backbone, card: Card, job: FinetuneJob) -> TrainingOutcome:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.metrics import log_loss, roc_auc_score
-from torch import nn
+from torch import Tensor, nn
 
 from cancernet_cli.classification import Classifier, build_backbone, build_classifier
 from cancernet_cli.core.cards import Architecture, Card, InputPolicy, SegmentationPolicy
@@ -122,8 +122,12 @@ def images_of(files: list[FoundFile]) -> LabelledImages:
     )
 
 
+def state_of(found: Tuned) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in found.classifier.state_dict().items()}
+
+
 def same(one: Tuned, other: Tuned) -> bool:
-    return all(torch.equal(value, other.state()[name]) for name, value in one.state().items())
+    return all(torch.equal(value, state_of(other)[name]) for name, value in state_of(one).items())
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +138,7 @@ def undisturbed(files: list[FoundFile], tmp_path_factory: pytest.TempPathFactory
 def test_says_what_the_pipeline_says_of_the_cards_views(undisturbed: Tuned, files: list[FoundFile]) -> None:
     card = card_of(options_of(Path("m")))
     classifier = build_classifier(card.architecture)
-    classifier.load_state_dict(undisturbed.state())
+    classifier.load_state_dict(state_of(undisturbed))
     pipeline = Pipeline(card, segmenters["threshold"].factory(None), classifier).eval()
     rows = np.array([10, 3])
     expected = []
@@ -205,8 +209,8 @@ def test_the_head_standardises_by_the_training_views_alone(undisturbed: Tuned, f
     reading = FeatureExtractor(start.backbone, heads["level_stats"].facts["reads"])
     runner = TorchRunner(Pipeline(card, segmenters["threshold"].factory(None), reading), runtime)
     read = CardViews(files, card.input, 10**8, ALONE).every(runner, PART.train)
-    np.testing.assert_allclose(undisturbed.state()["head.centre"], read.mean(axis=0), atol=1e-5)
-    np.testing.assert_allclose(undisturbed.state()["head.spread"], read.std(axis=0), atol=1e-5)
+    np.testing.assert_allclose(state_of(undisturbed)["head.centre"], read.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(state_of(undisturbed)["head.spread"], read.std(axis=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("head", ["linear", "flatten"])
@@ -220,7 +224,7 @@ def test_only_the_thawed_stages_change(files: list[FoundFile], tmp_path: Path) -
     start = start_of(options)
     stages = backbone_stages(start.backbone, card_of(options).architecture)
     names = {id(p): name for name, p in start.named_parameters()}
-    found = tuned(files, options, start=start).state()
+    found = state_of(tuned(files, options, start=start))
     for k, stage in enumerate(stages):
         changed = [not torch.equal(found[names[id(p)]], p) for p in stage]
         assert all(changed) if k == 0 else not any(changed)
@@ -285,13 +289,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from cancernet_cli.training.distributed import join_processes
-from tests.engine.finetune.test_tuned_backbone import options_of, tuned, write_images
+from tests.engine.finetune.test_tuned_backbone import options_of, state_of, tuned, write_images
 torch.set_num_threads(1)
 processes = join_processes()
 folder = Path(sys.argv[1]) / f"rank{processes.rank}of{processes.count}"
 folder.mkdir()
 found = tuned(write_images(folder), options_of(Path(sys.argv[1]) / f"model{processes.count}"))
-save_file(found.state(), folder / "weights.safetensors")
+save_file(state_of(found), folder / "weights.safetensors")
 """
 
 

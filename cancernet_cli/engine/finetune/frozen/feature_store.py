@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -135,11 +134,6 @@ class FeatureStore:
         packed = np.empty((0, 0), np.uint8) if self._prints is None else self._prints[: self.seen]
         prints = tuple(Fingerprint.unpacked(one) if one.any() else None for one in packed)
         return Features(values, rows, self.elapsed_s, prints)
-
-    def remove(self) -> None:
-        """Delete the folder."""
-        self._values = self._prints = None
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _room(self, shape: tuple[int, ...]) -> NDArray[np.floating]:
         if self._values is None:

@@ -20,7 +20,6 @@ from cancernet_cli.data.splits.pairs import Pair
 from cancernet_cli.engine.finetune.checkpoints import Checkpoints
 from cancernet_cli.engine.finetune.fit import fit_with_progress
 from cancernet_cli.engine.finetune.job import FinetuneJob
-from cancernet_cli.engine.finetune.model_folder import seed_everything
 from cancernet_cli.engine.finetune.random_batches import Pixels, crop_maker, random_batches, scaled_pair
 from cancernet_cli.inference.runtime import PRECISIONS
 from cancernet_cli.metrics.overlap import dice, overlap_counts
@@ -48,7 +47,7 @@ class Trained:
 def _start(job: FinetuneJob) -> tuple[nn.Module, InputPolicy, Architecture, Pretrained]:
     """The network with its encoder's initial weights, and its input policy; the same for every training."""
     options, recipe = job.options, job.recipe
-    seed_everything(options.seed)
+    torch.manual_seed(options.seed)
     architecture = Architecture(encoder=f"tu-{recipe.backbone}", decoder_channels=DECODER_CHANNELS)
     network = build_network(architecture)
     backbone = build_backbone(recipe.backbone, (0, 1, 2, 3, 4))
