@@ -32,7 +32,7 @@ class Enough(Exception):
 
 
 def run_ours(folder: Path, model: str, steps: int, batch: int, unfreeze: int, device: str) -> float:
-    """Images per second of `engine.finetune.tuned_backbone.tune` over `steps` steps."""
+    """Images a second of `engine.finetune.tuned_backbone.Tuner.tune`, over `steps` steps."""
     import numpy as np
 
     from cancernet_cli.classification import Classifier
@@ -42,16 +42,29 @@ def run_ours(folder: Path, model: str, steps: int, batch: int, unfreeze: int, de
     from cancernet_cli.core.options import FinetuneOptions
     from cancernet_cli.core.recipes import recipe_of
     from cancernet_cli.core.records import FoundFile
-    from cancernet_cli.data.splits.folds import Part
+    from cancernet_cli.data.splits.folds import SplitPart
     from cancernet_cli.engine.finetune.checkpoints import open_checkpoints
-    from cancernet_cli.engine.finetune.tuned_backbone import tune
+    from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
+    from cancernet_cli.engine.finetune.job import FinetuneJob
+    from cancernet_cli.engine.finetune.tuned_backbone import Tuner
     from cancernet_cli.inference.pipeline import load_pipeline
     from cancernet_cli.inference.runtime import resolve
     from cancernet_cli.training.distributed import ALONE
 
     paths = images_below(folder)
     files = [FoundFile(path.name, os.fsencode(path.absolute()), 0, 0) for path in paths]
-    labels, patients = np.arange(len(files)) % 2, np.array([path.name for path in paths])
+    names, zeros = np.array([path.name for path in paths]), np.zeros(len(files))
+    images = LabelledImages(
+        files=files,
+        classes=("benign", "malignant"),
+        labels=np.arange(len(files)) % 2,
+        patients=names,
+        unknown_patients=zeros.astype(bool),
+        slides=names,
+        magnifications=zeros,
+        groups=names,
+        folds=zeros.astype(np.int64),
+    )
     rows = np.resize(np.arange(len(files)), (WARM_UP + steps) * batch)
     nobody = np.empty(0, np.int64)
     ends: list[float] = []
@@ -71,20 +84,11 @@ def run_ours(folder: Path, model: str, steps: int, batch: int, unfreeze: int, de
         )
         recipe, runtime = recipe_of(options), resolve(options)
         with contextlib.suppress(Enough):
-            tune(
-                files,
-                labels,
-                patients,
-                Part("final", rows, nobody, nobody),
-                recipe=recipe,
-                options=options,
-                card=card,
-                segmenter=pipeline.segmenter,
-                start=cast(Classifier, pipeline.classifier),
-                runtime=runtime,
-                checkpoints=open_checkpoints(options, recipe, (), runtime, ALONE),
-                report=note,
-            )
+            job = FinetuneJob((), options, recipe, runtime, ALONE, note)
+            checkpoints = open_checkpoints(options, recipe, (), runtime, ALONE)
+            start = cast(Classifier, pipeline.classifier)
+            tuner = Tuner(images, card, pipeline.segmenter, start, job, checkpoints)
+            tuner.tune(SplitPart("final", rows, nobody, nobody))
     return steps * batch / (ends[-1] - ends[WARM_UP - 1])
 
 

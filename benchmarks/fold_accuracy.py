@@ -24,6 +24,7 @@ from typing import Any
 import machine
 import numpy as np
 import pyarrow.parquet as pq
+import torch
 from numpy.typing import NDArray
 
 from cancernet_cli import classify
@@ -40,9 +41,10 @@ from cancernet_cli.engine.finetune.card import first_card
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images
 from cancernet_cli.engine.finetune.figures import HeldOut, figures, held_out
 from cancernet_cli.engine.finetune.frozen.features import image_features
-from cancernet_cli.engine.finetune.frozen.head import Scorer, fill_head, learn
-from cancernet_cli.engine.finetune.model_folder import seed_everything, write_model
+from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, Scorer, fill_head
+from cancernet_cli.engine.finetune.model_folder import write_model
 from cancernet_cli.inference.int8 import VIEWS, image_views, make_int8
+from cancernet_cli.inference.runtime import resolve
 from cancernet_cli.metrics.intervals import Resampling
 from cancernet_cli.metrics.paired import compare
 from cancernet_cli.metrics.scores import Scores
@@ -75,7 +77,7 @@ class Trained:
 def train(data: list[str], options: FinetuneOptions, recipe: Recipe, scratch: Path) -> Trained:
     """Fit each fold's head on the other folds, as `engine.finetune.frozen.backbone` does."""
     images = list_images(data, options, silent)
-    seed_everything(options.seed)
+    torch.manual_seed(options.seed)
     backbone = build_backbone(recipe.backbone, recipe.levels).eval()
     source = load_pretrained(backbone, recipe.backbone, options.weights)
     unet = find_model(options.segmentation_model) if options.segmenter == "unet" else None
@@ -86,14 +88,14 @@ def train(data: list[str], options: FinetuneOptions, recipe: Recipe, scratch: Pa
         segmenters[options.segmenter].factory(unet),
         card,
         options,
+        resolve(options),
         silent,
         stage="features",
         folder=scratch / "features",
     )
     images = images.only(found.rows)
-    classes = len(images.classes)
-    learned = learn(found.values, images.labels, images.groups, images.folds, classes, recipe, options.seed)
-    return Trained(images, backbone, card, learned.models)
+    trainer = HeadTrainer(found.values, images.labels, images.groups, len(images.classes), recipe, options.seed)
+    return Trained(images, backbone, card, trainer.by_folds(images.folds).models)
 
 
 def fold_model(trained: Trained, fold: int, options: FinetuneOptions, folder: Path) -> Path:

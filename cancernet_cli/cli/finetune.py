@@ -15,8 +15,8 @@ from cancernet_cli.core.options import FinetuneOptions
 Data = Annotated[
     list[str],
     typer.Argument(
-        help="Class folders, BreakHis as it is unpacked, or a CSV or Parquet manifest with path,label[,patient]; of "
-        "images, of slides, or of both."
+        help="Class folders, an unpacked BreakHis archive, or a CSV or Parquet manifest with path,label[,patient]; "
+        "images, slides, or both."
     ),
 ]
 
@@ -25,7 +25,7 @@ Data = Annotated[
 def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, FORMAT] = "human") -> None:
     """Train a classifier on labelled images and slides, or a U-Net on images with masks, split by patient.
 
-    The model's folder gets a card with its data, its splits and its figures on patients it was not trained on.
+    The model folder gets a card with the data, the splits and the metrics on held-out patients.
 
     Examples:
 
@@ -37,7 +37,7 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
 
         cancernet finetune nuclei/manifest.csv --task segment --out models/nuclei
     """
-    if os.environ.get("RANK", "0") != "0":  # started by torchrun: the first process speaks for all
+    if os.environ.get("RANK", "0") != "0":  # started by torchrun: only the first process prints
         format = "quiet"
     with progress.reporter(format) as report:
         from cancernet_cli.engine.finetune.run import finetune as train  # torch comes in here, not at --help
@@ -51,6 +51,6 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
 
         for part in card_parts(read_card(options.out), options.out):
             output.show(part)
-        output.talk(f"The model is in {options.out}.")
+        output.talk(f"Model written to {options.out}.")
         if options.task == "classify":
-            output.talk(f"Its predictions on unseen patients, with plots: {options.out / 'evaluation' / 'report.md'}")
+            output.talk(f"Evaluation on held-out patients: {options.out / 'evaluation' / 'report.md'}")

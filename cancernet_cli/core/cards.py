@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 
 import tomli_w
 
+from cancernet_cli.core.choices import Density, View
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.validation import NO_LIMITS, InvalidValue, Limits, check_fields, checked_value, field_types
 
@@ -93,13 +94,13 @@ class InputPolicy(_Checked):
     mean, std: per channel (RGB), for pixels scaled to 0..1.
     """
 
-    view: Literal["resize", "grid"] = "resize"
+    view: View = "resize"
     width_px: int = entry(224, min=1)
     height_px: int = entry(224, min=1)
     scale: float = entry(1.0, above=0)
     overlap: float = entry(0.0, min=0, max=1)
     max_views: int = entry(64, min=1)
-    density: Literal["as_is", "scaled", "balanced"] = "as_is"
+    density: Density = "as_is"
     magnifications: tuple[float, ...] = entry((), above=0)
     mpp: float | None = entry(None, above=0)
     mean: tuple[float, ...] = entry((0.485, 0.456, 0.406), length=3)

@@ -40,7 +40,7 @@ def quantise(model: str, inputs: Sequence[str], *, segmenter: str | None = None,
     )
     files = sorted(found, key=lambda file: file.path)
     sample = islice(files, 0, None, max(1, len(files) // VIEWS))
-    most = round(ClassifyOptions().max_megapixels * 1e6)
+    most = ClassifyOptions().max_pixels
     try:
         return make_int8(folder, card, image_views(sample, card, most), into=folder, report=report)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Random variants of an image and its mask: geometry, scale, stain, light, blur and compression."""
+"""Augmentation of images and masks: geometry, scale, stain, brightness, blur and compression."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from cancernet_cli.core.pixels import resize
-from cancernet_cli.training.stain import restained, stain_change
+from cancernet_cli.training.stain_variation import restained, stain_change
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class AugmentPolicy:
-    """How far the variants go, and how many of them go there; the defaults are a U-Net's.
+    """Strengths and probabilities of augmentation; the defaults are those for a U-Net.
 
-    Every variant is turned and flipped at random. With a chance of `zoom_chance` it is enlarged by a factor out of
-    `zoom`, drawn evenly on a logarithmic scale. With `blur_chance` it gets a Gaussian blur of up to `blur` pixels.
-    It is always re-stained: each stain's amount is multiplied by up to `exp(stain)` or its inverse, and all densities
-    together by up to `exp(light)`; with a chance of `own_stain_chance` the stains are the image's own (Macenko),
-    else the published ones (HED). With `jpeg_chance` it is compressed at a quality out of `jpeg`.
+    Every variant is rotated and flipped at random. With probability `zoom_chance` it is rescaled by a log-uniform
+    factor in `zoom`. With probability `blur_chance` it gets a Gaussian blur of up to `blur` pixels. It is always
+    re-stained: the amount of each stain is multiplied by up to `exp(stain)` or its inverse, and all optical densities
+    by up to `exp(light)`; with probability `own_stain_chance` the stain vectors are the image's own (Macenko), else the
+    published ones (HED). With probability `jpeg_chance` it is compressed at a quality in `jpeg`.
     """
 
     zoom: tuple[float, float] = (0.6, 1.7)
@@ -41,20 +41,20 @@ class AugmentPolicy:
 def random_crop(
     image: Pixels, mask: Pixels, side_px: int, policy: AugmentPolicy, rng: Generator
 ) -> tuple[Pixels, Pixels]:
-    """A crop turned by any angle, flipped, zoomed and re-stained, and its mask.
+    """A crop rotated by any angle, flipped, rescaled and re-stained, and its mask.
 
     Args:
         image: `[H, W, 3]` uint8 RGB.
         mask: `[H, W]` uint8, 0 or 255.
 
     Returns:
-        `[side_px, side_px, 3]` uint8 and `[side_px, side_px]` uint8 (0 or 255); outside the image it is mirrored.
+        `[side_px, side_px, 3]` uint8 and `[side_px, side_px]` uint8 (0 or 255); the image is mirrored at its border.
     """
     height, width = mask.shape
     zoom = _zoom(policy, rng)
     angle = rng.uniform(0, 2 * np.pi)
     flip = rng.choice([-1.0, 1.0])
-    # A centre anywhere such that the crop, were it not turned, stays inside where it can.
+    # The centre is anywhere such that the crop, before rotation, stays inside where possible.
     margin = side_px / zoom / 2
     centre = [_between(margin, size - margin, rng) for size in (width, height)]
     turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle) * flip, np.cos(angle) * flip]])
@@ -67,10 +67,10 @@ def random_crop(
 
 
 def random_view(image: Pixels, width_px: int, height_px: int, policy: AugmentPolicy, rng: Generator) -> Pixels:
-    """A part of an image as a classifier may see it: turned by right angles, flipped, zoomed and re-stained.
+    """A random view of an image for a classifier: rotated by right angles, flipped, rescaled and re-stained.
 
-    Right angles move pixels without mixing them, so that a variant that is not zoomed keeps the texture of the image.
-    The part lies inside the image: where it would not fit, the zoom is as little as fits and turns are by half.
+    Right angles do not interpolate, so a variant that is not rescaled keeps the texture of the image. The view is
+    inside the image: where it would not fit, the zoom is the least that fits and rotations are by 180 degrees.
 
     Args:
         image: `[H, W, 3]` uint8 RGB, at least a view's size.
@@ -93,7 +93,7 @@ def random_view(image: Pixels, width_px: int, height_px: int, policy: AugmentPol
 
 
 def recoloured(crop: Pixels, policy: AugmentPolicy, rng: Generator) -> Pixels:
-    """The crop blurred, re-stained and compressed, in this order, as often as the policy says; `[H, W, 3]` uint8."""
+    """The crop blurred, re-stained and compressed, in this order, by the policy; `[H, W, 3]` uint8."""
     if policy.blur > 0 and rng.random() < policy.blur_chance:
         crop = np.asarray(cv2.GaussianBlur(crop, (0, 0), max(rng.uniform(0, policy.blur), 0.1)), np.uint8)
     crop = restain(crop, policy, rng)
@@ -103,19 +103,19 @@ def recoloured(crop: Pixels, policy: AugmentPolicy, rng: Generator) -> Pixels:
 
 
 def restain(image: Pixels, policy: AugmentPolicy, rng: Generator) -> Pixels:
-    """The image as if it had been stained and lit a little differently; `[H, W, 3]` uint8."""
+    """The image with random changes of stain and brightness; `[H, W, 3]` uint8."""
     own = bool(rng.random() < policy.own_stain_chance)
     return restained(image, stain_change(image, policy.stain, policy.light, rng, own=own))
 
 
 def compressed(image: Pixels, quality: int) -> Pixels:
-    """The image as JPEG gives it back, colours at half the resolution as cameras store them; `[H, W, 3]` uint8."""
+    """The image after JPEG compression with 4:2:0 chroma subsampling; `[H, W, 3]` uint8."""
     encoded = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=quality, colorsubsampling="420")
     return np.asarray(simplejpeg.decode_jpeg(encoded), np.uint8)
 
 
 def rescaled(image: Pixels, policy: AugmentPolicy, rng: Generator) -> Pixels:
-    """The image enlarged or shrunk by a factor out of the policy's range; `[H, W, 3]` to `[H', W', 3]` uint8."""
+    """The image rescaled by a random factor in the policy's range; `[H, W, 3]` to `[H', W', 3]` uint8."""
     zoom = float(np.exp(rng.uniform(*np.log(policy.zoom))))
     width_px, height_px = (max(16, round(side * zoom)) for side in image.shape[1::-1])
     return resize(image, width_px, height_px, enlarge="linear")

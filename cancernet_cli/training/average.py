@@ -11,11 +11,13 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class MovingAverage:
-    """A copy of tensors that follows them slowly.
+    """The moving average of some tensors; those that are not floating point are copied.
+
+    PyTorch's `AveragedModel` copies a whole module, frozen parts too, and has no decay that grows with the steps.
 
     Args:
-        tensors: what is followed, by name; the tensors themselves, not copies. Those that are no floats are copied.
-        keep: the share of itself that the average keeps at each step, less while it is young.
+        tensors: by name, to be followed in place.
+        keep: the decay; smaller during the first steps.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], keep: float) -> None:
@@ -27,19 +29,19 @@ class MovingAverage:
 
     @torch.no_grad()
     def move(self, step: int) -> None:
-        """Take in the tensors as they are after `step` steps (from 1)."""
+        """Update with the tensors as they are after `step` steps (from 1)."""
         follow = get_ema_multi_avg_fn(min(self.keep, step / (step + 10)))  # type: ignore[no-untyped-call]
         follow([self._average[n] for n in self._floats], [self._now[n] for n in self._floats], step)
         for name in self._others:
             self._average[name].copy_(self._now[name])
 
     def state(self) -> dict[str, Tensor]:
-        """The averages themselves, not copies."""
+        """The averages, not copied."""
         return self._average
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The followed tensors hold their averages inside the block, and their own values again after it."""
+        """Replace the tensors by their averages inside the block, and restore them after it."""
         kept = copied(self._now)
         put(self._average, self._now)
         try:
@@ -49,12 +51,12 @@ class MovingAverage:
 
 
 def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies that nothing changes, laid out in memory as the tensors are."""
+    """Detached copies with the same memory layout."""
     return {name: value.detach().clone() for name, value in tensors.items()}
 
 
 @torch.no_grad()
 def put(values: Mapping[str, Tensor], into: Mapping[str, Tensor]) -> None:
-    """Copy values into tensors of the same names, in place; both have the same names."""
+    """Copy values in place into the tensors of the same names."""
     for name, value in values.items():
         into[name].copy_(value)

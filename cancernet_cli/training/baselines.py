@@ -1,4 +1,4 @@
-"""Classifiers for hand-made features, which a network has to beat: logistic regression, SVM, naive Bayes."""
+"""Baseline classifiers on handcrafted features: logistic regression, SVM, naive Bayes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cancernet_cli.training.logistic import INNER_FOLDS, TEMPERATURES, Floats, I
 
 @dataclass(frozen=True)
 class Baseline:
-    """A fitted baseline: `raw_logits` over `temperature`."""
+    """A fitted baseline: `raw_logits` divided by `temperature`."""
 
     raw_logits: Callable[[Floats], Floats]
     temperature: float = 1.0
@@ -33,19 +33,19 @@ Fit = Callable[[Floats, Ints, NDArray[np.str_], int, int], Baseline]
 
 
 def fit_linear(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
-    """Logistic regression whose penalty is chosen over patients (`training.logistic`).
+    """Logistic regression (`training.logistic`).
 
     Args:
-        features: `[N, F]`. labels: `[N]`, each of the K classes at least once. patients: `[N]` names.
+        features: `[N, F]`. labels: `[N]`, with each of the K classes at least once. patients: `[N]` names.
     """
     return Baseline(fit_logistic(features[:, None], labels, patients, classes, seed).logits)
 
 
 def fit_svm(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
-    """A support vector machine with a Gaussian kernel on standardised features, every class weighing the same.
+    """A support vector machine with a Gaussian kernel on standardised features, with balanced classes.
 
-    Its decision values become logits by a temperature (Guo et al., arXiv:1706.04599) that is fitted on held-out
-    patients of these rows. Arguments as `fit_linear`.
+    Its decision values become logits by temperature scaling (Guo et al., arXiv:1706.04599), fitted on held-out
+    patients among these rows. Arguments as `fit_linear`.
     """
 
     def fit(rows: Ints) -> Callable[[Floats], Floats]:
@@ -72,12 +72,12 @@ BASELINES: dict[str, Fit] = {"logistic": fit_linear, "svm": fit_svm, "naive-baye
 
 
 def _as_logits(decisions: Floats) -> Floats:
-    """`[N]` of two classes, the second positive, or `[N, K]`, to `[N, K]`."""
+    """From decision values `[N]` for two classes, the second positive, or `[N, K]`, to logits `[N, K]`."""
     return np.column_stack([-decisions, decisions]) if decisions.ndim == 1 else decisions
 
 
 def _inner_splits(labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> list[tuple[Ints, Ints]]:
-    """Folds over these patients whose training side has every class; none where a class has a single patient."""
+    """Patient-grouped folds whose training part has every class; none if a class has a single patient."""
     folds = min(INNER_FOLDS, *(len(np.unique(patients[labels == k])) for k in range(classes)))
     if folds < 2:
         return []

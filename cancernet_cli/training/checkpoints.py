@@ -1,4 +1,4 @@
-"""The state of a training run in a file: enough to go on as if nothing had happened."""
+"""The state of a training in a file, from which it resumes exactly."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ import torch
 from cancernet_cli.core.errors import OutputError
 
 State = dict[str, Any]
-FIX = "give the command that made it, choose another --out, or pass --overwrite to start again"
+FIX = "run the command that made it, choose another --out, or pass --overwrite to start from scratch"
 
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """One training's checkpoint; each `save` replaces the last one whole or not at all.
+    """The checkpoint of one training; each `save` replaces the last one atomically.
 
-    key: what the training depends on (options, data, first weights, versions), as a digest; a file with another key is
-        another training's. write: puts bytes under a name, atomically. replace: start again where the key differs.
+    key: a digest of what the training depends on (options, data, initial weights, versions); a file with another key
+        belongs to another training. write: writes bytes to a path, atomically. replace: ignore a file with another key.
     """
 
     path: Path
@@ -33,20 +33,20 @@ class CheckpointFile:
     replace: bool = False
 
     def save(self, state: State) -> None:
-        """Write tensors, numbers, texts, lists and dictionaries of them.
+        """Write a dictionary of tensors, numbers, strings, lists and dictionaries.
 
         Raises:
-            OutputError: from `write`; the last checkpoint stays.
+            OutputError: from `write`; the last checkpoint is kept.
         """
         buffer = io.BytesIO()
         torch.save({"key": self.key, **state}, buffer)
         self.write(self.path, buffer.getvalue())
 
     def read(self) -> State | None:
-        """What was saved last, on the CPU; None where there is none. Reading never runs code from the file.
+        """The last saved state, on the CPU; None if there is none. Reading never executes code from the file.
 
         Raises:
-            OutputError: the file is another training's, or damaged.
+            OutputError: the file belongs to another training, or is damaged.
         """
         try:
             state: State = torch.load(self.path, map_location="cpu", weights_only=True)
@@ -55,19 +55,19 @@ class CheckpointFile:
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
             if self.replace:
                 return None
-            why = next(iter(str(error).splitlines()), "it ends too soon")
+            why = next(iter(str(error).splitlines()), "the file is truncated")
             raise OutputError(
-                f"the checkpoint {self.path} cannot be read: {why}", fix=f"remove {self.path} to start again"
+                f"the checkpoint {self.path} cannot be read: {why}", fix=f"remove {self.path} to start from scratch"
             ) from None
         if state["key"] == self.key:
             return state
         if self.replace:
             return None
-        raise OutputError(f"{self.path} is the checkpoint of a training with other options or data", fix=FIX)
+        raise OutputError(f"{self.path} belongs to a training with other options or data", fix=FIX)
 
 
 def random_state() -> State:
-    """The state of every global random generator: Python's, NumPy's, PyTorch's, and CUDA's where it is used."""
+    """The states of all global random generators: Python, NumPy, PyTorch and, if available, CUDA."""
     version, numbers, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
@@ -79,7 +79,7 @@ def random_state() -> State:
 
 
 def restore_random_state(state: State) -> None:
-    """Put back what `random_state` gave."""
+    """Restore the states that `random_state` returned."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     name, keys, position, has_gauss, cached = state["numpy"]

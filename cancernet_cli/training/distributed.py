@@ -1,7 +1,7 @@
-"""Several processes, one a device, that train one network: started by `torchrun`, each with a share of a batch.
+"""Data-parallel training in several processes started by `torchrun`, one per device, each with a share of a batch.
 
-On one process nothing of it is active. Gradients are averaged by DistributedDataParallel, so equal shares of a batch
-give the gradient of the whole batch up to rounding, for losses that are means over images.
+With a single process, none of this is active. DistributedDataParallel averages the gradients, so equal shares of a
+batch give the gradient of the whole batch up to rounding, for losses that are means over images.
 """
 
 from __future__ import annotations
@@ -23,42 +23,42 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all: `rank` from 0 to `count - 1`. Only rank 0 writes and reports."""
+    """The rank of this process, 0 to `count - 1`, and the number of processes. Only rank 0 writes and reports."""
 
     rank: int = 0
     count: int = 1
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes and reports."""
+        """Whether this process writes and reports."""
         return self.rank == 0
 
     def share(self, batch: int) -> slice:
-        """The part of a global batch that is this process's.
+        """This process's share of a global batch.
 
         Raises:
-            OptionError: the batch cannot be shared evenly.
+            OptionError: the batch cannot be divided evenly.
         """
         if batch % self.count:
             raise OptionError(
-                f"a batch of {batch} cannot be shared by {self.count} processes",
+                f"a batch of {batch} cannot be divided among {self.count} processes",
                 fix=f"use --batch-size {self.count * max(1, round(batch / self.count))}",
             )
         each = batch // self.count
         return slice(self.rank * each, (self.rank + 1) * each)
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """The network, its gradients averaged over the processes from now on; call it again when others learn."""
+        """The network with gradients averaged over processes; call it again when other parameters are trained."""
         if self.count == 1:
             return network
         return DistributedDataParallel(network, broadcast_buffers=False)
 
     def any(self, flag: bool) -> bool:
-        """Whether it holds for any process; every process has to ask at the same point."""
+        """Whether the flag is set in any process; a collective call."""
         return any(self.gathered(flag)) if self.count > 1 else flag
 
     def gathered(self, own: T) -> list[T]:
-        """Every process's value, in the order of ranks; every process has to ask at the same point."""
+        """The values of all processes, by rank; a collective call."""
         if self.count == 1:
             return [own]
         found: list[Any] = [None] * self.count
@@ -66,7 +66,7 @@ class Processes:
         return found
 
     def from_first(self, value: T) -> T:
-        """The first process's value; every process has to ask at the same point."""
+        """The value of the first process; a collective call."""
         if self.count == 1:
             return value
         held = [value]
@@ -74,7 +74,7 @@ class Processes:
         return held[0]
 
     def wait(self) -> None:
-        """Go on when all have come here."""
+        """Wait for all processes."""
         if self.count > 1:
             dist.barrier()
 
@@ -83,9 +83,9 @@ ALONE = Processes()
 
 
 def join_processes() -> Processes:
-    """Join the processes that `torchrun` started; without it, or when asked again, nothing happens.
+    """Join the processes that `torchrun` started; does nothing without it, or when called again.
 
-    CUDA devices talk by NCCL, others by Gloo. The process that `torchrun` calls local rank i uses `cuda:i`.
+    CUDA devices communicate by NCCL, others by Gloo. The process with local rank i uses `cuda:i`.
     """
     if dist.is_available() and dist.is_initialized():
         return Processes(dist.get_rank(), dist.get_world_size())

@@ -1,4 +1,4 @@
-"""A linear classifier on standardised features, as strict as cross-validation over patients asks for."""
+"""L2-regularised logistic regression on standardised features, with C chosen by patient-grouped cross-validation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sklearn.model_selection import StratifiedGroupKFold
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Inverse strengths of the L2 penalty to choose from, per feature standardised to deviation 1.
+# Candidates for the inverse strength of the L2 penalty, for features of standard deviation 1.
 STRENGTHS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-# Below so many patients the choice follows a few odd ones: on 20 BreakHis cases a fixed strength ranked better (AUROC
+# With fewer patients the choice depends on outliers: on 20 BreakHis cases a fixed strength ranked better (AUROC
 # 0.861 against 0.845 on the given folds, 0.82 against 0.80 on random ones) and was better calibrated.
 ENOUGH_PATIENTS = 40
 USUAL_STRENGTH = 3e-2
@@ -24,16 +24,17 @@ INNER_FOLDS = 4
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Logits are `((x - centre) / spread) @ weight.T + bias`.
+    """A fitted head: logits are `((x - centre) / spread) @ weight.T + bias`.
 
-    centre, spread: `[F]`. weight: `[K, F]`. bias: `[K]`. strength: the inverse penalty that was taken.
+    centre, spread: `[F]`; 0 and 1 where nothing is standardised. weight: `[K, F]`. bias: `[K]`. strength: the inverse
+    penalty that was chosen; None without one.
     """
 
     centre: Floats
     spread: Floats
     weight: Floats
     bias: Floats
-    strength: float
+    strength: float | None = None
 
     def logits(self, features: NDArray[np.floating]) -> Floats:
         """`[N, F]` to `[N, K]`."""
@@ -41,14 +42,14 @@ class LinearModel:
 
 
 def fit_logistic(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> LinearModel:
-    """L2-regularised logistic regression; from 40 patients on, the penalty is chosen by cross-validation over them.
+    """L2-regularised logistic regression; with 40 patients or more, the penalty is chosen by cross-validation.
 
-    Every class weighs the same; within a class, a patient weighs as the square root of the count of its images (see
-    `image_weights`). The penalty is taken whose held-out log loss, each patient weighing the same, is least once a
-    temperature has calibrated it: the card gets a temperature, so a model that ranks well but is too sure is no worse.
+    Classes have equal weight; within a class, a patient's weight is the square root of its number of images (see
+    `image_weights`). The chosen penalty has the least held-out log loss, with patients weighted equally, after
+    temperature scaling: the card gets a temperature, so an overconfident model that ranks well is no worse.
 
     Args:
-        features: `[N, A, F]`: of each image as it is (first) and of its variants.
+        features: `[N, A, F]`, of each image (first) and its variants.
         labels: `[N]`. patients: `[N]` names.
     """
     enough = len(np.unique(patients)) >= ENOUGH_PATIENTS
@@ -57,10 +58,10 @@ def fit_logistic(features: Floats, labels: Ints, patients: NDArray[np.str_], cla
 
 
 def choose_strength(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> float:
-    """The entry of `STRENGTHS` that predicts held-out patients best."""
+    """The entry of `STRENGTHS` that predicts held-out patients best; arguments as `fit_logistic`."""
     of_class = [len(np.unique(patients[labels == k])) for k in range(classes)]
     folds = min(INNER_FOLDS, *of_class)
-    if folds < 2:  # a class with one patient: nothing to choose by, so the middle
+    if folds < 2:  # a class with one patient: no choice is possible, so take the middle
         return STRENGTHS[len(STRENGTHS) // 2]
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     splits = [
@@ -96,16 +97,16 @@ def fit_at(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: 
     model = LogisticRegression(C=strength / variants, max_iter=5000, tol=1e-6)
     model.fit(rows, repeated, sample_weight=weights)
     weight, bias = model.coef_, model.intercept_
-    if classes == 2:  # scikit-learn gives the difference of the two logits
+    if classes == 2:  # scikit-learn returns the difference of the two logits
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     return LinearModel(centre, spread, weight, bias, strength)
 
 
 def image_weights(labels: Ints, patients: NDArray[np.str_]) -> Floats:
-    """How much each image weighs, `[N]`, 1 on average; every class weighs the same.
+    """The weight of each image, `[N]`, 1 on average; classes have equal weight.
 
-    A patient's images are alike, so the tenth tells less than the first: a patient with n images weighs as sqrt(n), the
-    middle between every image alike (n) and every patient alike (1).
+    Images of one patient are similar, so the tenth adds less than the first: a patient with n images has weight
+    sqrt(n), between equal weight per image (n) and per patient (1).
     """
     _, at, counts = np.unique(patients, return_inverse=True, return_counts=True)
     weights = 1 / np.sqrt(counts[at])

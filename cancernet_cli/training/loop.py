@@ -1,13 +1,12 @@
-"""The training loop: epochs of AdamW steps, stages that thaw one after the other, averaged weights, checkpoints."""
+"""The training loop: epochs of AdamW steps, stages unfrozen one after the other, averaged weights, checkpoints."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
 
 import torch
@@ -19,83 +18,11 @@ from cancernet_cli.core.records import Epoch
 from cancernet_cli.training.average import MovingAverage, copied, put
 from cancernet_cli.training.checkpoints import CheckpointFile, State, random_state, restore_random_state
 from cancernet_cli.training.distributed import ALONE, Processes
-from cancernet_cli.training.losses import Loss
 from cancernet_cli.training.schedules import rate_from
+from cancernet_cli.training.task import Batch, Fitted, Judgement, LoopPolicy, Task
 
-Batch = tuple[Tensor, Tensor]
-# How many steps may pass before the loss is looked at, which waits for the device.
+# The loss is read every so many steps, since reading waits for the device.
 LOOK_EVERY = 8
-
-
-@dataclass(frozen=True)
-class LoopPolicy:
-    """How the weights move.
-
-    learning_rate: at its peak; it rises from nothing in the share `warm_up` of the steps, then falls as a cosine.
-    average: the moving average keeps this share of itself at each step. clip: largest norm of the gradient.
-    patience: epochs without a better validation loss after which training stops, once every part learns; 0: never.
-    stop_after: stop after so many epochs, on the schedule of all `epochs`; None: go to the end.
-    precision: numbers that the network computes with; float16 scales its gradients.
-    """
-
-    epochs: int = 30
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    warm_up: float = 0.1
-    average: float = 0.99
-    clip: float = 1.0
-    patience: int = 0
-    stop_after: int | None = None
-    precision: torch.dtype = torch.float32
-
-
-@dataclass(frozen=True)
-class Group:
-    """Parameters that learn at `rate` times the learning rate, from epoch `start` (0: at once) on."""
-
-    parameters: tuple[nn.Parameter, ...]
-    rate: float = 1.0
-    start: int = 0
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What the validation part says of the averaged weights; None where a figure does not exist."""
-
-    loss: float
-    accuracy: float | None = None
-    auroc: float | None = None
-    dice: float | None = None
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is learned.
-
-    network: inputs to outputs, its modules in the mode (training or not) that they learn in. learner: the part of it
-    whose weights change, and are saved. groups: all parameters that learn; others stand still. batches: from an epoch
-    (0: the first) on, without end, `steps` batches an epoch, on the device of the network. right: share of a batch that
-    is right. images: drawn in an epoch. judge: called with the averaged weights in place, in eval mode.
-    """
-
-    name: str
-    network: nn.Module
-    learner: nn.Module
-    groups: Sequence[Group]
-    batches: Callable[[int], Generator[Batch]]
-    steps: int
-    images: int
-    loss: Loss
-    right: Callable[[Tensor, Tensor], Tensor]
-    judge: Callable[[], Judgement] | None = None
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """How it went: a row for each epoch, and the epoch (from 1) whose averaged weights the learner holds."""
-
-    history: list[Epoch]
-    best_epoch: int
 
 
 def fit(
@@ -108,19 +35,19 @@ def fit(
     on_step: Callable[[float | None], None] = lambda loss: None,
     on_epoch: Callable[[Epoch], None] = lambda row: None,
 ) -> Fitted:
-    """Train in place; the learner ends in eval mode with its best averaged weights: the last ones without a judge.
+    """Train in place; the learner ends in eval mode with its best averaged weights, or the last ones without a judge.
 
-    With a checkpoint the training goes on where it was, and ends with the same weights as without interruption.
+    With a checkpoint, an interrupted training resumes and ends with the same weights as without interruption.
 
     Args:
-        on_resume: called with the epochs that a checkpoint holds, before the first step.
-        on_step: called after each step, with its loss where that is known: one step in eight, so that nothing waits.
+        on_resume: called before the first step with the epochs that a checkpoint holds.
+        on_step: called after each step, with its loss every eighth step and None otherwise, so that nothing waits.
         on_epoch: called after each epoch, once its checkpoint is on disk.
 
     Raises:
-        ModelError: the loss is no longer a number; the last checkpoint stays.
-        Interrupted: a signal asked to stop; the same command goes on from the last finished epoch.
-        OutputError: a checkpoint cannot be written, or is another training's.
+        ModelError: the loss is no longer finite; the last checkpoint is kept.
+        Interrupted: a signal asked to stop; the same command resumes from the last finished epoch.
+        OutputError: a checkpoint cannot be written, or belongs to another training.
     """
     training = _Training(task, policy, checkpoint, processes, on_step)
     training.restore()
@@ -186,8 +113,8 @@ class _Training:
         self._check(norm, (done + 1) * self.task.steps, "gradient")
         judged = self._judge()
         worth = loss if judged is None else judged.loss
-        # Without a judge the latest weights are the best there are.
-        if judged is None or worth < self.best_loss or not self.best:
+        # If nothing is selected, the latest weights are the best.
+        if judged is None or not self.policy.select or worth < self.best_loss or not self.best:
             self.best_epoch, self.best_loss = done + 1, worth
             self.best = copied(self.average.state())
         self.history.append(
@@ -207,7 +134,7 @@ class _Training:
         )
 
     def _step(self, step: int, inputs: Tensor, target: Tensor) -> Tensor:
-        """Move the weights once; gives loss, share right and the gradient's norm, still on the device."""
+        """Update the weights once; returns loss, accuracy and gradient norm, still on the device."""
         self._set_rates(step)
         kind, precision = self.device.type, self.policy.precision
         with torch.autocast(kind, dtype=precision, enabled=precision != torch.float32):
@@ -217,7 +144,7 @@ class _Training:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.active, self.policy.clip)
-        if self.scaler.is_enabled():  # it leaves such a step out, and tries a smaller scale
+        if self.scaler.is_enabled():  # it skips such a step and lowers its scale
             norm = torch.nan_to_num(norm, posinf=0.0)
         self.scaler.step(self.optimiser)
         self.scaler.update()
@@ -230,7 +157,7 @@ class _Training:
         return torch.stack([loss.detach(), self.task.right(output, target), norm])
 
     def _thaw(self, done: int) -> None:
-        """Let the parameters learn whose time has come."""
+        """Unfreeze the parameters whose epoch has come."""
         active = [p for group in self.task.groups if group.start <= done for p in group.parameters]
         if len(active) == len(self.active):
             return
@@ -242,7 +169,11 @@ class _Training:
     def _set_rates(self, step: int) -> None:
         total = self.policy.epochs * self.task.steps
         for group, entry in zip(self.task.groups, self.optimiser.param_groups, strict=True):
-            share = rate_from(step, group.start * self.task.steps, total, self.policy.warm_up)
+            start = group.start * self.task.steps
+            if self.policy.schedule == "constant":
+                share = float(step >= start)
+            else:
+                share = rate_from(step, start, total, self.policy.warm_up)
             entry["lr"] = self.policy.learning_rate * group.rate * share
 
     def _judge(self) -> Judgement | None:
@@ -257,7 +188,7 @@ class _Training:
         return judged
 
     def _out_of_patience(self) -> bool:
-        """Epochs before the last part has thawed do not count: it may be what makes the loss better."""
+        """Epochs before the last group is unfrozen do not count: it may still lower the loss."""
         settled = max(group.start for group in self.task.groups)
         waited = len(self.history) - max(self.best_epoch, settled)
         return self.task.judge is not None and 0 < self.policy.patience <= waited
@@ -269,10 +200,10 @@ class _Training:
     def _check(self, figure: float, step: int, name: str = "loss") -> None:
         if math.isfinite(figure):
             return
-        kept = f"; the checkpoint of epoch {len(self.history)} stays" if self.checkpoint and self.history else ""
+        kept = f"; the checkpoint of epoch {len(self.history)} is kept" if self.checkpoint and self.history else ""
         raise ModelError(
             f"the {name} became {figure} at step {step} of {self.task.name}{kept}",
-            fix="use a lower --learning-rate or --precision fp32, and look at the images",
+            fix="use a lower --learning-rate or --precision fp32, and check the images",
         )
 
     def _stop_if_asked(self) -> None:
@@ -280,7 +211,9 @@ class _Training:
             return
         name, epoch = self.task.name, len(self.history)
         done = f"{name} is kept up to epoch {epoch}" if self.checkpoint and epoch else f"nothing of {name} is kept"
-        fix = "give the same command to go on" if self.checkpoint else "give the same command to start again"
+        done = self.task.kept or done
+        can_resume = self.checkpoint or self.task.kept
+        fix = "run the same command again to resume" if can_resume else "run the same command again to start over"
         interruption.check(done, fix)
         raise Interrupted(f"another process was stopped; {done}", fix=fix, signal_number=15)
 
@@ -294,7 +227,7 @@ class _Training:
             "best_epoch": self.best_epoch,
             "best_loss": self.best_loss,
         }
-        if not self.finished:  # what is needed to go on
+        if not self.finished:  # what resuming needs
             state |= {
                 "weights": copied(self.tracked),
                 "average": self.average.state(),
@@ -323,7 +256,7 @@ class _Training:
 
 
 def _changing(task: Task) -> dict[str, Tensor]:
-    """The learner's tensors that training may change, by name: what learns, and the buffers of its state."""
+    """The learner's tensors that training may change, by name: trained parameters and persistent buffers."""
     learning = {id(p) for group in task.groups for p in group.parameters}
     found: dict[str, Tensor] = {n: p for n, p in task.learner.named_parameters() if id(p) in learning}
     persistent = task.learner.state_dict().keys()

@@ -1,27 +1,32 @@
-"""What training makes small."""
+"""Loss functions.
+
+segmentation_models_pytorch has a Dice and a focal loss as well, with other values: its Dice is 0 for a batch without
+foreground, and its focal loss takes each class by itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cancernet_cli.core.choices import ClassLoss
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 FOCUS = 2.0
 
 
-def classification_loss(name: Literal["cross-entropy", "weighted", "focal"], counts: Tensor) -> Loss:
-    """The loss of that name: logits `[B, K]` and classes `[B]` to a scalar, float32, the mean over the batch.
+def classification_loss(name: ClassLoss, counts: Tensor) -> Loss:
+    """The loss of this name: from logits `[B, K]` and classes `[B]` to a float32 scalar, the mean over the batch.
 
     `weighted` multiplies each image's loss by the inverse frequency of its class, scaled so that the weights' mean over
-    the training images is 1; it divides by the count of images, not by the sum of weights, so that equal shares of a
-    batch average to the whole batch.
+    the training images is 1; it divides by the number of images, not by the sum of weights, so that equal shares of
+    a batch average to the whole batch.
 
     Args:
-        counts: `[K]` training images of each class.
+        counts: `[K]` number of training images per class.
     """
     if name == "focal":
         return focal_loss
@@ -37,7 +42,7 @@ def classification_loss(name: Literal["cross-entropy", "weighted", "focal"], cou
 
 
 def class_weights(counts: Tensor) -> Tensor:
-    """`[K]` float32, inverse to each class's count, 1 on average over the images; a class without images weighs 0."""
+    """Inverse class frequencies, `[K]` float32, 1 on average over the images; 0 for a class without images."""
     present = (counts > 0).sum()
     return torch.where(counts > 0, counts.sum() / (present * counts.clamp(min=1)), 0.0).float()
 
@@ -56,12 +61,12 @@ def focal_loss(logits: Tensor, target: Tensor, *, gamma: float = FOCUS) -> Tenso
 
 
 def share_right(logits: Tensor, target: Tensor) -> Tensor:
-    """Share of the images `[B, K]` whose greatest logit is that of their class `[B]`."""
+    """Accuracy: fraction of logits `[B, K]` whose maximum is at the class `[B]`; a scalar."""
     return (logits.detach().argmax(dim=1) == target).float().mean()
 
 
 def share_of_pixels_right(logits: Tensor, target: Tensor) -> Tensor:
-    """Share of the pixels `[B, 1, H, W]` on the right side of probability 1/2."""
+    """Pixel accuracy of logits `[B, 1, H, W]` at probability 0.5; a scalar."""
     return ((logits.detach() >= 0) == (target >= 0.5)).float().mean()
 
 
@@ -74,7 +79,7 @@ def dice_cross_entropy(logits: Tensor, target: Tensor, *, smooth: float = 1.0) -
     Args:
         logits: `[B, 1, H, W]` float.
         target: `[B, 1, H, W]` float, 0 or 1.
-        smooth: keeps the ratio defined where nothing is foreground, in pixels.
+        smooth: keeps the ratio defined without foreground, in pixels.
 
     Returns:
         A scalar, float32.

@@ -1,29 +1,28 @@
-"""Which images an epoch draws, and how often."""
+"""Sampling of training images: natural, or balanced by class or patient."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from cancernet_cli.core.choices import Sampling
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Sampling = Literal["natural", "class", "patient"]
 
 
 def epoch_draws(labels: Ints, patients: NDArray[np.str_], how: Sampling, count: int, *, seed: int, epoch: int) -> Ints:
-    """The rows that an epoch draws, in order; the same for the same seed and epoch.
+    """The rows that an epoch draws, in order; deterministic in seed and epoch.
 
-    `natural` draws every image alike, `class` every class, `patient` every class and within it every patient. What is
-    alike is so within one draw an epoch; a row comes again only when its group has no other left.
+    `natural` draws all images equally often, `class` all classes, `patient` all classes and, within each, all patients.
+    Numbers of draws differ by at most one per epoch; a row is repeated only once its group is exhausted.
 
     Args:
-        labels: `[N]`. patients: `[N]` names. count: of draws.
+        labels: `[N]`. patients: `[N]` names. count: number of draws.
 
     Returns:
-        `[count]`, rows of `labels`.
+        `[count]` row numbers.
     """
     rng = np.random.default_rng([seed, epoch])
     rows = np.arange(len(labels))
@@ -36,12 +35,12 @@ def epoch_draws(labels: Ints, patients: NDArray[np.str_], how: Sampling, count: 
             drawn.append(_cycled(of_class, draws, rng))
             continue
         names = [of_class[patients[of_class] == name] for name in np.unique(patients[of_class])]
-        drawn += [_cycled(his, n, rng) for his, n in zip(names, _evenly(draws, len(names), rng), strict=True)]
+        drawn += [_cycled(own, n, rng) for own, n in zip(names, _evenly(draws, len(names), rng), strict=True)]
     return np.asarray(rng.permutation(np.concatenate(drawn)), np.int64)
 
 
 def draw_shares(labels: Ints, patients: NDArray[np.str_], how: Sampling) -> Floats:
-    """How often `epoch_draws` draws each row in the long run: `[N]`, adding up to 1."""
+    """The long-run frequency of each row in `epoch_draws`: `[N]`, summing to 1."""
     shares = np.ones(len(labels))
     if how == "patient":
         _, at, counts = np.unique(_pairs(labels, patients), return_inverse=True, return_counts=True)
@@ -53,19 +52,19 @@ def draw_shares(labels: Ints, patients: NDArray[np.str_], how: Sampling) -> Floa
 
 
 def _pairs(labels: Ints, patients: NDArray[np.str_]) -> Ints:
-    """A number for each pair of class and patient, `[N]`."""
+    """A number for each combination of class and patient, `[N]`."""
     at = np.unique(patients, return_inverse=True)[1].reshape(-1)
     return np.asarray(labels * (at.max() + 1) + at, np.int64)
 
 
 def _cycled(rows: Ints, count: int, rng: Generator) -> Ints:
-    """`count` of the rows: all of them in a random order, then all again in another, ..."""
+    """`count` of the rows: all in a random order, then all again in another, and so on."""
     rounds = -(-count // len(rows))
     return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:count] if count else rows[:0]
 
 
 def _evenly(count: int, parts: int, rng: Generator) -> list[int]:
-    """`count` in parts that differ by one at most; who gets one more is drawn."""
+    """`count` divided into parts that differ by at most one; the larger ones are random."""
     shares = np.full(parts, count // parts)
     shares[rng.permutation(parts)[: count % parts]] += 1
     return [int(share) for share in shares]

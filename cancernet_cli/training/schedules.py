@@ -1,4 +1,4 @@
-"""How fast the weights move at each step, and when each part of a network begins to."""
+"""Learning rates by step, and the epochs at which stages are unfrozen."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 
 
 def rate_at(step: int, steps: int, warm_up: float) -> float:
-    """Share of the peak learning rate at a step: a straight rise, then half a cosine down to nothing.
+    """Fraction of the peak learning rate at a step: linear warm-up, then half a cosine down to 0.
 
     Loshchilov, Hutter, arXiv:1608.03983, without restarts.
 
     Args:
-        warm_up: share of the steps in which the rate rises.
+        warm_up: fraction of the steps in which the rate rises.
     """
     rise = max(1, round(warm_up * steps))
     if step < rise:
@@ -20,17 +20,17 @@ def rate_at(step: int, steps: int, warm_up: float) -> float:
 
 
 def rate_from(step: int, start: int, steps: int, warm_up: float) -> float:
-    """`rate_at` for a part that stands still until step `start` and then has a warm-up and a cosine of its own."""
+    """`rate_at` for parameters that are frozen until step `start` and then have their own warm-up and cosine."""
     return 0.0 if step < start else rate_at(step - start, steps - start, warm_up)
 
 
 def thaw_epochs(stages: int, epochs: int, share: float) -> list[int]:
-    """After how many epochs each stage begins to learn, the deepest first.
+    """The epoch at which each stage is unfrozen, the deepest first.
 
     Args:
-        share: of the epochs that pass before the deepest stage begins, and again before each next one.
+        share: fraction of the epochs before the deepest stage is unfrozen, and between stages.
 
     Returns:
-        `stages` numbers, rising, each less than `epochs`.
+        `stages` ascending numbers, each less than `epochs`.
     """
     return [min(epochs - 1, math.floor(share * epochs * (k + 1) + 1e-9)) for k in range(stages)]

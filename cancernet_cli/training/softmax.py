@@ -1,47 +1,53 @@
-"""Softmax on given features, learned by gradient steps: the paper's classifier, epoch by epoch."""
+"""Softmax regression on precomputed features, trained by gradient steps: the paper's classifier."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Literal
+from itertools import count
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cancernet_cli.core.errors import ModelError
+from cancernet_cli.core.choices import ClassLoss, Sampling
 from cancernet_cli.core.records import Epoch
-from cancernet_cli.training.losses import classification_loss
-from cancernet_cli.training.samplers import Sampling, epoch_draws
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from cancernet_cli.training.logistic import Floats, Ints, LinearModel
+from cancernet_cli.training.loop import fit
+from cancernet_cli.training.losses import classification_loss, share_right
+from cancernet_cli.training.samplers import epoch_draws
+from cancernet_cli.training.task import Batch, Group, Judgement, LoopPolicy, Task
 
 ROWS_AT_ONCE = 256  # of features turned to float32; 100 MB of the widest
 
 
-@dataclass(frozen=True)
-class SoftmaxModel:
-    """Logits are `((x - centre) / spread) @ weight.T + bias`; centre is 0 and spread 1 where nothing is standardised.
-
-    centre, spread: `[F]`. weight: `[K, F]`. bias: `[K]`.
-    """
-
-    centre: Floats
-    spread: Floats
-    weight: Floats
-    bias: Floats
+class SoftmaxModel(LinearModel):
+    """A linear model of wide features, applied in float32 a few rows at a time."""
 
     def logits(self, features: NDArray[np.floating]) -> Floats:
-        """`[N, F]`, of any precision and on disk if need be, to `[N, K]`."""
+        """`[N, F]` of any precision, in memory or on disk, to `[N, K]`."""
         weight = torch.from_numpy((self.weight / self.spread).astype(np.float32))
         bias = torch.from_numpy((self.bias - (self.weight / self.spread) @ self.centre).astype(np.float32))
         return _logits(features, np.arange(len(features)), weight, bias).double().numpy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftmaxPolicy:
+    """How a softmax head is trained: by Adam (Kingma, Ba, arXiv:1412.6980) at a constant learning rate.
+
+    sampling: how often an epoch draws an image (`training.samplers`). loss: see `training.losses`. batch: rows per
+    step, at most. standardise: scale every feature to mean 0 and standard deviation 1 over the training rows.
+    """
+
+    epochs: int
+    learning_rate: float
+    sampling: Sampling = "natural"
+    loss: ClassLoss = "cross-entropy"
+    batch: int = 32
+    standardise: bool = False
 
 
 def fit_softmax(
@@ -51,86 +57,78 @@ def fit_softmax(
     train: Ints,
     validate: Ints,
     classes: int,
+    policy: SoftmaxPolicy,
     *,
-    epochs: int,
-    learning_rate: float,
-    sampling: Sampling = "natural",
-    loss: Literal["cross-entropy", "weighted", "focal"] = "cross-entropy",
     seed: int = 0,
-    batch: int = 32,
-    standardise: bool = False,
     split: str = "",
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> tuple[SoftmaxModel, list[Epoch]]:
-    """Softmax regression by Adam (Kingma, Ba, arXiv:1412.6980); the same arguments give the same weights on a CPU.
+    """Softmax regression by `training.loop`; the same arguments give the same weights on a CPU.
 
-    Weights and bias start at 0. Nothing is chosen by the validation rows: they are only looked at. `samplers` says how
-    often an epoch draws an image, `losses` what is made small; an epoch draws as many images as there are to train on.
+    Weights and bias start at 0. Nothing is chosen on the validation rows; they are only reported. An epoch draws as
+    many images as there are training rows.
 
     Args:
         features: `[N, F]` of any precision; a memory map is read batch by batch.
-        labels: `[N]`. patients: `[N]` names.
-        train, validate: row numbers; the second may be none.
-        standardise: every feature to mean 0 and deviation 1 over the training rows.
+        labels: `[N]`. patients: `[N]` names. train, validate: row numbers; `validate` may be empty.
         split: the name under which the epochs are recorded.
 
     Returns:
-        The model after the last epoch, and one record an epoch: training figures are means over the epoch's batches,
-        each before its step; validation figures are taken after the epoch.
+        The model after the last epoch, and one record per epoch: training figures are means over its batches, each
+        before its step; validation figures are measured after the epoch.
 
     Raises:
-        ModelError: the loss is no longer a number.
+        ModelError: the loss is no longer finite.
+        Interrupted: a signal asked to stop.
     """
     width = features.shape[1]
-    centre, spread = _moments(features, train) if standardise else (np.zeros(width), np.ones(width))
+    centre, spread = _moments(features, train) if policy.standardise else (np.zeros(width), np.ones(width))
     shift, scale = (torch.from_numpy(v.astype(np.float32)) for v in (centre, spread))
-    weight, bias = torch.zeros(classes, width, requires_grad=True), torch.zeros(classes, requires_grad=True)
-    # Fused: one pass over the weights instead of a dozen; ten times as fast for a hundred thousand features.
-    optimiser = torch.optim.Adam([weight, bias], lr=learning_rate, fused=True)
+    layer = _zero_layer(width, classes)
     target = torch.from_numpy(labels)
-    room = torch.empty(batch, width)  # used again by every batch: fresh memory costs more than the step itself
-    loss_of = classification_loss(loss, torch.bincount(target[train], minlength=classes))
-    history = []
-    for number in range(1, epochs + 1):
-        started = time.monotonic()
-        order = train[epoch_draws(labels[train], patients[train], sampling, len(train), seed=seed, epoch=number)]
-        total, right = 0.0, 0
-        for rows in np.array_split(order, math.ceil(len(order) / batch)):
-            inputs = room[: len(rows)].copy_(torch.from_numpy(features[rows]))
-            if standardise:
-                inputs.sub_(shift).div_(scale)
-            logits = F.linear(inputs, weight, bias)
-            value = loss_of(logits, target[rows])
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            total += float(value.detach()) * len(rows)
-            right += int((logits.detach().argmax(dim=1) == target[rows]).sum())
-        if not math.isfinite(total):
-            raise ModelError(f"the loss became {total} in epoch {number}", fix="give a lower --learning-rate")
-        validation_loss, validation_accuracy = None, None
-        if len(validate):
-            with torch.no_grad():
-                folded = weight / scale
-                seen = _logits(features, validate, folded, bias - folded @ shift)
-                validation_loss = float(loss_of(seen, target[validate]))
-                validation_accuracy = float((seen.argmax(dim=1) == target[validate]).float().mean())
-        history.append(
-            Epoch(
-                split=split,
-                epoch=number,
-                train_loss=total / len(order),
-                train_accuracy=right / len(order),
-                validation_loss=validation_loss,
-                validation_accuracy=validation_accuracy,
-                learning_rate=learning_rate,
-                images=len(order),
-                elapsed_s=time.monotonic() - started,
-            )
-        )
-        on_epoch(history[-1])
-    found = (v.detach().double().numpy() for v in (weight, bias))
-    return SoftmaxModel(centre, spread, *found), history
+    loss_of = classification_loss(policy.loss, torch.bincount(target[train], minlength=classes))
+    steps = math.ceil(len(train) / policy.batch)
+
+    def batches(first_epoch: int) -> Generator[Batch]:
+        room = torch.empty(policy.batch, width)  # reused by every batch: fresh memory costs more than the step itself
+        for epoch in count(first_epoch + 1):
+            draws = epoch_draws(labels[train], patients[train], policy.sampling, len(train), seed=seed, epoch=epoch)
+            for rows in np.array_split(train[draws], steps):
+                inputs = room[: len(rows)].copy_(torch.from_numpy(features[rows]))
+                yield inputs.sub_(shift).div_(scale) if policy.standardise else inputs, target[rows]
+
+    def judge() -> Judgement:
+        folded = layer.weight / scale
+        seen = _logits(features, validate, folded, layer.bias - folded @ shift)
+        return Judgement(float(loss_of(seen, target[validate])), float(share_right(seen, target[validate])))
+
+    task = Task(
+        split, layer, layer, [Group(tuple(layer.parameters()))], batches, steps, len(train), loss_of, share_right,
+        judge if len(validate) else None, kept="the features are kept",
+    )  # fmt: skip
+    fitted = fit(task, _adam(policy), on_epoch=on_epoch)
+    weight, bias = (v.double().numpy() for v in (layer.weight, layer.bias))
+    return SoftmaxModel(centre, spread, weight, bias), fitted.history
+
+
+def _zero_layer(width: int, classes: int) -> nn.Linear:
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, width, classes)  # type: ignore[no-untyped-call]
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _adam(policy: SoftmaxPolicy) -> LoopPolicy:
+    """Plain Adam in terms of the loop: AdamW without decay, averaging, clipping, schedule or choice of an epoch."""
+    return LoopPolicy(
+        epochs=policy.epochs,
+        learning_rate=policy.learning_rate,
+        schedule="constant",
+        weight_decay=0.0,
+        average=0.0,
+        clip=math.inf,
+        select=False,
+    )
 
 
 def _moments(features: NDArray[np.floating], rows: Ints) -> tuple[Floats, Floats]:

@@ -59,3 +59,7 @@ def test_result_options_are_those_that_change_rows() -> None:
         "top_k",
         "max_bad_tiles",
     }
+
+
+def test_megapixels_are_rounded_to_pixels_not_cut_off() -> None:
+    assert ClassifyOptions(max_megapixels=1.001).max_pixels == 1_001_000

@@ -32,7 +32,7 @@ def test_gives_back_what_was_saved_with_its_memory_layout(tmp_path: Path) -> Non
 
 def test_anothers_checkpoint_is_refused_and_replaced_when_asked(tmp_path: Path) -> None:
     CheckpointFile(tmp_path / "c.pt", "one", plain_write).save({})
-    with pytest.raises(OutputError, match=r"of a training with other options or data; .*--overwrite"):
+    with pytest.raises(OutputError, match=r"to a training with other options or data; .*--overwrite"):
         CheckpointFile(tmp_path / "c.pt", "two", plain_write).read()
     assert CheckpointFile(tmp_path / "c.pt", "two", plain_write, replace=True).read() is None
 
@@ -49,7 +49,7 @@ class Runs:
 )
 def test_a_damaged_or_hostile_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c.pt").write_bytes(content)
-    with pytest.raises(OutputError, match=r"cannot be read: .*remove .*c\.pt to start again"):
+    with pytest.raises(OutputError, match=r"cannot be read: .*remove .*c\.pt to start from scratch"):
         CheckpointFile(tmp_path / "c.pt", "key", plain_write).read()
 
 

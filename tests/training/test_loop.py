@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.records import Epoch
 from cancernet_cli.training.checkpoints import CheckpointFile
-from cancernet_cli.training.loop import Group, Judgement, LoopPolicy, Task, fit
+from cancernet_cli.training.loop import fit
+from cancernet_cli.training.task import Group, Judgement, LoopPolicy, Task
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +105,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_checkpoint(tmp_pa
         for at, (inputs, target) in enumerate(line(first_epoch)):
             yield inputs, target * float("nan") if at >= 9 else target
 
-    with pytest.raises(ModelError, match=r"the loss became nan at step 12 of final; the checkpoint of epoch 2 stays"):
+    with pytest.raises(ModelError, match=r"the loss became nan at step 12 of final; the checkpoint of epoch 2 is kept"):
         fit(task_of(small_network(), batches=poisoned), POLICY, checkpoint=checkpoint_at(tmp_path / "c.pt"))
     held = checkpoint_at(tmp_path / "c.pt").read()
     assert held is not None
@@ -120,7 +121,7 @@ def test_a_gradient_that_is_no_number_never_reaches_a_checkpoint(tmp_path: Path)
         return nn.functional.mse_loss(root, target)
 
     with pytest.raises(
-        ModelError, match=r"the gradient became nan at step 8 of final; the checkpoint of epoch 1 stays"
+        ModelError, match=r"the gradient became nan at step 8 of final; the checkpoint of epoch 1 is kept"
     ):
         fit(task_of(small_network(), loss=steep), POLICY, checkpoint=checkpoint_at(tmp_path / "c.pt"))
     held = checkpoint_at(tmp_path / "c.pt").read()

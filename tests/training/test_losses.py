@@ -6,6 +6,8 @@ import math
 
 import pytest
 import torch
+from segmentation_models_pytorch.losses import DiceLoss
+from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
 from cancernet_cli.training.losses import (
@@ -68,6 +70,18 @@ def test_an_unsure_network_has_the_loss_worked_out_by_hand() -> None:
     # Probabilities 0.5 everywhere, half of 4 pixels inside: cross-entropy ln 2; Dice (2 * 1 + 1) / (2 + 2 + 1) = 0.6.
     target = torch.tensor([1.0, 0.0, 1.0, 0.0]).reshape(1, 1, 2, 2)
     assert float(dice_cross_entropy(torch.zeros(1, 1, 2, 2), target)) == pytest.approx(math.log(2) + 0.4)
+
+
+def test_dice_is_that_of_segmentation_models_where_there_is_foreground() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 1, 8, 8, generator=generator)
+    target = (torch.rand(3, 1, 8, 8, generator=generator) < 0.3).float()
+    other = DiceLoss("binary", smooth=1.0)
+    found = dice_cross_entropy(logits, target) - F.binary_cross_entropy_with_logits(logits, target)
+    torch.testing.assert_close(found, other(logits, target))
+    nothing = torch.zeros_like(target)  # pixels found where there are none cost ours something, and theirs nothing
+    assert dice_cross_entropy(logits, nothing) - F.binary_cross_entropy_with_logits(logits, nothing) > 0.9
+    assert other(logits, nothing) == 0
 
 
 def test_an_empty_mask_that_is_found_empty_has_no_loss() -> None:

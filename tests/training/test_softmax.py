@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.records import Epoch
-from cancernet_cli.training.softmax import SoftmaxModel, fit_softmax
+from cancernet_cli.training.softmax import SoftmaxModel, SoftmaxPolicy, fit_softmax
 
 N, WIDTH = 60, 12
 TRAIN, VALIDATE = np.arange(40), np.arange(40, 60)
@@ -30,7 +30,9 @@ def features() -> NDArray[np.float32]:
 
 def fit(features: NDArray[np.floating], train: NDArray[np.int64] = TRAIN, **changed: object) -> SoftmaxModel:
     given = {"epochs": 4, "learning_rate": 0.01, "seed": 3} | changed
-    return fit_softmax(features, LABELS, PATIENTS, train, VALIDATE, 2, **given)[0]  # type: ignore[arg-type]
+    seed = given.pop("seed")
+    policy = SoftmaxPolicy(**given)  # type: ignore[arg-type]
+    return fit_softmax(features, LABELS, PATIENTS, train, VALIDATE, 2, policy, seed=seed)[0]  # type: ignore[arg-type]
 
 
 def test_one_full_batch_step_is_that_of_a_linear_layer(features: NDArray[np.float32]) -> None:
@@ -86,8 +88,8 @@ def test_standardising_takes_the_training_rows_only(features: NDArray[np.float32
 def test_epochs_are_recorded_as_they_are(features: NDArray[np.float32]) -> None:
     told: list[Epoch] = []
     model, history = fit_softmax(
-        features, LABELS, PATIENTS, TRAIN, VALIDATE, 2,
-        epochs=3, learning_rate=0.01, split="fold_1", on_epoch=told.append,
+        features, LABELS, PATIENTS, TRAIN, VALIDATE, 2, SoftmaxPolicy(epochs=3, learning_rate=0.01),
+        split="fold_1", on_epoch=told.append,
     )  # fmt: skip
     assert told == history
     assert [(row.split, row.epoch, row.images) for row in history] == [("fold_1", e, 40) for e in (1, 2, 3)]
@@ -111,5 +113,5 @@ def test_rare_classes_count_as_much_with_class_sampling_or_weights(features: NDA
 
 def test_a_loss_that_is_no_number_stops_it(features: NDArray[np.float32]) -> None:
     features[3] = np.nan
-    with pytest.raises(ModelError, match=r"the loss became nan in epoch 1; give a lower --learning-rate"):
+    with pytest.raises(ModelError, match=r"the loss became nan at step [12] of .*; use a lower --learning-rate"):
         fit(features)

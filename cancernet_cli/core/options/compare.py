@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from cancernet_cli.core.choices import RecipeName
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.learning import LearningOptions
 
@@ -31,7 +31,7 @@ class CompareOptions(LearningOptions):
         "from imagenet, and from random weights (the table says so) where that cannot be had.",
         group="Model",
     )
-    recipe: Literal["modern", "paper"] = option("paper", help="The recipe each cell is trained by.", group="Model")
+    recipe: RecipeName = option("paper", help="The recipe each cell is trained by.", group="Model")
     keep: float | None = option(
         None, help="How much of a pixel outside the mask stays; default: the recipe's.", min=0, max=1, group="Model"
     )

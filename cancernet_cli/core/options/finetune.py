@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cancernet_cli.core.choices import ClassLoss, Density, RecipeName, Sampling, View
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.learning import LearningOptions
 from cancernet_cli.core.options.tiling import TilingOptions
@@ -14,25 +15,25 @@ from cancernet_cli.core.registry import BACKBONES, HEADS, SEGMENTERS, check_entr
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneOptions(LearningOptions, TilingOptions):
-    """Options of `cancernet finetune`; None where the recipe (`core.recipes`) decides."""
+    """Options of `cancernet finetune`; None: the recipe (`core.recipes`) decides."""
 
-    out: Path = option(Path("models/mine"), help="The model's folder to write.", short="-o", group="Output")
-    overwrite: bool = option(False, help="Replace a model that is already there.", group="Output")
+    out: Path = option(Path("models/mine"), help="Folder to write the model to.", short="-o", group="Output")
+    overwrite: bool = option(False, help="Replace an existing model.", group="Output")
     about: Path | None = option(
         None,
-        help="TOML file whose [training], [weights] and [use] texts go into the card: licence, citation, ...",
+        help="TOML file with texts for the card in [training], [weights] and [use]: licence, citation, ...",
         group="Output",
     )
     tensorboard: Path | None = option(
-        None, help='Write TensorBoard events here too; needs `pip install "cancernet[tensorboard]"`.', group="Output"
+        None, help='Folder for TensorBoard events; needs `pip install "cancernet[tensorboard]"`.', group="Output"
     )
     task: Literal["classify", "segment"] = option(
         "classify", help="Train a classifier on labels, or a U-Net on masks.", group="Model"
     )
-    recipe: Literal["modern", "paper"] = option(
+    recipe: RecipeName = option(
         "modern",
-        help="What is used where nothing else is said: what does best here on unseen patients, or the method of the "
-        "paper (224 x 224, the convolutions' output into a softmax layer, Adam, 25 epochs).",
+        help="Default training settings: `modern` (best on unseen patients) or `paper` (the method of the paper: "
+        "224 x 224 pixels, a softmax layer on the last convolution, Adam, 25 epochs).",
         group="Model",
     )
     backbone: str | None = option(
@@ -41,7 +42,7 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         group="Model",
     )
     weights: str = option(
-        "imagenet", help="What the backbone starts from: imagenet, none, or a safetensors file.", group="Model"
+        "imagenet", help="Initial weights of the backbone: imagenet, none, or a safetensors file.", group="Model"
     )
     head: str | None = option(
         None,
@@ -49,7 +50,9 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         group="Model",
     )
     levels: str | None = option(
-        None, help="Levels of the backbone that the head reads, 0 (stride 2) to 4 (stride 32), as 1,2,3.", group="Model"
+        None,
+        help="Feature levels that the head reads, comma-separated, from 0 (stride 2) to 4 (stride 32).",
+        group="Model",
     )
     segmenter: str = option(
         "unet",
@@ -57,98 +60,102 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         group="Model",
     )
     segmentation_model: str = option(
-        "tnbc_unet", help="The U-Net of --segmenter unet: a bundled model's name, or a folder.", group="Model"
+        "tnbc_unet", help="U-Net for --segmenter unet: a bundled model or a folder.", group="Model"
     )
     also_segmenters: str = option(
-        "", help="Segmenters, with commas, that are measured too and then allowed for this model.", group="Model"
+        "", help="Other segmenters, comma-separated, to evaluate and allow for this model.", group="Model"
     )
     keep: float | None = option(
         None,
-        help="How much of a pixel outside the mask stays: 0 blanks it, 1 ignores the mask.",
+        help="Weight of the background: 0 blanks pixels outside the mask, 1 ignores the mask.",
         min=0,
         max=1,
         group="Model",
     )
-    view: Literal["resize", "grid"] | None = option(
-        None, help="Squeeze an image into one view, or cover it with views at its own scale.", group="Model"
+    view: View | None = option(
+        None, help="`resize`: scale the image to one view; `grid`: tile it at native scale.", group="Model"
     )
-    view_width_px: int | None = option(None, help="Width of a view.", min=32, group="Model")
-    view_height_px: int | None = option(None, help="Height of a view.", min=32, group="Model")
-    scale: float | None = option(None, help="0.5 looks at images shrunk by half.", min=0.05, max=4, group="Model")
-    density: Literal["as_is", "scaled", "balanced"] | None = option(
+    view_width_px: int | None = option(None, help="Width of a view, in pixels.", min=32, group="Model")
+    view_height_px: int | None = option(None, help="Height of a view, in pixels.", min=32, group="Model")
+    scale: float | None = option(
+        None, help="Resize factor applied to images (0.5 = half size).", min=0.05, max=4, group="Model"
+    )
+    density: Density | None = option(
         None,
-        help="Take pixels as they are, bring each image's optical densities to one darkest value, as if all were "
-        "stained and lit alike, or take out the tint of the lightest pixels too.",
+        help="Stain normalization. `as_is`: none; `scaled`: scale each channel's optical density to a common maximum; "
+        "`balanced`: also remove the tint of the lightest pixels.",
         group="Model",
     )
     unfreeze: int = option(
         0,
-        help="Stages of the backbone, from the deepest, that learn too, one after the other; 0 leaves it as it is and "
-        "computes its features once.",
+        help="Backbone stages to train, from the deepest up, unfrozen one after another; 0 keeps the backbone frozen "
+        "and computes its features once.",
         min=0,
         max=5,
         group="Training",
     )
-    epochs: int | None = option(None, help="How often each training image is seen.", min=1, group="Training")
-    learning_rate: float | None = option(None, help="The highest learning rate.", min=0, group="Training")
+    epochs: int | None = option(None, help="Passes over the training images.", min=1, group="Training")
+    learning_rate: float | None = option(None, help="Peak learning rate.", min=0, group="Training")
     patience: int = option(
         8,
-        help="Epochs without a better validation loss after which training stops; 0 never stops.",
+        help="Epochs without a lower validation loss before training stops early; 0: never.",
         min=0,
         group="Training",
     )
-    sampling: Literal["natural", "class", "patient"] | None = option(
+    sampling: Sampling | None = option(
         None,
-        help="How often an image is drawn: each alike, each class alike, or each class, and each patient in it, alike.",
+        help="How images are sampled: `natural` (all equally often), `class` (classes balanced) or `patient` (classes, "
+        "and patients within a class, balanced).",
         group="Training",
     )
-    loss: Literal["cross-entropy", "weighted", "focal"] | None = option(
+    loss: ClassLoss | None = option(
         None,
-        help="Cross-entropy, the same with classes weighted by their rarity, or focal loss.",
+        help="Loss: cross-entropy, the same weighted by inverse class frequency, or focal.",
         group="Training",
     )
     variants: int = option(
         0,
-        help="Re-stained and zoomed copies of each image that a head on a frozen backbone also learns from.",
+        help="Stain- and scale-augmented copies per image for training a head on a frozen backbone.",
         min=0,
         max=64,
         group="Training",
     )
-    crop_px: int = option(192, help="Side of a U-Net's training crops, in pixels at --scale.", min=32, group="Training")
+    crop_px: int = option(
+        192, help="Side of a U-Net's training crops, in pixels after --scale.", min=32, group="Training"
+    )
     mask_cut: float | None = option(
         None,
-        help="Probability from which a pixel lies in a U-Net's mask; default: where the Dice of patients that it has "
-        "not learned from is highest.",
+        help="Probability threshold of a U-Net's mask; default: the one of highest Dice on held-out patients.",
         min=0.01,
         max=0.99,
         group="Training",
     )
     tiles_per_slide: int = option(
-        200, help="Learn from at most this many tiles of a slide, evenly spread over its tissue.", min=1, group="Slides"
+        200, help="Maximum number of tiles per slide, spread evenly over its tissue.", min=1, group="Slides"
     )
     tile_mpp: float | None = option(
         None,
-        help="Micrometres that a pixel of a slide's tile shows; default: what the views of the photos among DATA show, "
-        "without photos 0.5.",
+        help="Resolution of slide tiles, in µm/px; default: that of the views of the photos among DATA, or 0.5 "
+        "without photos.",
         min=0.02,
         max=10,
         group="Slides",
     )
     annotations: Literal["auto", "none"] = option(
         "auto",
-        help="auto learns from regions where a slide has them: a GeoJSON file that the manifest's column annotations "
-        "names, or <slide>.geojson beside it; none goes by slides' labels alone.",
+        help="`auto`: train on annotated regions where a slide has any (a GeoJSON file in the manifest's column "
+        "annotations, or <slide>.geojson next to the slide); `none`: use slide labels only.",
         group="Slides",
     )
     annotation_origin: Literal["auto", "slide", "scan"] = option(
         "auto",
-        help="Where annotations count from, in slides of which only a part was scanned (MRXS, SCN, BIF): from the "
-        "slide's corner, or from the scan's, as QuPath does unless it opened them with --no-crop; auto asks.",
+        help="Origin of annotation coordinates in partly scanned slides (MRXS, SCN, BIF): the corner of the slide or "
+        "of the scan (QuPath's default, unless opened with --no-crop); `auto` stops if it matters.",
         group="Slides",
     )
     min_annotated: float = option(
         0.5,
-        help="Least share of a tile that lies in the regions of its class, where a slide has annotations.",
+        help="Minimum fraction of a tile inside the regions of its class, for annotated slides.",
         min=0.01,
         max=1,
         group="Slides",

@@ -14,16 +14,20 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 class DeviceOptions(Options):
     """Options of the commands that run networks."""
 
-    device: str = option("auto", help="auto, cpu, cuda, cuda:N or mps.", group="Machine")
+    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:N or mps.", group="Machine")
     precision: Precision = option(
         "auto",
-        help="Number format of the networks; auto is fp32 on a CPU and fp16 on CUDA.",
+        help="Numeric precision of the networks; auto: fp32 on CPU, fp16 on CUDA.",
         group="Machine",
         changes_result=True,
     )
-    batch_size: int | Auto = option("auto", help="Views a forward pass takes.", min=1, group="Machine")
+    batch_size: int | Auto = option("auto", help="Views per forward pass.", min=1, group="Machine")
     workers: int | Auto = option(
-        "auto", help="Processes that read and decode; 0 does it in the main one.", min=0, max=256, group="Machine"
+        "auto",
+        help="Worker processes that read and decode; 0: read in the main process.",
+        min=0,
+        max=256,
+        group="Machine",
     )
 
 
@@ -33,15 +37,20 @@ class LoaderOptions(DeviceOptions):
 
     max_megapixels: float = option(
         100.0,
-        help="Refuse images with more pixels than this, in millions.",
+        help="Largest image to read, in megapixels.",
         min=0.001,
         group="Input",
         changes_result=True,
     )
     labels: str = option(
         "auto",
-        help="Where true labels come from: auto, none, folders, breakhis, or a CSV or Parquet file with "
+        help="Source of true labels: auto, none, folders, breakhis, or a CSV or Parquet file with "
         "path,label[,patient].",
         group="Input",
         changes_result=True,
     )
+
+    @property
+    def max_pixels(self) -> int:
+        """`max_megapixels` in pixels."""
+        return round(self.max_megapixels * 1e6)

@@ -1,8 +1,8 @@
-"""The same picture under two names: equal pixels, or the same field saved again, resized, turned or mirrored.
+"""Duplicate detection: equal pixels, or the same field re-encoded, resized, rotated or mirrored.
 
-Two looks. A perceptual hash (the signs of the 256 lowest DCT frequencies, as `imagehash.phash` computes them) finds
-candidates among all pairs; the fine detail of two thumbnails has to agree before a pair counts. Measured on 530
-BreakHis fields: a field and its copy (JPEG quality 10 to 92, 0.3 to 2 times the size, four pixels cropped, blurred,
+Two stages. A perceptual hash (the signs of the 256 lowest DCT frequencies, as in `imagehash.phash`) finds candidates
+among all pairs; a pair counts if the fine detail of its thumbnails agrees as well. Measured on 530 BreakHis fields: a
+field and its copy (JPEG quality 10 to 92, 0.3 to 2 times the size, four pixels cropped, blurred,
 noisy) differ in at most 24 bits and their detail correlates at 0.94 or more; two fields of different patients differ in
 at least 88 bits and correlate at 0.4 or less; overlapping fields of one slide differ in 50 to 62 bits, at 0.5 to 0.7.
 """
@@ -26,10 +26,12 @@ HASH_SIDE = 16
 BITS = HASH_SIDE * HASH_SIDE
 MAX_DISTANCE_BITS = 40
 MIN_CORRELATION = 0.8
-# The median of the thumbnail's detail, in grey levels: BreakHis fields have 1.7 and more, glass with a speck or a cell
-# in its corner 0.7. Empty fields are alike whoever the patient is, and nothing is learned from meeting one again.
+# Median detail of the thumbnail, in grey levels: at least 1.7 in BreakHis fields, 0.7 for glass with a speck or a cell
+# in its corner. Empty fields look the same for all patients, and repeating one is not a leak.
 MIN_DETAIL = 1.0
 _LOOK_SIDE = 32
+_DIGEST_BYTES = 32
+PACKED_BYTES = _DIGEST_BYTES + BITS + _LOOK_SIDE**2  # eight hashes of 32 bytes: as many bytes as one has bits
 _ROUNDS = 4
 _CHUNK = 4096
 _MEETINGS = 1 << 22
@@ -42,27 +44,37 @@ A = TypeVar("A", bound=np.generic)
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a picture is recognised by.
+    """The fingerprint of a picture.
 
-    digest: SHA-256 of its size and pixels. hashes: `[8, 32]` uint8, the hash's bits of the picture as it is and turned
-    and mirrored in all ways (`_turns`). look: `[32, 32]` uint8, grey.
+    digest: SHA-256 of its size and pixels. hashes: `[8, 32]` uint8, the hash bits of the picture in all eight
+    orientations (`_turns`). look: `[32, 32]` uint8, a grey thumbnail.
     """
 
     digest: bytes
     hashes: Bytes
     look: Bytes
 
+    def packed(self) -> Bytes:
+        """As `[PACKED_BYTES]` uint8, never all 0."""
+        return np.concatenate([np.frombuffer(self.digest, np.uint8), self.hashes.ravel(), self.look.ravel()])
+
+    @classmethod
+    def unpacked(cls, packed: Bytes) -> Fingerprint:
+        """The fingerprint that `packed` gave."""
+        digest, hashes, look = np.split(np.asarray(packed), [_DIGEST_BYTES, _DIGEST_BYTES + BITS])
+        return cls(digest.tobytes(), hashes.reshape(8, BITS // 8), look.reshape(_LOOK_SIDE, _LOOK_SIDE))
+
     @property
     def has_detail(self) -> bool:
-        """Whether there is anything to recognise it by."""
+        """Whether the picture has enough detail to be recognised."""
         return float(np.median(np.abs(_detail(self.look[None])))) >= MIN_DETAIL
 
 
 @dataclass(frozen=True)
 class SamePictures:
-    """Numbers for N files. exact: `[N]`, the same where the pixels are. near: `[N]`, the same where the picture is.
+    """Group numbers of N files. exact: `[N]`, equal for equal pixels. near: `[N]`, equal for the same picture.
 
-    A file that cannot be read, or shows nothing, has numbers of its own.
+    A file that cannot be read or is empty has unique numbers.
     """
 
     exact: Ints
@@ -78,7 +90,7 @@ def fingerprint(pixels: Bytes) -> Fingerprint:
     small = cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA)
     look = cv2.resize(small, (_LOOK_SIDE, _LOOK_SIDE), interpolation=cv2.INTER_AREA)
     waves = dctn(small.astype(np.float64))[:HASH_SIDE, :HASH_SIDE]
-    # Mirrored, a picture's odd frequencies change sign.
+    # Mirroring changes the sign of odd frequencies.
     odd = np.where(np.arange(HASH_SIDE) % 2, -1.0, 1.0)
     turned = [w * v * h for w in (waves, waves.T) for v in (1.0, odd[:, None]) for h in (1.0, odd)]
     bits = np.array([(w > np.median(w)).ravel() for w in turned])
@@ -86,9 +98,9 @@ def fingerprint(pixels: Bytes) -> Fingerprint:
 
 
 def same_pictures(prints: Sequence[Fingerprint | None]) -> SamePictures:
-    """Which of N files show the same picture; None stands for one that could not be read.
+    """Group N files by picture; None stands for one that could not be read.
 
-    Time grows with N, not with its square, as long as few files show the same: 100 000 take about a minute.
+    Time is linear in N as long as few files show the same picture: 100,000 take about a minute.
     """
     numbers: dict[bytes, int] = {}
     exact = np.arange(len(prints), dtype=np.int64)
@@ -106,10 +118,10 @@ def same_pictures(prints: Sequence[Fingerprint | None]) -> SamePictures:
 
 
 def _near(prints: Sequence[Fingerprint]) -> Ints:
-    """`[N]`: for each picture the first one that is the same, itself where there is none before it.
+    """`[N]`: the first picture that is the same as each, or itself.
 
-    Of hashes that differ in fewer than 16 bits, one of 16 bands of 16 bits is the same; so only pictures that share a
-    band are compared. A new order of the bits makes new bands, for pairs that differ in more.
+    Hashes that differ in fewer than 16 bits agree in one of 16 bands of 16 bits, so only pictures that share a band are
+    compared. Permuting the bits makes new bands, for pairs that differ in more.
     """
     hashes, looks = (np.stack([getattr(one, name) for one in prints]) for name in ("hashes", "look"))
     bits = np.unpackbits(hashes, axis=2)
@@ -128,7 +140,7 @@ def _near(prints: Sequence[Fingerprint]) -> Ints:
 
 
 def _meetings(values: NDArray[np.uint16], others: NDArray[np.uint16]) -> Iterator[tuple[Ints, Ints]]:
-    """The places of all pairs of equal numbers, some at a time."""
+    """The positions of all pairs of equal numbers, in chunks."""
     order = np.argsort(others, kind="stable")
     found = others[order]
     start, end = np.searchsorted(found, values, "left"), np.searchsorted(found, values, "right")
@@ -141,8 +153,8 @@ def _meetings(values: NDArray[np.uint16], others: NDArray[np.uint16]) -> Iterato
 
 
 def _joined(first: Ints, pairs: Ints, looks: Bytes, turn: int) -> Ints:
-    """The first picture of each one's group, once those of the pairs whose detail agrees belong together too."""
-    pairs = pairs[:, np.argsort(pairs[1], kind="stable")]  # where all are alike, those of the first join all the others
+    """The first picture of each group, after joining the pairs whose detail agrees."""
+    pairs = pairs[:, np.argsort(pairs[1], kind="stable")]  # if all are equal, the pairs of the first join all others
     for at in range(0, pairs.shape[1], _CHUNK):
         chunk = pairs[:, at : at + _CHUNK]
         chunk = chunk[:, first[chunk[0]] != first[chunk[1]]]
@@ -157,20 +169,20 @@ def _joined(first: Ints, pairs: Ints, looks: Bytes, turn: int) -> Ints:
 
 
 def _turns(stack: NDArray[A]) -> list[NDArray[A]]:
-    """`[M, S, S]` as it is, and turned and mirrored in the seven other ways, in the order of the hashes."""
+    """`[M, S, S]` in all eight orientations, in the order of the hashes."""
     across = stack.swapaxes(1, 2)
     return [s[:, ::v, ::h] for s in (stack, across) for v in (1, -1) for h in (1, -1)]
 
 
 def _agree(looks: Bytes, others: Bytes, turn: int) -> NDArray[np.bool_]:
-    """Whether the detail of each look, so turned, is that of the other."""
+    """Whether the detail of each thumbnail, in this orientation, agrees with the other's."""
     one, other = _detail(_turns(looks)[turn]), _detail(others)
     norm = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     return np.asarray((one * other).sum(axis=1) >= MIN_CORRELATION * norm)
 
 
 def _detail(looks: Bytes) -> NDArray[np.float32]:
-    """`[M, S, S]` without its slow changes, `[M, S * S]`: uneven light and large blots are alike in many fields."""
+    """High-pass of `[M, S, S]`, as `[M, S * S]`: uneven light and large blots are common to many fields."""
     found = [one - cv2.GaussianBlur(one, (0, 0), _LOOK_SIDE / 8) for one in looks.astype(np.float32)]
     flat = np.stack(found).reshape(len(looks), -1)
     return np.asarray(flat - flat.mean(axis=1, keepdims=True), np.float32)

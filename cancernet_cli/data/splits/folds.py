@@ -1,4 +1,4 @@
-"""Who is learned from and who is tested on: never the same patient on both sides."""
+"""Splits by patient: folds, and train, validation and test parts. No patient is ever in two of them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
-class Part:
-    """One training with its test: row numbers, no row in two of them. `validate` may be empty.
+class SplitPart:
+    """Disjoint row numbers of one training and its test; `validate` may be empty.
 
     name: `fold_0` and so on, or `holdout`.
     """
@@ -35,13 +35,13 @@ class Part:
 
 
 def patient_folds(labels: ArrayLike, patients: Sequence[str], folds: int, seed: int) -> Ints:
-    """A fold for each image, patients whole and classes balanced as far as patients allow.
+    """A fold for each image, grouped by patient and stratified by class as far as patients allow.
 
     Args:
         labels: `[N]` int. patients: N names.
 
     Returns:
-        `[N]` int, 0 to `folds - 1`; images of one patient have one fold, and each class is outside of each fold.
+        `[N]` int, 0 to `folds - 1`; a patient is in one fold, and the complement of each fold has every class.
 
     Raises:
         InputError: a class has fewer than two patients, or there are fewer patients than folds.
@@ -50,7 +50,7 @@ def patient_folds(labels: ArrayLike, patients: Sequence[str], folds: int, seed: 
     check_patients(y, groups)
     found = grouped_folds(y, groups, folds, seed)
     for attempt in range(1, _ATTEMPTS):
-        if not _lacking(y, found):
+        if not _incomplete(y, found):
             break
         found = grouped_folds(y, groups, folds, _another(seed, attempt))
     check_classes(y, found)
@@ -58,7 +58,7 @@ def patient_folds(labels: ArrayLike, patients: Sequence[str], folds: int, seed: 
 
 
 def grouped_folds(labels: Ints, patients: Names, folds: int, seed: int) -> Ints:
-    """A fold for each image, patients whole and classes balanced; a class may lack in a fold, or stand in one only.
+    """A fold for each image, grouped by patient and stratified by class; a fold may have no image of a class.
 
     Raises:
         InputError: there are fewer patients than folds.
@@ -66,9 +66,9 @@ def grouped_folds(labels: Ints, patients: Names, folds: int, seed: int) -> Ints:
     count = len(np.unique(patients))
     if count < folds:
         raise InputError(
-            f"{count} patients cannot be put into {folds} folds", fix=f"use --folds {max(2, count)} or fewer"
+            f"{count} patients cannot be split into {folds} folds", fix=f"use --folds {max(2, count)} or fewer"
         )
-    # Where each image is a patient of its own, the plain splitter does the same in a fraction of the time.
+    # If each image is its own patient, the plain splitter does the same in a fraction of the time.
     alone = count == len(patients)
     splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
     found = np.full(len(labels), -1, dtype=np.int64)
@@ -77,22 +77,23 @@ def grouped_folds(labels: Ints, patients: Names, folds: int, seed: int) -> Ints:
         try:
             for fold, (_, rows) in enumerate(splitter.split(labels, labels, None if alone else patients)):
                 found[rows] = fold
-        except ValueError:  # every class has fewer images than there are folds
+        except ValueError:  # every class has fewer images than folds
             most = int(np.bincount(labels).max())
             raise InputError(
-                f"no class has {folds} images to put into {folds} folds", fix=f"use --folds {max(2, most)} or fewer"
+                f"no class has {folds} images, one for each of {folds} folds",
+                fix=f"use --folds {max(2, most)} or fewer",
             ) from None
     return found
 
 
 def held_out(labels: ArrayLike, patients: ArrayLike, share: float, seed: int) -> Bools | None:
-    """Which images to hold out: about `share` of each class's patients, and every class on both sides.
+    """Which images to hold out: about `share` of each class's patients, with every class on both sides.
 
-    The share is made of whole folds of `StratifiedGroupKFold`, as 1 of 5 for 0.2; where those leave a class on one side
-    only, of fewer and larger folds.
+    The share consists of whole folds of `StratifiedGroupKFold`, such as 1 of 5 for 0.2, or of fewer and larger folds if
+    a class would be on one side only.
 
     Returns:
-        `[N]` bool, or None where patients are too few for it.
+        `[N]` bool, or None if there are too few patients.
     """
     y, groups = np.asarray(labels, dtype=np.int64), np.asarray(patients)
     pairs = np.unique(np.stack([y, np.unique(groups, return_inverse=True)[1]]), axis=1)
@@ -109,34 +110,35 @@ def held_out(labels: ArrayLike, patients: ArrayLike, share: float, seed: int) ->
             except InputError:
                 break
             windows = [np.isin(folds, (np.arange(count) + start) % of) for start in range(of)]
-            windows = [rows for rows in windows if not _lacking(y, rows)]
+            windows = [rows for rows in windows if not _incomplete(y, rows)]
             if windows:
                 return min(windows, key=lambda rows: _deviation(y, groups, rows, share))
     return None
 
 
 def draw_split(labels: ArrayLike, patients: ArrayLike, test_share: float, validation_share: float, seed: int) -> Names:
-    """`train`, `val` or `test` for each image, patients whole and classes balanced.
+    """`train`, `val` or `test` for each image, grouped by patient and stratified by class.
 
     Args:
-        test_share: of all patients. validation_share: of those that do not test; nothing is `val` where these are too
-            few for it.
+        test_share: of all patients. validation_share: of the patients outside the test part; if they are too few,
+            nothing is `val`.
 
     Raises:
-        InputError: patients are too few to have every class in the test and outside of it.
+        InputError: there are too few patients to have every class inside and outside the test part.
     """
     y, groups = np.asarray(labels, dtype=np.int64), np.asarray(patients)
     check_patients(y, groups)
     test = held_out(y, groups, test_share, seed)
     if test is None:
         raise InputError(
-            "no split by patient has every class on both sides", fix="give images of more patients, or fewer --classes"
+            "no split by patient has every class on both sides",
+            fix="add images of more patients, or use fewer --classes",
         )
     return with_validation(y, groups, np.where(test, "test", "train"), validation_share, seed)
 
 
 def with_validation(labels: ArrayLike, patients: ArrayLike, splits: Names, share: float, seed: int) -> Names:
-    """The splits with about `share` of the patients of `train` put into `val`; as they are where they are too few."""
+    """The splits with about `share` of the patients of `train` moved to `val`; unchanged if they are too few."""
     y, groups = np.asarray(labels, dtype=np.int64), np.asarray(patients)
     rows = np.flatnonzero(splits == "train")
     chosen = held_out(y[rows], groups[rows], share, seed)
@@ -148,8 +150,8 @@ def with_validation(labels: ArrayLike, patients: ArrayLike, splits: Names, share
 
 def fold_parts(
     labels: ArrayLike, patients: ArrayLike, folds: ArrayLike, validation_share: float, seed: int
-) -> list[Part]:
-    """A part for each fold: the fold is the test, the rest is split by patient into `train` and `validate`."""
+) -> list[SplitPart]:
+    """One part per fold: the fold is the test, the rest is split by patient into `train` and `validate`."""
     numbers, found = np.asarray(folds), []
     for fold in np.unique(numbers).tolist():
         splits = np.where(numbers == fold, "test", "train")
@@ -157,44 +159,46 @@ def fold_parts(
     return found
 
 
-def split_part(name: str, splits: Names) -> Part:
-    """The part that a split into train, val and test makes."""
+def split_part(name: str, splits: Names) -> SplitPart:
+    """A part from a split into train, val and test."""
     train, validate, test = (np.flatnonzero(splits == one) for one in SPLITS)
-    return Part(name, train, validate, test)
+    return SplitPart(name, train, validate, test)
 
 
-def torn_patients(patients: ArrayLike, sides: ArrayLike) -> dict[str, list[str]]:
-    """The patients that stand on more than one side of a split, in order, each with its sides."""
+def split_across(patients: ArrayLike, sides: ArrayLike) -> dict[str, list[str]]:
+    """The patients, or other groups, that are on more than one side of a split, in order, each with its sides."""
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
     places, side = np.unique(np.asarray(sides), return_inverse=True)
     pairs = np.unique(np.stack([patient, side]), axis=1)
-    torn = np.flatnonzero(np.bincount(pairs[0], minlength=len(names)) > 1)
-    return {str(names[i]): [str(places[j]) for j in pairs[1][pairs[0] == i]] for i in torn}
+    split = np.flatnonzero(np.bincount(pairs[0], minlength=len(names)) > 1)
+    return {str(names[i]): [str(places[j]) for j in pairs[1][pairs[0] == i]] for i in split}
 
 
 def check_classes(labels: Ints, folds: Ints) -> None:
-    """Make sure that the images outside each fold have every class.
+    """Check that the complement of each fold has every class.
 
     Raises:
         InputError: one is missing.
     """
-    if lacking := _lacking(labels, folds):
-        raise InputError(f"without fold {lacking[0]} a class has no image left", fix="use other folds or more patients")
+    if incomplete := _incomplete(labels, folds):
+        raise InputError(
+            f"without fold {incomplete[0]} a class has no image left", fix="use other folds or more patients"
+        )
 
 
 def check_patients(labels: Ints, patients: ArrayLike, classes: Sequence[str] = ()) -> None:
-    """Make sure that every class has two patients or more.
+    """Check that every class has two patients or more.
 
     Args:
         classes: their names, for messages.
 
     Raises:
-        InputError: there is one class only, or one has a single patient.
+        InputError: there is only one class, or one has a single patient.
     """
     groups = np.asarray(patients)
     present = np.unique(labels).tolist()
     if len(present) < 2:
-        raise InputError("the images have one label only", fix="give images of two classes or more")
+        raise InputError("all images have the same label", fix="add images of another class")
     names = {k: classes[k] if classes else str(k) for k in present}
     alone = [k for k in present if len(np.unique(groups[labels == k])) < 2]
     if not alone:
@@ -203,34 +207,34 @@ def check_patients(labels: Ints, patients: ArrayLike, classes: Sequence[str] = (
     who = f"class {names[alone[0]]} has one patient, so it"
     if len(alone) > 1:
         who = f"classes {', '.join(names[k] for k in alone)} have one patient each, so they"
-    fix = "give images of more patients"
+    fix = "add images of more patients"
     if classes and len(others) > 1:
-        fix += f", or leave {'it' if len(alone) == 1 else 'them'} out: --classes {','.join(others)}"
-    raise InputError(f"{who} cannot be learned from one and tested on another", fix=fix)
+        fix += f", or omit {'it' if len(alone) == 1 else 'them'}: --classes {','.join(others)}"
+    raise InputError(f"{who} cannot be trained on one and tested on another", fix=fix)
 
 
 def held_out_patients(patients: Sequence[str], share: float, seed: int) -> set[str]:
-    """About `share` of the patients, drawn by the seed; at least one, and not all.
+    """About `share` of the patients, drawn with the seed; at least one, and not all.
 
     Raises:
         InputError: there is only one patient.
     """
     names = sorted(set(patients))
     if len(names) < 2:
-        raise InputError(f"all images are of one patient ({names[0]})", fix="give images of two patients or more")
+        raise InputError(f"all images are of one patient ({names[0]})", fix="add images of another patient")
     splitter = GroupShuffleSplit(1, test_size=min(max(1, round(share * len(names))), len(names) - 1), random_state=seed)
     _, chosen = next(splitter.split(names, groups=names))
     return {names[i] for i in chosen}
 
 
-def _lacking(labels: Ints, sides: NDArray[np.generic]) -> list[object]:
-    """The sides outside of which a class has no image."""
+def _incomplete(labels: Ints, sides: NDArray[np.generic]) -> list[object]:
+    """The sides whose complement has no image of some class."""
     count = len(np.unique(labels))
     return [side for side in np.unique(sides).tolist() if len(np.unique(labels[sides != side])) < count]
 
 
 def _deviation(labels: Ints, patients: Names, rows: Bools, share: float) -> float:
-    """How far the held-out shares of the classes' patients are from the one that was asked for, on average."""
+    """Mean deviation of the classes' held-out shares of patients from the requested one."""
     shares = []
     for label in np.unique(labels):
         everyone = np.unique(patients[labels == label])
@@ -239,5 +243,5 @@ def _deviation(labels: Ints, patients: Names, rows: Bools, share: float) -> floa
 
 
 def _another(seed: int, attempt: int) -> int:
-    """The seed itself at first, then others that follow from it."""
+    """The seed itself first, then others derived from it."""
     return seed if attempt == 0 else int(np.random.SeedSequence([seed, attempt]).generate_state(1)[0])

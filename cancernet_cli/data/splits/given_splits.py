@@ -1,4 +1,4 @@
-"""The split that a list gives in a column `fold` or `split`."""
+"""The split given by a manifest or label file, in a column `fold` or `split`."""
 
 from __future__ import annotations
 
@@ -21,24 +21,29 @@ _WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 
 @dataclass(frozen=True)
 class GivenSplit:
-    """`[N]`: `fold` holds whole numbers, `split` one of train, val, test."""
+    """The column and its values `[N]`: integers for `fold`; train, val or test for `split`."""
 
     column: Literal["fold", "split"]
     values: NDArray[Any]
+
+    @property
+    def sides(self) -> NDArray[np.str_]:
+        """`[N]` as text: `fold 0` and so on, or train, val and test."""
+        return np.array([f"fold {value}" for value in self.values]) if self.column == "fold" else self.values
 
 
 def read_given(
     lists: Sequence[Path], base: Path, locations: Sequence[bytes], *, prefer: Literal["fold", "split"]
 ) -> GivenSplit | None:
-    """What the lists say of N files, or None where no list has such a column.
+    """The given split of N files, or None if no list has such a column.
 
     Args:
-        base: a path that is none relative to its list's folder is taken relative to this.
+        base: the folder for paths that do not exist relative to their list's folder.
         locations: absolute paths.
-        prefer: the column that counts where there are both.
+        prefer: the column to use if there are both.
 
     Raises:
-        InputError: a value is none, a file has none, or two.
+        InputError: a value is invalid, or a file has none or two.
     """
     tables = [TextTable(file, ("path", "fold", "split")) for file in lists]
     columns: list[Literal["fold", "split"]] = ["fold", "split"]
@@ -65,8 +70,8 @@ def read_given(
     found = [by_folder.get(location, by_base.get(location)) for location in locations]
     if without := [location for location, value in zip(locations, found, strict=True) if value is None]:
         raise InputError(
-            f"{len(without)} of {len(found)} images have no {column}; the first is {display_path(without[0])}",
-            fix="fill the column in, or pass --resplit to have the split drawn",
+            f"{len(without)} of {len(found)} images have no {column}; the first: {display_path(without[0])}",
+            fix="fill in the column, or pass --resplit to have the split drawn",
         )
     return GivenSplit(column, np.array(found))
 
@@ -81,10 +86,10 @@ def _value(value: Any, column: str, where: str) -> int | str:
 
 
 def fold_number(value: Any, where: str) -> int:
-    """The whole number that a cell of a column `fold` holds; a column with gaps may come as 0.0, 1.0, ...
+    """The integer in a cell of a column `fold`; a column with gaps may have 0.0, 1.0, ...
 
     Raises:
-        InputError: it holds something else.
+        InputError: it is not an integer.
     """
     try:
         number = float(value)
@@ -92,4 +97,4 @@ def fold_number(value: Any, where: str) -> int:
             return int(number)
     except (TypeError, ValueError):
         pass
-    raise InputError(f"{where} has no whole number as fold but {str(value)!r}", fix="correct it, or pass --resplit")
+    raise InputError(f"{where} has fold {str(value)!r}, which is not an integer", fix="correct it, or pass --resplit")

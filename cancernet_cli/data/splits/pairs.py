@@ -1,4 +1,4 @@
-"""Images with masks: what a segmenter learns from."""
+"""Image/mask pairs: the training data of a segmenter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS = ("image", "mask", "patient", "split", "fold")
 
 @dataclass(frozen=True)
 class Pair:
-    """An image file, its mask file, whose they are, and the split and fold they were put into (none: empty, None)."""
+    """An image file, its mask file, their patient, and their split and fold if given (else "" and None)."""
 
     image: Path
     mask: Path
@@ -32,16 +32,16 @@ class Pair:
 
 
 def list_pairs(data: Sequence[str], *, check_split: bool = True) -> list[Pair]:
-    """The pairs of CSV or Parquet manifests with columns image, mask, patient and, if they are split, split or fold.
+    """The pairs in CSV or Parquet manifests with columns image, mask, patient and, optionally, split or fold.
 
-    Paths are relative to the manifest's folder; a folder stands for the `manifest.csv` in it.
+    Paths are relative to the manifest's folder; a folder means the `manifest.csv` in it.
 
     Args:
-        check_split: refuse a patient in two splits; not so for one who wants another split, or to go on with a leak.
+        check_split: refuse a patient in two splits; off with --resplit or --allow-leak.
 
     Raises:
-        InputError: a manifest is missing, lacks a column or a value, or puts a patient into two splits; or something is
-            a slide.
+        InputError: a manifest is missing, has no such column or value, or has a patient in two splits; or a file is a
+            slide.
     """
     found: list[Pair] = []
     for name in data:
@@ -50,20 +50,23 @@ def list_pairs(data: Sequence[str], *, check_split: bool = True) -> list[Pair]:
         table = TextTable(file, COLUMNS)
         if missing := [column for column in COLUMNS[:3] if column not in table.columns]:
             raise InputError(
-                f"{file} has no column {missing[0]!r}", fix="give image,mask,patient and, if wanted, split"
+                f"{file} has no column {missing[0]!r}",
+                fix="the columns are image,mask,patient and, optionally, split or fold",
             )
         for line, row in table:
             if empty := [column for column in COLUMNS[:3] if not row[column]]:
                 raise InputError(f"{table.where(line)} has no {empty[0]}", fix="fill it in, or remove the row")
             split = str(row.get("split") or "")
             if split and split not in SPLITS:
-                raise InputError(f"{table.where(line)} has split {split!r}", fix=f"use {', '.join(SPLITS)} or nothing")
+                raise InputError(
+                    f"{table.where(line)} has split {split!r}", fix=f"use {', '.join(SPLITS)}, or leave it empty"
+                )
             fold = None if row.get("fold") is None else fold_number(row["fold"], table.where(line))
             image, mask = file.parent / row["image"], file.parent / row["mask"]
             _refuse_slide(image)
             found.append(Pair(image, mask, str(row["patient"]), split, fold))
     if not found:
-        raise InputError("no image with a mask was given", fix="give a manifest with image,mask,patient")
+        raise InputError("there is no image with a mask", fix="give a manifest with columns image,mask,patient")
     if check_split and any(pair.split for pair in found):
         _check_split(found)
     return found
@@ -72,21 +75,21 @@ def list_pairs(data: Sequence[str], *, check_split: bool = True) -> list[Pair]:
 def pair_folds(
     pairs: Sequence[Pair], folds: int, seed: int, *, resplit: bool = False, groups: Sequence[str] | None = None
 ) -> NDArray[np.int64]:
-    """A fold for each of N pairs, patients whole: the manifest's column `fold`, or drawn.
+    """A fold for each of N pairs, grouped by patient: the manifest's column `fold`, or drawn.
 
     Args:
-        resplit: draw them even where the manifest has them.
-        groups: N names of what must not be torn; default: the patients.
+        resplit: draw them even if the manifest has them.
+        groups: N names of what is kept together; default: the patients.
 
     Raises:
-        InputError: some pairs have a fold and some have none, or there are fewer patients than folds.
+        InputError: only some pairs have a fold, or there are fewer patients than folds.
     """
     given = [pair.fold for pair in pairs]
     if not resplit and any(fold is not None for fold in given):
         if None in given:
             raise InputError(
                 f"{given.count(None)} of {len(given)} rows have no fold",
-                fix="fill the column in, or pass --resplit to have the folds drawn",
+                fix="fill in the column, or pass --resplit to have the folds drawn",
             )
         return np.array(given, dtype=np.int64)
     units = np.asarray([pair.patient for pair in pairs] if groups is None else groups)
@@ -96,19 +99,19 @@ def pair_folds(
 def read_pair(pair: Pair, *, max_pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The image `[H, W, 3]` uint8 RGB and its mask `[H, W]` uint8, 0 or 255.
 
-    A mask file's values count as inside from half of its greatest value on, so 0/1 and 0/255 files both do.
+    Mask values of at least half the maximum are foreground, so that both 0/1 and 0/255 files work.
 
     Raises:
-        InputError: one cannot be read, or they differ in size.
+        InputError: a file cannot be read, or the sizes differ.
     """
     try:
         image, mask = (read_image(os.fsencode(p.absolute()), max_pixels=max_pixels) for p in (pair.image, pair.mask))
     except UnreadableImage as error:
-        raise InputError(f"{pair.image} or its mask: {error.failure}", fix="mend it, or remove its row") from None
+        raise InputError(f"{pair.image} or its mask: {error.failure}", fix="repair it, or remove its row") from None
     if image.shape != mask.shape:
         raise InputError(
             f"{pair.image} has {image.shape[1]} x {image.shape[0]} pixels, its mask {mask.shape[1]} x {mask.shape[0]}",
-            fix="give the mask the size of its image",
+            fix="make the mask the size of its image",
         )
     level = mask[..., 0]
     return image, np.where(level >= max(1, int(level.max()) / 2), np.uint8(255), np.uint8(0))
@@ -117,8 +120,8 @@ def read_pair(pair: Pair, *, max_pixels: int) -> tuple[NDArray[np.uint8], NDArra
 def _refuse_slide(file: Path) -> None:
     if file.is_file() and kind_of(os.fsencode(file)) == "slide":
         raise InputError(
-            f"{file} is a slide, and a U-Net learns from images with masks",
-            fix="cut images with `cancernet tile --images`, and list those whose nuclei you have drawn",
+            f"{file} is a slide, and a U-Net is trained on images with masks",
+            fix="cut images with `cancernet tile --images`, and list the annotated ones",
         )
 
 
@@ -126,11 +129,13 @@ def _check_split(pairs: list[Pair]) -> None:
     splits: dict[str, set[str]] = {}
     for pair in pairs:
         splits.setdefault(pair.patient, set()).add(pair.split)
-    if torn := sorted(patient for patient, names in splits.items() if len(names) > 1):
+    if split := sorted(patient for patient, names in splits.items() if len(names) > 1):
         raise InputError(
-            f"{len(torn)} patients are in more than one split ({', '.join(torn[:5])}): the figures would be worthless",
-            fix="give all images of a patient the same split, or pass --resplit, or --allow-leak to go on all the same",
+            f"{len(split)} patients are in several splits ({', '.join(split[:5])}): the figures would be worthless",
+            fix="give all images of a patient the same split, or pass --resplit, or --allow-leak to continue anyway",
         )
     missing = {"train", "test"} - {pair.split for pair in pairs}
     if missing:
-        raise InputError(f"no row has split {min(missing)!r}", fix="fill the column, or leave it out to have one drawn")
+        raise InputError(
+            f"no row has split {min(missing)!r}", fix="add one, or remove the column to have the split drawn"
+        )

@@ -65,7 +65,7 @@ def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: 
         ModelError, DeviceError: the networks cannot be loaded or run.
     """
     runtime, card = job.runtime, job.card
-    max_pixels, shrink = round(job.options.max_megapixels * 1e6), job.options.jpeg_scale == "auto"
+    max_pixels, shrink = job.options.max_pixels, job.options.jpeg_scale == "auto"
     sample = take_sample(files, card, batch_size=runtime.batch_size, max_pixels=max_pixels)
     on_cuda = runtime.device.type == "cuda"
     ready = sample.pixels.pin_memory() if on_cuda else sample.pixels

@@ -163,7 +163,7 @@ def _plan(job: Job, folder: Path, report: Reporter) -> Plan:
 def _make_int8(job: Job, plan: Plan, report: Reporter) -> Path:
     """The model's networks quantised by images of this run, and by tiles of its slides where these do not suffice."""
     kinds = plan.kinds()
-    views = image_views(plan.sample(VIEWS, "image"), job.card, round(job.options.max_megapixels * 1e6))
+    views = image_views(plan.sample(VIEWS, "image"), job.card, job.options.max_pixels)
     if kinds["slide"] and kinds["image"] < VIEWS:
         from cancernet_cli.engine.classify.slide_stream import tile_views  # scikit-image and OpenSlide
 
@@ -207,7 +207,7 @@ def _run(job: Job, plan: Plan, workspace: Workspace, report: Reporter) -> None:
     if not pending:
         return
     wants_masks = bool(options.overlays or options.masks)
-    max_pixels, shrink = round(options.max_megapixels * 1e6), options.jpeg_scale == "auto"
+    max_pixels, shrink = options.max_pixels, options.jpeg_scale == "auto"
     images = batch_decoder(card.input, max_pixels, keep_originals=wants_masks, shrink=shrink)
     # One batch of images: a process costs more than it saves.
     workers = runtime.workers if slides_pending or pending > runtime.batch_size else 0

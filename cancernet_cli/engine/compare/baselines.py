@@ -60,7 +60,7 @@ def handcrafted_features(
         "max_megapixels": options.max_megapixels,
     }
     store = FeatureStore(folder, key, len(images.files), np.float64)
-    decoder = Describer(InputPolicy(), int(options.max_megapixels * 1e6), kind=kind)
+    decoder = Describer(InputPolicy(), options.max_pixels, kind=kind)
 
     def compute(batch: DecodedBatch) -> Rows:
         return [image.described[None] if isinstance(image, DescribedImage) else image for image in batch.images]  # type: ignore[misc]

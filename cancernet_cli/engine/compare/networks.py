@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from cancernet_cli.classification import build_backbone
 from cancernet_cli.classification.base import Backbone
 from cancernet_cli.classification.pretrained import Pretrained, load_pretrained
@@ -19,8 +21,8 @@ from cancernet_cli.engine.compare.plan import Cell
 from cancernet_cli.engine.finetune.card import first_card
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.frozen.features import image_features
-from cancernet_cli.engine.finetune.frozen.head import OutOfFold, learn
-from cancernet_cli.engine.finetune.model_folder import seed_everything
+from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, OutOfFold
+from cancernet_cli.inference.runtime import resolve
 from cancernet_cli.segmentation import segmenters
 from cancernet_cli.training.logistic import Ints
 
@@ -40,7 +42,7 @@ def start_backbone(name: str, weights: str, recipe: Recipe, seed: int, report: R
     Raises:
         ModelError: a weights file does not fit.
     """
-    seed_everything(seed)
+    torch.manual_seed(seed)
     backbone = build_backbone(name, recipe.levels).eval()
     try:
         return Start(backbone, load_pretrained(backbone, name, weights), weights == "none")
@@ -74,6 +76,7 @@ def network_cell(
         segmenters[cell.segmenter].factory(model),
         first_card(cell.name, replace(recipe, backbone=cell.network), images, start.source, cell.segmenter, model),
         options,
+        resolve(options),
         report,
         stage=f"features, {title}",
         folder=folder / "features",
@@ -81,10 +84,8 @@ def network_cell(
     classes = len(images.classes)
 
     def train(seen: LabelledImages, folds: Ints, name: str) -> OutOfFold:
-        return learn(
-            features.values, seen.labels, seen.patients, folds, classes, recipe, options.seed, report,
-            stage=f"{name}, {title}",
-        )  # fmt: skip
+        trainer = HeadTrainer(features.values, seen.labels, seen.patients, classes, recipe, options.seed)
+        return trainer.by_folds(folds, report, stage=f"{name}, {title}")
 
     found = judged(cell, images, features, train, options, folder)
     found |= {"weights": start.source.source, "random_weights": start.is_random}

@@ -1,4 +1,4 @@
-"""Which weights of a backbone belong to which of its stages."""
+"""The weights of each stage of a backbone."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PROBE_PX = 64  # two pixels at stride 32
 def backbone_stages(backbone: Backbone, architecture: Architecture) -> list[tuple[nn.Parameter, ...]]:
     """The parameters of each stage, the deepest first.
 
-    A stage holds what the map of its level depends on and that of the level before it does not. That is asked of
-    automatic differentiation, not of names, so it holds for any network; the stem goes with the first level there is.
+    A stage has the parameters that its level's feature map depends on and the map of the level before does not, found
+    by automatic differentiation rather than by name, so that any network works; the stem belongs to the first level.
     """
     probe, levels = _probe(architecture)
     named = dict(probe.named_parameters())
@@ -31,7 +31,7 @@ def backbone_stages(backbone: Backbone, architecture: Architecture) -> list[tupl
 
 
 def _probe(architecture: Architecture) -> tuple[nn.Module, int]:
-    """The same backbone giving all levels up to its deepest, and how many it has; some networks lack the first."""
+    """The same backbone with all levels up to its deepest, and their number; some networks have no first level."""
     deepest = max(architecture.levels, default=4)
     with torch.random.fork_rng():
         for first in range(deepest):

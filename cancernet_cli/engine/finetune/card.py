@@ -1,8 +1,10 @@
-"""The card of a classifier that is being trained, as far as it is known before training."""
+"""The card of a classifier, as far as it is known before training."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from cancernet_cli.core.cards import (
     read_card,
 )
 from cancernet_cli.core.recipes import Recipe
-from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
+from cancernet_cli.engine.finetune.dataset.labelled_images import UnsplitImages
 from cancernet_cli.engine.finetune.model_folder import NOT_FOR
 
 AS_THEY_ARE = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -26,12 +28,16 @@ AS_THEY_ARE = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 def first_card(
     name: str,
     recipe: Recipe,
-    images: LabelledImages,
+    images: UnsplitImages,
     source: Pretrained,
     segmenter: str,
     segmentation_model: Path | None,
 ) -> Card:
-    """Network, input, segmentation and what the weights start from; the rest is for after the training."""
+    """Network, input, segmentation and initial weights; the rest is added after training.
+
+    Args:
+        segmentation_model: the folder of the U-Net, if a segmenter needs one.
+    """
     known = images.magnifications[np.isfinite(images.magnifications)]
     mean, std = (source.mean, source.std) if recipe.normalise else AS_THEY_ARE
     return Card(
@@ -43,11 +49,9 @@ def first_card(
             backbone=recipe.backbone, head=recipe.head, levels=recipe.levels, classes=images.classes
         ),
         input=InputPolicy(
-            view=recipe.view,
+            **_shared(recipe),
             width_px=recipe.view_width_px,
             height_px=recipe.view_height_px,
-            scale=recipe.scale,
-            density=recipe.density,
             magnifications=tuple(float(m) for m in np.unique(known)),
             mpp=_mpp(recipe, images),
             mean=mean,
@@ -65,8 +69,13 @@ def first_card(
     )
 
 
-def _mpp(recipe: Recipe, images: LabelledImages) -> float | None:
-    """What a pixel of an image shows before `scale`, so that `data.tiles.target_mpp` comes to what tiles were cut at."""
+def _shared(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's values that the card's input policy has under the same name: view, scale, ..."""
+    return {f.name: getattr(recipe, f.name) for f in fields(InputPolicy) if hasattr(recipe, f.name)}
+
+
+def _mpp(recipe: Recipe, images: UnsplitImages) -> float | None:
+    """Resolution of the images before `scale`, for which `data.tiles.target_mpp` gives that of the training tiles."""
     if images.tiles is None:
         return None
     return images.tiles.mpp * (recipe.scale if recipe.view == "grid" else 1.0)

@@ -1,4 +1,4 @@
-"""Where a training run keeps its checkpoints: a folder beside the model's, until the model is written."""
+"""The checkpoints of a run: in a folder next to the model's, until the model is written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.training.checkpoints import CheckpointFile
 from cancernet_cli.training.distributed import Processes
 
-# Options that leave the weights as they are.
+# Options that do not affect the weights.
 WITHOUT_EFFECT = {"out", "overwrite", "about", "tensorboard", "workers", "also_segmenters", "device", "precision"}
 # Packages of which another release may change the weights.
 PACKAGES = ("opencv-python-headless", "numpy", "segmentation-models-pytorch", "timm", "torch", "torchvision")
@@ -31,9 +31,9 @@ PACKAGES = ("opencv-python-headless", "numpy", "segmentation-models-pytorch", "t
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of one run, one file for each of its trainings.
+    """The checkpoints of one run, one file per training.
 
-    key: a digest of options, recipe, data and versions. replace: start again where they belong to another run.
+    key: a digest of options, recipe, data and versions. replace: start from scratch if they belong to another run.
     """
 
     folder: Path
@@ -41,10 +41,10 @@ class Checkpoints:
     replace: bool
 
     def of(self, split: str, start: Mapping[str, Tensor], *facts: object) -> CheckpointFile:
-        """The checkpoint of one training, as `fold_0` or `final`.
+        """The checkpoint of one training, such as `fold_0` or `final`.
 
         Args:
-            start: the weights it starts from. facts: what else it depends on.
+            start: initial weights. facts: what else the training depends on.
         """
         digest = hashlib.sha256(f"{self.key}\n{split}\n{facts!r}\n".encode())
         for name, value in sorted(start.items()):
@@ -53,21 +53,21 @@ class Checkpoints:
         return CheckpointFile(self.folder / f"{split}.pt", digest.hexdigest(), _write, self.replace)
 
     def remove(self) -> None:
-        """The model has been written: nothing is left to go on from."""
+        """Remove all, once the model has been written."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def open_checkpoints(
     options: FinetuneOptions, recipe: Recipe, data: Iterable[object], runtime: Runtime, processes: Processes
 ) -> Checkpoints:
-    """The checkpoints of the run that these options make of this data; nothing is written yet.
+    """The checkpoints of a run with these options and data; nothing is written yet.
 
     Args:
-        data: whatever tells one set of training data from another: `file_facts` of each file, or the like.
+        data: what distinguishes one set of training data from another, such as `file_facts` of each file.
     """
-    said = {name: value for name, value in dataclasses.asdict(options).items() if name not in WITHOUT_EFFECT}
+    given = {name: value for name, value in dataclasses.asdict(options).items() if name not in WITHOUT_EFFECT}
     facts: dict[str, Any] = {
-        "options": said,
+        "options": given,
         "recipe": dataclasses.asdict(recipe),
         "device": runtime.device.type,
         "precision": runtime.precision,
@@ -81,12 +81,12 @@ def open_checkpoints(
 
 
 def file_facts(file: FoundFile) -> tuple[object, ...]:
-    """What shows that a labelled file has changed."""
+    """What identifies a labelled file and its contents: path, size, time, label and patient."""
     return file.path, file.size_bytes, file.mtime_ns, file.truth.label, file.truth.patient
 
 
 def path_facts(path: Path) -> tuple[object, ...]:
-    """The same of a path; a file that is not there is found out about when it is read."""
+    """The same of a path; a missing file is reported when it is read."""
     try:
         status = path.stat()
     except OSError:
@@ -95,5 +95,5 @@ def path_facts(path: Path) -> tuple[object, ...]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    # Not durable: what a power cut loses is an epoch, and waiting for the disk costs seconds an epoch.
+    # Not durable: a power cut costs one epoch, and waiting for the disk costs seconds per epoch.
     write_bytes(path, content, durable=False)

@@ -1,4 +1,4 @@
-"""`cancernet finetune`: a classifier from labelled images, judged on patients it has not seen."""
+"""`cancernet finetune`: a classifier from labelled images, evaluated on held-out patients."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from cancernet_cli.classification import build_backbone
 from cancernet_cli.classification.base import Backbone
@@ -17,128 +18,115 @@ from cancernet_cli.classification.pretrained import Pretrained, load_pretrained
 from cancernet_cli.core.cards import Card, Training
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
-from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.core.records import FinetuneResult
-from cancernet_cli.data.discovery.inputs import resolve_base
 from cancernet_cli.engine.finetune.card import first_card
-from cancernet_cli.engine.finetune.checkpoints import file_facts, open_checkpoints
-from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images
-from cancernet_cli.engine.finetune.dataset.learned import Learned
-from cancernet_cli.engine.finetune.dataset.listing import lists_among
+from cancernet_cli.engine.finetune.dataset.labelled_images import (
+    LabelledImages,
+    TrainingOutcome,
+    UnsplitImages,
+    list_unsplit,
+    split_images,
+)
+from cancernet_cli.engine.finetune.dataset.listing import open_source
+from cancernet_cli.engine.finetune.dataset.reading import read_fingerprints, readable_rows
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter
 from cancernet_cli.engine.finetune.figures import figures, final_decision, held_out
-from cancernet_cli.engine.finetune.frozen.backbone import learn_frozen
-from cancernet_cli.engine.finetune.model_folder import (
-    command_line,
-    read_about,
-    seed_everything,
-    work_folder,
-    write_model,
-)
+from cancernet_cli.engine.finetune.frozen.backbone import frozen_features, train_frozen
+from cancernet_cli.engine.finetune.job import FinetuneJob, open_job
+from cancernet_cli.engine.finetune.model_folder import command_line, work_folder, write_model
 from cancernet_cli.engine.finetune.report import write_report
-from cancernet_cli.engine.finetune.tuned import learn_tuned
-from cancernet_cli.inference.runtime import resolve
-from cancernet_cli.outputs.reports.tensorboard import check_board
-from cancernet_cli.segmentation import segmenters
-from cancernet_cli.training.distributed import Processes, join_processes
+from cancernet_cli.engine.finetune.tuned_backbone import train_tuned
 
 
 def train_classifier(
     data: Sequence[str], options: FinetuneOptions, recipe: Recipe, report: Reporter = silent
 ) -> FinetuneResult:
-    """Train by the recipe and write model, held-out predictions, history and plots into `options.out`.
+    """Train by the recipe and write model, held-out predictions, history and plots to `options.out`.
 
-    With folds, every image is scored by a model that has not learned from its patient, and the weights that are written
-    have learned from all patients. With a single split, they have learned from its training part. Temperature and
-    threshold never come from the images whose figures stand on the card.
+    With folds, every image is scored by a model that was not trained on its patient, and the weights that are written
+    are trained on all patients. With a single split, they are trained on its training part. Temperature and threshold
+    never come from the images whose figures are on the card.
+
+    Raises:
+        InputError, ModelError, DeviceError, OptionError, OutputError, Interrupted: see `open_job` and `finetune`.
     """
     started = time.monotonic()
-    read_about(options)
-    check_board(options.tensorboard)
-    # What can be wrong with the options is found before thousands of images are read.
-    if options.unfreeze and options.also_segmenters:
-        raise OptionError(
-            "--also-segmenters measures a frozen backbone's features again; --unfreeze trains it",
-            fix="leave one of the two away",
-        )
-    resolve(options)
-    unet = _unet(options)
-    backbone, source = _backbone(options, recipe)
-    processes = join_processes()
-    if processes.count > 1 and not options.unfreeze:
-        raise OptionError(
-            f"{processes.count} processes were started, but features of a frozen backbone are computed by one",
-            fix="run it without torchrun, or train the backbone with --unfreeze",
-        )
-    report = report if processes.is_first else silent
-    cutter = SlideCutter(options, recipe, lists_among(data, options), resolve_base(data), report, processes)
-    images = list_images(data, options, report, cutter)
-    seed_everything(options.seed)  # so that what follows does not depend on what reading drew
-    if images.tiles is not None and images.tiles.are_all:
-        recipe = replace(recipe, scale=1.0)  # a tile is a view already
-    for leak in images.leaks:
-        report(Warn(f"LEAKING SPLIT: {leak}"))
-    card = first_card(options.out.resolve().name, recipe, images, source, options.segmenter, unet)
-    report(Note(_outline(images)))
-    if options.unfreeze:
-        learned = _tuned(images, backbone, card, options, recipe, processes, report)
-    else:
-        learned = learn_frozen(images, backbone, card, options, recipe, work_folder(options), report)
-    images = learned.images
-    held = held_out(learned.logits, images)
+    job = _open(data, options, recipe, report)
+    backbone, source = _backbone(job)
+    unsplit = _list(job)
+    torch.manual_seed(options.seed)  # so that what follows does not depend on what reading drew
+    if unsplit.tiles is not None and unsplit.tiles.are_all:
+        job = replace(job, recipe=replace(recipe, scale=1.0))  # a tile is a view already
+    name = options.out.resolve().name
+    card = first_card(name, job.recipe, unsplit, source, options.segmenter, job.segmentation_model)
+    outcome = _train(unsplit, backbone, card, job)
+    images = outcome.images
+    held = held_out(outcome.logits, images)
     card = replace(
         card,
-        decision=final_decision(learned.logits, images),
-        metrics=_metrics(figures(held, images), learned.others, images),
-        segmentation=replace(card.segmentation, allowed=(options.segmenter, *learned.others)),
-        training=_training(data, images, options),
+        decision=final_decision(outcome.logits, images),
+        metrics=_metrics(figures(held, images), outcome.others, images),
+        segmentation=replace(card.segmentation, allowed=(options.segmenter, *outcome.others)),
+        training=_training(images, job),
     )
-    if processes.is_first:
-        write_report(held, images, learned.history, card, options, report)
-        card = write_model(learned.classifier, card, options)
+    if job.processes.is_first:
+        write_report(held, images, outcome.history, card, options, job.report)
+        card = write_model(outcome.classifier, card, options)
         shutil.rmtree(work_folder(options), ignore_errors=True)
-    processes.wait()
-    return FinetuneResult(
-        options.out,
-        card.name,
-        "classify",
-        len(images.files),
-        len(set(images.patients)),
-        time.monotonic() - started,
-        card.metrics,
-    )
+    job.processes.wait()
+    seconds = time.monotonic() - started
+    patients = len(set(images.patients))
+    return FinetuneResult(options.out, card.name, "classify", len(images.files), patients, seconds, card.metrics)
 
 
-def _tuned(
-    images: LabelledImages,
-    backbone: Backbone,
-    card: Card,
-    options: FinetuneOptions,
-    recipe: Recipe,
-    processes: Processes,
-    report: Reporter,
-) -> Learned:
-    runtime = resolve(options)
-    model = _unet(options)
-    segmenter = segmenters[options.segmenter].factory(model)
-    checkpoints = open_checkpoints(options, recipe, map(file_facts, images.files), runtime, processes)
-    return learn_tuned(images, backbone, segmenter, card, options, recipe, runtime, checkpoints, report)
+def _open(data: Sequence[str], options: FinetuneOptions, recipe: Recipe, report: Reporter) -> FinetuneJob:
+    """The job, once it is clear that its options fit together."""
+    if options.unfreeze and options.also_segmenters:
+        raise OptionError(
+            "--also-segmenters measures the features of a frozen backbone; --unfreeze trains it",
+            fix="omit one of the two",
+        )
+    job = open_job(data, options, recipe, report)
+    if job.processes.count > 1 and not options.unfreeze:
+        raise OptionError(
+            f"{job.processes.count} processes were started, but one computes the features of a frozen backbone",
+            fix="run it without torchrun, or train the backbone with --unfreeze",
+        )
+    return job
 
 
-def _backbone(options: FinetuneOptions, recipe: Recipe) -> tuple[Backbone, Pretrained]:
-    seed_everything(options.seed)
-    backbone = build_backbone(recipe.backbone, recipe.levels)
-    return backbone.eval(), load_pretrained(backbone, recipe.backbone, options.weights)
+def _backbone(job: FinetuneJob) -> tuple[Backbone, Pretrained]:
+    torch.manual_seed(job.options.seed)
+    backbone = build_backbone(job.recipe.backbone, job.recipe.levels)
+    return backbone.eval(), load_pretrained(backbone, job.recipe.backbone, job.options.weights)
 
 
-def _unet(options: FinetuneOptions) -> Path | None:
-    """The segmentation model, where one of the segmenters needs it."""
-    also = (name.strip() for name in options.also_segmenters.split(","))
-    used = [segmenters[name] for name in (options.segmenter, *filter(None, also))]
-    needs_model = any(entry.facts.get("needs_model") for entry in used)
-    return find_model(options.segmentation_model) if needs_model else None
+def _list(job: FinetuneJob) -> UnsplitImages:
+    source = open_source(job.data, job.options)
+    cutter = SlideCutter(job.options, job.recipe, source.lists, source.base, job.report, job.processes)
+    return list_unsplit(source, job.options, job.report, cutter)
+
+
+def _train(unsplit: UnsplitImages, backbone: Backbone, card: Card, job: FinetuneJob) -> TrainingOutcome:
+    """Read every image once, split them, and train on the readable ones."""
+    options, report = job.options, job.report
+    if not options.unfreeze:
+        features = frozen_features(unsplit.files, backbone, card, job)
+        images = _announced(split_images(unsplit, features.fingerprints, options, report), report)
+        return train_frozen(images.only(features.rows), features, backbone, card, job)
+    prints = read_fingerprints([file.location for file in unsplit.files], options, report)
+    rows = readable_rows(unsplit.files, prints, report)
+    images = _announced(split_images(unsplit, prints, options, report), report)
+    return train_tuned(images.only(rows), backbone, card, job)
+
+
+def _announced(images: LabelledImages, report: Reporter) -> LabelledImages:
+    for leak in images.leaks:
+        report(Warn(f"LEAKING SPLIT: {leak}"))
+    report(Note(_outline(images)))
+    return images
 
 
 def _outline(images: LabelledImages) -> str:
@@ -146,7 +134,7 @@ def _outline(images: LabelledImages) -> str:
     if images.splits is None:
         return f"{about}, {len(np.unique(images.folds))} folds"
     counts = {name: int((images.splits == name).sum()) for name in ("train", "val", "test")}
-    return f"{about}: {counts['train']} to learn from, {counts['val']} to validate, {counts['test']} to test"
+    return f"{about}: {counts['train']} to train, {counts['val']} to validate, {counts['test']} to test"
 
 
 def _metrics(found: dict[str, Any], others: dict[str, Any], images: LabelledImages) -> dict[str, Any]:
@@ -157,14 +145,14 @@ def _metrics(found: dict[str, Any], others: dict[str, Any], images: LabelledImag
     return metrics
 
 
-def _training(data: Sequence[str], images: LabelledImages, options: FinetuneOptions) -> Training:
+def _training(images: LabelledImages, job: FinetuneJob) -> Training:
     sides = images.splits
     if sides is None:
         sides = np.array([f"fold_{fold}" for fold in images.folds])
     return Training(
-        data=", ".join(Path(name).name for name in data),
-        command=command_line(data, options),
-        seed=options.seed,
+        data=", ".join(Path(name).name for name in job.data),
+        command=command_line(job.data, job.options),
+        seed=job.options.seed,
         images=len(images.files) if images.splits is None else int((images.splits == "train").sum()),
         labels=images.tiles.labels if images.tiles else "",
         group_by=_unit(images),
@@ -174,7 +162,7 @@ def _training(data: Sequence[str], images: LabelledImages, options: FinetuneOpti
 
 
 def _unit(images: LabelledImages) -> str:
-    """What the split keeps whole."""
+    """The unit that the split keeps together."""
     if images.tiles is not None and images.tiles.are_all and images.tiles.group_by:
         return images.tiles.group_by
     return "image" if images.unknown_patients.all() else "patient"

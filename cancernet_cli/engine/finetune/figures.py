@@ -1,4 +1,4 @@
-"""From logits of held-out images to a decision, to the figures on a card, and to a table of predictions."""
+"""From logits of held-out images to a decision, the figures on a card, and a table of predictions."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ ON_LEAK = ", of a split that leaks"
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Predictions on M images from which neither the weights nor the decision behind them had learned.
+    """Predictions on M images that neither weights nor decision were fitted on.
 
-    rows: `[M]` row numbers of the images. probs: `[M, K]`, calibrated. predicted: `[M]` class numbers.
-    thresholds: `[M]`, what each was decided at; NaN for more than two classes.
+    rows: `[M]` row numbers of the images. probs: `[M, K]`, calibrated. predicted: `[M]` class indices.
+    thresholds: `[M]`, the decision threshold of each; NaN with more than two classes.
     """
 
     rows: Ints
@@ -44,11 +44,11 @@ class HeldOut:
 
 
 def held_out(logits: Floats, images: LabelledImages, basis: Floats | None = None) -> HeldOut:
-    """The predictions of each fold, decided by what the other folds say; of a single split, of its test images.
+    """The predictions on each fold, with the decision of the other folds; for a single split, on its test images.
 
     Args:
-        logits: `[N, K]`; NaN in rows that were learned from.
-        basis: `[N, K]` the logits that temperature and threshold are fitted on; default: the same.
+        logits: `[N, K]`; NaN in rows that were trained on.
+        basis: `[N, K]`, the logits that temperature and threshold are fitted on; default: the same.
     """
     basis = logits if basis is None else basis
     probs, predicted = np.zeros_like(logits), np.zeros(len(logits), dtype=np.int64)
@@ -57,7 +57,7 @@ def held_out(logits: Floats, images: LabelledImages, basis: Floats | None = None
     for test, others in _sides(images):
         decision = decide(basis[others], images.labels[others], images.patients[others], images.classes)
         tested |= test
-        # As float32, as a table stores them, so that whoever reads it comes to the same figures.
+        # As float32, as a table stores them, so that its readers compute the same figures.
         probs[test] = softmax(logits[test] / decision.temperature).astype(np.float32)
         predicted[test] = probs[test].argmax(axis=1)
         if decision.positive:
@@ -68,7 +68,7 @@ def held_out(logits: Floats, images: LabelledImages, basis: Floats | None = None
 
 
 def final_decision(logits: Floats, images: LabelledImages) -> Decision:
-    """The decision that the card gets: by all out-of-fold predictions, or by the validation part of a single split."""
+    """The card's decision: from all out-of-fold predictions, or from the validation part of a single split."""
     if images.splits is None:
         chosen = np.ones(len(logits), dtype=bool)
         apart = "no patient in two"
@@ -89,8 +89,8 @@ def final_decision(logits: Floats, images: LabelledImages) -> Decision:
 def decide(logits: Floats, labels: Ints, patients: NDArray[np.str_], classes: tuple[str, ...]) -> Decision:
     """Temperature (Guo et al., arXiv:1706.04599) and, for two classes, the threshold of best balanced accuracy.
 
-    Every patient weighs the same, so that one with many images does not decide alone. Where images are lacking (none,
-    or of two classes one), temperature 1 and threshold 0.5 stay.
+    Every patient has the same weight, so that one with many images does not dominate. Without images, or with those of
+    one class only, temperature 1 and threshold 0.5 are kept.
 
     Args:
         logits: `[N, K]`. labels: `[N]`; of two classes the second is the positive one. patients: `[N]` names.
@@ -177,7 +177,7 @@ def write_predictions(held: HeldOut, images: LabelledImages, card: Card, path: P
 
 
 def _sides(images: LabelledImages) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """What is tested, and what decides on it; each `[N]` bool."""
+    """Pairs of test rows and of the rows that decide for them; each `[N]` bool."""
     if images.splits is not None:
         return [(images.splits == "test", images.splits == "val")]
     return [(images.folds == fold, images.folds != fold) for fold in np.unique(images.folds)]
@@ -188,7 +188,7 @@ def _or_null(values: Floats) -> pa.Array:
 
 
 def _kept(found: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """The figures that a card has room for, rounded to four digits; those without a value are left out."""
+    """The figures that a card has room for, rounded to four digits; undefined ones are omitted."""
     known = {name: found[name] for name in names if found.get(name, {}).get("value") is not None}
     return {
         name: {k: round(v, 4) if isinstance(v, float) else v for k, v in figure.items() if k in KEPT and v is not None}

@@ -1,33 +1,28 @@
-"""One training run with what stands around it: progress, events for TensorBoard."""
+"""One training with its progress reports and TensorBoard events."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, silent
+from cancernet_cli.core.events import Note, StageAdvanced, StageFinished, StageStarted
 from cancernet_cli.core.records import Epoch
+from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.outputs.reports.tensorboard import board
 from cancernet_cli.training.checkpoints import CheckpointFile
-from cancernet_cli.training.distributed import Processes
-from cancernet_cli.training.loop import Fitted, LoopPolicy, Task, fit
+from cancernet_cli.training.loop import fit
+from cancernet_cli.training.task import Fitted, LoopPolicy, Task
 
 
-def fit_reported(
-    task: Task,
-    policy: LoopPolicy,
-    *,
-    checkpoint: CheckpointFile | None,
-    processes: Processes,
-    tensorboard: Path | None,
-    report: Reporter,
-) -> Fitted:
-    """`training.loop.fit`, its steps reported as a stage; only the first of several processes speaks and writes."""
-    report = report if processes.is_first else silent
+def fit_with_progress(task: Task, policy: LoopPolicy, job: FinetuneJob, checkpoint: CheckpointFile | None) -> Fitted:
+    """`training.loop.fit`, its steps reported as a stage; only the first of several processes reports and writes.
+
+    Raises:
+        As `training.loop.fit`.
+    """
+    report, processes = job.report, job.processes
     stage = f"train {task.name}"
     figures: dict[str, float] = {}
 
     def resumed(history: list[Epoch]) -> None:
-        report(Note(f"{task.name} goes on after epoch {len(history)} of {policy.epochs}"))
+        report(Note(f"{task.name} resumes after epoch {len(history)} of {policy.epochs}"))
         report(StageAdvanced(stage, len(history) * task.steps))
 
     def stepped(loss: float | None) -> None:
@@ -35,7 +30,7 @@ def fit_reported(
             figures["loss"] = round(loss, 4)
         report(StageAdvanced(stage, 1, figures=dict(figures)))
 
-    with board(tensorboard if processes.is_first else None, task.name) as events:
+    with board(job.options.tensorboard if processes.is_first else None, task.name) as events:
 
         def ended(row: Epoch) -> None:
             figures["epoch"] = row.epoch

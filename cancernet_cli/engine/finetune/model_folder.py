@@ -1,4 +1,4 @@
-"""A trained model's folder: the weights, the card, and what the user says of the data."""
+"""The folder of a trained model: weights, card, and the user's texts about the data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save
 from torch import nn
 
@@ -31,10 +30,10 @@ _ABOUT = {
 
 
 def check_out(options: FinetuneOptions) -> None:
-    """Make sure, before hours of work, that the model can be written.
+    """Check, before hours of training, that the model can be written.
 
     Raises:
-        OutputError: a model is there already, or the name is a file's.
+        OutputError: the folder holds a model already, or the path is a file.
     """
     check_output_folder(options.out, overwrite=options.overwrite, marker=CARD_FILE)
     folder = work_folder(options)
@@ -52,53 +51,56 @@ def work_folder(options: FinetuneOptions) -> Path:
 
 
 def write_model(network: nn.Module, card: Card, options: FinetuneOptions) -> Card:
-    """Write weights and card, each whole or not at all, and give the card with the weights' checksum.
+    """Write weights and card, each atomically, and return the card with the weights' checksum.
 
-    The weights come first: whoever reads the folder in between finds that they do not fit the old card.
+    The weights come first: a reader in between finds that their checksum does not match the old card.
+
+    Raises:
+        OutputError: a file cannot be written.
     """
-    # One contiguous copy of each tensor: channels-last memory would be refused, and bytes must not depend on it.
+    # Contiguous copies: safetensors refuses channels-last memory, and the bytes must not depend on the layout.
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     content = save(state)
     path = options.out / WEIGHTS_FILE
     write_bytes(path, content)
     weights = replace(card.weights, sha256=file_sha256(path), size_bytes=len(content))
-    said = read_about(options)
+    about = read_about(options)
     card = replace(
         card,
-        summary=said.get("summary", card.summary),
-        weights=replace(weights, **said.get("weights", {})),
-        training=replace(card.training, **said.get("training", {})),
-        use=replace(card.use, **said.get("use", {})),
+        summary=about.get("summary", card.summary),
+        weights=replace(weights, **about.get("weights", {})),
+        training=replace(card.training, **about.get("training", {})),
+        use=replace(card.use, **about.get("use", {})),
     )
     write_bytes(options.out / CARD_FILE, card_text(card).encode())
     return card
 
 
 def read_about(options: FinetuneOptions) -> dict[str, Any]:
-    """The texts of `--about`.
+    """The texts of `--about`, by section.
 
     Raises:
-        InputError: it cannot be read, or says something that is not a text for the card.
+        InputError: the file cannot be read, or has an entry that is not a text of the card.
     """
     if options.about is None:
         return {}
     try:
-        said = tomllib.loads(options.about.read_text("utf-8"))
+        about = tomllib.loads(options.about.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{options.about} cannot be read: {error}", fix="give a TOML file") from None
-    for name, value in said.items():
+        raise InputError(f"{options.about} cannot be read: {error}", fix="give a valid TOML file") from None
+    for name, value in about.items():
         texts = {"summary": value} if name == "summary" else value if isinstance(value, dict) else {}
         known = {"summary"} if name == "summary" else _ABOUT.get(name, set())
         if not texts or not set(texts) <= known or not all(isinstance(text, str) for text in texts.values()):
             raise InputError(
-                f"{options.about} has an entry {name!r} that the card cannot take",
+                f"{options.about} has an entry {name!r} that the card has no place for",
                 fix="give summary, [training] data, licence, url, citation, [weights] licence, [use] intended, not_for",
             )
-    return said
+    return about
 
 
 def command_line(data: Sequence[str], options: FinetuneOptions) -> str:
-    """The command that repeats this run, with the options that differ from their defaults."""
+    """The command line of this run, with the options that differ from their defaults."""
     words = ["cancernet", "finetune", *data]
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
@@ -109,9 +111,3 @@ def command_line(data: Sequence[str], options: FinetuneOptions) -> str:
         else:
             words += [flag_name(field.name), f"{value:g}" if isinstance(value, float) else str(value)]
     return shlex.join(words)
-
-
-def seed_everything(seed: int) -> torch.Generator:
-    """Seed torch's global generator (it draws the first weights), and give one of its own."""
-    torch.manual_seed(seed)
-    return torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What a pipeline says of images by the card's own views, as `cancernet classify` sees them."""
+"""Predictions on the card's own views of images, as in `cancernet classify`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class CardViews:
-    """The views of N files; several processes read a share each."""
+    """The views of N files; with several processes, each reads its share."""
 
     files: Sequence[FoundFile]
     policy: InputPolicy
@@ -30,10 +30,10 @@ class CardViews:
     processes: Processes
 
     def pooled(self, runner: TorchRunner, rows: Ints) -> Floats:
-        """The mean over an image's views of what the runner's pipeline gives, `[n, F]`, for n of the files.
+        """The pipeline's outputs, averaged over the views of each image, `[n, F]`, for n of the files.
 
         Raises:
-            InputError: one of them cannot be read.
+            InputError: a file cannot be read.
             Interrupted: a signal asked to stop.
         """
         own = [value.mean(axis=0) for value in self._outputs(runner, rows[self.processes.rank :: self.processes.count])]
@@ -45,12 +45,12 @@ class CardViews:
         return found
 
     def every(self, runner: TorchRunner, rows: Ints) -> Floats:
-        """The same of every view by itself, `[V, F]`, in the order of the rows of each process."""
+        """The outputs of every view, `[V, F]`, in the order of the rows of each process."""
         own = self._outputs(runner, rows[self.processes.rank :: self.processes.count])
         return np.concatenate([value for share in self.processes.gathered(own) for value in share])
 
     def _outputs(self, runner: TorchRunner, rows: Ints) -> list[Floats]:
-        """One entry `[views, F]` for each row."""
+        """One array `[views, F]` per row."""
         runtime = runner.runtime
         decoder = BatchDecoder(self.policy, self.max_pixels)
         batches = load_batches(
@@ -65,7 +65,7 @@ class CardViews:
             start = 0
             for file, image in zip(batch.files, batch.images, strict=True):
                 if isinstance(image, Failure):
-                    raise InputError(f"{file.path}: {image}", fix="mend or remove the file")
+                    raise InputError(f"{file.path}: {image}", fix="repair or remove the file")
                 found.append(logits[start : start + image.views])
                 start += image.views
             if self.processes.count == 1:

@@ -1,4 +1,4 @@
-"""Random variants of the training images, made by workers while the network computes."""
+"""Randomly augmented training batches, made by workers while the network computes."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from cancernet_cli.data.loading.views import scaled_image
 from cancernet_cli.data.loading.workers import start_workers
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.splits.pairs import Pair, read_pair
-from cancernet_cli.inference.runtime import Runtime
+from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.training.augment import AugmentPolicy, random_crop, random_view
 from cancernet_cli.training.distributed import Processes
 from cancernet_cli.training.samplers import Ints
 
 Pixels = NDArray[np.uint8]
-# Makes the variant of a row that the random numbers ask for, and its target: both arrays of one shape for all rows.
+# Makes a random variant of a row, and its target; both arrays have the same shape for all rows.
 Maker = Callable[[int, Random], tuple[NDArray[np.generic], NDArray[np.generic]]]
 Made = tuple[Tensor, Tensor] | str
-BATCHES_AHEAD = 2  # for each worker
+BATCHES_AHEAD = 2  # per worker
 HELD_BYTES = 2 * 1024**3
 
 
@@ -39,7 +39,7 @@ HELD_BYTES = 2 * 1024**3
 class ViewMaker:
     """A random view of an image at the card's scale, and its label.
 
-    locations: of the files, as `FoundFile` has them. labels: `[N]`.
+    locations: of the files, as in `FoundFile`. labels: `[N]`.
     """
 
     locations: tuple[bytes, ...]
@@ -52,13 +52,13 @@ class ViewMaker:
         """`[h, w, 3]` uint8 and a label.
 
         Raises:
-            InputError: the file cannot be read any more.
+            InputError: the file can no longer be read.
         """
         try:
             image = read_image(self.locations[row], max_pixels=self.max_pixels)
         except UnreadableImage as error:
             name = display_path(self.locations[row])
-            raise InputError(f"{name} cannot be read any more: {error.failure}", fix="mend or remove it") from None
+            raise InputError(f"{name} can no longer be read: {error.failure}", fix="repair or remove it") from None
         scaled, _ = scaled_image(image, self.policy)
         view = random_view(scaled, self.policy.width_px, self.policy.height_px, self.augment, rng)
         return view, np.asarray(self.labels[row])
@@ -66,9 +66,9 @@ class ViewMaker:
 
 @dataclass(frozen=True)
 class CropMaker:
-    """A random crop of an image and of its mask, at the network's scale.
+    """A random crop of an image and its mask, at the network's scale.
 
-    examples: of each pair, decoded; empty where they would take too much memory and are read again each time.
+    examples: the decoded pairs; empty if they take too much memory, and are read again each time.
     """
 
     pairs: tuple[Pair, ...]
@@ -82,14 +82,14 @@ class CropMaker:
         """`[side, side, 3]` uint8 and `[side, side]` uint8, 0 or 255.
 
         Raises:
-            InputError: a file cannot be read any more.
+            InputError: a file can no longer be read.
         """
         example = self.examples[row] if self.examples else scaled_pair(self.pairs[row], self.scale, self.max_pixels)
         return random_crop(*example, self.side_px, self.augment, rng)
 
 
 def crop_maker(pairs: Sequence[Pair], scale: float, side_px: int, augment: AugmentPolicy, max_pixels: int) -> CropMaker:
-    """Random crops of the pairs, every one of which is read here for a first time.
+    """Random crops of the pairs; each pair is read once here, to check it.
 
     Raises:
         InputError: a pair cannot be read, or its mask does not fit.
@@ -108,7 +108,7 @@ def crop_maker(pairs: Sequence[Pair], scale: float, side_px: int, augment: Augme
 
 
 def scaled_pair(pair: Pair, scale: float, max_pixels: int) -> tuple[Pixels, Pixels]:
-    """Image and mask at the scale at which the network looks."""
+    """Image and mask at the network's scale."""
     image, mask = read_pair(pair, max_pixels=max_pixels)
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
     return resize_fast(image, *size, enlarge="linear"), resize_fast(mask, *size, enlarge="linear")
@@ -118,40 +118,43 @@ def random_batches(
     maker: Maker,
     order: Callable[[int], Ints],
     batch: int,
+    job: FinetuneJob,
     *,
-    seed: int,
     first_epoch: int,
-    processes: Processes,
-    runtime: Runtime,
 ) -> Generator[tuple[Tensor, Tensor]]:
     """Batches of inputs and targets on the device, epoch after epoch without end; close it to stop the workers.
 
-    Each variant is made from the seed, its epoch and its place in the epoch, so neither the count of workers nor an
-    interruption changes it. Of each batch, a process gets its share.
+    Each variant depends only on the seed, its epoch and its position in the epoch, so neither the number of workers
+    nor an interruption changes it. Each process gets its share of a batch.
 
     Args:
-        order: the rows of an epoch (from 0), a multiple of `batch` of them.
+        order: from an epoch (from 0) to its rows; their number is a multiple of `batch`.
 
     Raises:
         InputError: a file can no longer be read.
         DeviceError: a worker died.
     """
-    draws = _draws(order, batch, first_epoch, processes)
+    device = job.runtime.device
+    draws = _draws(order, batch, first_epoch, job.processes)
     loader = start_workers(
-        _Variants(maker, seed), draws, runtime.workers, pin_memory=runtime.device.type == "cuda", ahead=BATCHES_AHEAD
+        _Variants(maker, job.options.seed),
+        draws,
+        job.runtime.workers,
+        pin_memory=device.type == "cuda",
+        ahead=BATCHES_AHEAD,
     )
     try:
         for made in loader:
             if isinstance(made, str):
-                raise InputError(made, fix="mend or remove the file")
-            inputs, targets = (part.to(runtime.device, non_blocking=True) for part in made)
+                raise InputError(made, fix="repair or remove the file")
+            inputs, targets = (part.to(device, non_blocking=True) for part in made)
             yield inputs, targets
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise DeviceError(
-            f"a process that reads images died: {str(error).splitlines()[0]}",
-            fix="use fewer --workers if memory is short, then give the same command to go on",
+            f"a worker process died: {str(error).splitlines()[0]}",
+            fix="use fewer --workers if memory is short, then run the same command again to resume",
         ) from None
     finally:
         del loader  # stops its workers
@@ -173,7 +176,7 @@ def _draws(order: Callable[[int], Ints], batch: int, first: int, processes: Proc
 
 @dataclass(frozen=True)
 class _Variants(Dataset[Made]):
-    """The DataLoader calls it in its workers; a text says which file cannot be read."""
+    """Called by the DataLoader in its workers; returns a message instead of a batch if a file cannot be read."""
 
     maker: Maker
     seed: int
@@ -183,7 +186,7 @@ class _Variants(Dataset[Made]):
         for epoch, position, row in draws:
             try:
                 made.append(self.maker(row, np.random.default_rng([self.seed, epoch, position])))
-            except InputError as error:  # a worker's exceptions lose what they hold on their way
+            except InputError as error:  # exceptions lose their attributes on the way out of a worker
                 return error.message
         inputs, targets = (torch.from_numpy(np.stack(column)) for column in zip(*made, strict=True))
         return inputs, targets

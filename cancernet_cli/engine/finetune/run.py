@@ -1,4 +1,4 @@
-"""`cancernet finetune`: a model's folder from labelled images and slides, or from images with masks."""
+"""`cancernet finetune`: a model from labelled images and slides, or from images with masks."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from cancernet_cli.engine.finetune.segmenter.run import train_segmenter
 
 
 def finetune(data: Sequence[str], options: FinetuneOptions, report: Reporter = silent) -> FinetuneResult:
-    """Train on `data` and write card and weights into `options.out`.
+    """Train on `data` and write card and weights to `options.out`.
 
     The same data, options, versions and number of threads give the same weights on a CPU.
 
     Args:
-        data: to classify, what `cancernet classify` takes, with labels; to segment, manifests with
+        data: for a classifier, labelled inputs as for `cancernet classify`; for a segmenter, manifests with
             image,mask,patient[,split].
 
     Raises:
-        InputError: an image cannot be read, labels or patients are missing, or they cannot be split.
-        ModelError: the backbone or its weights cannot be had.
-        OutputError: a model is there already and `overwrite` is off, or the folder cannot be written.
+        InputError: no image can be read, labels or patients are missing, or they cannot be split.
+        ModelError: the backbone or its weights are not available.
+        OutputError: a model exists and `overwrite` is off, or the folder cannot be written.
     """
     check_out(options)
     train = train_segmenter if options.task == "segment" else train_classifier

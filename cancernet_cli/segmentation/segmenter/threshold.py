@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cancernet_cli.segmentation.base import segmenters
+from cancernet_cli.segmentation.haematoxylin import Haematoxylin
 from cancernet_cli.segmentation.otsu import otsu_threshold
-from cancernet_cli.segmentation.stain import Haematoxylin
 
 # Range of the threshold, in optical density of haematoxylin; nuclei have 0.2 to 1.
 LOW, HIGH = 0.0, 2.0

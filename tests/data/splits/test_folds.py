@@ -9,7 +9,7 @@ import pytest
 
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.data.splits.folds import (
-    Part,
+    SplitPart,
     check_classes,
     check_patients,
     draw_split,
@@ -17,8 +17,8 @@ from cancernet_cli.data.splits.folds import (
     held_out,
     held_out_patients,
     patient_folds,
+    split_across,
     split_part,
-    torn_patients,
 )
 
 PATIENTS = [f"p{i // 4}" for i in range(48)]
@@ -38,7 +38,7 @@ def random_data(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return labels[order], np.array([f"p{p}" for p in patients])[order]
 
 
-def check_part(part: Part, patients: np.ndarray, everything: int) -> None:
+def check_part(part: SplitPart, patients: np.ndarray, everything: int) -> None:
     sides = [part.train, part.validate, part.test]
     assert sorted(np.concatenate(sides).tolist()) == list(range(everything))
     names = [set(patients[rows].tolist()) for rows in sides]
@@ -62,7 +62,7 @@ def test_no_patient_is_ever_on_two_sides(seed: int) -> None:
 
 def test_a_patient_has_one_fold_and_every_fold_both_classes() -> None:
     folds = patient_folds(LABELS, PATIENTS, 3, seed=0)
-    assert torn_patients(PATIENTS, folds) == {}
+    assert split_across(PATIENTS, folds) == {}
     assert all(set(LABELS[folds == fold]) == {0, 1} for fold in range(3))
 
 
@@ -125,8 +125,8 @@ def test_scikit_learns_remarks_do_not_come_through() -> None:
 
 
 def test_torn_patients_come_with_their_sides() -> None:
-    assert torn_patients(["a", "a", "b", "c", "c"], ["train", "test", "val", "val", "val"]) == {"a": ["test", "train"]}
-    assert torn_patients(["a", "b", "a"], [0, 1, 2]) == {"a": ["0", "2"]}
+    assert split_across(["a", "a", "b", "c", "c"], ["train", "test", "val", "val", "val"]) == {"a": ["test", "train"]}
+    assert split_across(["a", "b", "a"], [0, 1, 2]) == {"a": ["0", "2"]}
 
 
 def test_a_fold_that_holds_a_whole_class_is_refused() -> None:
@@ -135,13 +135,13 @@ def test_a_fold_that_holds_a_whole_class_is_refused() -> None:
 
 
 def test_too_few_patients_are_refused() -> None:
-    with pytest.raises(InputError, match=r"12 patients cannot be put into 13 folds; use --folds 12"):
+    with pytest.raises(InputError, match=r"12 patients cannot be split into 13 folds; use --folds 12"):
         patient_folds(LABELS, PATIENTS, 13, 0)
-    with pytest.raises(InputError, match="one label only"):
+    with pytest.raises(InputError, match="all images have the same label; add images of another class"):
         patient_folds(np.zeros(4), ["a", "b", "c", "d"], 2, 0)
     with pytest.raises(InputError, match="class 1 has one patient"):
         patient_folds([0, 0, 1], ["a", "b", "c"], 2, 0)
-    with pytest.raises(InputError, match="no class has 4 images to put into 4 folds; use --folds 3 or fewer"):
+    with pytest.raises(InputError, match="no class has 4 images, one for each of 4 folds; use --folds 3 or fewer"):
         patient_folds([0, 0, 1, 1, 1], list("abcde"), 4, 0)
 
 
@@ -150,7 +150,7 @@ def test_the_classes_that_can_be_learned_are_named() -> None:
     with pytest.raises(InputError) as caught:
         check_patients(labels, list("abcde"), ("adenosis", "fibroadenoma", "lobular"))
     assert caught.value.message.startswith("class lobular has one patient")
-    assert caught.value.fix == "give images of more patients, or leave it out: --classes adenosis,fibroadenoma"
+    assert caught.value.fix == "add images of more patients, or omit it: --classes adenosis,fibroadenoma"
 
 
 def test_several_classes_of_one_patient_are_named_together() -> None:
@@ -158,9 +158,9 @@ def test_several_classes_of_one_patient_are_named_together() -> None:
         check_patients(np.array([0, 0, 1, 1, 2, 3]), list("abcdef"), ("a", "b", "c", "d"))
     assert (
         caught.value.message
-        == "classes c, d have one patient each, so they cannot be learned from one and tested on another"
+        == "classes c, d have one patient each, so they cannot be trained on one and tested on another"
     )
-    assert caught.value.fix == "give images of more patients, or leave them out: --classes a,b"
+    assert caught.value.fix == "add images of more patients, or omit them: --classes a,b"
 
 
 def test_some_but_not_all_patients_are_held_out() -> None:

@@ -37,7 +37,7 @@ def test_whole_numbers_may_come_as_fractions(tmp_path: Path) -> None:
     found = read_given([tmp_path / "l.parquet"], tmp_path, at(tmp_path, "a", "b"), prefer="fold")
     assert found is not None
     assert found.values.tolist() == [0, 3]
-    with pytest.raises(InputError, match="1 of 3 images have no fold; the first is "):
+    with pytest.raises(InputError, match="1 of 3 images have no fold; the first: "):
         read_given([tmp_path / "l.parquet"], tmp_path, at(tmp_path, "a", "b", "c"), prefer="fold")
 
 

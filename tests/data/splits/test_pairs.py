@@ -33,9 +33,9 @@ def test_paths_are_relative_to_the_manifest_and_a_folder_stands_for_it(tmp_path:
         ("image,mask,patient\na,b,\n", "line 2 has no patient; fill it in"),
         ("image,mask,patient\n", "no image with a mask"),
         ("image,mask,patient,split\na,b,1,tset\n", "has split 'tset'; use train, val, test"),
-        ("image,mask,patient,split\na,b,1,train\nc,d,1,test\n", r"1 patients are in more than one split \(1\)"),
+        ("image,mask,patient,split\na,b,1,train\nc,d,1,test\n", r"1 patients are in several splits \(1\)"),
         ("image,mask,patient,split\na,b,1,train\n", "no row has split 'test'"),
-        ("image,mask,patient,fold\na,b,1,x\n", "line 2 has no whole number as fold but 'x'"),
+        ("image,mask,patient,fold\na,b,1,x\n", "line 2 has fold 'x', which is not an integer"),
     ],
 )
 def test_a_wrong_manifest_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -59,7 +59,7 @@ def test_folds_are_drawn_by_patient() -> None:
         assert np.bincount(folds).tolist() == [6] * 5
         assert all(len(set(folds[3 * k : 3 * k + 3])) == 1 for k in range(10))
     assert np.array_equal(pair_folds(pairs, 5, 3), pair_folds(pairs, 5, 3))
-    with pytest.raises(InputError, match="10 patients cannot be put into 11 folds; use --folds 10 or fewer"):
+    with pytest.raises(InputError, match="10 patients cannot be split into 11 folds; use --folds 10 or fewer"):
         pair_folds(pairs, 11, 0)
 
 
@@ -68,7 +68,7 @@ def test_given_folds_are_kept_unless_resplit(tmp_path: Path) -> None:
     pairs = list_pairs(manifest(tmp_path, f"image,mask,patient,fold\n{rows}"))
     assert pair_folds(pairs, 5, 0).tolist() == [3, 4, 3, 4, 3, 4]
     assert set(pair_folds(pairs, 3, 0, resplit=True)) == {0, 1, 2}
-    with pytest.raises(InputError, match="1 of 7 rows have no fold; fill the column in, or pass --resplit"):
+    with pytest.raises(InputError, match="1 of 7 rows have no fold; fill in the column, or pass --resplit"):
         pair_folds([*pairs, Pair(Path("a"), Path("b"), "p9")], 5, 0)
 
 
@@ -88,5 +88,5 @@ def test_a_mask_of_another_size_and_a_missing_one_are_refused(tmp_path: Path) ->
     Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / "m.png")
     with pytest.raises(InputError, match="30 x 20 pixels, its mask 20 x 20"):
         read_pair(Pair(tmp_path / "a.png", tmp_path / "m.png", "1"), max_pixels=10**6)
-    with pytest.raises(InputError, match="mend it, or remove its row"):
+    with pytest.raises(InputError, match="repair it, or remove its row"):
         read_pair(Pair(tmp_path / "a.png", tmp_path / "none.png", "1"), max_pixels=10**6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from PIL import Image
 from cancernet_cli import FinetuneOptions, finetune
 from cancernet_cli.core.cards import WEIGHTS_FILE, checked_weights, read_card
 from cancernet_cli.core.errors import CancernetError, InputError, OptionError, OutputError
+from cancernet_cli.core.events import Event, Note
+from cancernet_cli.data.readers import read
 from cancernet_cli.engine.evaluate.run import evaluate
 from cancernet_cli.engine.finetune import classifier as finetune_classify
 from cancernet_cli.inference.pipeline import load_pipeline
@@ -24,6 +27,20 @@ def classify_options(out: Path, **changed: object) -> FinetuneOptions:
     given = {"backbone": "test_efficientnet", "weights": "none", "segmenter": "threshold", "folds": 2, "workers": 0}
     given |= {"view_width_px": 64, "view_height_px": 64, "device": "cpu", "out": out}
     return FinetuneOptions(**(given | changed))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The location of every image that is decoded in this process, as often as it is."""
+    locations: list[bytes] = []
+    decode = read._decoded
+
+    def counted(location: bytes, *given: Any) -> Any:
+        locations.append(location)
+        return decode(location, *given)
+
+    monkeypatch.setattr(read, "_decoded", counted)
+    return locations
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +97,42 @@ def test_a_classifier_is_the_same_twice_and_runs(labelled: Path, tmp_path: Path)
     assert not (tmp_path / "one.partial").exists()
 
 
+def test_a_frozen_backbone_decodes_each_image_once(labelled: Path, tmp_path: Path, decoded: list[bytes]) -> None:
+    finetune([str(labelled)], classify_options(tmp_path / "model"))
+    assert len(decoded) == len(set(decoded)) == 16
+
+
+def test_a_tuned_backbone_decodes_each_image_once_before_training(
+    labelled: Path, tmp_path: Path, decoded: list[bytes]
+) -> None:
+    before: list[int] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, Note) and "images of 8 patients" in event.message:
+            before.append(len(decoded))
+
+    options = classify_options(tmp_path / "model", unfreeze=1, epochs=1, segmenter="none", sampling="natural")
+    finetune([str(labelled)], options, note)
+    assert before == [16]
+
+
+def test_a_copy_under_another_patient_is_refused_and_its_features_are_kept(labelled: Path, tmp_path: Path) -> None:
+    """Guard and features share one pass: with --resplit nothing is computed twice."""
+    paths = sorted(labelled.glob("*/*.png"))
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(paths[0].read_bytes())
+    rows = [f"{path},{path.parent.name},{path.name.split('-')[2]},{i // 2 % 2}" for i, path in enumerate(paths)]
+    manifest = tmp_path / "copied.csv"
+    manifest.write_text("\n".join(["path,label,patient,fold", *rows, f"{copy},benign,another,1"]) + "\n")
+    options = classify_options(tmp_path / "model")
+    with pytest.raises(InputError, match=r"2 files .* show the same picture on two sides of the split"):
+        finetune([str(manifest)], options)
+    said: list[Event] = []
+    finetune([str(manifest)], replace(options, resplit=True), said.append)
+    notes = [event.message for event in said if isinstance(event, Note)]
+    assert "features, threshold: 17 of 17 images were done by an earlier run and are reused" in notes
+
+
 def test_evaluate_repeats_the_figures_of_the_card(labelled: Path, tmp_path: Path) -> None:
     finetune([str(labelled)], classify_options(tmp_path / "model"))
     stands = read_card(tmp_path / "model").metrics["out_of_fold"]
@@ -123,7 +176,7 @@ def test_a_tuned_backbone_is_judged_on_patients_it_has_not_seen(labelled: Path, 
 
 def test_segmenters_are_not_measured_beside_a_tuned_backbone(labelled: Path, tmp_path: Path) -> None:
     options = classify_options(tmp_path / "model", unfreeze=1, also_segmenters="none")
-    with pytest.raises(OptionError, match="leave one of the two away"):
+    with pytest.raises(OptionError, match="omit one of the two"):
         finetune([str(labelled)], options)
 
 
@@ -145,7 +198,7 @@ def test_wrong_options_are_refused_before_images_are_read(
     def read(*_: object) -> None:
         raise AssertionError("images were read")
 
-    monkeypatch.setattr(finetune_classify, "list_images", read)
+    monkeypatch.setattr(finetune_classify, "list_unsplit", read)
     with pytest.raises(CancernetError, match=said):
         finetune([str(labelled)], classify_options(**{"out": tmp_path / "model", **changed}))
     assert list(tmp_path.iterdir()) == []

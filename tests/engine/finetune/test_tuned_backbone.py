@@ -15,31 +15,34 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.metrics import log_loss, roc_auc_score
-from torch import nn
+from torch import Tensor, nn
 
 from cancernet_cli.classification import Classifier, build_backbone, build_classifier
 from cancernet_cli.core.cards import Architecture, Card, InputPolicy, SegmentationPolicy
 from cancernet_cli.core.errors import InputError, OptionError
-from cancernet_cli.core.events import Event, StageAdvanced
+from cancernet_cli.core.events import Event, StageAdvanced, silent
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.recipes import recipe_of
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.views import make_views
-from cancernet_cli.data.splits.folds import Part
+from cancernet_cli.data.splits.folds import SplitPart
 from cancernet_cli.engine.finetune.backbone_stages import backbone_stages
 from cancernet_cli.engine.finetune.checkpoints import file_facts, open_checkpoints
+from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
+from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.engine.finetune.predict_views import CardViews
-from cancernet_cli.engine.finetune.tuned_backbone import Tuned, final_epochs, judgement, learning_groups, tune
+from cancernet_cli.engine.finetune.tuned_backbone import Tuned, Tuner, final_epochs
+from cancernet_cli.engine.finetune.tuning_setup import judgement, learning_groups
 from cancernet_cli.inference.pipeline import Pipeline
 from cancernet_cli.inference.runtime import resolve
 from cancernet_cli.inference.torch_runner import TorchRunner
 from cancernet_cli.segmentation import segmenters
-from cancernet_cli.training.distributed import ALONE, Processes
+from cancernet_cli.training.distributed import ALONE, Processes, join_processes
 from tests.he_images import he_like
 
 LABELS = np.arange(12) // 2 % 2
 PATIENTS = np.array([f"p{i // 2}" for i in range(12)])
-PART = Part("fold_0", np.arange(8), np.arange(8, 10), np.arange(10, 12))
+PART = SplitPart("fold_0", np.arange(8), np.arange(8, 10), np.arange(10, 12))
 NOBODY = np.empty(0, np.int64)
 
 
@@ -96,19 +99,35 @@ def start_of(options: FinetuneOptions) -> Classifier:
     return build_classifier(card_of(options).architecture).eval()
 
 
-def tuned(files: list[FoundFile], options: FinetuneOptions, part: Part = PART, **given: Any) -> Tuned:
-    recipe, runtime = recipe_of(options), resolve(options)
-    checkpoints = open_checkpoints(options, recipe, map(file_facts, files), runtime, ALONE)
-    given = {"start": start_of(options), "recipe": recipe} | given
-    segmenter = segmenters["threshold"].factory(None)
-    return tune(
-        files, LABELS, PATIENTS, part, options=options, card=card_of(options), segmenter=segmenter, runtime=runtime,
-        checkpoints=checkpoints, **given,
-    )  # fmt: skip
+def tuned(files: list[FoundFile], options: FinetuneOptions, part: SplitPart = PART, **given: Any) -> Tuned:
+    job = FinetuneJob((), options, recipe_of(options), resolve(options), join_processes(), given.get("report", silent))
+    checkpoints = open_checkpoints(options, job.recipe, map(file_facts, files), job.runtime, ALONE)
+    start, segmenter = given.get("start", start_of(options)), segmenters["threshold"].factory(None)
+    tuner = Tuner(images_of(files), card_of(options), segmenter, start, job, checkpoints)
+    return tuner.tune(part, given.get("stop_after"))
+
+
+def images_of(files: list[FoundFile]) -> LabelledImages:
+    zeros = np.zeros(len(files))
+    return LabelledImages(
+        files=files,
+        classes=("benign", "malignant"),
+        labels=LABELS,
+        patients=PATIENTS,
+        unknown_patients=zeros.astype(bool),
+        slides=PATIENTS,
+        magnifications=zeros,
+        groups=PATIENTS,
+        folds=zeros.astype(np.int64),
+    )
+
+
+def state_of(found: Tuned) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in found.classifier.state_dict().items()}
 
 
 def same(one: Tuned, other: Tuned) -> bool:
-    return all(torch.equal(value, other.state()[name]) for name, value in one.state().items())
+    return all(torch.equal(value, state_of(other)[name]) for name, value in state_of(one).items())
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +138,7 @@ def undisturbed(files: list[FoundFile], tmp_path_factory: pytest.TempPathFactory
 def test_says_what_the_pipeline_says_of_the_cards_views(undisturbed: Tuned, files: list[FoundFile]) -> None:
     card = card_of(options_of(Path("m")))
     classifier = build_classifier(card.architecture)
-    classifier.load_state_dict(undisturbed.state())
+    classifier.load_state_dict(state_of(undisturbed))
     pipeline = Pipeline(card, segmenters["threshold"].factory(None), classifier).eval()
     rows = np.array([10, 3])
     expected = []
@@ -143,7 +162,7 @@ def test_the_history_has_every_figure(undisturbed: Tuned) -> None:
 
 def test_learns_what_is_plain_to_see(files: list[FoundFile], tmp_path: Path) -> None:
     options = options_of(tmp_path / "m", epochs=12, patience=0, segmenter="none")
-    part = Part("final", np.arange(8), NOBODY, NOBODY)
+    part = SplitPart("final", np.arange(8), NOBODY, NOBODY)
     found = tuned(files, options, part, stop_after=10)
     assert len(found.history) == found.best_epoch == 10
     assert found.history[-1].train_loss < found.history[0].train_loss / 2
@@ -185,13 +204,13 @@ def test_the_head_standardises_by_the_training_views_alone(undisturbed: Tuned, f
     start = start_of(options)
     card, runtime = card_of(options), resolve(options)
     from cancernet_cli.classification import heads
-    from cancernet_cli.engine.finetune.frozen.features import Reading
+    from cancernet_cli.engine.finetune.frozen.features import FeatureExtractor
 
-    reading = Reading(start.backbone, heads["level_stats"].facts["reads"])
+    reading = FeatureExtractor(start.backbone, heads["level_stats"].facts["reads"])
     runner = TorchRunner(Pipeline(card, segmenters["threshold"].factory(None), reading), runtime)
     read = CardViews(files, card.input, 10**8, ALONE).every(runner, PART.train)
-    np.testing.assert_allclose(undisturbed.state()["head.centre"], read.mean(axis=0), atol=1e-5)
-    np.testing.assert_allclose(undisturbed.state()["head.spread"], read.std(axis=0), atol=1e-5)
+    np.testing.assert_allclose(state_of(undisturbed)["head.centre"], read.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(state_of(undisturbed)["head.spread"], read.std(axis=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("head", ["linear", "flatten"])
@@ -205,7 +224,7 @@ def test_only_the_thawed_stages_change(files: list[FoundFile], tmp_path: Path) -
     start = start_of(options)
     stages = backbone_stages(start.backbone, card_of(options).architecture)
     names = {id(p): name for name, p in start.named_parameters()}
-    found = tuned(files, options, start=start).state()
+    found = state_of(tuned(files, options, start=start))
     for k, stage in enumerate(stages):
         changed = [not torch.equal(found[names[id(p)]], p) for p in stage]
         assert all(changed) if k == 0 else not any(changed)
@@ -254,13 +273,13 @@ def test_all_patients_are_learned_from_for_the_median_of_the_folds() -> None:
 def test_an_image_that_has_gone_stops_it_with_its_reason(files: list[FoundFile], tmp_path: Path) -> None:
     gone = [*files[:3], replace(files[3], location=os.fsencode(tmp_path / "gone.png")), *files[4:]]
     for head in ("linear", "level_stats"):  # found by the training's loader; by the head's first look
-        with pytest.raises(InputError, match=r"No such file or directory; mend or remove the file"):
+        with pytest.raises(InputError, match=r"No such file or directory; repair or remove the file"):
             tuned(gone, options_of(tmp_path / head, head=head))
 
 
 def test_a_batch_must_be_shared_evenly() -> None:
     assert [Processes(rank, 2).share(8) for rank in (0, 1)] == [slice(0, 4), slice(4, 8)]
-    with pytest.raises(OptionError, match="a batch of 4 cannot be shared by 3 processes; use --batch-size 3"):
+    with pytest.raises(OptionError, match="a batch of 4 cannot be divided among 3 processes; use --batch-size 3"):
         Processes(0, 3).share(4)
 
 
@@ -270,13 +289,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from cancernet_cli.training.distributed import join_processes
-from tests.engine.test_finetune_tune import options_of, tuned, write_images
+from tests.engine.finetune.test_tuned_backbone import options_of, state_of, tuned, write_images
 torch.set_num_threads(1)
 processes = join_processes()
 folder = Path(sys.argv[1]) / f"rank{processes.rank}of{processes.count}"
 folder.mkdir()
 found = tuned(write_images(folder), options_of(Path(sys.argv[1]) / f"model{processes.count}"))
-save_file(found.state(), folder / "weights.safetensors")
+save_file(state_of(found), folder / "weights.safetensors")
 """
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from cancernet_cli.segmentation import segmenters
+from cancernet_cli.segmentation.haematoxylin import Haematoxylin
 from cancernet_cli.segmentation.otsu import otsu_threshold
-from cancernet_cli.segmentation.stain import Haematoxylin
 
 NUCLEUS, STROMA, GLASS = (90, 60, 140), (231, 178, 208), (244, 242, 243)
 

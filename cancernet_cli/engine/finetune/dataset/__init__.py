@@ -1,1 +1,1 @@
-"""From a user's folder, manifest or slides to labelled images in splits."""
+"""From folders, manifests and slides to labelled images in splits."""

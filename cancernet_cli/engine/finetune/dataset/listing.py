@@ -1,4 +1,4 @@
-"""Which files a classifier learns from: those with a label that is wanted, at a magnification that is wanted."""
+"""The files to train a classifier on: those with a wanted label and magnification."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import FoundFile, Truth
 from cancernet_cli.data.discovery.breakhis import SUBTYPES
 from cancernet_cli.data.discovery.discover import discover
-from cancernet_cli.data.discovery.inputs import parse_inputs, resolve_base
+from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_base
 from cancernet_cli.data.discovery.labels import NameLabels
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter, TileFacts
@@ -24,8 +24,8 @@ from cancernet_cli.engine.finetune.dataset.slides import SlideCutter, TileFacts
 class Listing:
     """N files in path order, each with one of the classes.
 
-    sources: of each, the absolute path of the file that a list names: its own, of a tile that of its slide. tiles: what
-    is known of tiles among them; None where there are none.
+    sources: for each, the absolute path by which a list names it: its own or, for a tile, its slide's. tiles: what is
+    known of the tiles among them; None if there are none.
     """
 
     files: list[FoundFile]
@@ -34,25 +34,49 @@ class Listing:
     tiles: TileFacts | None = None
 
 
-def labelled_files(
-    data: Sequence[str], options: LearningOptions, report: Reporter, cutter: SlideCutter | None = None
-) -> Listing:
-    """The files with a label and of the magnifications that are wanted; slides as the tiles that `cutter` makes.
+@dataclass(frozen=True)
+class DataSource:
+    """The inputs of a training, parsed once.
 
-    With --target subtype and no --classes, the classes are the subtypes that are there.
+    base: the folder that paths are relative to. lists: manifests and, where `--labels` names one, the label file.
+    """
+
+    inputs: list[Input]
+    base: Path
+    lists: list[Path]
+
+
+def open_source(data: Sequence[str], options: LearningOptions) -> DataSource:
+    """Parse the inputs.
+
+    Raises:
+        InputError: there is none, or one does not exist.
+    """
+    inputs = parse_inputs(data)
+    lists = [Path(os.fsdecode(one.location)) for one in inputs if one.kind == "manifest"]
+    if options.labels not in ("auto", "none", "folders", "breakhis"):
+        lists.append(Path(options.labels))
+    return DataSource(inputs, resolve_base(inputs), lists)
+
+
+def labelled_files(
+    source: DataSource, options: LearningOptions, report: Reporter, cutter: SlideCutter | None = None
+) -> Listing:
+    """The labelled files of the wanted magnifications; slides become the tiles that `cutter` makes.
+
+    With --target subtype and no --classes, the classes are the subtypes present.
 
     Args:
-        cutter: None takes no file for a slide.
+        cutter: None treats no file as a slide.
 
     Raises:
         InputError: no image is left, or a class has none.
-        OptionError: --classes or --magnification makes no sense.
+        OptionError: --classes or --magnification is invalid.
     """
     classes = _classes(options)
-    base = resolve_base(data)
     found = discover(
-        data,
-        base=base,
+        source.inputs,
+        base=source.base,
         labels=options.labels,
         classes=classes,
         rule=_rule(options),
@@ -62,20 +86,22 @@ def labelled_files(
     )
     once: dict[bytes, FoundFile] = {}
     for file in found:
-        once.setdefault(file.location, file)  # the first knows most
+        once.setdefault(file.location, file)  # the first has the most metadata
     everything = sorted(once.values(), key=lambda file: file.path)
     if problems := [file for file in everything if file.problem is not None]:
         first = f"{problems[0].path}: {problems[0].problem}"
-        report(Warn(f"{len(problems)} files cannot be opened and are left out; the first is {first}"))
+        report(Warn(f"{len(problems)} files cannot be opened and are left out; the first: {first}"))
     files = [file for file in everything if file.problem is None]
     if options.target == "subtype" and options.labels == "auto":
-        # What a list without subtypes does not say, file names and folders may.
-        names = NameLabels(base, classes, use_name=True, use_folder=True)
+        # A list without subtypes leaves them to file names and folders.
+        names = NameLabels(source.base, classes, use_name=True, use_folder=True)
         files = [file if file.truth.label else _relabelled(file, names.truth(file.location)) for file in files]
     images = [file for file in files if file.kind == "image"]
     labelled = [file for file in images if file.truth.label is not None]
     if others := len(images) - len(labelled):
-        report(Note(f"{others} of {len(images)} images have no label, or none of {', '.join(classes)}: left out"))
+        report(
+            Note(f"{others} of {len(images)} images have no label, or none of {', '.join(classes)}, and are left out")
+        )
     chosen = _magnified(labelled, options, report) if labelled else []
     sources = {file.path: file.location for file in chosen}
     slides = [file for file in files if file.kind == "slide"]
@@ -85,8 +111,8 @@ def labelled_files(
         sources |= {file.path: source for file, source in zip(tiles.files, tiles.sources, strict=True)}
     if not chosen:
         raise InputError(
-            f"no image with one of the labels {', '.join(classes)} was found",
-            fix="sort them into folders of these names, or label a list, or name your labels with --classes",
+            f"no image has one of the labels {', '.join(classes)}",
+            fix="sort them into folders with these names, list their labels, or name your labels with --classes",
         )
     present = {file.truth.label for file in chosen}
     if options.target == "subtype" and not options.classes:
@@ -96,24 +122,16 @@ def labelled_files(
     return Listing(chosen, classes, [sources[file.path] for file in chosen], tiles.facts if tiles else None)
 
 
-def lists_among(data: Sequence[str], options: LearningOptions) -> list[Path]:
-    """The manifests among the inputs and, where `--labels` names one, the label file."""
-    lists = [Path(os.fsdecode(one.location)) for one in parse_inputs(data) if one.kind == "manifest"]
-    if options.labels not in ("auto", "none", "folders", "breakhis"):
-        lists.append(Path(options.labels))
-    return lists
-
-
 def _classes(options: LearningOptions) -> tuple[str, ...]:
     default = ("benign", "malignant") if options.target == "binary" else tuple(SUBTYPES.values())
     classes = tuple(name.strip() for name in options.classes.split(",") if name.strip()) or default
     if len({name.casefold() for name in classes}) != len(classes) or len(classes) < 2:
-        raise OptionError(f"--classes is {options.classes!r}", fix="name two or more different labels, with commas")
+        raise OptionError(f"--classes is {options.classes!r}", fix="give two or more different labels, comma-separated")
     return classes
 
 
 def _rule(options: LearningOptions) -> LabelRule:
-    """With classes of the user's own choice, and with subtypes, other labels are left out, not mistakes."""
+    """With --classes or subtypes, files with other labels are left out rather than refused."""
     columns = DEFAULT_RULE.columns
     if options.target == "subtype":
         columns = ("subtype", *columns)
@@ -125,11 +143,11 @@ def _relabelled(file: FoundFile, other: Truth) -> FoundFile:
 
 
 def _magnified(files: list[FoundFile], options: LearningOptions, report: Reporter) -> list[FoundFile]:
-    """The files of the magnifications that --magnification names.
+    """The files of the magnifications in --magnification.
 
     Raises:
         InputError: there are none.
-        OptionError: it names no numbers.
+        OptionError: it is not a list of numbers.
     """
     if not options.magnification.strip():
         return files
@@ -137,19 +155,19 @@ def _magnified(files: list[FoundFile], options: LearningOptions, report: Reporte
         wanted = {float(word.strip().rstrip("xX")) for word in options.magnification.split(",")}
     except ValueError:
         raise OptionError(
-            f"--magnification is {options.magnification!r}", fix="give numbers with commas, as 40,100"
+            f"--magnification is {options.magnification!r}", fix="give numbers, comma-separated, such as 40,100"
         ) from None
     counts = Counter(file.truth.magnification for file in files)
     unknown = counts.pop(None, 0)
     chosen = [file for file in files if file.truth.magnification in wanted]
     there = ", ".join(f"{m:g} ({counts[m]} images)" for m in sorted(counts, key=float)) or "none"  # type: ignore[arg-type]
     if not chosen:
-        said = f", and {unknown} images whose magnification is unknown" if unknown else ""
+        more = f", and {unknown} images of unknown magnification" if unknown else ""
         raise InputError(
-            f"no image has the magnification {options.magnification}; there are {there}{said}",
-            fix="correct --magnification, or leave it out",
+            f"no image has magnification {options.magnification}; available: {there}{more}",
+            fix="correct or omit --magnification",
         )
     if unknown:
-        report(Warn(f"the magnification of {unknown} of {len(files)} images is unknown: they are left out"))
-    report(Note(f"{len(chosen)} of {len(files)} images have the magnification {options.magnification}"))
+        report(Warn(f"the magnification of {unknown} of {len(files)} images is unknown; they are left out"))
+    report(Note(f"{len(chosen)} of {len(files)} images have magnification {options.magnification}"))
     return chosen

@@ -1,4 +1,4 @@
-"""One slide's tiles as image files that training reads like any others, kept until the model is written."""
+"""The tiles of one slide as image files, read like any others and kept until the model is written."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from cancernet_cli.outputs.pictures.files import write_png
 
 INDEX_FILE = "tiles.json"
 _AT_ONCE = 64
-_ALL_BUT_EXACTLY = 1e-9  # what areas may lack by rounding
+_ALL_BUT_EXACTLY = 1e-9  # rounding error of areas
 
 
 @dataclass(frozen=True)
 class SlideTiles:
-    """The T tiles that are learned from of one slide, by y, then x.
+    """The T training tiles of one slide, by y, then x.
 
-    folder: where `tile_file` finds them. width_px, height_px: of a tile at level 0. x, y: places at level 0. labels: of
-    each. others: classes of annotated regions that are not learned. said: what the user should know, a sentence each.
-    failure: why the slide has no tiles; "" where it has some.
+    folder: where `tile_file` finds them. width_px, height_px: of a tile at level 0. x, y: corners at level 0. labels:
+    of each tile. others: unused classes of annotated regions. said: warnings, one sentence each. failure: why the slide
+    has no tiles; "" if it has any.
     """
 
     folder: Path
@@ -73,18 +73,18 @@ def cut_slide(
     options: FinetuneOptions,
     folder: Path,
 ) -> SlideTiles:
-    """Choose a slide's tiles and write those as PNG that are not there yet.
+    """Choose a slide's tiles and write the missing ones as PNG.
 
-    The same slide, annotations and options give the same tiles. Each appears whole or not at all, below `folder` in a
-    place that only they share; a slide that was cut without a failure is not opened again.
+    The same slide, annotations and options give the same tiles, each written atomically, in a subfolder of `folder`
+    that is theirs alone; a slide that was cut without a failure is not opened again.
 
     Args:
-        annotations: a GeoJSON file: only tiles in its regions are learned from, by the region's class. None: every tile
-            has the slide's own label.
+        annotations: a GeoJSON file: only tiles in its regions are used, with the region's class. None: every tile has
+            the slide's label.
 
     Raises:
-        InputError: the annotations are no GeoJSON, or it is not known where they count from.
-        Interrupted: Ctrl-C or SIGTERM; what is written is kept.
+        InputError: the annotations are not valid GeoJSON, or their origin is ambiguous.
+        Interrupted: Ctrl-C or SIGTERM; tiles written so far are kept.
         OutputError: a tile cannot be written.
     """
     place = folder / _digest(slide, annotations, classes, cut, options)
@@ -101,7 +101,7 @@ def cut_slide(
 
 
 def tile_file(folder: Path, x: int, y: int) -> Path:
-    """Where the image of the tile at (x, y) lies."""
+    """The image file of the tile at (x, y)."""
     return folder / f"x{x:07d}_y{y:07d}.png"
 
 
@@ -125,7 +125,7 @@ def _cut_open(
         chosen = _annotated(plan, annotations, classes, origin, options, rng)
     said = [*plan.warnings(), *chosen.said]
     if not len(chosen.rows):
-        why = "it has no tile" if annotations is None else f"no tile has a label from {annotations.name}"
+        why = "no tile was found" if annotations is None else f"no tile has a label from {annotations.name}"
         return SlideTiles(place, others=chosen.others, said=tuple(said), failure=why)
     x, y = plan.tiles.x[chosen.rows], plan.tiles.y[chosen.rows]
     failures = _write(opened, x, y, plan.tiles.size, place)
@@ -144,25 +144,24 @@ def _cut_open(
         tuple(said),
         "" if good else "none of its tiles can be read",
     )
-    if not failures:  # what failed may be read next time
+    if not failures:  # unreadable tiles are tried again next time
         facts = {name: value for name, value in asdict(found).items() if name != "folder"}
         write_bytes(place / INDEX_FILE, json.dumps(facts).encode())
     return found
 
 
 def _origin(slide: FoundFile, opened: Slide, options: FinetuneOptions) -> tuple[int, int]:
-    """The place at level 0 that annotations call (0, 0).
+    """The point at level 0 that is (0, 0) for annotations.
 
     Raises:
-        InputError: viewers disagree on it, and the user has not said which it is.
+        InputError: viewers disagree on it, and the user has not chosen.
     """
     if options.annotation_origin == "auto" and opened.scan_origin != (0, 0):
         x, y = opened.scan_origin
         raise InputError(
-            f"{slide.path} has annotations, and its scanned part begins at ({x}, {y}): it is not known whether they "
-            "count from there",
-            fix="pass --annotation-origin scan, if QuPath has written them, or --annotation-origin slide, if they "
-            "count as OpenSlide does (QuPath with --no-crop)",
+            f"{slide.path} has annotations, and its scanned part starts at ({x}, {y}): their origin is ambiguous",
+            fix="pass --annotation-origin scan for annotations exported from QuPath, or --annotation-origin slide for "
+            "OpenSlide's coordinates (QuPath with --no-crop)",
         )
     return opened.scan_origin if options.annotation_origin == "scan" else (0, 0)
 
@@ -175,7 +174,7 @@ def _annotated(
     options: FinetuneOptions,
     rng: np.random.Generator,
 ) -> _Chosen:
-    """The tiles in the regions of exactly one class; where there are too many, of each class alike."""
+    """The tiles in regions of exactly one class; if there are too many, equally many of each class."""
     annotations = read_annotations(file, classes)
     tiles, said = plan.tiles, []
     if annotations.without_area:
@@ -186,12 +185,12 @@ def _annotated(
         for name, region in annotations.regions.items()
     }
     claims = np.sum(list(inside.values()), axis=0) if inside else np.zeros(len(tiles), np.int64)
-    if (torn := int((claims > 1).sum())) > 0:
-        said.append(f"{torn} tiles lie in regions of several classes of {file.name} and are left out")
+    if (ambiguous := int((claims > 1).sum())) > 0:
+        said.append(f"{ambiguous} tiles are in regions of several classes of {file.name} and are left out")
     candidates = {name: np.flatnonzero(here & (claims == 1)) for name, here in inside.items()}
     said.extend(
-        f"no tile with tissue lies in its regions {name!r} by {show_percent(100 * options.min_annotated)} of its area "
-        "or more (--min-annotated asks for less; --overlap gives more tiles)"
+        f"no tile with tissue has {show_percent(100 * options.min_annotated)} or more of its area in regions "
+        f"{name!r} (lower --min-annotated, or raise --overlap for more tiles)"
         for name, rows in candidates.items()
         if not len(rows)
     )
@@ -207,14 +206,14 @@ def _annotated(
 def _write(
     slide: Slide, x: NDArray[np.int64], y: NDArray[np.int64], size: TileSize, folder: Path
 ) -> dict[tuple[int, int], str]:
-    """Write the tiles that are not there; gives, by (x, y), why some cannot be read."""
-    lacking = [
+    """Write the missing tiles; returns by (x, y) why some cannot be read."""
+    missing = [
         i for i, (left, top) in enumerate(zip(x.tolist(), y.tolist(), strict=True)) if not _is_there(folder, left, top)
     ]
     failures: dict[tuple[int, int], str] = {}
-    for first in range(0, len(lacking), _AT_ONCE):
+    for first in range(0, len(missing), _AT_ONCE):
         interruption.check("the tiles so far are kept")
-        some = lacking[first : first + _AT_ONCE]
+        some = missing[first : first + _AT_ONCE]
         read = read_tiles(slide, x[some], y[some], size)
         for place, row in enumerate(some):
             corner = int(x[row]), int(y[row])
@@ -226,7 +225,7 @@ def _write(
 
 
 def _is_there(folder: Path, x: int, y: int) -> bool:
-    """A power cut may leave a file without content."""
+    """Whether a tile is written; a power cut may leave an empty file."""
     try:
         return tile_file(folder, x, y).stat().st_size > 0
     except OSError:
@@ -234,7 +233,7 @@ def _is_there(folder: Path, x: int, y: int) -> bool:
 
 
 def _finished(place: Path) -> SlideTiles | None:
-    """What an earlier run has written, where it is whole."""
+    """The tiles that an earlier run wrote, if they are complete."""
     try:
         facts: dict[str, Any] = json.loads((place / INDEX_FILE).read_bytes())
         lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
@@ -247,7 +246,7 @@ def _finished(place: Path) -> SlideTiles | None:
 def _digest(
     slide: FoundFile, annotations: Path | None, classes: Sequence[str], cut: Cut, options: FinetuneOptions
 ) -> str:
-    """A name for what decides a slide's tiles and their labels."""
+    """A digest of everything that determines a slide's tiles and their labels."""
     regions = None
     if annotations is not None:
         status = annotations.stat()

@@ -1,4 +1,4 @@
-"""Slides as training input: their tiles become ordinary images, with the slide's patient and a label."""
+"""Slides as training data: their tiles become ordinary images, with the slide's patient and a label."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from cancernet_cli.training.distributed import ALONE, Processes
 STAGE = "cutting slides"
 FOLDER = "tiles"
 _SHOWN = 10
-_MOST_THREADS = 4  # a slide's thumbnail and masks take a few hundred megabytes
+_MOST_THREADS = 4  # thumbnail and masks of a slide take a few hundred megabytes
 
 
 @dataclass(frozen=True)
 class TileFacts:
-    """What a model's card has to say of tiles that it learned from.
+    """Facts about the training tiles, for the model's card.
 
-    mpp: micrometres that a pixel of a view shows. are_all: no image is a photo. labels: how they came by theirs.
-    group_by: the unit that a split keeps whole, where no slide's patient is known; else "".
+    mpp: resolution of a view, in micrometres per pixel. are_all: no image is a photo. labels: where their labels come
+    from. group_by: the unit that a split keeps together if no slide's patient is known; else "".
     """
 
     mpp: float
@@ -48,7 +48,7 @@ class TileFacts:
 
 @dataclass(frozen=True)
 class Tiles:
-    """T tiles as files. sources: of each, the absolute path of its slide. facts: None where there is no tile."""
+    """T tiles as files. sources: the absolute path of each tile's slide. facts: None if there is no tile."""
 
     files: list[FoundFile]
     sources: list[bytes]
@@ -57,9 +57,10 @@ class Tiles:
 
 @dataclass(frozen=True)
 class SlideCutter:
-    """Cuts slides for a run.
+    """Cuts the slides of a run into tiles.
 
-    lists: manifests and label files, which may have a column `annotations`. base: what their paths are relative to too.
+    lists: manifests and label files, which may have a column `annotations`. base: the other folder that their paths may
+    be relative to.
     """
 
     options: FinetuneOptions
@@ -71,23 +72,23 @@ class SlideCutter:
 
     @property
     def own_folders(self) -> list[Path]:
-        """What the run writes, where no image is to be sought."""
+        """The folders that the run writes to, which are not searched for images."""
         return [self.options.out, work_folder(self.options)]
 
     def tiles(self, slides: Sequence[FoundFile], photos: Sequence[FoundFile], classes: Sequence[str]) -> Tiles:
         """The tiles of the slides that have a label or annotations.
 
-        A tile is one view of the model, at the scale that `cancernet classify` will cut slides at: its pixels are
-        those that it would see. It is named by its rectangle at level 0, as a media fragment (W3C, `#xywh=`), and
-        counts as changed when its slide does. Slides that give no tile are left out with a warning.
+        A tile is one view of the model, at the resolution and with the pixels that `cancernet classify` will use. It is
+        named by its rectangle at level 0, as a media fragment (W3C, `#xywh=`), and counts as changed when its slide
+        does. Slides without any tile are left out with a warning.
 
         Args:
-            photos: what is learned from beside them; tiles are cut at what their views show.
+            photos: other training images; tiles are cut at the resolution of their views.
 
         Raises:
             InputError: an annotation file cannot be used.
             Interrupted: Ctrl-C or SIGTERM; tiles that are written are kept.
-            OptionError: `--scale` does not go with slides.
+            OptionError: `--scale` does not apply to slides.
         """
         files: dict[bytes, Path] = {}
         if self.options.annotations == "auto":
@@ -95,7 +96,9 @@ class SlideCutter:
         chosen = [slide for slide in slides if slide.location in files or slide.truth.label is not None]
         if others := len(slides) - len(chosen):
             self.report(
-                Note(f"{others} of {len(slides)} slides have no label, or none of {', '.join(classes)}: left out")
+                Note(
+                    f"{others} of {len(slides)} slides have no label, or none of {', '.join(classes)}, and are left out"
+                )
             )
         if not chosen:
             return Tiles([], [], None)
@@ -111,12 +114,12 @@ class SlideCutter:
         return Tiles(tiles, sources, facts)
 
     def _cut(self, photos: Sequence[FoundFile]) -> Cut:
-        """The model's view, at `--tile-mpp`, or at what the views of photos show."""
+        """The model's view at `--tile-mpp`, or at the resolution of the views of photos."""
         recipe, options = self.recipe, self.options
         if recipe.view == "grid" and (recipe.scale > 1 or (not photos and options.scale not in (None, 1.0))):
             raise OptionError(
-                f"--scale {recipe.scale:g} is for photos; a slide's tile is one view",
-                fix="leave it away, and say with --tile-mpp how wide the pixels of tiles are",
+                f"--scale {recipe.scale:g} applies to photos only; a slide's tile is one view",
+                fix="omit it and set the tile resolution with --tile-mpp",
             )
         mpp = options.tile_mpp
         if mpp is None:
@@ -131,19 +134,19 @@ class SlideCutter:
                     mpp=float(np.median(known)) if known else None,
                 )
                 mpp = target_mpp(policy).mpp
-            seen = "as the photos are seen" if powers or known else "as at 20x"
+            seen = "as for the photos" if powers or known else "as at 20x"
             if photos and not (powers or known):
-                seen += " (nothing says how wide the photos' pixels are)"
-            self.report(Note(f"slides are cut at {mpp:.3g} um a pixel, {seen}; --tile-mpp gives another"))
+                seen += " (the resolution of the photos is unknown)"
+            self.report(Note(f"slides are cut at {mpp:.3g} um/px, {seen}; --tile-mpp changes it"))
         return Cut(recipe.view_width_px, recipe.view_height_px, mpp)
 
     def _all_cut(
         self, slides: Sequence[FoundFile], files: dict[bytes, Path], classes: Sequence[str], cut: Cut
     ) -> list[SlideTiles]:
-        """One entry a slide. Several processes begin at different slides, and find the others' tiles."""
+        """One entry per slide. Each process starts at a different slide, and reuses the others' tiles."""
         options, folder = self.options, work_folder(self.options) / FOLDER
         for file in files.values():
-            read_annotations(file, classes)  # a broken one ends the run now, not after hours
+            read_annotations(file, classes)  # fail now rather than after hours
         first = len(slides) * self.processes.rank // self.processes.count
         turned = [*slides[first:], *slides[:first]]
         threads = options.workers if isinstance(options.workers, int) else available_cores()
@@ -177,9 +180,7 @@ class SlideCutter:
         if names:
             shown = ", ".join(repr(name) if name else "no class" for name in names[:_SHOWN])
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            self.report(
-                Warn(f"annotated regions of {shown}{more} are not learned from; the classes are {', '.join(classes)}")
-            )
+            self.report(Warn(f"annotated regions of {shown}{more} are not used; the classes are {', '.join(classes)}"))
 
     def _facts(
         self, slides: Sequence[FoundFile], files: dict[bytes, Path], tiles: int, cut: Cut, are_all: bool
@@ -189,7 +190,7 @@ class SlideCutter:
         if weak := len(slides) - annotated:
             words.append(f"each tile of {_slides(weak)} has its slide's label, whatever it shows (weak labels)")
         if annotated:
-            words.append(f"tiles of {_slides(annotated)} have the label of the annotated region that they lie in")
+            words.append(f"tiles of {_slides(annotated)} have the label of the annotated region they are in")
         labels = "; ".join(words)
         self.report(
             Note(
@@ -219,7 +220,7 @@ def _files(slide: FoundFile, its: SlideTiles, mpp: float) -> list[FoundFile]:
         FoundFile(
             f"{slide.path}#xywh={x},{y},{its.width_px},{its.height_px}",
             os.fsencode(tile_file(its.folder, x, y)),
-            # The slide's: a tile that was lost and is cut again is the same tile
+            # The slide's: a tile that is cut again is the same tile
             slide.size_bytes,
             slide.mtime_ns,
             replace(known, label=label),

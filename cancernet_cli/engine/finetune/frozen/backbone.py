@@ -1,9 +1,8 @@
-"""A head on a frozen backbone: features once, then learned by folds, or on a single split."""
+"""A head on a frozen backbone: features computed once, then trained by folds or on a single split."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,82 +10,83 @@ import numpy as np
 from cancernet_cli.classification import build_classifier
 from cancernet_cli.classification.base import Backbone
 from cancernet_cli.core.cards import Card
-from cancernet_cli.core.events import Reporter
-from cancernet_cli.core.models import find_model
-from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.recipes import Recipe
-from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, parts
-from cancernet_cli.engine.finetune.dataset.learned import Learned
+from cancernet_cli.core.records import FoundFile
+from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, TrainingOutcome, split_parts
 from cancernet_cli.engine.finetune.figures import figures, held_out
 from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.finetune.frozen.features import image_features
-from cancernet_cli.engine.finetune.frozen.head import Linear, Scorer, Values, fill_head, fit_head, learn, learn_all
-from cancernet_cli.segmentation import segmenters
+from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, Scorer, Values, fill_head
+from cancernet_cli.engine.finetune.job import FinetuneJob, also_segmenters
+from cancernet_cli.engine.finetune.model_folder import work_folder
 from cancernet_cli.training.logistic import Floats
 
 
-def learn_frozen(
-    images: LabelledImages,
-    backbone: Backbone,
-    card: Card,
-    options: FinetuneOptions,
-    recipe: Recipe,
-    folder: Path,
-    report: Reporter,
-) -> Learned:
-    """Fit the recipe's head; `folder` keeps the features, so that a killed run goes on."""
-    features = _features(images, backbone, card, options, folder, report, variants=options.variants)
-    images = images.only(features.rows)
-    values, classes = features.values, len(images.classes)
-    final: Linear
+def frozen_features(files: list[FoundFile], backbone: Backbone, card: Card, job: FinetuneJob) -> Features:
+    """Features and fingerprints of the files, each decoded once; a killed run resumes in the work folder.
+
+    Raises:
+        InputError: no file can be read.
+        Interrupted: a signal asked to stop; the features so far are kept.
+        OutputError: there is no space for them.
+    """
+    return _features(files, backbone, card, job, card.segmentation.segmenter, job.options.variants, prints=True)
+
+
+def train_frozen(
+    images: LabelledImages, features: Features, backbone: Backbone, card: Card, job: FinetuneJob
+) -> TrainingOutcome:
+    """Fit the recipe's head on the features, and measure the other segmenters with it.
+
+    Args:
+        images: those that `features` has, in its order.
+    """
+    classes = len(images.classes)
+    trainer = HeadTrainer(features.values, images.labels, images.groups, classes, job.recipe, job.options.seed)
+    models: dict[int, Scorer]
     if images.splits is None:
-        found = learn(values, images.labels, images.groups, images.folds, classes, recipe, options.seed, report)
-        logits, models, history = found.logits, found.models, found.history
-        final, epochs = learn_all(values, images.labels, images.groups, classes, recipe, options.seed, report)
-        history = [*history, *epochs]
+        found = trainer.by_folds(images.folds, job.report)
+        logits, models = found.logits, found.models
+        final, epochs = trainer.on_everything(job.report)
+        history = [*found.history, *epochs]
     else:
-        (part,) = parts(images, options, report)
-        final, history = fit_head(
-            values, images.labels, images.groups, part.train, part.validate, classes, recipe, options.seed,
-            split=part.name,
-        )  # fmt: skip
+        (part,) = split_parts(images, job.options, job.report)
+        final, history = trainer.fit(part.train, part.validate, split=part.name)
         models = {0: final}
-        logits = _scored(values, models, images)
-    others = _others(images, backbone, card, logits, models, options, folder, report)
+        logits = _scored(features.values, models, images)
+    others = _others(images, backbone, card, logits, models, job)
     classifier = build_classifier(card.architecture)
     classifier.backbone.load_state_dict(backbone.state_dict())
     fill_head(classifier.head, final)
-    return Learned(images, logits, classifier, history, others)
+    return TrainingOutcome(images, logits, classifier, history, others)
 
 
 def _features(
-    images: LabelledImages,
+    files: list[FoundFile],
     backbone: Backbone,
     card: Card,
-    options: FinetuneOptions,
-    folder: Path,
-    report: Reporter,
-    *,
-    segmenter: str | None = None,
+    job: FinetuneJob,
+    segmenter: str,
     variants: int = 0,
+    *,
+    prints: bool = False,
 ) -> Features:
-    name = segmenter or card.segmentation.segmenter
-    model = find_model(options.segmentation_model) if segmenters[name].facts.get("needs_model") else None
     return image_features(
-        images.files,
+        files,
         backbone,
-        segmenters[name].factory(model),
-        replace(card, segmentation=replace(card.segmentation, segmenter=name)),
-        options,
-        report,
-        stage=f"features, {name}",
-        folder=folder / f"features-{name}",
+        job.segmenter(segmenter),
+        replace(card, segmentation=replace(card.segmentation, segmenter=segmenter)),
+        job.options,
+        job.runtime,
+        job.report,
+        stage=f"features, {segmenter}",
+        folder=work_folder(job.options) / f"features-{segmenter}",
         variants=variants,
+        with_fingerprints=prints,
     )
 
 
 def _scored(values: Values, models: dict[int, Scorer], images: LabelledImages) -> Floats:
-    """Logits of what each model had not learned from, `[N, K]`; NaN for the rest."""
+    """Logits `[N, K]` of each image by a model that was not trained on it; NaN for the rest."""
     logits = np.full((len(images.files), len(images.classes)), np.nan)
     for fold, model in models.items():
         rows = np.flatnonzero(images.folds == fold if images.splits is None else images.splits != "train")
@@ -100,18 +100,14 @@ def _others(
     card: Card,
     logits: Floats,
     models: dict[int, Scorer],
-    options: FinetuneOptions,
-    folder: Path,
-    report: Reporter,
+    job: FinetuneJob,
 ) -> dict[str, Any]:
-    """What the same weights say when another segmenter makes the mask: figures by its name.
+    """Figures by segmenter: the same weights behind each of `--also-segmenters`.
 
-    With the decision that the card's own segmenter gets: it is what a user who changes the segmenter has.
+    With the decision of the card's own segmenter, which a user who changes the segmenter gets.
     """
     found: dict[str, Any] = {}
-    for name in (word.strip() for word in options.also_segmenters.split(",") if word.strip()):
-        if name == card.segmentation.segmenter:
-            continue
-        seen = _features(images, backbone, card, options, folder, report, segmenter=name)
+    for name in also_segmenters(job.options):
+        seen = _features(images.files, backbone, card, job, name)
         found[name] = figures(held_out(_scored(seen.values, models, images), images, basis=logits), images)
     return found

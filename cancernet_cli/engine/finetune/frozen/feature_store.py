@@ -1,11 +1,11 @@
-"""Features on disk, filled image by image: a killed run goes on from what it had finished."""
+"""Features on disk, filled image by image, from which a killed run resumes."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,72 +15,90 @@ from numpy.typing import DTypeLike, NDArray
 
 from cancernet_cli.core.files import output_error, write_bytes
 from cancernet_cli.core.records import Failure
+from cancernet_cli.data.splits.duplicates import PACKED_BYTES, Fingerprint
 
 STATE_FILE = "features.json"
 VALUES_FILE = "features.npy"
+FINGERPRINTS_FILE = "fingerprints.npy"
 COMMIT_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
 class Features:
-    """What was computed of every image that can be read.
+    """The features of every readable image.
 
     values: `[N, A, F]` float32 or float16, of each image (first) and its variants; a memory map. rows: `[N]`, which of
-    the files they are. elapsed_s: what computing them took, over all runs.
+    the files they are. elapsed_s: computing time over all runs. fingerprints: of every file, None for one
+    that could not be read; empty unless they were asked for.
     """
 
     values: NDArray[np.floating]
     rows: NDArray[np.int64]
     elapsed_s: float = 0.0
+    fingerprints: tuple[Fingerprint | None, ...] = ()
 
 
 @dataclass
 class FeatureStore:
     """A folder that takes the features of `count` files in their order.
 
-    What an earlier run left there is taken over if it has the same key, and thrown away if not: nothing in it cannot be
-    computed again.
+    The contents of an earlier run are reused if they have the same key, and discarded otherwise.
 
     Args:
-        key: what decides the values, as JSON has it.
-        count: how many files there are.
+        key: what the values depend on, as JSON has it.
+        count: number of files.
+        with_fingerprints: keep the files' fingerprints as well.
 
     Attributes:
-        seen: how many of the files are done. failed: those of them that have no features, with the reason.
+        seen: number of files done. failed: those of them without features, by row, with the reason.
     """
 
     folder: Path
     key: dict[str, Any]
     count: int
     dtype: DTypeLike = np.float32
+    with_fingerprints: bool = False
     seen: int = 0
     failed: dict[int, str] = field(default_factory=dict)
     elapsed_s: float = 0.0
     _values: NDArray[np.floating] | None = None
+    _prints: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        self.key = json.loads(json.dumps(self.key))  # tuples as lists, as they come back
+        self.key = json.loads(json.dumps(self.key))  # tuples become lists, as when read back
         self._since = self._committed = time.monotonic()
         try:
             state = json.loads((self.folder / STATE_FILE).read_text("utf-8"))
             if state["key"] != self.key:
                 return
             self._values = np.load(self.folder / VALUES_FILE, mmap_mode="r+")
+            if self.with_fingerprints:
+                self._prints = np.load(self.folder / FINGERPRINTS_FILE, mmap_mode="r+")
             self.seen, self.elapsed_s = state["seen"], state["elapsed_s"]
             self.failed = {int(row): why for row, why in state["failed"].items()}
         except (OSError, ValueError, KeyError):
-            self._values, self.seen, self.failed = None, 0, {}
+            self._values, self._prints, self.seen, self.failed = None, None, 0, {}
 
-    def add(self, values: list[NDArray[np.floating] | Failure]) -> dict[int, str]:
-        """Take the features `[A, F]` of the next files, or why there are none; written to disk every ten seconds.
+    def add(
+        self, values: list[NDArray[np.floating] | Failure], prints: Sequence[Fingerprint | None] = ()
+    ) -> dict[int, str]:
+        """Add the features `[A, F]` of the next files, or why they have none; written to disk every ten seconds.
+
+        Args:
+            prints: the files' fingerprints, where they are kept.
 
         Returns:
-            The files among them that failed, and why; numbers that are not finite are a failure too.
+            The failed files among them, and why; values that are not finite are a failure too.
 
         Raises:
-            OutputError: there is no room for them.
+            OutputError: there is no space for them.
         """
         new_failures: dict[int, str] = {}
+        if self.with_fingerprints:
+            if self._prints is None:
+                self._prints = self._open(FINGERPRINTS_FILE, np.uint8, (self.count, PACKED_BYTES))
+            for row, one in enumerate(prints, self.seen):
+                self._prints[row] = 0 if one is None else one.packed()
         for value in values:
             if not isinstance(value, Failure):
                 at = self.seen - len(self.failed) - len(new_failures)
@@ -90,7 +108,7 @@ class FeatureStore:
                 if np.isfinite(stored[at]).all():
                     self.seen += 1
                     continue
-                value = Failure("features", "NonFiniteOutput", "the network gave numbers that are not finite")
+                value = Failure("features", "NonFiniteOutput", "the network's output is not finite")
             new_failures[self.seen] = str(value)
             self.seen += 1
         self.failed |= new_failures
@@ -99,38 +117,40 @@ class FeatureStore:
         return new_failures
 
     def commit(self) -> None:
-        """Make sure that what was added outlives this process."""
+        """Write everything added so far to disk, so that it survives this process."""
         now = time.monotonic()
         self.elapsed_s, self._since, self._committed = self.elapsed_s + now - self._since, now, now
-        if isinstance(self._values, np.memmap):
-            self._values.flush()
+        for kept in (self._values, self._prints):
+            if isinstance(kept, np.memmap):
+                kept.flush()
         state = {"key": self.key, "seen": self.seen, "elapsed_s": self.elapsed_s, "failed": self.failed}
         write_bytes(self.folder / STATE_FILE, json.dumps(state).encode())
 
     def features(self) -> Features:
-        """Everything added so far, to be read from disk as it is needed."""
+        """Everything added so far, read from disk on demand."""
         self.commit()
         rows = np.array([row for row in range(self.seen) if row not in self.failed], dtype=np.int64)
         values = np.empty((0, 1, 0), self.dtype) if self._values is None else self._values[: len(rows)]
-        return Features(values, rows, self.elapsed_s)
-
-    def remove(self) -> None:
-        """The features are not needed any more."""
-        self._values = None
-        shutil.rmtree(self.folder, ignore_errors=True)
+        packed = np.empty((0, 0), np.uint8) if self._prints is None else self._prints[: self.seen]
+        prints = tuple(Fingerprint.unpacked(one) if one.any() else None for one in packed)
+        return Features(values, rows, self.elapsed_s, prints)
 
     def _room(self, shape: tuple[int, ...]) -> NDArray[np.floating]:
         if self._values is None:
-            path = self.folder / VALUES_FILE
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                (self.folder / STATE_FILE).unlink(missing_ok=True)  # it tells of other values
-                whole = (self.count, *shape)
-                self._values = np.lib.format.open_memmap(path, mode="w+", dtype=self.dtype, shape=whole)
-                if hasattr(os, "posix_fallocate"):
-                    # A hole in the file that the disk cannot fill later would end the process, not raise.
-                    with path.open("r+b") as file:
-                        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-            except OSError as error:
-                raise output_error(path, error) from None
+            self._values = self._open(VALUES_FILE, self.dtype, (self.count, *shape))
         return self._values
+
+    def _open(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+        """A new array in the folder, its space on disk allocated."""
+        path = self.folder / name
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / STATE_FILE).unlink(missing_ok=True)  # it describes other values
+            made = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+            if hasattr(os, "posix_fallocate"):
+                # A hole in the file that the disk cannot fill later would end the process, not raise.
+                with path.open("r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            raise output_error(path, error) from None
+        return made

@@ -1,4 +1,4 @@
-"""What a frozen backbone sees in every image: computed once, learned from as often as wanted."""
+"""Features of images from a frozen backbone, computed once and kept on disk."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, chunks
 from cancernet_cli.engine.finetune.frozen.augmented_copies import SeenImage, VariantDecoder
 from cancernet_cli.engine.finetune.frozen.feature_store import Features, FeatureStore
 from cancernet_cli.inference.pipeline import Pipeline
-from cancernet_cli.inference.runtime import Runtime, resolve
+from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.inference.torch_runner import TorchRunner
 
 Rows = list[NDArray[np.floating] | Failure]
 
 
-class Reading(nn.Module):
-    """Normalised pixels to what a head's linear layer reads of the backbone's maps."""
+class FeatureExtractor(nn.Module):
+    """From normalised pixels to the features that a head's linear layer reads from the backbone's maps."""
 
     def __init__(self, backbone: Backbone, reads: Callable[[list[Tensor]], Tensor]) -> None:
         super().__init__()
@@ -50,31 +50,39 @@ def image_features(
     segmenter: nn.Module,
     card: Card,
     options: LearningOptions,
+    runtime: Runtime,
     report: Reporter,
     *,
     stage: str,
     folder: Path,
     variants: int = 0,
+    with_fingerprints: bool = False,
 ) -> Features:
-    """What the card's head reads of every image that can be read, mean over its views.
+    """The features that the card's head reads of every readable image, averaged over its views.
 
-    The pixels go the way of `inference.pipeline`; workers decode while the network computes. The features lie in `folder`,
-    float16 if the head has large features; a killed run goes on there if files, options, card and weights are the
-    same. The folder may be removed once the features are no longer needed. Images without features are left out with a
-    warning.
+    Pixels are processed as in `inference.pipeline`; workers decode while the network computes. Features are stored in
+    `folder`, as float16 if the head reads whole maps; a killed run resumes there if files, options, card and weights
+    are the same. The folder may be removed once the features are no longer needed. Images without features are left
+    out with a warning.
+
+    Args:
+        variants: augmented copies of each image. with_fingerprints: compute fingerprints from the same decoded pixels.
 
     Raises:
-        InputError: not one image could be read.
-        Interrupted: Ctrl-C or SIGTERM; what is done is kept.
-        OutputError: the folder has no room for them.
+        InputError: no image could be read.
+        Interrupted: Ctrl-C or SIGTERM; finished features are kept.
+        OutputError: the folder has no space for them.
     """
-    runtime = resolve(options)
     key = _key(files, backbone, card, options, runtime, variants)
     head = heads[card.architecture.head].facts
-    store = FeatureStore(folder, key, len(files), np.float16 if head.get("large_features") else np.float32)
-    pipeline = Pipeline(card, segmenter, Reading(backbone, head["reads"]))
+    store = FeatureStore(
+        folder, key, len(files), np.float16 if head.get("large_features") else np.float32, with_fingerprints
+    )
+    pipeline = Pipeline(card, segmenter, FeatureExtractor(backbone, head["reads"]))
     runner = TorchRunner(pipeline, runtime)
-    decoder = VariantDecoder(card.input, int(options.max_megapixels * 1e6), variants=variants, seed=options.seed)
+    decoder = VariantDecoder(
+        card.input, options.max_pixels, variants=variants, seed=options.seed, with_fingerprints=with_fingerprints
+    )
 
     def compute(batch: DecodedBatch) -> Rows:
         read = runner.start(batch.pixels)().logits
@@ -102,18 +110,19 @@ def fill_store(
     *,
     stage: str,
 ) -> Features:
-    """Everything that `compute` makes of the files, as far as it is not in the store yet; as `image_features`.
+    """Compute the features that are not in the store yet; raises as `image_features`.
 
     Args:
-        compute: gives one entry for each file of a batch.
+        compute: from a batch to one entry per file.
     """
     if store.seen:
-        report(Note(f"{stage}: {store.seen:,} of {len(files):,} images were done by an earlier run and are used again"))
+        report(Note(f"{stage}: {store.seen:,} of {len(files):,} images were done by an earlier run and are reused"))
     report(StageStarted(stage, len(files) - store.seen, "images"))
     batches = chunks(files[store.seen :], runtime.batch_size)
     for batch in load_batches(batches, decoder, workers=runtime.workers) if store.seen < len(files) else ():
         first = store.seen
-        failed = store.add(compute(batch))
+        prints = [image.fingerprint if isinstance(image, SeenImage) else None for image in batch.images]
+        failed = store.add(compute(batch), prints)
         for row, why in failed.items():
             report(Warn(f"{files[row].path} is left out: {why}"))
         report(StageAdvanced(stage, store.seen - first, failed=len(failed)))
@@ -123,12 +132,12 @@ def fill_store(
     report(StageFinished(stage))
     features = store.features()
     if not len(features.rows):
-        raise InputError(f"none of {len(files)} images could be read", fix="look at the warnings above")
+        raise InputError(f"none of {len(files)} images could be read", fix="see the warnings above")
     return features
 
 
 def files_digest(files: list[FoundFile]) -> str:
-    """SHA-256 of the files' names, sizes and times."""
+    """SHA-256 of the files' paths, sizes and modification times."""
     lines = "".join(f"{file.path}\0{file.size_bytes}\0{file.mtime_ns}\n" for file in files)
     return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -150,7 +159,7 @@ def _key(
     runtime: Runtime,
     variants: int,
 ) -> dict[str, Any]:
-    """What decides the features."""
+    """Everything that the features depend on."""
     network = card.architecture
     return {
         "version": __version__,

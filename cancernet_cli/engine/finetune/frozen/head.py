@@ -1,4 +1,4 @@
-"""Learning a head on features that are computed once: by folds, and on everything."""
+"""Trains a head on precomputed features: by folds, and on everything."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
 from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.core.records import Epoch
-from cancernet_cli.training.logistic import Floats, Ints, fit_logistic
-from cancernet_cli.training.softmax import fit_softmax
+from cancernet_cli.training.logistic import Floats, Ints, LinearModel, fit_logistic
+from cancernet_cli.training.softmax import SoftmaxPolicy, fit_softmax
 
 Names = NDArray[np.str_]
 Values = NDArray[np.floating]
@@ -27,39 +27,19 @@ ROWS_AT_ONCE = 256
 
 
 class Scorer(Protocol):
-    """Anything fitted that gives features `[N, F]` logits `[N, K]`."""
+    """Anything fitted that turns features `[N, F]` into logits `[N, K]`."""
 
     def logits(self, features: Values, /) -> Floats:
         """`[N, F]` to `[N, K]`."""
         ...
 
 
-class Linear(Scorer, Protocol):
-    """A fitted head: logits are `((x - centre) / spread) @ weight.T + bias`."""
-
-    @property
-    def centre(self) -> Floats:
-        """`[F]`."""
-
-    @property
-    def spread(self) -> Floats:
-        """`[F]`."""
-
-    @property
-    def weight(self) -> Floats:
-        """`[K, F]`."""
-
-    @property
-    def bias(self) -> Floats:
-        """`[K]`."""
-
-
 @dataclass(frozen=True)
 class OutOfFold:
-    """What a cross-validation leaves.
+    """The result of a cross-validation.
 
-    logits: `[N, K]`, each row from the model of its own fold, which has not learned from it; NaN where the fold is
-    negative. models: one a fold. history: the folds' epochs, empty where nothing is learned by epochs.
+    logits: `[N, K]`, each row from the model of its fold, which was not trained on it; NaN where the fold is negative.
+    models: one per fold. history: the folds' epochs; empty for a fit without epochs.
     """
 
     logits: Floats
@@ -67,116 +47,91 @@ class OutOfFold:
     history: list[Epoch]
 
 
-# From the rows to learn from, the rows to look at, and the name of the split.
+# Takes the training rows, the rows to report on, and the name of the split.
 Fit = Callable[[Ints, Ints, str], tuple[Scorer, list[Epoch]]]
 OnEpoch = Callable[[Epoch], None]
 
 
-def learn(
-    features: Values,
-    labels: Ints,
-    patients: Names,
-    folds: Ints,
-    classes: int,
-    recipe: Recipe,
-    seed: int,
-    report: Reporter = silent,
-    *,
-    stage: str = "folds",
-) -> OutOfFold:
-    """Fit the recipe's head on each fold's complement and score the fold with it.
+@dataclass(frozen=True)
+class HeadTrainer:
+    """Fits a recipe's head on features.
 
-    Args:
-        features: `[N, A, F]`, of each image (first) and its variants; may lie on disk.
-        labels: `[N]`. patients: `[N]` names. folds: `[N]`; negative: learned from in every fold, never scored.
+    features: `[N, A, F]`, of each image (first) and its variants; may be on disk. labels: `[N]`. patients: `[N]` names.
+    classes: how many.
     """
 
-    def advance(epoch: Epoch) -> None:
-        report(StageAdvanced(stage, 1, figures=_figures(epoch)))
-        interruption.check("the features are kept")
+    features: Values
+    labels: Ints
+    patients: Names
+    classes: int
+    recipe: Recipe
+    seed: int
 
-    def fit(train: Ints, test: Ints, split: str) -> tuple[Scorer, list[Epoch]]:
-        found = fit_head(features, labels, patients, train, test, classes, recipe, seed, split=split, on_epoch=advance)
-        if recipe.fit != "adam":
-            report(StageAdvanced(stage, 1))
-            interruption.check("the features are kept")
+    def by_folds(self, folds: Ints, report: Reporter = silent, *, stage: str = "folds") -> OutOfFold:
+        """Fit on each fold's complement and score the fold.
+
+        Args:
+            folds: `[N]`; images of a negative fold are trained on in every fold and never scored.
+        """
+        count, has_epochs = len(np.unique(folds[folds >= 0])), self.recipe.fit == "adam"
+        total = count * self.recipe.epochs if has_epochs else count
+        report(StageStarted(stage, total, "epochs" if has_epochs else "folds"))
+
+        def fit(train: Ints, test: Ints, split: str) -> tuple[Scorer, list[Epoch]]:
+            found = self.fit(train, test, split=split, on_epoch=_advance(stage, report))
+            if not has_epochs:
+                report(StageAdvanced(stage, 1))
+                interruption.check("the features are kept")
+            return found
+
+        found = out_of_fold(self.features[:, 0], folds, self.classes, fit)
+        report(StageFinished(stage))
         return found
 
-    count = len(np.unique(folds[folds >= 0]))
-    by_epochs = recipe.fit == "adam"
-    report(StageStarted(stage, count * recipe.epochs if by_epochs else count, "epochs" if by_epochs else "folds"))
-    found = out_of_fold(features[:, 0], folds, classes, fit)
-    report(StageFinished(stage))
-    return found
+    def on_everything(self, report: Reporter = silent) -> tuple[LinearModel, list[Epoch]]:
+        """Fit on every image."""
+        stage = "final fit"
+        report(StageStarted(stage, self.recipe.epochs if self.recipe.fit == "adam" else None, "epochs"))
+        everything, nothing = np.arange(len(self.labels)), np.zeros(0, np.int64)
+        found = self.fit(everything, nothing, split="final", on_epoch=_advance(stage, report))
+        report(StageFinished(stage))
+        return found
 
-
-def learn_all(
-    features: Values,
-    labels: Ints,
-    patients: Names,
-    classes: int,
-    recipe: Recipe,
-    seed: int,
-    report: Reporter = silent,
-    *,
-    stage: str = "final fit",
-) -> tuple[Linear, list[Epoch]]:
-    """Fit the recipe's head on every image; arguments as `learn`."""
-    report(StageStarted(stage, recipe.epochs if recipe.fit == "adam" else None, "epochs"))
-
-    def advance(epoch: Epoch) -> None:
-        report(StageAdvanced(stage, 1, figures=_figures(epoch)))
-        interruption.check("the features are kept")
-
-    everything, nothing = np.arange(len(labels)), np.zeros(0, np.int64)
-    found = fit_head(
-        features, labels, patients, everything, nothing, classes, recipe, seed, split="final", on_epoch=advance
-    )
-    report(StageFinished(stage))
-    return found
-
-
-def fit_head(
-    features: Values,
-    labels: Ints,
-    patients: Names,
-    train: Ints,
-    validate: Ints,
-    classes: int,
-    recipe: Recipe,
-    seed: int,
-    *,
-    split: str,
-    on_epoch: OnEpoch = lambda epoch: None,
-) -> tuple[Linear, list[Epoch]]:
-    """The recipe's head learned from the rows `train`; the rows `validate` are looked at after each epoch, no more."""
-    if recipe.fit == "logistic":
-        values = np.asarray(features[train], np.float64)
-        return fit_logistic(values, labels[train], patients[train], classes, seed), []
-    count, variants, width = features.shape
-    return fit_softmax(
-        features.reshape(count * variants, width),
-        np.repeat(labels, variants),
-        np.repeat(patients, variants),
-        (train[:, None] * variants + np.arange(variants)).ravel(),
-        validate * variants,
-        classes,
-        epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-        sampling=recipe.sampling,
-        loss=recipe.loss,
-        seed=seed,
-        standardise=bool(heads[recipe.head].facts.get("standardised")),
-        split=split,
-        on_epoch=on_epoch,
-    )
+    def fit(
+        self, train: Ints, validate: Ints, *, split: str, on_epoch: OnEpoch = lambda epoch: None
+    ) -> tuple[LinearModel, list[Epoch]]:
+        """Fit on the rows `train`; the rows `validate` are only reported, after each epoch."""
+        recipe = self.recipe
+        if recipe.fit == "logistic":
+            values = np.asarray(self.features[train], np.float64)
+            return fit_logistic(values, self.labels[train], self.patients[train], self.classes, self.seed), []
+        count, variants, width = self.features.shape
+        policy = SoftmaxPolicy(
+            epochs=recipe.epochs,
+            learning_rate=recipe.learning_rate,
+            sampling=recipe.sampling,
+            loss=recipe.loss,
+            standardise=bool(heads[recipe.head].facts.get("standardised")),
+        )
+        return fit_softmax(
+            self.features.reshape(count * variants, width),
+            np.repeat(self.labels, variants),
+            np.repeat(self.patients, variants),
+            (train[:, None] * variants + np.arange(variants)).ravel(),
+            validate * variants,
+            self.classes,
+            policy,
+            seed=self.seed,
+            split=split,
+            on_epoch=on_epoch,
+        )
 
 
 def out_of_fold(values: Values, folds: Ints, classes: int, fit: Fit) -> OutOfFold:
-    """Fit on each fold's complement, and score the fold.
+    """Fit on each fold's complement and score the fold.
 
     Args:
-        values: `[N, F]`, may lie on disk.
+        values: `[N, F]`; may be on disk.
     """
     logits = np.full((len(values), classes), np.nan)
     models: dict[int, Scorer] = {}
@@ -190,8 +145,8 @@ def out_of_fold(values: Values, folds: Ints, classes: int, fit: Fit) -> OutOfFol
     return OutOfFold(logits, models, history)
 
 
-def fill_head(head: nn.Module, linear: Linear) -> None:
-    """Put a fitted linear model into a head of the registry, whether it standardises what it reads or not."""
+def fill_head(head: nn.Module, linear: LinearModel) -> None:
+    """Load a fitted linear model into a head of the registry, whether it standardises its input or not."""
     state = {"centre": linear.centre, "spread": linear.spread}
     weight, bias = linear.weight, linear.bias
     if "centre" not in head.state_dict():
@@ -201,6 +156,10 @@ def fill_head(head: nn.Module, linear: Linear) -> None:
     head.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in state.items()})
 
 
-def _figures(epoch: Epoch) -> dict[str, float]:
-    shown = {"loss": epoch.train_loss, "accuracy": epoch.train_accuracy, "validation": epoch.validation_accuracy}
-    return {name: value for name, value in shown.items() if value is not None}
+def _advance(stage: str, report: Reporter) -> OnEpoch:
+    def advance(epoch: Epoch) -> None:
+        shown = {"loss": epoch.train_loss, "accuracy": epoch.train_accuracy, "validation": epoch.validation_accuracy}
+        report(StageAdvanced(stage, 1, figures={name: value for name, value in shown.items() if value is not None}))
+        interruption.check("the features are kept")
+
+    return advance

@@ -1,4 +1,4 @@
-"""From which probability on a pixel belongs to a nucleus, and how well a U-Net does with that on other patients."""
+"""The probability threshold of a U-Net's mask, and its figures at that threshold on held-out patients."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from cancernet_cli.engine.finetune.segmenter.overlap import BASELINES, USUAL_CUT, Overlaps, overlap_figures, together
 from cancernet_cli.metrics.overlap import best_cut
 
-MOVED = "{by}; the last layer is moved, so that 0.5 is where {cut:g} was"
+MOVED = "{by}; the last layer is shifted so that 0.5 corresponds to {cut:g}"
 
 
 @dataclass(frozen=True)
 class CutChoice:
-    """The cut (a probability), what it was chosen on, and the figures for a card."""
+    """The probability threshold, the data it was chosen on, and the figures for the card."""
 
     cut: float = USUAL_CUT
     chosen_on: str = ""
@@ -24,25 +24,25 @@ class CutChoice:
 
 
 def by_validation(tested: Overlaps, validated: Overlaps | None, given: float | None = None) -> CutChoice:
-    """Of a single split: chosen on its validation patients, 0.5 without any, and measured on its test patients.
+    """For a single split: chosen on its validation patients (0.5 without any) and measured on its test patients.
 
     Args:
-        given: the cut that is taken instead.
+        given: a threshold to use instead.
     """
     if given is not None or validated is None:
         cut = USUAL_CUT if given is None else given
         chosen_on = _given(cut)
     else:
         cut = best_cut(validated.unet, validated.cuts)
-        chosen_on = _moved(cut, validated, "that validate")
+        chosen_on = _moved(cut, validated, "held out for validation")
     return CutChoice(cut, chosen_on, {"test": {"cut": cut, **overlap_figures(tested.at(cut), tested)}})
 
 
 def by_folds(tested: Mapping[str, Overlaps], given: float | None = None) -> CutChoice:
-    """Of folds, by name: each is measured with the cut that is best on the others; what is kept gets that of all.
+    """For folds, by name: each is measured at the threshold that is best on the others; the card gets that of all.
 
     Args:
-        given: the cut that is taken instead, for all.
+        given: a threshold to use instead, for all.
     """
     by_fold: dict[str, Any] = {}
     counts = []

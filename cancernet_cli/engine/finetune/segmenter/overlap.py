@@ -1,4 +1,4 @@
-"""How well a U-Net, and what needs no training, cover the nuclei of pairs that the U-Net has not seen."""
+"""Overlap with the true nuclei, on held-out pairs, of a U-Net and of segmenters without training."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Overlaps:
-    """What masks and truth have in common on N images of full size.
+    """Overlap of masks and truth on N images of full size.
 
-    patients: `[N]` names. cuts: C probabilities, ascending. unet: `[N, C, 3]`, the U-Net's `overlap_counts` at each of
-    them. baselines: each one's `[N, 3]`; none where they were not wanted.
+    patients: N names. cuts: C probability thresholds, ascending. unet: `[N, C, 3]`, the U-Net's `overlap_counts` at
+    each threshold. baselines: `[N, 3]` of each baseline that was measured.
     """
 
     patients: tuple[str, ...]
@@ -38,7 +38,7 @@ class Overlaps:
     baselines: dict[str, Counts]
 
     def at(self, cut: float) -> Counts:
-        """`[N, 3]`, the U-Net's `overlap_counts` where its probabilities are cut at one of `cuts`."""
+        """`[N, 3]`, the U-Net's `overlap_counts` at one of the thresholds `cuts`."""
         return self.unet[:, self.cuts.index(cut)]
 
 
@@ -52,7 +52,11 @@ def overlaps(
     cuts: tuple[float, ...] = CUTS,
     against: Sequence[str] = BASELINES,
 ) -> Overlaps:
-    """Of the U-Net (on the CPU) and of the baselines `against`, on each pair at its full size."""
+    """Overlaps of the U-Net (on the CPU) and of the baselines `against`, on each pair at full size.
+
+    Raises:
+        InputError: a pair cannot be read.
+    """
     baselines = {name: segmenters[name].factory(None) for name in against}
     of_unet: list[Counts] = []
     of_others: dict[str, list[tuple[int, int, int]]] = {name: [] for name in against}
@@ -72,7 +76,7 @@ def overlaps(
 
 
 def together(parts: Sequence[Overlaps]) -> Overlaps:
-    """Those of several trainings, one after the other."""
+    """The overlaps of several trainings, concatenated."""
     return Overlaps(
         tuple(patient for part in parts for patient in part.patients),
         parts[0].cuts,
@@ -82,6 +86,6 @@ def together(parts: Sequence[Overlaps]) -> Overlaps:
 
 
 def overlap_figures(unet: Counts, tested: Overlaps) -> dict[str, Any]:
-    """Dice pooled and by patient, of each baseline and of the U-Net, whose `overlap_counts` `[N, 3]` are `unet`."""
+    """Dice, pooled and by patient, of each baseline and of the U-Net, whose `overlap_counts` are `unet` `[N, 3]`."""
     baselines = {name: dice_by_patient(counts, tested.patients) for name, counts in tested.baselines.items()}
     return {**dice_by_patient(unet, tested.patients), "baselines": baselines}

@@ -1,4 +1,4 @@
-"""Which image/mask pairs each training of a U-Net learns from, stops by, and is tested on."""
+"""The pairs that each training of a U-Net trains, validates and tests on."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from numpy.typing import NDArray
 
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.data.splits.folds import Part, held_out_patients, split_part
+from cancernet_cli.data.splits.folds import SplitPart, held_out_patients, split_part
 from cancernet_cli.data.splits.pairs import Pair, pair_folds
 
 NOTHING = np.empty(0, np.int64)
 
 
-def parts_of(pairs: Sequence[Pair], groups: NDArray[np.str_], options: FinetuneOptions) -> list[Part]:
-    """The trainings, `final`, whose weights are kept, last.
+def segmenter_parts(pairs: Sequence[Pair], groups: NDArray[np.str_], options: FinetuneOptions) -> list[SplitPart]:
+    """One part per training; the last, `final`, gives the weights that are kept.
 
-    A split that the manifest gives, or `--folds 1`, is one training, tested on its test patients. Otherwise every fold
-    is tested by a training on the others, and `final` learns from all patients.
+    A split in the manifest, or `--folds 1`, is one training, tested on its test patients. Otherwise every fold is
+    tested by a training on the others, and `final` trains on all patients.
 
     Args:
-        groups: `[N]`, what a drawn split must not tear.
+        groups: `[N]` names of what a drawn split keeps together.
 
     Raises:
-        InputError: there are too few patients, or a given split lacks a side.
+        InputError: there are too few patients, or a given split has nothing to train or test on.
     """
     if any(pair.split for pair in pairs) and not options.resplit:
         part = split_part("final", np.array([pair.split for pair in pairs]))
         if not (len(part.train) and len(part.test)):
-            raise InputError("the split has nothing to learn from, or nothing to test on", fix="pass --resplit")
+            raise InputError("the split has nothing to train on, or nothing to test on", fix="pass --resplit")
         return [part]
     if options.folds == 1:
         return [split_part("final", _drawn(groups, options))]
     folds = pair_folds(pairs, options.folds, options.seed, resplit=options.resplit, groups=groups.tolist())
     found = [
-        Part(f"fold_{fold}", np.flatnonzero(folds != fold), NOTHING, np.flatnonzero(folds == fold))
+        SplitPart(f"fold_{fold}", np.flatnonzero(folds != fold), NOTHING, np.flatnonzero(folds == fold))
         for fold in np.unique(folds).tolist()
     ]
-    return [*found, Part("final", np.arange(len(pairs)), NOTHING, NOTHING)]
+    return [*found, SplitPart("final", np.arange(len(pairs)), NOTHING, NOTHING)]
 
 
 def _drawn(groups: NDArray[np.str_], options: FinetuneOptions) -> NDArray[np.str_]:
-    """`train`, `val` or `test` for each pair, drawn by the seed; of two patients none is left to validate."""
+    """`train`, `val` or `test` for each pair, drawn with the seed; with two patients none is left to validate."""
     splits = np.full(len(groups), "train")
     splits[np.isin(groups, list(held_out_patients(groups.tolist(), options.test_share, options.seed)))] = "test"
     learning = groups[splits == "train"]
@@ -53,8 +53,8 @@ def _drawn(groups: NDArray[np.str_], options: FinetuneOptions) -> NDArray[np.str
     return splits
 
 
-def splits_of(parts: Sequence[Part], pairs: Sequence[Pair]) -> dict[str, list[str]]:
-    """The card's splits: a name to its patients."""
+def card_splits(parts: Sequence[SplitPart], pairs: Sequence[Pair]) -> dict[str, list[str]]:
+    """The patients of each split, as the card has them."""
     if len(parts) > 1:
         return {part.name: _patients(part.test, pairs) for part in parts if len(part.test)}
     (only,) = parts

@@ -1,4 +1,4 @@
-"""One training of a U-Net: crops of images with masks, Dice and cross-entropy."""
+"""One training of a U-Net on random crops of images with masks, by Dice and cross-entropy."""
 
 from __future__ import annotations
 
@@ -13,50 +13,30 @@ from cancernet_cli.classification import build_backbone
 from cancernet_cli.classification.pretrained import Pretrained, fill, load_pretrained
 from cancernet_cli.core.cards import Architecture, InputPolicy
 from cancernet_cli.core.errors import ModelError
-from cancernet_cli.core.events import Note, Reporter
-from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.recipes import Recipe
+from cancernet_cli.core.events import Note
 from cancernet_cli.core.records import Epoch
-from cancernet_cli.data.splits.folds import Part
+from cancernet_cli.data.splits.folds import SplitPart
 from cancernet_cli.data.splits.pairs import Pair
 from cancernet_cli.engine.finetune.checkpoints import Checkpoints
-from cancernet_cli.engine.finetune.fit import fit_reported
-from cancernet_cli.engine.finetune.model_folder import seed_everything
+from cancernet_cli.engine.finetune.fit import fit_with_progress
+from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.engine.finetune.random_batches import Pixels, crop_maker, random_batches, scaled_pair
 from cancernet_cli.inference.pipeline import to_tensor
-from cancernet_cli.inference.runtime import PRECISIONS, Runtime
+from cancernet_cli.inference.runtime import PRECISIONS
 from cancernet_cli.metrics.overlap import dice, overlap_counts
 from cancernet_cli.segmentation.unet import UNet, build_network
 from cancernet_cli.training.augment import AugmentPolicy
-from cancernet_cli.training.distributed import Processes
-from cancernet_cli.training.loop import Group, Judgement, LoopPolicy, Task
 from cancernet_cli.training.losses import dice_cross_entropy, share_of_pixels_right
 from cancernet_cli.training.samplers import Ints, epoch_draws
+from cancernet_cli.training.task import Group, Judgement, LoopPolicy, Task
 
 DECODER_CHANNELS = (64, 48, 32, 16, 8)
 BATCH = 8
 
 
 @dataclass(frozen=True)
-class Run:
-    """What the trainings of one run share."""
-
-    options: FinetuneOptions
-    recipe: Recipe
-    runtime: Runtime
-    processes: Processes
-    checkpoints: Checkpoints
-    report: Reporter
-
-    @property
-    def max_pixels(self) -> int:
-        """The largest image that is read."""
-        return int(self.options.max_megapixels * 1e6)
-
-
-@dataclass(frozen=True)
 class Trained:
-    """A U-Net, on the CPU in eval mode, and how its training went."""
+    """A U-Net, on the CPU in eval mode, and its training history."""
 
     network: nn.Module
     policy: InputPolicy
@@ -65,9 +45,10 @@ class Trained:
     history: list[Epoch]
 
 
-def _start(options: FinetuneOptions, recipe: Recipe) -> tuple[nn.Module, InputPolicy, Architecture, Pretrained]:
-    """The network with its encoder's first weights, and how it looks at pixels; the same for every training."""
-    seed_everything(options.seed)
+def _start(job: FinetuneJob) -> tuple[nn.Module, InputPolicy, Architecture, Pretrained]:
+    """The network with its encoder's initial weights, and its input policy; the same for every training."""
+    options, recipe = job.options, job.recipe
+    torch.manual_seed(options.seed)
     architecture = Architecture(encoder=f"tu-{recipe.backbone}", decoder_channels=DECODER_CHANNELS)
     network = build_network(architecture)
     backbone = build_backbone(recipe.backbone, (0, 1, 2, 3, 4))
@@ -75,7 +56,7 @@ def _start(options: FinetuneOptions, recipe: Recipe) -> tuple[nn.Module, InputPo
     encoder = getattr(getattr(network, "encoder", None), "model", None)
     inner = getattr(backbone, "network", None)
     if not isinstance(encoder, nn.Module) or not isinstance(inner, nn.Module):
-        raise ModelError(f"{recipe.backbone} cannot be a U-Net's encoder", fix="choose a convolutional timm network")
+        raise ModelError(f"{recipe.backbone} cannot be the encoder of a U-Net", fix="choose a convolutional timm model")
     fill(encoder, inner.state_dict(), source.source)
     side = options.crop_px
     policy = InputPolicy(width_px=side, height_px=side, scale=recipe.scale, mean=source.mean, std=source.std)
@@ -83,7 +64,7 @@ def _start(options: FinetuneOptions, recipe: Recipe) -> tuple[nn.Module, InputPo
 
 
 class Cropped(nn.Module):
-    """Crops as the loader delivers them, `[B, h, w, 3]` uint8, to logits `[B, 1, h, w]`."""
+    """From crops `[B, h, w, 3]` uint8 to logits `[B, 1, h, w]`."""
 
     mean: Tensor
     std: Tensor
@@ -95,51 +76,45 @@ class Cropped(nn.Module):
         self.register_buffer("std", torch.tensor(policy.std).reshape(1, -1, 1, 1) * 255, persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """A permuted view of NHWC bytes is channels-last already; nothing is copied before the subtraction."""
+        """The permuted NHWC bytes are channels-last already: the subtraction makes the first copy."""
         logits: Tensor = self.network((crops.permute(0, 3, 1, 2) - self.mean) / self.std)
         return logits
 
 
-def train_unet(run: Run, pairs: Sequence[Pair], part: Part) -> Trained:
+def train_unet(job: FinetuneJob, checkpoints: Checkpoints, pairs: Sequence[Pair], part: SplitPart) -> Trained:
     """Train on a part's training pairs; with validation pairs, the epoch that does best on them is kept.
 
-    A U-Net always goes through all its epochs: its validation loss wanders for many before the rate falls, and patience
-    would stop it there.
+    A U-Net always trains for all its epochs: its validation loss fluctuates for many before the learning rate falls,
+    and patience would stop it there.
+
+    Raises:
+        InputError: a pair cannot be read, or its mask does not fit.
+        ModelError: the backbone cannot be an encoder, or the loss is no longer finite.
+        Interrupted: a signal asked to stop; the same command resumes.
     """
-    options, runtime = run.options, run.runtime
+    options, runtime = job.options, job.runtime
     learned, validated = ([pairs[row] for row in rows.tolist()] for rows in (part.train, part.validate))
-    network, policy, architecture, source = _start(options, run.recipe)
-    checkpoint = run.checkpoints.of(
-        part.name, network.state_dict(), [(str(pair.image), pair.patient) for pair in learned]
-    )
+    network, policy, architecture, source = _start(job)
+    checkpoint = checkpoints.of(part.name, network.state_dict(), [(str(pair.image), pair.patient) for pair in learned])
     network.to(runtime.device).to(memory_format=torch.channels_last)
-    if run.processes.count > 1 and runtime.device.type == "cuda":
+    if job.processes.count > 1 and runtime.device.type == "cuda":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     learner = Cropped(network, policy).to(runtime.device).train()
-    maker = crop_maker(learned, policy.scale, options.crop_px, AugmentPolicy(), run.max_pixels)
+    maker = crop_maker(learned, policy.scale, options.crop_px, AugmentPolicy(), options.max_pixels)
     batch = options.batch_size if isinstance(options.batch_size, int) else BATCH
     steps = -(-len(learned) // batch)
     patients = len({pair.patient for pair in learned})
-    run.report(Note(f"{part.name}: {len(learned)} images of {patients} patients, {run.recipe.epochs * steps} steps"))
+    job.report(Note(f"{part.name}: {len(learned)} images of {patients} patients, {job.recipe.epochs * steps} steps"))
     rows, nobody = np.zeros(len(learned), np.int64), np.zeros(len(learned), str)
 
     def order(epoch: int) -> Ints:
         return epoch_draws(rows, nobody, "natural", steps * batch, seed=options.seed, epoch=epoch)
 
     def batches(first_epoch: int) -> Generator[tuple[Tensor, Tensor]]:
-        crops = random_batches(
-            maker,
-            order,
-            batch,
-            seed=options.seed,
-            first_epoch=first_epoch,
-            processes=run.processes,
-            runtime=runtime,
-        )
-        for pixels, masks in crops:
+        for pixels, masks in random_batches(maker, order, batch, job, first_epoch=first_epoch):
             yield pixels, masks[:, None].float() / 255
 
-    fitted = fit_reported(
+    fitted = fit_with_progress(
         Task(
             name=part.name,
             network=learner,
@@ -150,23 +125,21 @@ def train_unet(run: Run, pairs: Sequence[Pair], part: Part) -> Trained:
             images=steps * batch,
             loss=dice_cross_entropy,
             right=share_of_pixels_right,
-            judge=_judge_of(network, policy, validated, run) if validated else None,
+            judge=_judge_of(network, policy, validated, job) if validated else None,
         ),
         LoopPolicy(
-            epochs=run.recipe.epochs,
-            learning_rate=run.recipe.learning_rate,
+            epochs=job.recipe.epochs,
+            learning_rate=job.recipe.learning_rate,
             precision=PRECISIONS[runtime.precision],
         ),
-        checkpoint=checkpoint,
-        processes=run.processes,
-        tensorboard=options.tensorboard,
-        report=run.report,
+        job,
+        checkpoint,
     )
     return Trained(network.cpu(), policy, architecture, source, fitted.history)
 
 
 class _Judge:
-    """The validation pairs at the network's scale, each whole; Dice over the pixels of all of them."""
+    """Validates on whole images at the network's scale; Dice is pooled over all pixels."""
 
     def __init__(self, unet: nn.Module, examples: list[tuple[Pixels, Pixels]], device: torch.device) -> None:
         self.unet, self.examples, self.device = unet, examples, device
@@ -184,6 +157,6 @@ class _Judge:
         return Judgement(float(np.mean(losses)), accuracy=1 - float(found + true - 2 * both) / size, dice=dice(counts))
 
 
-def _judge_of(network: nn.Module, policy: InputPolicy, pairs: list[Pair], run: Run) -> _Judge:
-    unet = UNet(network, replace(policy, scale=1.0)).to(run.runtime.device)
-    return _Judge(unet, [scaled_pair(pair, policy.scale, run.max_pixels) for pair in pairs], run.runtime.device)
+def _judge_of(network: nn.Module, policy: InputPolicy, pairs: list[Pair], job: FinetuneJob) -> _Judge:
+    unet = UNet(network, replace(policy, scale=1.0)).to(job.runtime.device)
+    return _Judge(unet, [scaled_pair(pair, policy.scale, job.options.max_pixels) for pair in pairs], job.runtime.device)

@@ -11,7 +11,7 @@ from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Event, Note, Warn
 from cancernet_cli.core.options import CompareOptions, FinetuneOptions, LearningOptions
 from cancernet_cli.data.discovery.breakhis import SUBTYPES
-from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images, parts
+from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images, split_parts
 from tests.breakhis_tree import MAGNIFICATIONS, SLIDES, breakhis_tree
 
 BREAST = "histology_slides/breast"
@@ -86,7 +86,7 @@ def test_a_subtype_of_one_patient_is_named_with_the_way_on(tmp_path: Path) -> No
         listed(tree, target="subtype")
     assert caught.value.message.startswith("class lobular_carcinoma has one patient")
     others = ",".join(name for name in SUBTYPES.values() if name != "lobular_carcinoma")
-    assert caught.value.fix == f"give images of more patients, or leave it out: --classes {others}"
+    assert caught.value.fix == f"add images of more patients, or omit it: --classes {others}"
     said: list[Event] = []
     images = listed(tree, said, target="subtype", classes=others)
     assert images.classes == tuple(others.split(","))
@@ -122,8 +122,8 @@ def test_chosen_classes_leave_the_other_labels_out(tmp_path: Path) -> None:
     images = listed(file, said, classes="c,a")
     assert images.classes == ("c", "a")
     assert len(images.files) == 6
-    assert Note("3 of 9 images have no label, or none of c, a: left out") in said
-    with pytest.raises(OptionError, match="name two or more different labels"):
+    assert Note("3 of 9 images have no label, or none of c, a, and are left out") in said
+    with pytest.raises(OptionError, match="give two or more different labels"):
         listed(file, classes="a,A")
 
 
@@ -133,9 +133,9 @@ def test_magnifications_are_chosen(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         listed(tree, magnification="20")
     assert caught.value.message == (
-        "no image has the magnification 20; there are 40 (34 images), 100 (34 images), 200 (34 images), 400 (34 images)"
+        "no image has magnification 20; available: 40 (34 images), 100 (34 images), 200 (34 images), 400 (34 images)"
     )
-    with pytest.raises(OptionError, match="give numbers with commas, as 40,100"):
+    with pytest.raises(OptionError, match="give numbers, comma-separated, such as 40,100"):
         listed(tree, magnification="high")
 
 
@@ -145,7 +145,7 @@ def test_images_of_unknown_magnification_are_counted(tmp_path: Path) -> None:
     said: list[Event] = []
     assert len(listed(file, said, magnification="100").files) == 8
     assert Warn("the magnification of 3 of 11 images is unknown: they are left out") in said
-    with pytest.raises(InputError, match=r"there are 100 \(8 images\), and 3 images whose magnification is unknown"):
+    with pytest.raises(InputError, match=r"available: 100 \(8 images\), and 3 images of unknown magnification"):
         listed(file, magnification="40")
 
 
@@ -164,11 +164,11 @@ def test_files_that_cannot_be_opened_are_counted(tmp_path: Path) -> None:
     (tmp_path / "benign" / "gone.png").symlink_to("nowhere.png")
     said: list[Event] = []
     assert len(listed(tmp_path, said).files) == 6
-    assert any("1 files cannot be opened and are left out; the first is benign/gone.png" in str(one) for one in said)
+    assert any("1 files cannot be opened and are left out; the first: benign/gone.png" in str(one) for one in said)
 
 
 def test_nothing_labelled_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no image with one of the labels benign, malignant was found; sort them"):
+    with pytest.raises(InputError, match="no image has one of the labels benign, malignant; sort them"):
         listed(touch(tmp_path, "a.png"))
 
 
@@ -183,7 +183,7 @@ def test_every_command_that_learns_lists_alike(tree: Path, kind: type[LearningOp
 @pytest.mark.parametrize("changed", [{}, {"folds": 5}, {"folds": 1}, {"folds": 1, "target": "subtype"}])
 def test_no_patient_stands_on_two_sides(tree: Path, changed: dict[str, object]) -> None:
     images = listed(tree, **changed)
-    found = parts(images, options(**changed))
+    found = split_parts(images, options(**changed))
     assert [part.name for part in found] == (
         ["holdout"] if changed.get("folds") == 1 else [f"fold_{k}" for k in range(int(str(changed.get("folds", 2))))]
     )
@@ -216,7 +216,7 @@ def test_a_lists_split_is_kept_and_completed(tmp_path: Path) -> None:
     by_name = {file.path: split for file, split in zip(images.files, images.splits, strict=True)}
     assert {by_name[f"{i}.png"] for i in range(8)} == {"train"}
     assert {by_name[f"{i}.png"] for i in (12, 13, 14, 15)} == {"test"}
-    (part,) = parts(images, options())
+    (part,) = split_parts(images, options())
     assert part.name == "holdout"
     assert set(images.patients[part.validate]) == {"p4", "p5"}
 
@@ -224,7 +224,7 @@ def test_a_lists_split_is_kept_and_completed(tmp_path: Path) -> None:
 def test_validation_is_drawn_from_train_where_the_list_has_none(tmp_path: Path) -> None:
     file = split_list(tmp_path, column="split", values=["train"] * 6 + ["test"] * 2)
     images = listed(file, validation_share=0.34)
-    (part,) = parts(images, options())
+    (part,) = split_parts(images, options())
     assert set(images.patients[part.test]) == {"p6", "p7"}
     assert len(set(images.patients[part.validate])) == 2
     assert set(images.labels[part.validate]) == set(images.labels[part.train]) == {0, 1}
@@ -238,7 +238,7 @@ def test_a_lists_folds_are_kept_unless_resplit(tmp_path: Path) -> None:
     assert {(str(p), int(f)) for p, f in zip(images.patients, images.folds, strict=True)} == {
         ("p0", 3), ("p1", 3), ("p2", 7), ("p3", 7), ("p4", 9), ("p5", 9), ("p6", 9), ("p7", 9),
     }  # fmt: skip
-    assert [part.name for part in parts(images, options())] == ["fold_3", "fold_7", "fold_9"]
+    assert [part.name for part in split_parts(images, options())] == ["fold_3", "fold_7", "fold_9"]
     assert set(listed(file, folds=2, resplit=True).folds) == {0, 1}
 
 
@@ -264,7 +264,7 @@ def test_a_label_files_folds_count_too(tmp_path: Path) -> None:
     ("values", "message"),
     [
         (["train"] * 6 + ["test", "holdout"], "has split 'holdout'; use train, val and test, or pass --resplit"),
-        (["train"] * 7 + [""], "2 of 16 images have no split; the first is .*/14.png; fill the column in, or pass"),
+        (["train"] * 7 + [""], "2 of 16 images have no split; the first: .*/14.png; fill in the column, or pass"),
         (["train"] * 8, "no row has split 'test'"),
         (["train", "test", "train", "test", "train", "test", "train", "test"], "no image of class malignant has split"),
     ],
@@ -275,7 +275,7 @@ def test_a_split_that_cannot_be_used_is_refused(tmp_path: Path, values: list[str
 
 
 def test_a_fold_that_is_no_number_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="line 2 has no whole number as fold but 'a'; correct it, or pass --resplit"):
+    with pytest.raises(InputError, match="line 2 has fold 'a', which is not an integer; correct it, or pass --resplit"):
         listed(split_list(tmp_path, column="fold", values=["a"] * 8))
 
 
@@ -291,7 +291,7 @@ def test_too_few_patients_to_validate_are_said(tmp_path: Path) -> None:
     names = [f"{label}/{i}.png" for label in ("benign", "malignant") for i in range(2)]
     images = listed(touch(tmp_path, *names))
     said: list[Event] = []
-    found = parts(images, options(), said.append)
+    found = split_parts(images, options(), said.append)
     assert all(len(part.validate) == 0 for part in found)
     assert said == [Warn("a class has too few patients for a validation part of its own in fold_0, fold_1")]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,11 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.events import Event, StageAdvanced, StageFinished, StageStarted, Warn
+from cancernet_cli.core.events import Event, StageStarted, Warn
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.data.splits.pairs import list_pairs, pair_folds
-from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images, parts
-from cancernet_cli.engine.finetune.dataset.leaks import STAGE, find_same_pictures, guard_pairs, joined_patients
+from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images, split_parts
+from cancernet_cli.engine.finetune.dataset.leaks import guard_pairs, joined_patients
+from cancernet_cli.engine.finetune.dataset.reading import STAGE
 from tests.he_images import he_like
 
 Pixels = NDArray[np.uint8]
@@ -128,7 +128,7 @@ def test_a_drawn_split_keeps_patients_that_share_a_picture_together(tmp_path: Pa
             "2 files (0.png (p0) = 7.png (p7)) show the same picture under different patients, who are kept on one "
             "side of the split"
         ]
-        for part in parts(images, options(seed=seed)):
+        for part in split_parts(images, options(seed=seed)):
             for rows in (part.train, part.validate, part.test):
                 assert (0 in rows) == (7 in rows)
 
@@ -159,18 +159,6 @@ def test_many_names_are_cut_short(tmp_path: Path) -> None:
     assert caught.value.message.startswith("12 files (00.png (fold 0) = 01.png (fold 1); 02.png")
     assert "; ...)" in caught.value.message
     assert "06.png" not in caught.value.message
-
-
-def test_files_that_cannot_be_read_are_passed_over_and_all_are_counted(tmp_path: Path) -> None:
-    save(field(0), tmp_path / "a.png")
-    save(field(0), tmp_path / "b.bmp")
-    (tmp_path / "broken.png").write_bytes(b"no image")
-    files = [os.fsencode(tmp_path / name) for name in ("broken.png", "a.png", "gone.png", "b.bmp")]
-    said: list[Event] = []
-    assert find_same_pictures(files, options(), said.append).exact.tolist() == [0, 1, 2, 1]
-    assert said[0] == StageStarted(STAGE, 4, "images")
-    assert sum(event.done for event in said if isinstance(event, StageAdvanced)) == 4
-    assert said[-1] == StageFinished(STAGE)
 
 
 def test_patients_are_joined_through_others() -> None:

@@ -132,7 +132,10 @@ def test_annotations_that_count_from_the_scan_are_moved_there_and_nobody_guesses
     file = drawn(tmp_path, benign=(100, 100, 400, 600))
     whole = cut(path, tmp_path, file, annotation_origin="scan")  # of a slide that was scanned whole
     monkeypatch.setattr(slide_tiles, "open_slide", scanned_in_part)
-    with pytest.raises(InputError, match=r"begins at \(231, 58\): .*; pass --annotation-origin scan, if QuPath"):
+    with pytest.raises(
+        InputError,
+        match=r"starts at \(231, 58\): .*; pass --annotation-origin scan for annotations",
+    ):
         cut(path, tmp_path / "auto", file)
     assert cut(path, tmp_path / "slide", file, annotation_origin="slide").x == whole.x
     moved = corners(cut(path, tmp_path / "scan", file, annotation_origin="scan"))
@@ -151,8 +154,10 @@ def test_tiles_that_two_classes_claim_are_left_out(path: Path, tmp_path: Path) -
     tiles = cut(path, tmp_path, file)
     assert set(tiles.labels) == {"benign"}
     assert max(tiles.x) == 77 * 5
-    assert any("lie in regions of several classes of drawn.geojson and are left out" in words for words in tiles.said)
-    assert any("no tile with tissue lies in its regions 'malignant' by 50.0 %" in words for words in tiles.said)
+    assert any("are in regions of several classes of drawn.geojson and are left out" in words for words in tiles.said)
+    assert any(
+        "no tile with tissue has 50.0 % or more of its area in regions 'malignant'" in words for words in tiles.said
+    )
 
 
 def test_a_slide_without_a_region_of_a_class_says_so(path: Path, tmp_path: Path) -> None:
@@ -221,7 +226,7 @@ def test_a_slide_without_tissue_gives_no_tile(tmp_path: Path) -> None:
     path = tmp_path / "glass.tif"
     write_tiled(path, np.full((500, 600, 3), GLASS, np.uint8), mpp=0.5)
     tiles = cut(path, tmp_path)
-    assert (tiles.x, tiles.failure) == ((), "it has no tile")
+    assert (tiles.x, tiles.failure) == ((), "no tile was found")
     assert any("no tissue was found" in words for words in tiles.said)
 
 

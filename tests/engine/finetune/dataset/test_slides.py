@@ -25,7 +25,7 @@ from cancernet_cli.data.tiles.target_mpp import target_mpp
 from cancernet_cli.engine.finetune.card import first_card
 from cancernet_cli.engine.finetune.dataset import slide_tiles
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images
-from cancernet_cli.engine.finetune.dataset.listing import lists_among
+from cancernet_cli.engine.finetune.dataset.listing import open_source
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter
 from cancernet_cli.training.distributed import Processes
 from tests.he_images import he_like
@@ -44,7 +44,8 @@ def listed(data: Path, out: Path, said: list[Event] | None = None, **changed: ob
     """As `finetune` lists them."""
     options, names = options_of(out, **changed), [str(data)]
     report = (said if said is not None else []).append
-    cutter = SlideCutter(options, recipe_of(options), lists_among(names, options), resolve_base(names), report)
+    source = open_source(names, options)
+    cutter = SlideCutter(options, recipe_of(options), source.lists, source.base, report)
     return list_images(names, options, report, cutter)
 
 
@@ -189,10 +190,10 @@ def test_annotated_regions_label_tiles_and_no_slide_stands_on_two_sides(slides: 
     assert images.tiles is not None
     assert images.tiles.labels == (
         "each tile of 1 slide has its slide's label, whatever it shows (weak labels); "
-        "tiles of 3 slides have the label of the annotated region that they lie in"
+        "tiles of 3 slides have the label of the annotated region they are in"
     )
     told = [words for words in words_of(said, Warn) if "annotated regions" in words]
-    assert told == ["annotated regions of 'Stroma' are not learned from; the classes are benign, malignant"]
+    assert told == ["annotated regions of 'Stroma' are not used; the classes are benign, malignant"]
 
 
 def test_annotations_beside_slides_are_found_or_left_alone(slides: Path, tmp_path: Path) -> None:
@@ -266,7 +267,7 @@ def test_beside_photos_slides_are_cut_at_what_the_photos_views_show(slides: Path
     tiles = [file for file in images.files if "#xywh=" in file.path]
     assert len(images.files) - len(tiles) == 2
     assert {file.path.split(",")[2] for file in tiles} == {"51"}  # 64 pixels of 0.4 um are 51 of 0.5
-    assert any("slides are cut at 0.4 um a pixel, as the photos are seen" in words for words in words_of(said, Note))
+    assert any("slides are cut at 0.4 um/px, as for the photos" in words for words in words_of(said, Note))
 
 
 def test_a_slide_that_is_no_good_is_left_out_with_its_reason(slides: Path, tmp_path: Path) -> None:
@@ -280,7 +281,7 @@ def test_a_slide_that_is_no_good_is_left_out_with_its_reason(slides: Path, tmp_p
     images = listed(tmp_path, tmp_path / "model", said)
     assert len(np.unique(images.slides)) == 4
     warnings = words_of(said, Warn)
-    assert "benign/glass.tif is left out: it has no tile" in warnings
+    assert "benign/glass.tif is left out: no tile was found" in warnings
     assert "benign/noise.svs is left out: open: NotASlide: no slide reader supports its format" in warnings
     assert any(words.startswith("1 of 7 slides have no label") for words in words_of(said, Note))
 
@@ -298,7 +299,7 @@ def test_slides_without_labels_change_nothing_for_photos(slides: Path, tmp_path:
     assert not (tmp_path / "model.partial").exists()
     for path in tmp_path.glob("*/*.png"):
         path.unlink()
-    with pytest.raises(InputError, match="no image with one of the labels benign, malignant was found"):
+    with pytest.raises(InputError, match="no image has one of the labels benign, malignant"):
         listed(tmp_path, tmp_path / "model")
 
 
@@ -324,7 +325,7 @@ def test_several_processes_share_the_slides_and_list_the_same(slides: Path, tmp_
 
 
 def test_scale_is_for_photos(slides: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"--scale 0\.5 is for photos; .*--tile-mpp"):
+    with pytest.raises(OptionError, match=r"--scale 0\.5 applies to photos only; .*--tile-mpp"):
         listed(slides, tmp_path / "model", scale=0.5)
 
 
@@ -342,7 +343,7 @@ def test_a_u_net_takes_no_slides(slides: Path, tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text(f"image,mask,patient\n{slide},mask.png,p\n")
     for data in (slide, tmp_path):
         with pytest.raises(
-            InputError, match=r"0\.tif is a slide, and a U-Net learns from images with masks; cut images"
+            InputError, match=r"0\.tif is a slide, and a U-Net is trained on images with masks; cut images"
         ):
             finetune([str(data)], options_of(tmp_path / "model", task="segment"))
 

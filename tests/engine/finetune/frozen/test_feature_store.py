@@ -10,7 +10,9 @@ import pytest
 
 from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.records import Failure
+from cancernet_cli.data.splits.duplicates import fingerprint
 from cancernet_cli.engine.finetune.frozen.feature_store import FeatureStore
+from tests.he_images import he_like
 
 KEY = {"weights": "abc", "levels": (1, 2)}
 
@@ -72,9 +74,23 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None
         store(tmp_path / "file" / "below").add([row(1)])
 
 
-def test_once_removed_nothing_is_left(tmp_path: Path) -> None:
-    mine = store(tmp_path / "work")
-    mine.add([row(1)])
-    mine.commit()
-    mine.remove()
-    assert not (tmp_path / "work").exists()
+def test_fingerprints_survive_a_kill_and_mark_files_without_one(tmp_path: Path) -> None:
+    one, two = (fingerprint(he_like(seed)) for seed in (1, 2))
+    first = FeatureStore(tmp_path, KEY, 3, with_fingerprints=True)
+    first.add([row(1), Failure("read", "OSError", "gone")], [one, None])
+    first.commit()
+    again = FeatureStore(tmp_path, KEY, 3, with_fingerprints=True)
+    assert again.seen == 2
+    again.add([row(2)], [two])
+    found = again.features()
+    assert [print_ and print_.digest for print_ in found.fingerprints] == [one.digest, None, two.digest]
+    np.testing.assert_array_equal(found.fingerprints[2].hashes, two.hashes)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(found.fingerprints[2].look, two.look)  # type: ignore[union-attr]
+    assert FeatureStore(tmp_path, KEY, 3).features().fingerprints == ()
+
+
+def test_features_without_fingerprints_are_computed_again_for_a_run_that_needs_them(tmp_path: Path) -> None:
+    first = store(tmp_path)
+    first.add([row(1)])
+    first.commit()
+    assert FeatureStore(tmp_path, KEY, 4, with_fingerprints=True).seen == 0

@@ -23,6 +23,7 @@ from cancernet_cli.data.readers import read_image
 from cancernet_cli.engine.finetune.frozen import features as finetune_features
 from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.finetune.frozen.features import image_features
+from cancernet_cli.inference.runtime import resolve
 from cancernet_cli.segmentation import combine, segmenters
 
 CARD = Card(
@@ -53,12 +54,14 @@ def backbone(levels: tuple[int, ...] = (1, 2)) -> Backbone:
 def compute(
     files: list[FoundFile], folder: Path, card: Card = CARD, *, variants: int = 0, report=silent, **changed: object
 ) -> Features:  # type: ignore[no-untyped-def]
+    given = {"with_fingerprints": changed.pop("with_fingerprints", False)}
     options = LearningOptions(device="cpu", **({"workers": 0, "batch_size": 3} | changed))  # type: ignore[arg-type]
     network = backbone(card.architecture.levels)
     segmenter = segmenters[card.segmentation.segmenter].factory(None)
     return image_features(
-        files, network, segmenter, card, options, report, stage="features", folder=folder, variants=variants
-    )
+        files, network, segmenter, card, options, resolve(options), report,
+        stage="features", folder=folder, variants=variants, **given,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("head", heads.names())
@@ -127,14 +130,21 @@ def test_a_stopped_run_goes_on_where_it_was(
     told: list[Event] = []
     found = compute(files, tmp_path / "work", card, report=told.append)
     assert [event.done for event in told if isinstance(event, StageAdvanced)] == [3, 2]
-    assert told[0] == Note("features: 3 of 8 images were done by an earlier run and are used again")
+    assert told[0] == Note("features: 3 of 8 images were done by an earlier run and are reused")
     np.testing.assert_allclose(found.values, compute(files, tmp_path / "whole", card).values, atol=1e-6)
     # All is there: the networks are not asked again, unless a file has changed.
     segmenter = Counting(segmenters["threshold"].factory(None))
     options = LearningOptions(device="cpu", workers=0)
+
+    def compute_with(segmenter: nn.Module, files: list[FoundFile]) -> None:
+        image_features(
+            files, backbone(), segmenter, card, options, resolve(options), silent,
+            stage="features", folder=tmp_path / "work",
+        )  # fmt: skip
+
     for _ in range(2):
-        image_features(files, backbone(), segmenter, card, options, silent, stage="features", folder=tmp_path / "work")
+        compute_with(segmenter, files)
         assert segmenter.views == 0
     changed = [replace(files[0], mtime_ns=1), *files[1:]]
-    image_features(changed, backbone(), segmenter, card, options, silent, stage="features", folder=tmp_path / "work")
+    compute_with(segmenter, changed)
     assert segmenter.views == 8

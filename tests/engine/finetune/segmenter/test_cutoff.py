@@ -25,7 +25,7 @@ def test_each_folds_cut_comes_from_the_others() -> None:
     assert figures["by_patient"] == {"a": 0.4, "b": 0.4, "c": 0.4}  # what was best on each is not what it gets
     assert found.cut == 0.3
     assert found.chosen_on == (
-        "Dice on 3 patients out of fold (3 folds); the last layer is moved, so that 0.5 is where 0.3 was"
+        "Dice on 3 patients out of fold (3 folds); the last layer is shifted so that 0.5 corresponds to 0.3"
     )
 
 
@@ -39,7 +39,7 @@ def test_a_cut_that_is_given_is_taken() -> None:
     folds = {"fold_0": best_at(0.3, "a"), "fold_1": best_at(0.6, "b")}
     found = by_folds(folds, 0.6)
     assert found.metrics["out_of_fold"]["by_patient"] == {"a": 0.4, "b": 1.0}
-    assert (found.cut, found.chosen_on) == (0.6, "as given; the last layer is moved, so that 0.5 is where 0.6 was")
+    assert (found.cut, found.chosen_on) == (0.6, "as given; the last layer is shifted so that 0.5 corresponds to 0.6")
     assert by_folds(folds, 0.5).chosen_on == ""
     assert by_validation(best_at(0.4, "a"), best_at(0.7, "b"), 0.4).metrics["test"]["by_patient"] == {"a": 1.0}
 

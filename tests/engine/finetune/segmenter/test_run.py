@@ -117,7 +117,7 @@ def test_a_given_split_validates_and_tests_on_its_own_patients(split: Path, tmp_
     assert card.training.splits == {"train": ["p0", "p1"], "validation": ["p2"], "test": ["p3"]}
     assert list(card.metrics["test"]["by_patient"]) == ["p3"]
     assert card.metrics["test"]["cut"] in CUTS
-    assert "Dice on 1 patients that validate" in card.decision.chosen_on
+    assert "Dice on 1 patients held out for validation" in card.decision.chosen_on
     rows = read_history(tmp_path / "unet" / HISTORY_FILE)
     assert all(0 <= (row.validation_dice or 0) <= 1 and row.validation_loss is not None for row in rows)
     assert list((tmp_path / "events" / "final").iterdir())
@@ -184,7 +184,7 @@ def test_checkpoints_of_other_options_are_not_gone_on_with(masked: Path, tmp_pat
 
     with pytest.raises(KeyboardInterrupt):
         train(masked, options_of(out), stop)
-    with pytest.raises(OutputError, match=r"of a training with other options or data; .*--overwrite"):
+    with pytest.raises(OutputError, match=r"to a training with other options or data; .*--overwrite"):
         train(masked, options_of(out, seed=1))
     train(masked, options_of(out, seed=1, overwrite=True))
     assert read_card(out).training.seed == 1
@@ -210,7 +210,7 @@ def test_a_disk_that_fills_leaves_the_last_checkpoint(
     assert [path.name for path in out.with_name("unet.partial").iterdir()] == ["fold_0.pt"]
     seen: list[Event] = []
     train(masked, options_of(out), seen.append)
-    assert any("goes on after epoch 1" in getattr(event, "message", "") for event in seen)
+    assert any("resumes after epoch 1" in getattr(event, "message", "") for event in seen)
 
 
 def test_an_interruption_says_that_the_same_command_goes_on(masked: Path, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_an_interruption_says_that_the_same_command_goes_on(masked: Path, tmp_pa
             os.kill(os.getpid(), signal.SIGINT)
 
     with (
-        pytest.raises(Interrupted, match="SIGINT; fold_0 is kept up to epoch 2; give the same command to go on"),
+        pytest.raises(Interrupted, match="SIGINT; fold_0 is kept up to epoch 2; run the same command again to resume"),
         interruption.watch(),
     ):
         train(masked, options_of(tmp_path / "unet", epochs=3), stop)

@@ -1,4 +1,4 @@
-"""How an image would look had it been stained a little differently: one matrix on its optical densities."""
+"""Stain augmentation: a random linear change of an image's optical densities."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cancernet_cli.core.pixels import DARKEST, STAINS, UNMIX
 Pixels = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
-# Macenko et al. leave out pixels with less optical density than this in any channel, and look for the stains between
-# these percentiles of the angle.
+# Macenko et al. omit pixels below this optical density in any channel, and take the stains at these percentiles of the
+# angle.
 LEAST_DENSITY = 0.15
 EXTREMES = (1.0, 99.0)
-# Enough pixels for two angles, few enough that they cost half a millisecond.
+# Enough pixels for two angles, in half a millisecond.
 SAMPLE_PX = 4096
 FEWEST_STAINED = 64
-# Two stains that are closer than this, in degrees, are one: the image shows a single stain, and noise.
+# Closer stain vectors than this are a single stain and noise.
 CLOSEST_DEGREES = 3.0
 
 _LOGARITHMS = np.log(np.maximum(np.arange(256) / 255, DARKEST)).astype(np.float32)
@@ -33,39 +33,39 @@ def macenko_basis(image: Pixels) -> Matrix | None:
         image: `[H, W, 3]` uint8 RGB.
 
     Returns:
-        `[3, 3]`: rows haematoxylin, eosin and what is orthogonal to both, of unit length, in optical density; None when
-        too little of the image is stained, or all of it by one stain.
+        `[3, 3]`: unit rows of haematoxylin, eosin and their cross product, in optical density; None if too little of
+        the image is stained, or by one stain only.
     """
     step = max(1, round((image.shape[0] * image.shape[1] / SAMPLE_PX) ** 0.5))
     density = _DENSITY[image[::step, ::step]].reshape(-1, 3).astype(np.float64)
     stained = density[(density > LEAST_DENSITY).all(axis=1)]
     if len(stained) < FEWEST_STAINED:
         return None
-    plane = np.linalg.eigh(np.cov(stained.T))[1][:, :0:-1]  # the two directions in which the densities vary most
+    plane = np.linalg.eigh(np.cov(stained.T))[1][:, :0:-1]  # the two directions of greatest variance
     plane = plane * np.where(plane.sum(axis=0) < 0, -1.0, 1.0)
     along = stained @ plane
     low, high = np.percentile(np.arctan2(along[:, 1], along[:, 0]), EXTREMES)
     if high - low < np.radians(CLOSEST_DEGREES):
         return None
     stains = np.stack([plane @ (np.cos(angle), np.sin(angle)) for angle in (low, high)])
-    stains = np.maximum(stains, 0.0)  # a stain lets no colour through that was not there
+    stains = np.maximum(stains, 0.0)  # a stain cannot emit light
     lengths = np.linalg.norm(stains, axis=1, keepdims=True)
     if not (lengths > 0.5).all():
         return None
     stains = stains / lengths
-    stains = stains[np.argsort(-stains[:, 0])]  # haematoxylin takes more red than eosin does
+    stains = stains[np.argsort(-stains[:, 0])]  # haematoxylin absorbs more red than eosin
     rest = np.cross(stains[0], stains[1])
     length = float(np.linalg.norm(rest))
     return np.vstack([stains, rest / length]) if length > np.sin(np.radians(CLOSEST_DEGREES)) else None
 
 
 def stain_change(image: Pixels, stain: float, light: float, rng: Generator, *, own: bool) -> Matrix:
-    """A random change of the amounts of the stains, as a matrix on rows of optical densities, `[3, 3]`.
+    """A random change of the amounts of stain, as a matrix `[3, 3]` on rows of optical densities.
 
     Args:
         stain: each stain is multiplied by up to `exp(stain)` or its inverse. light: the same for all together.
-        own: the stains are the image's own (`macenko_basis`) where it has them, and what is neither of them stays;
-            else haematoxylin, eosin and residual as published (Tellez et al., arXiv:1808.05896).
+        own: use the image's own stain vectors (`macenko_basis`) if it has any, and keep the residual; else the
+            published haematoxylin, eosin and residual (Tellez et al., arXiv:1808.05896).
     """
     amounts = np.exp(rng.uniform(-stain, stain, 3))
     all_together = float(np.exp(rng.uniform(-light, light)))
@@ -77,7 +77,7 @@ def stain_change(image: Pixels, stain: float, light: float, rng: Generator, *, o
 
 
 def restained(image: Pixels, change: Matrix) -> Pixels:
-    """`[H, W, 3]` uint8 with its rows of optical densities multiplied by a matrix `[3, 3]`."""
-    logarithms = cv2.LUT(image, _LOGARITHMS)  # a change of density is the same change of the logarithm of light
+    """The image `[H, W, 3]` uint8 with its optical densities multiplied by a matrix `[3, 3]`."""
+    logarithms = cv2.LUT(image, _LOGARITHMS)  # densities are logarithms up to a factor, so the same matrix applies
     light = cv2.exp(cv2.transform(logarithms, np.ascontiguousarray(change.T, np.float32)))
-    return np.asarray(cv2.convertScaleAbs(light, alpha=255.0), np.uint8)  # rounds, and stops at 255
+    return np.asarray(cv2.convertScaleAbs(light, alpha=255.0), np.uint8)  # rounds and saturates

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cancernet_cli.core.pixels import STAINS, UNMIX
-from cancernet_cli.training.stain import macenko_basis, restained, stain_change
+from cancernet_cli.training.stain_variation import macenko_basis, restained, stain_change
 from tests.he_images import he_like
 
 

@@ -1,0 +1,13 @@
+"""The values that options, recipes and model cards share, each set declared once."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+# How an image becomes views, and how their stain is normalised (see `core.cards.InputPolicy`).
+View = Literal["resize", "grid"]
+Density = Literal["as_is", "scaled", "balanced"]
+# How often training draws an image, and what a classifier minimises (see `FinetuneOptions`).
+Sampling = Literal["natural", "class", "patient"]
+ClassLoss = Literal["cross-entropy", "weighted", "focal"]
+RecipeName = Literal["modern", "paper"]

@@ -1,0 +1,85 @@
+"""How head and backbone are fine-tuned: which parameters at what rate, on what variants, judged by what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cancernet_cli.classification import Classifier
+from cancernet_cli.core.cards import Card
+from cancernet_cli.engine.finetune.backbone_stages import backbone_stages
+from cancernet_cli.inference.pipeline import Pipeline
+from cancernet_cli.metrics.classification import auroc
+from cancernet_cli.metrics.probabilities import softmax
+from cancernet_cli.metrics.scores import Scores
+from cancernet_cli.training.augment import AugmentPolicy
+from cancernet_cli.training.logistic import Floats, Ints
+from cancernet_cli.training.schedules import thaw_epochs
+from cancernet_cli.training.task import Group, Judgement
+
+# Milder than for a U-Net's crops: a view must keep the texture that its label depends on.
+AUGMENT = AugmentPolicy(
+    zoom=(0.8, 1.25),
+    zoom_chance=0.5,
+    stain=0.25,
+    light=0.15,
+    own_stain_chance=0.5,
+    blur=1.0,
+    blur_chance=0.2,
+    jpeg=(50, 95),
+    jpeg_chance=0.3,
+)
+# The head trains alone for this fraction of the epochs, then one more stage is unfrozen after each such fraction.
+THAW = 0.1
+# Each stage trains at this times the rate of the one above it (Howard, Ruder, arXiv:1801.06146).
+DEEPER = 0.5
+
+
+class ViewLogits(nn.Module):
+    """Views `[B, h, w, 3]` uint8 to logits `[B, K]`, as in `inference.pipeline`."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__()
+        self.pipeline = pipeline
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Logits, float32."""
+        logits: Tensor = self.pipeline(views).logits
+        return logits
+
+
+def learning_groups(classifier: Classifier, card: Card, unfreeze: int, epochs: int) -> list[Group]:
+    """The head, then the backbone's `unfreeze` deepest stages, each later and slower than the one before."""
+    stages = backbone_stages(classifier.backbone, card.architecture)[:unfreeze]
+    starts = thaw_epochs(len(stages), epochs, THAW)
+    return [
+        Group(tuple(classifier.head.parameters())),
+        *(Group(stage, DEEPER ** (k + 1), at) for k, (stage, at) in enumerate(zip(stages, starts, strict=True))),
+    ]
+
+
+def judgement(logits: Floats, labels: Ints, weights: Floats, classes: Sequence[str]) -> Judgement:
+    """Cross-entropy with weights `[n]` that add up to 1, accuracy and AUROC (None if a class is missing)."""
+    probs = softmax(logits)
+    true = np.log(np.maximum(probs[np.arange(len(labels)), labels], np.finfo(np.float64).tiny))
+    area = auroc(Scores.of(labels, probs, classes=classes))["value"]
+    return Judgement(
+        loss=float(-(weights * true).sum()), accuracy=float((probs.argmax(axis=1) == labels).mean()), auroc=area
+    )
+
+
+def is_unset(head: nn.Module) -> bool:
+    """Whether a head standardises its input by mean 0 and deviation 1, as when it was made."""
+    centre, spread = getattr(head, "centre", None), getattr(head, "spread", None)
+    return isinstance(centre, Tensor) and isinstance(spread, Tensor) and not centre.any() and bool((spread == 1).all())
+
+
+def set_statistics(head: nn.Module, features: Floats) -> None:
+    """Set a head's mean and deviation to those of features `[V, F]`; constant features keep deviation 1."""
+    deviation = features.std(axis=0)
+    for name, values in (("centre", features.mean(axis=0)), ("spread", np.where(deviation > 1e-6, deviation, 1.0))):
+        buffer = head.get_buffer(name)
+        buffer.copy_(torch.from_numpy(values.astype(np.float32)))

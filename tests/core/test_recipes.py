@@ -1,0 +1,38 @@
+"""Recipes and options: a recipe decides what the user may decide too, from the same values."""
+
+from __future__ import annotations
+
+from typing import get_type_hints
+
+import pytest
+
+from cancernet_cli.core.cards import InputPolicy
+from cancernet_cli.core.errors import OptionError
+from cancernet_cli.core.options import FinetuneOptions
+from cancernet_cli.core.recipes import MODERN, PAPER, SEGMENT, Recipe, recipe_of
+
+RECIPES_ONLY = {"fit", "normalise"}  # no option sets them
+
+
+def test_a_recipe_has_the_types_of_the_options() -> None:
+    options, recipe = get_type_hints(FinetuneOptions), get_type_hints(Recipe)
+    for name in set(recipe) - RECIPES_ONLY - {"levels"}:  # --levels is text: "1,2,3"
+        assert options[name] == recipe[name] | None, name
+    assert not RECIPES_ONLY & set(options)
+
+
+def test_a_recipe_and_a_card_have_one_name_and_one_type_for_a_value() -> None:
+    card, recipe = get_type_hints(InputPolicy), get_type_hints(Recipe)
+    shared = set(card) & set(recipe)
+    assert {"view", "scale"} <= shared
+    assert all(card[name] == recipe[name] for name in shared)
+
+
+def test_options_replace_the_values_of_the_recipe() -> None:
+    assert recipe_of(FinetuneOptions()) == MODERN
+    assert recipe_of(FinetuneOptions(recipe="paper")) == PAPER
+    assert recipe_of(FinetuneOptions(task="segment")) == SEGMENT
+    found = recipe_of(FinetuneOptions(recipe="paper", epochs=3, levels="1, 2"))
+    assert (found.epochs, found.levels, found.backbone) == (3, (1, 2), PAPER.backbone)
+    with pytest.raises(OptionError, match="--levels is '5'"):
+        recipe_of(FinetuneOptions(levels="5"))
