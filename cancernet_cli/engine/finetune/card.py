@@ -1,4 +1,4 @@
-"""The card of a classifier that is being trained, as far as it is known before training."""
+"""The card of a classifier before it is trained."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.model_folder import NOT_FOR
 
-AS_THEY_ARE = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+UNCHANGED = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
 def first_card(
@@ -31,9 +31,9 @@ def first_card(
     segmenter: str,
     segmentation_model: Path | None,
 ) -> Card:
-    """Network, input, segmentation and what the weights start from; the rest is for after the training."""
+    """Network, input, segmentation and initial weights; training fills in the rest."""
     known = images.magnifications[np.isfinite(images.magnifications)]
-    mean, std = (source.mean, source.std) if recipe.normalise else AS_THEY_ARE
+    mean, std = (source.mean, source.std) if recipe.normalise else UNCHANGED
     return Card(
         name=name,
         task="classify",
@@ -66,7 +66,7 @@ def first_card(
 
 
 def _mpp(recipe: Recipe, images: LabelledImages) -> float | None:
-    """What a pixel of an image shows before `scale`, so that `data.tiles.target_mpp` comes to what tiles were cut at."""
+    """Resolution of an image before `scale`, in µm/px, so that `data.tiles.target_mpp` gives that of the cut tiles."""
     if images.tiles is None:
         return None
     return images.tiles.mpp * (recipe.scale if recipe.view == "grid" else 1.0)

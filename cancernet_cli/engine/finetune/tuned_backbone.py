@@ -29,7 +29,7 @@ from cancernet_cli.inference.malloc import keep_freed_memory
 from cancernet_cli.inference.pipeline import Pipeline
 from cancernet_cli.inference.runtime import PRECISIONS, Runtime
 from cancernet_cli.inference.torch_runner import TorchRunner
-from cancernet_cli.metrics.classification import auroc
+from cancernet_cli.metrics.predictions import auroc
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.training.augment import AugmentPolicy
@@ -213,7 +213,7 @@ def judgement(logits: Floats, labels: Ints, weights: Floats, classes: Sequence[s
     """Cross-entropy with weights `[n]` that add up to 1, accuracy and AUROC (None where a class is missing)."""
     probs = softmax(logits)
     true = np.log(np.maximum(probs[np.arange(len(labels)), labels], np.finfo(np.float64).tiny))
-    area = auroc(Scores.of(labels, probs, classes=classes))["value"]
+    area = auroc(Scores.of(labels, probs, classes=classes)).value
     return Judgement(
         loss=float(-(weights * true).sum()), accuracy=float((probs.argmax(axis=1) == labels).mean()), auroc=area
     )
