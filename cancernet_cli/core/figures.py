@@ -154,6 +154,7 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec("specificity", "specificity", "decisions", ("images", "slides"), True),
     FigureSpec("precision", "precision (PPV)", "decisions", ("images", "comparison"), True, "precision"),
     FigureSpec("f1", "F1", "decisions", ("images", "magnifications", "comparison"), True),
+    FigureSpec("mcc", "Matthews correlation", "decisions", interval=True, heading="MCC"),
     FigureSpec("log_loss", "log loss", "predictions", ("images", "comparison"), heading="loss"),
     FigureSpec("brier", "Brier score", "predictions"),
     FigureSpec("ece", "ECE", "predictions", ("images", "magnifications")),

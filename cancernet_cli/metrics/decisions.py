@@ -76,6 +76,14 @@ def f1(matrix: Floats) -> PerClass:
     return PerClass(_ratio(2 * hits, either), either - hits, truth, "no image is or was called {}")
 
 
+def mcc(matrix: Floats) -> Floats:
+    """Matthews correlation coefficient, -1 to 1, for K classes (Gorodkin, Comput. Biol. Chem. 28:367, 2004)."""
+    truth, predicted, images = _truth(matrix), matrix.sum(axis=-2), matrix.sum(axis=(-2, -1))
+    covariance = _diagonal(matrix).sum(axis=-1) * images - (truth * predicted).sum(axis=-1)
+    variances = (images**2 - (truth**2).sum(axis=-1)) * (images**2 - (predicted**2).sum(axis=-1))
+    return _ratio(covariance, np.sqrt(variances))
+
+
 def _diagonal(matrix: Floats) -> Floats:
     return np.asarray(np.diagonal(matrix, axis1=-2, axis2=-1))
 

@@ -67,7 +67,9 @@ def test_equals_the_plain_loop_over_resampled_patients() -> None:
     data = cohort(12, 150, digits=1)
     y, p, who = data["labels"], data["probs"][:, 1], data["patients"]
     right = (p >= 0.5) == y
-    drawn: dict[str, list[float]] = {name: [] for name in (*NAMES, "recall", "specificity", "precision", "f1", "brier")}
+    drawn: dict[str, list[float]] = {
+        name: [] for name in (*NAMES, "recall", "specificity", "precision", "f1", "mcc", "brier")
+    }
     design = Design.of(Scores.of(**data))
     assert [stratum.tolist() for stratum in design.strata] == [list(range(k, 12, 2)) for k in (0, 1)]
     for weights in design.weights(Resampling(100), 100):
@@ -80,6 +82,7 @@ def test_equals_the_plain_loop_over_resampled_patients() -> None:
             drawn["specificity"].append(sk.recall_score(y[rows], p[rows] >= 0.5, pos_label=0))
             drawn["precision"].append(sk.precision_score(y[rows], p[rows] >= 0.5))
             drawn["f1"].append(sk.f1_score(y[rows], p[rows] >= 0.5))
+            drawn["mcc"].append(sk.matthews_corrcoef(y[rows], p[rows] >= 0.5))
             drawn["brier"].append(sk.brier_score_loss(y[rows], p[rows]))
     found = bootstrap(100, tuple(drawn), **data)
     assert set(found) == set(drawn)

@@ -43,6 +43,7 @@ def test_two_classes_equal_scikit_learn(threshold: float) -> None:
             "recall": sk.recall_score(y, d, **kw),
             "f1": sk.f1_score(y, d, **kw),
             "specificity": sk.recall_score(1 - y, ~d, **kw),
+            "mcc": sk.matthews_corrcoef(y, d, **kw),
             "auroc": sk.roc_auc_score(y, p, **kw),
             "auprc": sk.average_precision_score(y, p, **kw),
             "log_loss": sk.log_loss(y, p, **kw),
@@ -85,6 +86,7 @@ def test_more_classes_equal_scikit_learn() -> None:
             "recall": sk.recall_score(y, d, average="macro", **kw),
             "f1": sk.f1_score(y, d, average="macro", **kw),
             "specificity": np.mean(specificity),
+            "mcc": sk.matthews_corrcoef(y, d, **kw),
             "auroc": sk.roc_auc_score(y, probs, multi_class="ovr", average="macro", **kw),
             "auprc": np.mean([sk.average_precision_score(y == k, probs[:, k], **kw) for k in range(3)]),
             "log_loss": sk.log_loss(y, probs, **kw),
@@ -110,6 +112,11 @@ def test_nobody_called_positive_has_no_precision() -> None:
     nothing = figures(Scores.of([0, 0], [0.1, 0.2]))
     assert nothing["f1"] == Figure(None, 0, "no image is or was called malignant")
     assert nothing["recall"].reason == "no image is malignant"
+
+
+def test_matthews_correlation_needs_two_classes_in_truth_and_decisions() -> None:
+    assert figures(Scores.of([1, 0], [0.1, 0.2]))["mcc"] == Figure(None, 2, "undefined")
+    assert figures(Scores.of([1, 0], [0.1, 0.9]))["mcc"].value == -1
 
 
 def test_a_class_without_images_is_left_out_of_the_mean_but_not_one_that_is_never_called() -> None:
