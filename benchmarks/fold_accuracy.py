@@ -45,8 +45,8 @@ from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, Scorer, fill_
 from cancernet_cli.engine.finetune.model_folder import write_model
 from cancernet_cli.inference.int8 import VIEWS, image_views, make_int8
 from cancernet_cli.inference.runtime import resolve
-from cancernet_cli.metrics.intervals import Resampling
-from cancernet_cli.metrics.paired import compare
+from cancernet_cli.metrics.paired import compare_scores
+from cancernet_cli.metrics.resampling import Resampling
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.segmentation import segmenters
 
@@ -147,7 +147,7 @@ def against(variant: Floats, reference: Floats, images: LabelledImages) -> dict[
         variant, reference: probabilities `[N, K]`, each row by the model of its own fold.
     """
     ours, theirs = (held_out(_logits(one), images, basis=_logits(reference)) for one in (variant, reference))
-    paired = compare(scores_of(ours, images), scores_of(theirs, images), Resampling())
+    paired = compare_scores(scores_of(ours, images), scores_of(theirs, images), Resampling())
     apart = np.abs(variant - reference)
     return {
         "out_of_fold": figures(ours, images),

@@ -1,4 +1,4 @@
-"""Figures for all images, for each magnification, for slides and for patients, with intervals."""
+"""Figures of all images, of each magnification, of slides and of patients, with intervals."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from cancernet_cli.core.figures import Figure, figures_in
 from cancernet_cli.metrics.calibration import reliability_table
-from cancernet_cli.metrics.classification import auroc, classification_metrics, decision_metrics, figure
-from cancernet_cli.metrics.intervals import Interval, Resampling, clustered_bootstrap
-from cancernet_cli.metrics.scores import Floats, Ints, Scores
+from cancernet_cli.metrics.intervals import measure_all
+from cancernet_cli.metrics.measure import confusion
+from cancernet_cli.metrics.patients import mean_of_patients, pooled, shares_right
+from cancernet_cli.metrics.resampling import Resampling
+from cancernet_cli.metrics.scores import Floats, Scores
 
 WORST_PATIENTS = 1_000
 MOST_MAGNIFICATIONS = 50
-
-
 _DEFAULT = Resampling()
 
 
 def grouped_metrics(
     scores: Scores, *, threshold: float | None = 0.5, resampling: Resampling = _DEFAULT
 ) -> dict[str, Any]:
-    """`images`, `by_magnification`, `by_slide` and `by_patient`, as JSON has them.
+    """`images`, `by_magnification`, `by_slide` and `by_patient`, each with `Figure`s by name and plain counts.
 
     Args:
         threshold: two classes only: decides on a slide's mean probability; None where there are several.
@@ -36,20 +37,23 @@ def grouped_metrics(
 
 
 def image_metrics(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[str, Any]:
-    """Every figure of a set of images; AUROC and accuracy with an interval over patients."""
-    found = classification_metrics(scores)
+    """Every figure of a set of images, the confusion matrix, and how many images and patients are behind them."""
     if not scores.n_images:
-        return found
+        return {"count": 0}
     known = scores.patients >= 0
-    found["patients"] = len(np.unique(scores.patients[known]))
-    found["patients_by_label"] = {
-        name: len(np.unique(scores.patients[known & (scores.labels == k)])) for k, name in enumerate(scores.classes)
+    of_class = [scores.labels == k for k in range(len(scores.classes))]
+    return {
+        "count": scores.n_images,
+        "labels": {name: int(scores.counts[rows].sum()) for name, rows in zip(scores.classes, of_class, strict=True)},
+        **measure_all(figures_in("images"), scores, resampling),
+        "confusion": confusion(scores),
+        "patients": len(np.unique(scores.patients[known])),
+        "patients_by_label": {
+            name: len(np.unique(scores.patients[known & rows]))
+            for name, rows in zip(scores.classes, of_class, strict=True)
+        },
+        "images_without_patient": int(scores.counts[~known].sum()),
     }
-    found["images_without_patient"] = int(scores.counts[~known].sum())
-    drawn = _bootstrap(scores, resampling, "auroc", "accuracy")
-    for name in ("auroc", "accuracy"):
-        found[name] |= interval_entries(drawn[name])
-    return found
 
 
 def by_magnification(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[str, Any]:
@@ -66,7 +70,7 @@ def by_magnification(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[
 
 
 def slide_metrics(scores: Scores, threshold: float | None = 0.5, resampling: Resampling = _DEFAULT) -> dict[str, Any]:
-    """Figures that count a slide once, over the slides that are known and whose images have one label.
+    """Figures that count a slide once, over the known slides whose images have one label.
 
     A slide's probabilities are the means over its images. Of two classes the positive one is called at or above
     `threshold`, of more the most probable. Intervals resample patients.
@@ -75,137 +79,72 @@ def slide_metrics(scores: Scores, threshold: float | None = 0.5, resampling: Res
     known = scores.where(scores.slides >= 0)
     if not known.n_images:
         return {"count": 0, "images_without_slide": without, "reason": "no image names its slide"}
-    slides = _pooled(known, np.column_stack([known.patients, known.slides]))
-    alike = slides.where(slides.labels >= 0)
-    n = len(alike.labels)
+    slides = pooled(known, np.column_stack([known.patients, known.slides]))
+    same = slides.where(slides.labels >= 0)
     once = Scores.of(
-        alike.labels,
-        alike.probs,
-        classes=alike.classes,
+        same.labels,
+        same.probs,
+        classes=same.classes,
         threshold=0.5 if threshold is None else threshold,
-        patients=alike.patients,
+        patients=same.patients,
     )
-    found: dict[str, Any] = {
-        "count": n,
+    figures = {
+        name: figure if figure.interval is None else replace(figure, interval=_of_slides(figure))
+        for name, figure in measure_all(figures_in("slides"), once, resampling).items()
+    }
+    if threshold is None and len(scores.classes) == 2:
+        several = Figure.of(None, once.n_images, "the table has several decision thresholds")
+        figures |= {spec.name: several for spec in figures_in("slides") if spec.measured_from == "decisions"}
+    return {
+        "count": once.n_images,
         "images": known.n_images,
         "images_without_slide": without,
-        "several_labels": len(slides.labels) - n,
-        "auroc": auroc(once),
+        "several_labels": len(slides.labels) - once.n_images,
+        **figures,
     }
-    if not n:
-        return found
-    drawn = _bootstrap(once, resampling, "auroc", "accuracy")
-    drawn = {name: replace(i, unit=i.unit.replace("image", "slide")) for name, i in drawn.items()}
-    found["auroc"] |= interval_entries(drawn["auroc"])
-    if threshold is None and len(scores.classes) == 2:
-        several = "the table has several decision thresholds"
-        return {**found, **{name: figure(None, n, several) for name in ("accuracy", "recall", "specificity")}}
-    decided = decision_metrics(once)
-    decided["accuracy"] |= interval_entries(drawn["accuracy"])
-    return {**found, **{name: decided[name] for name in ("accuracy", "recall", "specificity")}}
 
 
 def patient_metrics(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[str, Any]:
     """Figures that count a patient once, over the patients that are known.
 
-    A patient's score is the share of his images that are right; their mean over patients is the recognition rate of
-    Spanhol et al., IEEE TBME 63(7):1455, 2016. AUROC takes each patient's mean probabilities, and leaves out patients
-    whose images have several labels.
+    The recognition rate is the mean over patients of the share of their images that are right. Other figures take each
+    patient's mean probabilities, and leave out patients whose images have several labels.
     """
     without = int(scores.counts[scores.patients < 0].sum())
     known = scores.where(scores.patients >= 0)
     if not known.n_images:
         return {"count": 0, "images_without_patient": without}
-    patients = _pooled(known, known.patients)
-    shares = shares_right(known)
-    n = len(shares)
-    drawn = _bootstrap(known, resampling, "recognition_rate")["recognition_rate"]
-    once = mean_of_patients(known)
+    patients, shares = pooled(known, known.patients), shares_right(known)
+    rates = [spec for spec in figures_in("patients") if spec.measured_from == "patients"]
+    others = [spec for spec in figures_in("patients") if spec.measured_from != "patients"]
     return {
-        "count": n,
+        "count": len(shares),
         "images": known.n_images,
         "images_without_patient": without,
         "several_labels": int((patients.labels < 0).sum()),
-        "recognition_rate": {**figure(float(shares.mean()), n), **interval_entries(drawn)},
-        "auroc": {**auroc(once), **interval_entries(_bootstrap(once, resampling, "auroc")["auroc"])},
-        "patients_listed": min(n, WORST_PATIENTS),
+        **measure_all(rates, known, resampling),
+        **measure_all(others, mean_of_patients(known), resampling),
+        "patients_listed": min(len(shares), WORST_PATIENTS),
         "patients": _worst(patients, shares),
     }
 
 
-def shares_right(scores: Scores) -> Floats:
-    """The share of right images of each known patient, by number; their mean is the recognition rate."""
-    known = scores.where(scores.patients >= 0)
-    at = np.unique(known.patients, return_inverse=True)[1].reshape(-1)
-    return np.asarray(np.bincount(at, known.counts * known.right) / np.bincount(at, known.counts))
-
-
-def mean_of_patients(scores: Scores) -> Scores:
-    """One entry for each known patient whose images have one label: the mean probabilities of his images."""
-    known = scores.where(scores.patients >= 0)
-    patients = _pooled(known, known.patients)
-    alike = patients.where(patients.labels >= 0)
-    return Scores.of(alike.labels, alike.probs, classes=alike.classes, patients=alike.patients)
-
-
 def reliability(scores: Scores) -> list[dict[str, float]]:
-    """The bins of the reliability diagram, as JSON has them."""
+    """The bins of the reliability diagram, as metrics files hold them."""
     return [
         {"low": b.low, "high": b.high, "count": int(b.count), "confidence": b.confidence, "accuracy": b.accuracy}
         for b in reliability_table(scores.labels, scores.probs, scores.counts)
     ]
 
 
-def interval_entries(interval: Interval) -> dict[str, Any]:
-    """An interval, as JSON has it, to stand beside a figure's value."""
-    found = {
-        "low": interval.low,
-        "high": interval.high,
-        "interval_unit": interval.unit,
-        "interval_units": interval.units,
-        "resamples": interval.resamples,
-    }
-    return {**found, "interval_reason": interval.reason} if interval.reason else found
-
-
-def _bootstrap(scores: Scores, resampling: Resampling, *figures: str) -> dict[str, Interval]:
-    return clustered_bootstrap(
-        scores.labels,
-        scores.probs,
-        scores.right,
-        scores.patients,
-        scores.counts,
-        figures=figures,
-        resamples=resampling.resamples,
-        seed=resampling.seed,
-    )
-
-
-def _pooled(known: Scores, key: Ints) -> Scores:
-    """One entry for each distinct row of `key`, `[N]` or `[N, 2]`: mean probabilities; the label, or -1 for several."""
-    _, first, at = np.unique(key, axis=0, return_index=True, return_inverse=True)
-    at = at.reshape(-1)
-    n, k = len(first), len(known.classes)
-    counts = np.bincount(at, known.counts, n)
-    has = np.bincount(at * k + known.labels, minlength=n * k).reshape(n, k) > 0
-    probs = np.column_stack([np.bincount(at, known.counts * known.probs[:, c], n) / counts for c in range(k)])
-    labels = np.where(has.sum(axis=1) == 1, has.argmax(axis=1), -1)
-    return Scores(
-        classes=known.classes,
-        labels=labels,
-        predicted=labels,
-        probs=probs.reshape(n, k),
-        counts=counts.astype(np.int64),
-        log_losses=np.zeros(n),
-        patients=known.patients[first],
-        magnifications=np.full(n, np.nan),
-        slides=known.slides[first],
-        patient_names=known.patient_names,
-    )
+def _of_slides(figure: Figure) -> Any:
+    """The interval, whose unit is a slide where patients are unknown."""
+    assert figure.interval is not None
+    return replace(figure.interval, unit=figure.interval.unit.replace("image", "slide"))
 
 
 def _worst(patients: Scores, shares: Floats) -> list[dict[str, Any]]:
-    """The patients with the lowest score first; among equals those with more images, then by name."""
+    """Patients by ascending share of right images; among equals those with more images first, then by name."""
     names = [patients.patient_names[i] if patients.patient_names else str(i) for i in patients.patients.tolist()]
     order = sorted(range(len(names)), key=lambda i: (shares[i], -patients.counts[i], names[i]))
     rights = np.rint(shares * patients.counts).astype(int)

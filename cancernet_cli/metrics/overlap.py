@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cancernet_cli.metrics.intervals import RESAMPLES
+from cancernet_cli.metrics.resampling import RESAMPLES
 
 
 def overlap_counts(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[int, int, int]:

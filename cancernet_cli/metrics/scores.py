@@ -1,4 +1,4 @@
-"""Labelled predictions as columns: what every figure is computed from."""
+"""Labelled predictions as columns: the input of every figure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Scores:
-    """Labelled predictions; an entry may stand for several images that are alike in every column.
+    """Labelled predictions; an entry may stand for several identical images.
 
     classes: K names; with two, the second is the positive one. labels, predicted: `[N]`, index of the true class and of
-        the one decided on. probs: `[N, K]`. counts: `[N]`, images an entry stands for. log_losses: `[N]`, mean of
-        -log(probability of the true class) over them. patients: `[N]`, index in `patient_names`, -1 where unknown.
-        magnifications: `[N]`, NaN where unknown. slides: `[N]`, any numbers, -1 where unknown; slides of two patients
-        are two slides, whatever their numbers. step: what probabilities were rounded to, to save memory; 0 if not.
+        the one decided on. probs: `[N, K]`. counts: `[N]`, images an entry stands for. patients: `[N]`, index in
+        `patient_names`, -1 where unknown. magnifications: `[N]`, NaN where unknown. slides: `[N]`, any numbers, -1
+        where unknown; slides of two patients are two slides, whatever their numbers.
     """
 
     classes: tuple[str, ...]
@@ -29,12 +28,10 @@ class Scores:
     predicted: Ints
     probs: Floats
     counts: Ints
-    log_losses: Floats
     patients: Ints
     magnifications: Floats
     slides: Ints
     patient_names: tuple[str, ...] = ()
-    step: float = 0.0
 
     @classmethod
     def of(
@@ -56,7 +53,7 @@ class Scores:
         Args:
             labels: `[N]` int. probs: `[N, K]`, or `[N]` for the positive one of two classes.
             threshold: two classes only: decides for the positive class at or above it.
-            predicted: `[N]` int, when the decisions are known already.
+            predicted: `[N]` int, if the decisions are known already.
             patients, slides: `[N]` int, -1 where unknown; None when all are.
         """
         y = np.asarray(labels, dtype=np.int64)
@@ -72,7 +69,6 @@ class Scores:
             predicted=np.asarray(predicted, dtype=np.int64),
             probs=p,
             counts=np.ones(n, np.int64) if counts is None else np.asarray(counts, dtype=np.int64),
-            log_losses=log_losses(y, p),
             patients=np.full(n, -1) if patients is None else np.asarray(patients, dtype=np.int64),
             magnifications=np.full(n, np.nan) if magnifications is None else np.asarray(magnifications, np.float64),
             slides=np.full(n, -1) if slides is None else np.asarray(slides, dtype=np.int64),
@@ -97,15 +93,7 @@ class Scores:
             predicted=self.predicted[chosen],
             probs=self.probs[chosen],
             counts=self.counts[chosen],
-            log_losses=self.log_losses[chosen],
             patients=self.patients[chosen],
             magnifications=self.magnifications[chosen],
             slides=self.slides[chosen],
         )
-
-
-def log_losses(labels: Ints, probs: Floats) -> Floats:
-    """-log of the true class's share of the probabilities, `[N]`; clipped as scikit-learn does for float64."""
-    shares = probs[np.arange(len(labels)), labels] / np.maximum(probs.sum(axis=1), np.finfo(np.float64).tiny)
-    tiny = np.finfo(np.float64).eps
-    return np.asarray(-np.log(np.clip(shares, tiny, 1 - tiny)))

@@ -31,7 +31,7 @@ def test_a_person_sees_figures_thresholds_and_where_it_is(table: Path, capsys: p
     said = capsys.readouterr().out
     assert "80 labelled images (40 benign, 40 malignant) of 16 known patients" in said
     assert "By slide (32): AUROC" in said
-    assert "By patient (16): recognition rate" in said
+    assert "By patient (16): AUROC" in said
     assert "Thresholds on the probability of malignant" in said
     assert "* the table's own" in said
     assert "chosen on these same labels: optimistic" in said
@@ -76,7 +76,7 @@ def test_refusals_have_exit_codes_and_a_way_out(table: Path, capsys: pytest.Capt
     assert cancernet("evaluate", table.with_name("none.parquet")) == 3
     assert "fix: name a Parquet table" in capsys.readouterr().err
     assert cancernet("evaluate", table, "--positive", "cancer") == 2
-    assert "fix: choose one of the table's classes" in capsys.readouterr().err
+    assert "fix: choose one of: benign, malignant" in capsys.readouterr().err
     assert cancernet("evaluate", table, "--threshold", "1.5") == 2
     assert cancernet("evaluate", table, *QUICK, "--format", "quiet") == 0
     assert cancernet("evaluate", table, *QUICK) == 6

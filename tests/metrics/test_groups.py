@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from cancernet_cli.core.figures import plain
 from cancernet_cli.metrics import groups
 from cancernet_cli.metrics.groups import (
     by_magnification,
@@ -16,7 +17,7 @@ from cancernet_cli.metrics.groups import (
     patient_metrics,
     slide_metrics,
 )
-from cancernet_cli.metrics.intervals import Resampling
+from cancernet_cli.metrics.resampling import Resampling
 from cancernet_cli.metrics.scores import Scores
 
 # Patients a (benign, 2 of 3 right), b (benign, 1 of 1), c (malignant, 1 of 2), d (malignant, none of 4)
@@ -31,11 +32,11 @@ HAND = Scores.of(
 
 def test_recognition_rate_by_hand() -> None:
     found = patient_metrics(HAND)
-    assert found["recognition_rate"]["value"] == pytest.approx((2 / 3 + 1 + 1 / 2 + 0) / 4)
-    assert found["recognition_rate"]["count"] == found["count"] == 4
+    assert found["recognition_rate"].value == pytest.approx((2 / 3 + 1 + 1 / 2 + 0) / 4)
+    assert found["recognition_rate"].count == found["count"] == 4
     assert found["images"] == 10
     means = [1.1 / 3, 0.2, 0.65, 0.3]
-    assert found["auroc"]["value"] == roc_auc_score([0, 0, 1, 1], means)
+    assert found["auroc"].value == roc_auc_score([0, 0, 1, 1], means)
     assert [row["patient"] for row in found["patients"]] == ["d", "c", "a", "b"]
     assert found["patients"][1] == {
         "patient": "c",
@@ -57,8 +58,8 @@ def test_the_table_of_patients_is_capped_at_the_worst(monkeypatch: pytest.Monkey
 def test_patients_with_several_labels_count_but_not_for_auroc() -> None:
     scores = Scores.of([0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8], patients=[0, 0, 1, 2], patient_names=["x", "y", "z"])
     found = patient_metrics(scores)
-    assert (found["count"], found["several_labels"], found["auroc"]["count"]) == (3, 1, 2)
-    assert found["auroc"]["value"] == 1
+    assert (found["count"], found["several_labels"], found["auroc"].count) == (3, 1, 2)
+    assert found["auroc"].value == 1
     assert {row["patient"]: row["label"] for row in found["patients"]} == {"x": None, "y": "benign", "z": "malignant"}
 
 
@@ -68,24 +69,24 @@ def test_unknown_patients_are_left_out_and_counted() -> None:
     assert (found["count"], found["images"], found["images_without_patient"]) == (1, 1, 2)
     images = image_metrics(scores)
     assert images["images_without_patient"] == 2
-    assert images["auroc"]["interval_unit"] == "image"
+    assert images["auroc"].interval.unit == "image"
     assert patient_metrics(Scores.of([0, 1], [0.1, 0.9])) == {"count": 0, "images_without_patient": 2}
 
 
 def test_a_single_patient_has_figures_but_no_intervals() -> None:
     found = grouped_metrics(Scores.of([0, 0], [0.1, 0.9], patients=[0, 0], patient_names=["only"]))
-    assert found["images"]["accuracy"]["value"] == 0.5
-    assert found["images"]["accuracy"]["low"] is None
-    assert found["images"]["accuracy"]["interval_reason"] == "fewer than 2 patients of a class"
-    assert found["by_patient"]["auroc"]["reason"] == "only one class among the true labels"
-    json.dumps(found, allow_nan=False)
+    assert found["images"]["accuracy"].value == 0.5
+    assert found["images"]["accuracy"].interval.low is None
+    assert found["images"]["accuracy"].interval.reason == "fewer than 2 patients of a class"
+    assert found["by_patient"]["auroc"].reason == "only one class among the true labels"
+    json.dumps(plain(found), allow_nan=False)
 
 
 def test_each_magnification_apart() -> None:
     scores = Scores.of([0, 1, 1, 0], [0.1, 0.9, 0.2, 0.8], magnifications=[100.0, 40.0, 100.0, np.nan])
     found = by_magnification(scores)
     assert list(found) == ["40", "100", "unknown"]
-    assert {name: (m["count"], m["accuracy"]["value"]) for name, m in found.items()} == {
+    assert {name: (m["count"], m["accuracy"].value) for name, m in found.items()} == {
         "40": (1, 1.0),
         "100": (2, 0.5),
         "unknown": (1, 0.0),
@@ -96,10 +97,10 @@ def test_more_than_two_classes() -> None:
     probs = np.tile(np.eye(3) * 0.7 + 0.1, (4, 1))
     scores = Scores.of([0, 1, 2] * 4, probs, classes=("a", "b", "c"), patients=np.arange(12) % 6)
     found = grouped_metrics(scores)
-    assert found["by_patient"]["auroc"]["value"] == 1
+    assert found["by_patient"]["auroc"].value == 1
     assert found["by_patient"]["patients"][0]["mean_prob"] == pytest.approx({"a": 0.8, "b": 0.1, "c": 0.1})
-    assert found["images"]["auroc"]["low"] == 1
-    json.dumps(found, allow_nan=False)
+    assert found["images"]["auroc"].interval.low == 1
+    json.dumps(plain(found), allow_nan=False)
 
 
 def slides() -> Scores:
@@ -117,11 +118,11 @@ def slides() -> Scores:
 def test_slides_by_hand() -> None:
     found = slide_metrics(slides(), threshold=0.4)
     assert (found["count"], found["images"], found["images_without_slide"], found["several_labels"]) == (4, 10, 1, 1)
-    assert found["auroc"]["value"] == roc_auc_score([0, 0, 1, 1], [0.5, 0.2, 0.6, 0.9])
+    assert found["auroc"].value == roc_auc_score([0, 0, 1, 1], [0.5, 0.2, 0.6, 0.9])
     # one number for a slide of two patients is two slides; (0, 0) is called malignant at 0.4
-    assert found["accuracy"]["value"] == 3 / 4
-    assert (found["specificity"]["value"], found["recall"]["value"]) == (1 / 2, 1)
-    assert slide_metrics(slides(), threshold=0.55)["accuracy"]["value"] == 1
+    assert found["accuracy"].value == 3 / 4
+    assert (found["specificity"].value, found["recall"].value) == (1 / 2, 1)
+    assert slide_metrics(slides(), threshold=0.55)["accuracy"].value == 1
 
 
 def test_intervals_of_slides_resample_patients() -> None:
@@ -132,18 +133,18 @@ def test_intervals_of_slides_resample_patients() -> None:
     found = slide_metrics(Scores.of(y, p, patients=slide // 2, slides=slide))
     assert found["count"] == 24
     for name in ("auroc", "accuracy"):
-        assert (found[name]["interval_unit"], found[name]["interval_units"]) == ("patient", 12)
-        assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
+        assert (found[name].interval.unit, found[name].interval.units) == ("patient", 12)
+        assert found[name].interval.low <= found[name].value <= found[name].interval.high
     nobody = slide_metrics(Scores.of(y, p, slides=slide))
-    assert nobody["auroc"]["interval_unit"] == "slide"
+    assert nobody["auroc"].interval.unit == "slide"
 
 
 def test_slides_without_names_or_with_several_thresholds_say_why() -> None:
     found = slide_metrics(HAND)
     assert found == {"count": 0, "images_without_slide": 10, "reason": "no image names its slide"}
     found = slide_metrics(slides(), threshold=None)
-    assert found["accuracy"]["reason"] == "the table has several decision thresholds"
-    assert found["auroc"]["value"] is not None
+    assert found["accuracy"].reason == "the table has several decision thresholds"
+    assert found["auroc"].value is not None
 
 
 def test_the_seed_and_the_count_of_resamples_reach_every_interval() -> None:
@@ -154,5 +155,5 @@ def test_the_seed_and_the_count_of_resamples_reach_every_interval() -> None:
     found = [grouped_metrics(scores, resampling=Resampling(200, seed)) for seed in (0, 0, 1)]
     assert found[0] == found[1]
     for group, name in (("images", "auroc"), ("by_slide", "accuracy"), ("by_patient", "recognition_rate")):
-        assert found[0][group][name]["resamples"] == 200
-        assert found[0][group][name]["low"] != found[2][group][name]["low"]
+        assert found[0][group][name].interval.resamples == 200
+        assert found[0][group][name].interval.low != found[2][group][name].interval.low

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from cancernet_cli.cli.render.predictions import one_line
-from cancernet_cli.cli.render.summary import make_table
+from cancernet_cli.cli.render.tables import make_table
 
 _STAGES = {
     "read": "read file",

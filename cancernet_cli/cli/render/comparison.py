@@ -1,34 +1,31 @@
-"""A comparison as tables on the terminal."""
+"""A comparison of networks on the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from cancernet_cli.outputs.reports.comparison_table import CLAIMS, FIGURES, claim_words, figure_words, remarks
+from cancernet_cli.cli.render.tables import FittedTable
+from cancernet_cli.outputs.reports.comparison_table import claim_table, figure_table, remarks
 
 
 def comparison_parts(comparison: dict[str, Any]) -> Iterator[RenderableType]:
-    """What `table.json` holds, piece by piece: the figures, then the counts and what a leaking split would claim."""
+    """The contents of `table.json`: the figures, then the confusion matrices and what a leaking split would claim."""
     rows = comparison["rows"]
-    yield _table(FIGURES, [figure_words(row) for row in rows])
+    yield _table(figure_table(rows))
     yield Text()
-    yield _table(CLAIMS, [claim_words(row) for row in rows])
+    yield _table(claim_table(rows))
     for remark in remarks(comparison):
         yield Text(f"\n{remark}", style="bold red" if remark.startswith("LEAKING") else "dim")
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table(rows: Sequence[Mapping[str, str]]) -> FittedTable:
+    headings = [heading.replace(": ", ":\n").replace(" by ", "\nby ") for heading in (rows[0] if rows else ())]
     # No padding: with the longest network's name the figures just fit into a hundred columns.
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=0)
-    for i, heading in enumerate(headings):
-        words = heading.replace(": ", ":\n").replace(" by ", "\nby ")
-        table.add_column(Text(words), justify="left" if i < 2 else "right", no_wrap=i != 0, overflow="fold")
-    for cells in rows:
-        table.add_row(*(Text(cell) for cell in cells))
+    table = FittedTable(*headings[:2], *(f">{heading}" for heading in headings[2:]), keep=2, padding=0)
+    for row in rows:
+        table.add_row(*map(Text, row.values()))
     return table

@@ -1,4 +1,4 @@
-"""An evaluation on the terminal: warnings of leaks, the summary's tables, thresholds, the comparison."""
+"""An evaluation on the terminal: leaks, metrics, thresholds, the comparison with another table."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from cancernet_cli.cli.render.figures import difference_table
+from cancernet_cli.cli.render.metrics import render_metrics
 from cancernet_cli.cli.render.predictions import one_line
-from cancernet_cli.cli.render.summary import make_table, render_metrics, shortened, show_figure
+from cancernet_cli.cli.render.tables import make_table, shortened
 
 _SHARES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
-_FIGURES = {"auroc": "AUROC", "accuracy": "accuracy", "recognition_rate": "recognition rate"}
 
 
 def evaluation_parts(metrics: dict[str, Any]) -> Iterator[RenderableType]:
-    """What `engine.evaluate.run` found, for people.
+    """An evaluation for people.
 
     Args:
         metrics: as metrics.json has them.
@@ -28,7 +29,7 @@ def evaluation_parts(metrics: dict[str, Any]) -> Iterator[RenderableType]:
     if metrics["thresholds"]:
         yield from _thresholds(metrics["thresholds"], metrics["decision"]["positive"])
     if "comparison" in metrics:
-        yield from _comparison(metrics["comparison"])
+        yield from _against(metrics["comparison"])
 
 
 def _leaks(leaks: list[str], means: str) -> Iterator[RenderableType]:
@@ -38,36 +39,27 @@ def _leaks(leaks: list[str], means: str) -> Iterator[RenderableType]:
 
 
 def _thresholds(rows: list[dict[str, Any]], positive: str) -> Iterator[RenderableType]:
-    """Each tenth, and the rows that somebody chose."""
+    """Every tenth, and the thresholds with a note."""
     yield Text(f"\nThresholds on the probability of {one_line(positive)}", style="bold")
-    table = make_table(">threshold", *(f">{name.upper() if len(name) < 4 else name}" for name in _SHARES), "")
-    notes: list[str] = []
+    table = make_table("threshold", *(f">{name.upper() if len(name) < 4 else name}" for name in _SHARES))
+    notes = list(dict.fromkeys(row["note"] for row in rows if row["note"]))
     for row in rows:
         if row["note"] or round(row["threshold"] * 100) % 10 == 0:
             values = ["-" if row[key] is None else f"{row[key]:.2f}" for key in _SHARES]
-            mark = ""
-            if row["note"]:
-                if row["note"] not in notes:
-                    notes.append(row["note"])
-                mark = "*" * (notes.index(row["note"]) + 1)
-            table.add_row(f"{row['threshold']:.3f}", *values, mark, style="bold" if mark else "")
+            mark = "*" * (notes.index(row["note"]) + 1) if row["note"] else ""
+            table.add_row(f"{row['threshold']:.3f} {mark}", *values, style="bold" if mark else "")
     yield table
     yield from (Text(f"{'*' * i} {note}", style="dim") for i, note in enumerate(notes, start=1))
 
 
-def _comparison(found: dict[str, Any]) -> Iterator[RenderableType]:
+def _against(found: dict[str, Any]) -> Iterator[RenderableType]:
     """Both values, the difference with its interval, McNemar's table, and the verdict in words."""
     this, other = (shortened(found[key], 24).plain for key in ("this_name", "other_name"))
     yield Text(f"\n{this} against {other}", style="bold")
-    yield from _leaks(found["leaks"], f"LEAKING SPLIT in {other}: the comparison says nothing")
+    yield from _leaks(found["leaks"], f"LEAKING SPLIT in {other}: the comparison means nothing")
     yield from (Text(f"warning: {one_line(words)}", style="yellow") for words in found["warnings"])
     yield Text(f"{found['images']:,} images of {found['patients']:,} known patients, labelled and predicted in both")
-    table = make_table("figure", f">{this}", f">{other}", ">difference")
-    for key, name in _FIGURES.items():
-        entry = found["differences"][key]
-        both = ["-" if entry[side] is None else f"{entry[side]:.3f}" for side in ("this", "other")]
-        table.add_row(name, *both, show_figure(entry, 3, to=" to "))
-    yield table
+    yield difference_table(found["differences"], this, other)
     test = found["mcnemar"]
     table = make_table("images", f">{other} right", f">{other} wrong")
     table.add_row(f"{this} right", f"{test['both_right']:,}", f"{test['only_this_right']:,}")

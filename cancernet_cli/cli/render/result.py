@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 from rich.markup import escape
 
 from cancernet_cli.cli import output
+from cancernet_cli.cli.render.metrics import render_metrics
 from cancernet_cli.cli.render.predictions import one_line, render_predictions
-from cancernet_cli.cli.render.summary import render_metrics
 from cancernet_cli.core.records import RunResult
 
 ROWS_SHOWN = 12

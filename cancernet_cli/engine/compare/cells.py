@@ -1,4 +1,4 @@
-"""What every cell of a comparison leaves: figures of both splits, out-of-fold predictions, history."""
+"""Results of a cell of a comparison: figures on both splits, out-of-fold predictions, history."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from cancernet_cli.core.files import atomic_write, write_bytes
+from cancernet_cli.core.files import write_bytes
 from cancernet_cli.core.options import CompareOptions
 from cancernet_cli.engine.compare.figures import cell_figures, leaking_folds, scored_folds
 from cancernet_cli.engine.compare.plan import CELL_FILE, Cell
@@ -22,13 +20,13 @@ from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.finetune.frozen.head import OutOfFold
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.outputs.reports.history import write_history
-from cancernet_cli.outputs.tables.predictions import table_schema
+from cancernet_cli.outputs.tables.predictions import write_image_predictions
 from cancernet_cli.training.logistic import Floats, Ints
 
 SCHEMA = 1
 PREDICTIONS_FILE, HISTORY_FILE = "predictions.parquet", "history.parquet"
 
-# From the images that have features, a fold for each of them, and the name of the split.
+# From the images with features, the fold of each, and the name of the split.
 Train = Callable[[LabelledImages, Ints, str], OutOfFold]
 
 
@@ -40,7 +38,7 @@ def judged(
     options: CompareOptions,
     folder: Path,
 ) -> dict[str, Any]:
-    """Both splits' figures; predictions and history of the honest one are written."""
+    """Figures on the split by patient and on a leaking one; writes predictions and history of the first."""
     left_out = sorted(set(range(len(images.files))) - set(features.rows.tolist()))
     names = [images.files[i].path for i in left_out]
     images = images.only(features.rows)
@@ -70,7 +68,7 @@ def judged(
 
 
 def finish(found: dict[str, Any], key: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The cell counts as finished from here on."""
+    """Mark the cell as finished; what `cell.json` holds."""
     found = {"schema": SCHEMA, "decided_by": key, **found}
     write_bytes(folder / CELL_FILE, (json.dumps(found, indent=2, allow_nan=False) + "\n").encode())
     shutil.rmtree(folder / "features", ignore_errors=True)
@@ -78,32 +76,22 @@ def finish(found: dict[str, Any], key: dict[str, Any], folder: Path) -> dict[str
 
 
 def _write_predictions(cell: Cell, logits: Floats, images: LabelledImages, path: Path) -> None:
-    """The out-of-fold predictions as a table that `cancernet evaluate` reads."""
+    """The out-of-fold predictions as a table that `cancernet evaluate` reads; the most probable class is the label."""
     scored = np.flatnonzero(np.isfinite(logits).all(axis=1))
-    images, probs = images.only(scored), softmax(logits[scored])
+    seen, probs = images.only(scored), softmax(logits[scored])
     two = len(images.classes) == 2
-    metadata = {
-        "model": cell.name,
-        "split": "out-of-fold",
-        "positive": images.classes[1] if two else "",
-        "leaks": json.dumps(images.leaks),
-    }
-    schema = table_schema(images.classes, metadata)
-    n = len(images.files)
-    columns: dict[str, list[Any]] = {
-        "path": [file.path for file in images.files],
-        "kind": ["image"] * n,
-        "status": ["ok"] * n,
-        "error": [""] * n,
-        "label": [images.classes[k] for k in probs.argmax(axis=1)],
-        **{f"prob_{name}": probs[:, k].tolist() for k, name in enumerate(images.classes)},
-        "decision_threshold": [0.5 if two else None] * n,
-        "true_label": [images.classes[k] for k in images.labels],
-        **{
-            name: [getattr(file.truth, name) for file in images.files] for name in ("patient", "slide", "magnification")
+    write_image_predictions(
+        path,
+        seen.files,
+        seen.classes,
+        probs=probs,
+        predicted=probs.argmax(axis=1),
+        labels=seen.labels,
+        thresholds=np.full(len(scored), 0.5 if two else np.nan),
+        metadata={
+            "model": cell.name,
+            "split": "out-of-fold",
+            "positive": images.classes[1] if two else "",
+            "leaks": json.dumps(images.leaks),
         },
-        "model": [cell.name] * n,
-    }
-    arrays = [pa.array(columns.get(f.name, [None] * n), f.type) for f in schema]
-    with atomic_write(path) as temporary:
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), temporary)
+    )

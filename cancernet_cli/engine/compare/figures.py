@@ -1,4 +1,4 @@
-"""What a cell's out-of-fold logits say, on folds by patient and on folds that leak."""
+"""Figures of a cell's out-of-fold logits, on folds by patient and on folds that leak."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
+from cancernet_cli.core.figures import figures_in, plain
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.metrics.groups import image_metrics, patient_metrics
+from cancernet_cli.metrics.intervals import measure_all
 from cancernet_cli.metrics.probabilities import softmax
+from cancernet_cli.metrics.resampling import Resampling
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.training.logistic import Floats, Ints
 
-OF_IMAGES = ("precision", "recall", "specificity", "f1", "accuracy", "log_loss", "auroc", "auprc", "brier", "ece")
-OF_PATIENTS = ("auroc", "recognition_rate")
-RANKED = ("auroc", "auprc")
-# Probabilities tell logits apart up to about 36; a hundred thousand features that nothing holds back give far larger
-# ones, whose order would be lost.
-STEEPEST = 30.0
+_RANKED = ("auroc", "auprc")
+# Probabilities distinguish logits up to about 36; a classifier with a hundred thousand unregularized features gives far
+# larger ones, whose order would be lost.
+_MAX_LOGIT_DIFFERENCE = 30.0
 
 
 def scored_folds(images: LabelledImages) -> Ints:
-    """The fold of each image, `[N]`; with a single split 0 for what tests, and -1 for what is only learned from."""
+    """The test fold of each image, `[N]`; with a single split 0 for test images and -1 for all others."""
     return images.folds if images.splits is None else np.where(images.splits == "test", 0, -1)
 
 
 def leaking_folds(images: LabelledImages, seed: int) -> Ints:
-    """As `scored_folds`, with as many folds and as large a test, but split by image: every patient on both sides."""
+    """As `scored_folds`, of the same number and size, but split by image, so that patients are on both sides."""
     labels, folds = images.labels, scored_folds(images)
     count = len(np.unique(folds))
     found = np.full(len(labels), -1)
@@ -44,9 +45,7 @@ def leaking_folds(images: LabelledImages, seed: int) -> Ints:
 
 
 def cell_figures(logits: Floats, images: LabelledImages) -> dict[str, Any]:
-    """Figures of the images that have logits, and the confusion matrix; the label is the more probable class.
-
-    AUROC and accuracy have an interval over patients.
+    """Figures of the images with logits, as JSON, and the confusion matrix; the label is the most probable class.
 
     Args:
         logits: `[N, K]`; NaN in rows that are not scored.
@@ -64,18 +63,25 @@ def cell_figures(logits: Floats, images: LabelledImages) -> dict[str, Any]:
         magnifications=images.magnifications,
     )
     found, by_patient = image_metrics(scores), patient_metrics(scores)
-    ranked = image_metrics(replace(scores, probs=softmax(_gentler(logits))))
-    return {
-        "count": int(found["count"]),
-        **{name: ranked[name] if name in RANKED else found[name] for name in OF_IMAGES},
-        "patients": {name: by_patient[name] for name in OF_PATIENTS} | {"count": by_patient["count"]},
-        "confusion": found["confusion"],
-    }
+    ranked = [spec for spec in figures_in("images") if spec.name in _RANKED]
+    found |= measure_all(ranked, replace(scores, probs=softmax(_rescaled(logits))), Resampling())
+    figures: dict[str, Any] = plain(
+        {
+            "count": found["count"],
+            **{spec.name: found[spec.name] for spec in figures_in("images")},
+            "patients": {
+                **{spec.name: by_patient[spec.name] for spec in figures_in("patients")},
+                "count": by_patient["count"],
+            },
+            "confusion": found["confusion"],
+        }
+    )
+    return figures
 
 
-def _gentler(logits: Floats) -> Floats:
-    """Logits in the same order of images whose probabilities differ; of more than two classes as they are."""
+def _rescaled(logits: Floats) -> Floats:
+    """Two-class logits scaled down so that their probabilities stay distinct, in the same order of images."""
     if logits.shape[1] != 2:
         return logits
-    steepest = float(np.abs(np.diff(logits, axis=1)).max(initial=0))
-    return logits / max(1.0, steepest / STEEPEST)
+    largest = float(np.abs(np.diff(logits, axis=1)).max(initial=0))
+    return logits / max(1.0, largest / _MAX_LOGIT_DIFFERENCE)

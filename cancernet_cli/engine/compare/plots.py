@@ -1,4 +1,4 @@
-"""The plots of a comparison: the paper's curves, confusion matrices, and AUROC with its intervals."""
+"""Plots of a comparison: training curves as in the paper, confusion matrices, and AUROC with intervals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from cancernet_cli.engine.compare.cells import HISTORY_FILE
 from cancernet_cli.engine.compare.plan import Cell
 from cancernet_cli.outputs.plots import plot_confusion, plot_history, plot_intervals
-from cancernet_cli.outputs.reports.comparison_table import network_words, table_row
+from cancernet_cli.outputs.reports.comparison_table import figure_of, network_text, table_row
 from cancernet_cli.outputs.reports.history import read_history
 from cancernet_cli.segmentation import segmenters
 
@@ -20,27 +20,27 @@ def draw_plots(cells: list[tuple[Cell, dict[str, Any]]], folder: Path, out: Path
     stamp = "LEAKING SPLIT" if leaks else ""
     for network in dict.fromkeys(cell.network for cell, _ in cells if not cell.is_baseline):
         _curves([cell for cell, _ in cells if cell.network == network], folder, out, stamp)
-    for cell, found in cells:
-        confusion = found["figures"]["confusion"]
-        title = f"{network_words(table_row(found))}, {cell.segmenter}"
+    rows = [(cell, found, table_row(found)) for cell, found in cells]
+    for cell, found, row in rows:
+        confusion, title = found["figures"]["confusion"], f"{network_text(row)}, {cell.segmenter}"
         path = out / f"confusion-{cell.name}.png"
         plot_confusion(confusion["true_by_predicted"], confusion["classes"], path, title=title, stamp=stamp)
-    rows = []
-    for cell, found in cells:
-        name = network_words(table_row(found)) + ("" if cell.is_baseline else f", {cell.segmenter}")
-        for words, figures in ((name, found["figures"]), (f"LEAKING {name}", found["leaking_by_image"])):
-            if figures is not None and figures["auroc"]["value"] is not None:
-                auroc = figures["auroc"]
-                rows.append((words, auroc["value"], _known(auroc.get("low")), _known(auroc.get("high"))))
-    if rows:
+    points = []
+    for cell, _, row in rows:
+        name = network_text(row) + ("" if cell.is_baseline else f", {cell.segmenter}")
+        for label, column in ((name, "auroc"), (f"LEAKING {name}", "leaking_auroc")):
+            auroc = figure_of(row, column)
+            if auroc.value is not None:
+                points.append((label, auroc.value, *(auroc.bounds or (math.nan, math.nan))))
+    if points:
         title = "AUROC on unseen patients"
-        if any(name.startswith("LEAKING") for name, *_ in rows):
+        if any(name.startswith("LEAKING") for name, *_ in points):
             title += ", and by a split that leaks"
-        plot_intervals(rows, out / "auroc.png", measure="AUROC by image", title=title, stamp=stamp, reference=0.5)
+        plot_intervals(points, out / "auroc.png", measure="AUROC by image", title=title, stamp=stamp, reference=0.5)
 
 
 def _curves(cells: list[Cell], folder: Path, out: Path, stamp: str) -> None:
-    """Accuracy and loss per epoch of one network, the mean over its folds; none where it is not learned by epochs.
+    """Accuracy and loss per epoch of one network, the mean over its folds; none if it is not trained by epochs.
 
     Segmenters that are baselines are left out, as in the paper's figures 3 and 4, unless there are no others.
     """
@@ -59,7 +59,3 @@ def _curves(cells: list[Cell], folder: Path, out: Path, stamp: str) -> None:
         path = out / f"{measure}-{network.replace('/', '_')}.png"
         title = f"{network}: {measure} per epoch"
         plot_history(runs, path, measure=measure, title=title, stamp=stamp)
-
-
-def _known(value: float | None) -> float:
-    return math.nan if value is None else value

@@ -1,4 +1,4 @@
-"""`cancernet compare`: networks by segmenters on the same patients, beside baselines and what a leak would claim."""
+"""`cancernet compare`: networks by segmenters on the same patients, with baselines and what a leaking split claims."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cancernet_cli.engine.compare.plan import Cell, comparison_recipe, decided_b
 from cancernet_cli.engine.compare.plots import draw_plots
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images
 from cancernet_cli.engine.provenance import circumstances
-from cancernet_cli.outputs.reports.comparison_table import figure_words, table_row, write_tables
+from cancernet_cli.outputs.reports.comparison_table import headline, table_row, write_tables
 from cancernet_cli.outputs.tables.workspace import Workspace
 
 
@@ -37,13 +37,13 @@ class ComparisonResult:
 
 
 def compare(data: Sequence[str], options: CompareOptions, report: Reporter = silent) -> ComparisonResult:
-    """Train and test every network behind every segmenter on the same folds by patient, and write the table.
+    """Train and test every network with every segmenter on the same folds by patient, and write the table.
 
-    Each cell's figures, out-of-fold predictions and history stand in `<out>/cells/<name>/`; a cell that is finished is
-    not computed again, and a killed one goes on with the features it had.
+    Figures, out-of-fold predictions and history of each cell are in `<out>/cells/<name>/`. A finished cell is not
+    computed again, and an interrupted one resumes with the features it had.
 
     Args:
-        data: what `cancernet finetune` takes to classify.
+        data: as `cancernet finetune` takes it for classification.
 
     Raises:
         InputError: an image list cannot be used, or its folds leak.
@@ -55,21 +55,20 @@ def compare(data: Sequence[str], options: CompareOptions, report: Reporter = sil
     images = list_images(data, options, report)
     keys = {cell.name: decided_by(cell, images, options) for cell in cells}
     folder = options.out / "cells"
-    workspace = Workspace(folder)  # a second run must not write the same cells
+    workspace = Workspace(folder)  # no second run may write the same cells
     try:
         found = finished_cells(keys, folder, overwrite=options.overwrite)
         reused = len(found)
         if reused:
-            report(Note(f"{reused} of {len(cells)} cells are finished already"))
+            report(Note(f"{reused} of {len(cells)} cells were already finished"))
         make = _Maker(images, options, folder, report)
         for cell in cells:
             if cell.name not in found:
                 found[cell.name] = make(cell, keys[cell.name])
-                words = figure_words(table_row(found[cell.name]))
-                report(Note(f"{words[0]}, {words[1]}: AUROC {words[7]}, accuracy {words[5]}"))
+                report(Note(headline(table_row(found[cell.name]))))
             interruption.check("finished cells are kept")
         make.clean()
-        result = _comparison(images, options, [found[cell.name] for cell in cells])
+        result = _contents(images, options, [found[cell.name] for cell in cells])
         write_tables(result, options.out)
         elapsed_s = time.monotonic() - started
         record = {**circumstances(options), "data": list(data), "reused": reused, "elapsed_s": round(elapsed_s, 3)}
@@ -81,7 +80,7 @@ def compare(data: Sequence[str], options: CompareOptions, report: Reporter = sil
 
 
 class _Maker:
-    """Makes cells one after the other; what neighbours share is made once: a network's weights, hand-made features."""
+    """Makes cells in order; consecutive cells share a network's first weights or the handcrafted features."""
 
     def __init__(self, images: LabelledImages, options: CompareOptions, folder: Path, report: Reporter) -> None:
         self._images, self._options, self._folder, self._report = images, options, folder, report
@@ -100,7 +99,7 @@ class _Maker:
         return network_cell(cell, start, self._images, options, recipe, folder, key, self._report)
 
     def clean(self) -> None:
-        """Remove the hand-made features."""
+        """Remove the handcrafted features."""
         self._shared = ("", None)
         for kind in DESCRIPTIONS:
             shutil.rmtree(self._work(kind), ignore_errors=True)
@@ -117,8 +116,8 @@ class _Maker:
         return self._folder / f"features-{kind}"
 
 
-def _comparison(images: LabelledImages, options: CompareOptions, cells: list[dict[str, Any]]) -> dict[str, Any]:
-    """What `table.json` holds."""
+def _contents(images: LabelledImages, options: CompareOptions, cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """The contents of `table.json`."""
     folds = len(np.unique(images.folds))
     return {
         "schema": 1,

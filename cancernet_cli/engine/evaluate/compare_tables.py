@@ -1,18 +1,18 @@
-"""The comparison of two predictions tables, in figures and in words."""
+"""Compare two predictions tables, in figures and in words."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.figure_names import NAMES
-from cancernet_cli.engine.evaluate.count import Change
+from cancernet_cli.core.figures import figures_in
 from cancernet_cli.engine.evaluate.join import Pairs, join
+from cancernet_cli.engine.evaluate.labelled import Change
 from cancernet_cli.engine.evaluate.relabel import Redecide
 from cancernet_cli.engine.evaluate.source import Source
 from cancernet_cli.engine.evaluate.summary import training_overlap
-from cancernet_cli.metrics.intervals import Resampling
-from cancernet_cli.metrics.paired import compare
+from cancernet_cli.metrics.paired import compare_scores
+from cancernet_cli.metrics.resampling import Resampling
 
 
 def compare_tables(
@@ -24,13 +24,13 @@ def compare_tables(
     relabelled: bool,
     resampling: Resampling,
 ) -> tuple[dict[str, Any], Pairs]:
-    """Differences, McNemar's test, and what a reader has to know about them; and the pairs that they come from.
+    """Differences, McNemar's test and warnings, as metrics.json has them, and the pairs they are computed from.
 
     Args:
-        change: what is done to the rows of `this`. threshold: decides both again; None keeps each one's own decisions.
+        change: applied to the rows of `this`. threshold: decides both again; None keeps the decisions of each table.
 
     Raises:
-        InputError: the tables have different classes, or do not fit (`evaluate.join.join`).
+        InputError: the tables have different classes, or cannot be joined (`evaluate.join.join`).
     """
     if set(this.classes) != set(other.classes):
         raise InputError(
@@ -40,14 +40,14 @@ def compare_tables(
     again = Redecide(this.classes, threshold) if threshold is not None else None
     pairs = join(this.table, other.table, this.classes, change, again, relabelled=relabelled)
     names = names_of(this, other)
-    found = compare(pairs.this, pairs.other, resampling)
+    found = compare_scores(pairs.this, pairs.other, resampling)
     overlaps = [training_overlap(pairs.this, source.seen, source.seen_note) for source in (this, other)]
     warnings = [
         f"{name}: {overlap['warning']}" for name, overlap in zip(names, overlaps, strict=True) if overlap["images"]
     ]
     warnings += [*other.remarks, *_left_out(pairs, names)]
     if found["differences"]["auroc"]["interval_unit"] == "image":
-        warnings.append("the patient of some images is unknown, so intervals take images as independent")
+        warnings.append("the patient of some images is unknown, so intervals treat images as independent")
     found |= {
         "this_name": names[0],
         "other_name": names[1],
@@ -63,7 +63,7 @@ def compare_tables(
 
 
 def names_of(this: Source, other: Source) -> tuple[str, str]:
-    """What the two are called: their files' names, with the folder where these are the same."""
+    """Names for the two tables: those of their files, with the folder if these are the same."""
     names = [source.table.stem for source in (this, other)]
     if names[0] == names[1]:
         names = [f"{source.table.resolve().parent.name}/{source.table.stem}" for source in (this, other)]
@@ -71,41 +71,43 @@ def names_of(this: Source, other: Source) -> tuple[str, str]:
 
 
 def _left_out(pairs: Pairs, names: tuple[str, str]) -> list[str]:
-    """What the comparison does not count."""
-    said = []
-    for n, has, lacks in ((pairs.unmatched_this, *names), (pairs.unmatched_other, *names[::-1])):
+    """Rows that the comparison does not count."""
+    warnings = []
+    for n, has, other in ((pairs.unmatched_this, *names), (pairs.unmatched_other, *names[::-1])):
         if n:
-            said.append(f"{n:,} rows of {has} have a path that {lacks} lacks; they are not compared")
+            warnings.append(f"{n:,} rows of {has} have a path that is not in {other}; they are not compared")
     if pairs.unusable:
-        said.append(f"{pairs.unusable:,} images failed in one of the tables or have no label; they are not compared")
-    return said
+        warnings.append(
+            f"{pairs.unusable:,} images failed in one of the tables or have no label; they are not compared"
+        )
+    return warnings
 
 
 def _words(found: dict[str, Any]) -> list[str]:
-    """Which of the two is better, one sentence a figure."""
+    """Which of the two is better: one sentence per figure."""
     this, other = found["this_name"], found["other_name"]
-    said = []
-    for key, name in NAMES.items():
-        entry = found["differences"][key]
+    sentences = []
+    for spec in figures_in("differences"):
+        entry, name = found["differences"][spec.name], spec.title
         if entry["value"] is None:
-            said.append(f"{name}: no difference can be given: {entry['reason']}")
+            sentences.append(f"{name}: no difference: {entry['reason']}")
             continue
         by, verdict = abs(entry["value"]), entry["verdict"]
         if verdict == "unknown":
-            said.append(
+            sentences.append(
                 f"{name}: {this} minus {other} is {entry['value']:+.3f}, without interval: {entry['interval_reason']}"
             )
             continue
-        interval = f"95 % interval of the difference {entry['low']:+.3f} to {entry['high']:+.3f}"
+        interval = f"95 % interval of the difference, {entry['low']:+.3f} to {entry['high']:+.3f},"
         if verdict == "unclear":
-            said.append(f"{name}: no difference is shown; the {interval} holds 0")
+            sentences.append(f"{name}: no clear difference; the {interval} includes 0")
         else:
             better = this if verdict == "this" else other
-            said.append(f"{name}: {better} is better by {by:.3f}; the {interval} does not hold 0")
+            sentences.append(f"{name}: {better} is better by {by:.3f}; the {interval} excludes 0")
     test = found["mcnemar"]
-    said.append(
-        f"McNemar's exact test: {test['only_this_right']:,} images are right in {this} only, "
-        f"{test['only_other_right']:,} in {other} only, p = {test['p_value']:.2g}; it takes images as independent, "
+    sentences.append(
+        f"McNemar's exact test: {test['only_this_right']:,} images are right only in {this}, "
+        f"{test['only_other_right']:,} only in {other}, p = {test['p_value']:.2g}; it assumes independent images, "
         "which several images of one patient are not"
     )
-    return said
+    return sentences

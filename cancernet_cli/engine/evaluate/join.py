@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.engine.evaluate.count import Change, prediction_batches, readable
+from cancernet_cli.engine.evaluate.labelled import Change, prediction_batches, readable
 from cancernet_cli.metrics.scores import Bools, Ints, Scores
 
 _TEXT = ("path", "status", "label", "true_label", "patient")
@@ -19,10 +19,10 @@ _TEXT = ("path", "status", "label", "true_label", "patient")
 
 @dataclass(frozen=True)
 class Pairs:
-    """The images that both tables have with a prediction and a label, in the same order, and what is left out.
+    """Images with a prediction in both tables and a label, in the same order, and how many rows are left out.
 
-    unmatched_this, unmatched_other: rows whose path the other table lacks. unusable: rows of the same path that failed
-    in one of them, or have no label.
+    unmatched_this, unmatched_other: rows whose path is missing from the other table. unusable: rows in both that failed
+    in one of them or have no label.
     """
 
     this: Scores
@@ -41,16 +41,16 @@ def join(
     *,
     relabelled: bool,
 ) -> Pairs:
-    """Join two predictions tables on their paths, in whatever order they stand there.
+    """Join two predictions tables on their paths, in any order of rows.
 
-    Labels and patients are those of `this`, and where it has none those of `other`.
+    Labels and patients are those of `this`, and of `other` where `this` has none.
 
     Args:
         classes: with two, the second is the positive one.
-        relabelled: the labels of `this` come from elsewhere; those of `other` are not looked at.
+        relabelled: the labels of `this` come from elsewhere; those of `other` are ignored.
 
     Raises:
-        InputError: a path stands twice, no path is in both, the labels contradict each other, or nothing is left.
+        InputError: a path occurs twice, no path is in both, the labels contradict each other, or no row is left.
     """
     one, two = _rows(this, classes, change_this), _rows(other, classes, change_other)
     at = pc.index_in(one["path"], value_set=two["path"].combine_chunks())
@@ -67,9 +67,9 @@ def join(
         _check_labels(one, two, this, other)
     truth = one["true_label"] if relabelled else pc.coalesce(one["true_label"], two["true_label"])
     patients = pc.coalesce(one["patient"], two["patient"]).combine_chunks().dictionary_encode()
-    labels = _numbers(truth, classes)
+    labels = _class_numbers(truth, classes)
     probs = [np.column_stack([np.asarray(rows[f"prob_{c}"], np.float64) for c in classes]) for rows in (one, two)]
-    decided = [_numbers(rows["label"], classes) for rows in (one, two)]
+    decided = [_class_numbers(rows["label"], classes) for rows in (one, two)]
     usable: Bools = labels >= 0
     for rows, p, label in zip((one, two), probs, decided, strict=True):
         ok = np.asarray(pc.fill_null(pc.is_in(rows["status"], pa.array(["ok", "partial"])), False))
@@ -77,7 +77,7 @@ def join(
     if not usable.any():
         raise InputError(
             f"none of the {n:,} images that {this} and {other} share has a label and a prediction in both",
-            fix="give the labels with --labels, or compare tables that have them",
+            fix="provide labels with --labels, or compare tables that have them",
         )
     who = np.asarray(patients.indices.fill_null(-1), dtype=np.int64)
     left, right = (
@@ -104,25 +104,25 @@ def _rows(table: Path, classes: Sequence[str], change: Change | None) -> pa.Tabl
         rows = pa.Table.from_batches([batch.select(names).cast(schema) for batch in batches], schema)
     twice = len(rows) - pc.count_distinct(rows["path"]).as_py()
     if twice:
-        raise InputError(f"{table} has {twice:,} paths more than once", fix="compare tables with one row a file")
+        raise InputError(f"{table} has {twice:,} duplicate paths", fix="compare tables with one row per file")
     return rows
 
 
 def _check_labels(one: pa.Table, two: pa.Table, this: Path, other: Path) -> None:
-    """Raise when both tables have a label for an image, and not the same."""
+    """Raise if both tables label an image, and differently."""
     differ = pc.fill_null(pc.not_equal(one["true_label"], two["true_label"]), False)
     n = pc.sum(differ).as_py() or 0
     if n:
         first = one.filter(differ).slice(0, 1).to_pylist()[0]
         second = two.filter(differ).slice(0, 1).to_pylist()[0]
         raise InputError(
-            f"{this} and {other} give {n:,} images different true labels: {first['path']!r} is "
-            f"{first['true_label']!r} in the one and {second['true_label']!r} in the other",
-            fix="give the right ones with --labels FILE",
+            f"{this} and {other} have different true labels for {n:,} images: {first['path']!r} is "
+            f"{first['true_label']!r} in one and {second['true_label']!r} in the other",
+            fix="provide the correct labels with --labels FILE",
         )
 
 
-def _numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> Ints:
-    """Class names as their numbers, -1 for null and for what is no class."""
+def _class_numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> Ints:
+    """Class names as their numbers, -1 for null and other names."""
     found = pc.fill_null(pc.index_in(column, value_set=pa.array(classes, pa.string())), -1)
     return np.asarray(found, dtype=np.int64)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cancernet_cli.core.figure_names import NAMES
+from cancernet_cli.core.figures import Figure, figures_in, read_figures
 from cancernet_cli.engine.evaluate.join import Pairs
-from cancernet_cli.metrics.groups import mean_of_patients
+from cancernet_cli.metrics.patients import mean_of_patients
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.metrics.thresholds import threshold_table
 from cancernet_cli.outputs.plots import (
@@ -47,57 +47,60 @@ def plots_of(
     Args:
         name: of the table, for the titles. stamp, stamp_comparison: the warning across the plots; "" is none.
     """
-    two = len(scores.classes) == 2
-    has_curves = len(np.unique(scores.labels)) > 1
-    marked = {"stamp": stamp}
+    two, both = len(scores.classes) == 2, len(np.unique(scores.labels)) > 1
     draw: dict[str, Draw] = {}
     skipped: dict[str, str] = {}
-    about = f"{scores.classes[1]} against {scores.classes[0]}" if two else "each class against the rest"
-    if has_curves:
-        series = _by_unit(scores) if two else _by_class(scores)
-        own = metrics["decision"]["thresholds"]
-        points = {"images": own[0]} if two and len(own) == 1 else None
-        curves = (("roc", plot_roc, "ROC"), ("precision_recall", plot_precision_recall, "Precision and recall"))
-        for key, plot, word in curves:
-            draw[key] = _call(plot, series, title=f"{word}, {name}: {about}", thresholds=points, **marked)
+    if both:
+        draw |= _curves(scores, metrics, name, stamp)
     else:
         skipped |= dict.fromkeys(("roc", "precision_recall"), metrics["images"]["auroc"]["reason"])
     bins = {"images": metrics["images"]["reliability"]}
     if metrics.get("unseen"):
         bins["patients not trained on"] = metrics["unseen"]["images"]["reliability"]
-    draw["reliability"] = _call(plot_reliability, bins, title=f"Reliability, {name}", **marked)
-    matrix = metrics["images"]["confusion"]["true_by_predicted"]
-    draw["confusion"] = _call(plot_confusion, matrix, scores.classes, title=f"Decisions on images, {name}", **marked)
-    if not two:
-        skipped["thresholds"] = "a threshold decides between two classes; there are more"
-    elif has_curves:
-        grid = np.linspace(0, 1, 201).astype(np.float32).astype(np.float64).tolist()
-        rows = threshold_table(scores.labels == 1, scores.probs[:, 1], scores.counts, grid)
-        chosen = own[0] if len(own) == 1 else None
-        draw["thresholds"] = _last(plot_thresholds, rows, chosen, title=f"Decision thresholds, {name}", **marked)
+    draw["reliability"] = _call(plot_reliability, bins, title=f"Reliability, {name}", stamp=stamp)
+    matrix, title = metrics["images"]["confusion"]["true_by_predicted"], f"Decisions on images, {name}"
+    draw["confusion"] = _call(plot_confusion, matrix, scores.classes, title=title, stamp=stamp)
+    if two and both:
+        draw["thresholds"] = _threshold_plot(scores, metrics, name, stamp)
     else:
-        skipped["thresholds"] = metrics["images"]["auroc"]["reason"]
+        several = "a decision threshold requires two classes; there are more"
+        skipped["thresholds"] = several if not two else metrics["images"]["auroc"]["reason"]
     forest = _forest(metrics)
     if forest:
         title = f"AUROC with 95 % intervals, {name}"
-        draw["intervals"] = _call(plot_intervals, forest, measure="AUROC", reference=0.5, title=title, **marked)
+        draw["intervals"] = _call(plot_intervals, forest, measure="AUROC", reference=0.5, title=title, stamp=stamp)
     else:
         skipped["intervals"] = "no group of images has an AUROC"
     if pairs is not None:
-        draw |= _comparison(metrics["comparison"], pairs, {"stamp": stamp_comparison})
+        draw |= _comparison_plots(metrics["comparison"], pairs, stamp_comparison)
     return draw, skipped
 
 
 def _call(plot: Callable[..., None], *data: Any, **more: Any) -> Draw:
-    return lambda path: plot(*data, path, **more)
+    return lambda path: plot(*data, path=path, **more)
 
 
-def _last(plot: Callable[..., None], rows: Any, chosen: float | None, **more: Any) -> Draw:
-    return lambda path: plot(rows, path, chosen, **more)
+def _curves(scores: Scores, metrics: dict[str, Any], name: str, stamp: str) -> dict[str, Draw]:
+    """ROC and precision-recall curves, with the table's own threshold if it has a single one."""
+    two, own = len(scores.classes) == 2, metrics["decision"]["thresholds"]
+    series = _by_unit(scores) if two else _by_class(scores)
+    points = {"images": own[0]} if two and len(own) == 1 else None
+    about = f"{scores.classes[1]} against {scores.classes[0]}" if two else "each class against the rest"
+    titles = {"roc": f"ROC, {name}: {about}", "precision_recall": f"Precision and recall, {name}: {about}"}
+    plots = {"roc": plot_roc, "precision_recall": plot_precision_recall}
+    return {key: _call(plot, series, title=titles[key], thresholds=points, stamp=stamp) for key, plot in plots.items()}
+
+
+def _threshold_plot(scores: Scores, metrics: dict[str, Any], name: str, stamp: str) -> Draw:
+    own = metrics["decision"]["thresholds"]
+    grid = np.linspace(0, 1, 201).astype(np.float32).astype(np.float64).tolist()
+    rows = threshold_table(scores.labels == 1, scores.probs[:, 1], scores.counts, grid)
+    chosen = own[0] if len(own) == 1 else None
+    return _call(plot_thresholds, rows, chosen=chosen, title=f"Decision thresholds, {name}", stamp=stamp)
 
 
 def _by_unit(scores: Scores) -> list[Series]:
-    """Images, and patients by their mean probability."""
+    """Images, and patients with their mean probability."""
     found = [Series("images", scores.labels == 1, scores.probs[:, 1], scores.counts.astype(np.float64))]
     patients = mean_of_patients(scores)
     if len(patients.labels):
@@ -114,43 +117,33 @@ def _by_class(scores: Scores) -> list[Series]:
 
 
 def _forest(metrics: dict[str, Any]) -> list[tuple[str, float, float, float]]:
-    """AUROC of images, magnifications, slides and patients, where there is one."""
-    groups = [("images", metrics["images"]["auroc"])]
+    """AUROC of images, magnifications, slides and patients, where defined."""
+    groups = [("images", metrics["images"])]
     if metrics.get("unseen"):
-        groups.append(("images of patients not trained on", metrics["unseen"]["images"]["auroc"]))
+        groups.append(("images of patients not trained on", metrics["unseen"]["images"]))
     if len(metrics["by_magnification"]) > 1:
         groups += [
-            (name if name == "unknown" else f"{name}x", found["auroc"])
-            for name, found in metrics["by_magnification"].items()
+            (name if name == "unknown" else f"{name}x", found) for name, found in metrics["by_magnification"].items()
         ]
-    groups += [(f"{n}s", metrics[f"by_{n}"]["auroc"]) for n in ("slide", "patient") if metrics[f"by_{n}"]["count"]]
-    return [(name, found["value"], *_ends(found)) for name, found in groups if found["value"] is not None]
+    groups += [(f"{n}s", metrics[f"by_{n}"]) for n in ("slide", "patient") if metrics[f"by_{n}"]["count"]]
+    return _rows([(name, Figure.from_json(found["auroc"])) for name, found in groups])
 
 
-def _comparison(found: dict[str, Any], pairs: Pairs, marked: dict[str, str]) -> dict[str, Draw]:
-    """The differences, and both ROC curves on the images that are compared."""
+def _comparison_plots(found: dict[str, Any], pairs: Pairs, stamp: str) -> dict[str, Draw]:
+    """The differences, and both ROC curves on the compared images."""
     this, other = found["this_name"], found["other_name"]
-    rows = [
-        (NAMES[key], entry["value"], *_ends(entry))
-        for key, entry in found["differences"].items()
-        if entry["value"] is not None
-    ]
-    draw: dict[str, Draw] = {
-        "difference": _call(
-            plot_intervals,
-            rows,
-            measure=f"{this} minus {other}",
-            title="Differences with 95 % intervals",
-            reference=0.0,
-            **marked,
-        )
-    }
+    differences = read_figures(found["differences"], "differences")
+    rows = _rows([(spec.title, differences[spec.name]) for spec in figures_in("differences")])
+    title, measure = "Differences with 95 % intervals", f"{this} minus {other}"
+    draw = {"difference": _call(plot_intervals, rows, measure=measure, title=title, reference=0.0, stamp=stamp)}
     if len(pairs.this.classes) == 2 and len(np.unique(pairs.this.labels)) == 2:
         both = [Series(n, s.labels == 1, s.probs[:, 1]) for n, s in ((this, pairs.this), (other, pairs.other))]
-        draw["roc_comparison"] = _call(plot_roc, both, title="ROC on the images of both tables", **marked)
+        draw["roc_comparison"] = _call(plot_roc, both, title="ROC on the images of both tables", stamp=stamp)
     return draw
 
 
-def _ends(found: dict[str, Any]) -> tuple[float, float]:
-    low, high = found.get("low"), found.get("high")
-    return (_NAN, _NAN) if low is None or high is None else (low, high)
+def _rows(figures: list[tuple[str, Figure]]) -> list[tuple[str, float, float, float]]:
+    """Name, value and interval of the figures that are defined; NaN where there is no interval."""
+    return [
+        (name, figure.value, *(figure.bounds or (_NAN, _NAN))) for name, figure in figures if figure.value is not None
+    ]

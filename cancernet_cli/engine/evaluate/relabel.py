@@ -1,4 +1,4 @@
-"""Other labels, or another threshold, for the rows of a predictions table."""
+"""Changes to the rows of a predictions table: other labels, or another decision threshold."""
 
 from __future__ import annotations
 
@@ -19,26 +19,24 @@ from cancernet_cli.data.discovery.labels import filled
 
 
 class Relabel:
-    """Replaces the labels of a table by those of a label file, row by row of the same path.
+    """Replaces the labels of a table by those of a label file, matched by path.
 
-    A row that the file does not name loses its label. Patient, slide and magnification stay where the file has none.
+    A row that is not in the file loses its label. Patient, slide and magnification stay where the file has none.
 
     Attributes:
-        labelled, without: rows of the table that got a label, and that got none.
+        labelled, without: rows of the table with and without a label in the file.
     """
 
     def __init__(self, file: Path, base: Path, classes: Sequence[str]) -> None:
         if not file.is_file():
-            raise InputError(
-                f"--labels is {file}, and no file has that name", fix="name a CSV or Parquet file with path,label"
-            )
+            raise InputError(f"--labels: file not found: {file}", fix="name a CSV or Parquet file with path,label")
         self.file = file
         self.labelled = self.without = 0
         self._folder = os.fsencode(base)
         self._labels = LabelFile(file, base, classes)
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch with other labels."""
+        """The batch with new labels."""
         columns = [batch[name].cast(pa.string()).to_pylist() for name in ("patient", "slide")]
         magnifications = batch["magnification"].to_pylist()
         truths = [
@@ -61,7 +59,7 @@ class Relabel:
         return _with(batch, "magnification", pa.array([truth.magnification for truth in truths], pa.float32()))
 
     def remarks(self) -> list[str]:
-        """What did not match, one sentence each."""
+        """Rows that did not match, one sentence each."""
         found: list[str] = []
         if self.without:
             rows = self.labelled + self.without
@@ -71,14 +69,14 @@ class Relabel:
 
 
 class Redecide:
-    """Decides again: the positive class at or above a threshold, compared as float32, as the table stores both."""
+    """Decides again for the positive class at or above a threshold, compared as float32, as the table stores both."""
 
     def __init__(self, classes: Sequence[str], threshold: float) -> None:
         self._negative, self._positive = classes
         self._threshold = np.float32(threshold)
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch with other decisions."""
+        """The batch with new decisions."""
         is_positive = pc.greater_equal(batch[f"prob_{self._positive}"], pa.scalar(self._threshold, pa.float32()))
         batch = _with(batch, "label", pc.if_else(is_positive, self._positive, self._negative))
         return _with(batch, "decision_threshold", pa.array([self._threshold] * len(batch), pa.float32()))

@@ -1,9 +1,10 @@
-"""Evaluate a finished predictions table, alone or against another: every measure, a report with plots. No torch."""
+"""Evaluate a predictions table, alone or against another: every measure, and a report with plots. Needs no torch."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,14 +18,13 @@ from cancernet_cli.core.files import check_output_folder, output_error, write_by
 from cancernet_cli.core.options import EvaluateOptions
 from cancernet_cli.core.records import Kind
 from cancernet_cli.engine.evaluate.compare_tables import compare_tables
-from cancernet_cli.engine.evaluate.count import Change, TableCount, count_table
 from cancernet_cli.engine.evaluate.join import Pairs
+from cancernet_cli.engine.evaluate.labelled import Change, Labelled, kinds_in, of_kind, read_labelled
 from cancernet_cli.engine.evaluate.relabel import Redecide, Relabel
 from cancernet_cli.engine.evaluate.source import Source, read_source
 from cancernet_cli.engine.evaluate.summary import figures_of, in_order, write_metrics
-from cancernet_cli.engine.evaluate.table_kinds import kinds_in, only
 from cancernet_cli.metrics.calibration import choose_threshold
-from cancernet_cli.metrics.intervals import Resampling
+from cancernet_cli.metrics.resampling import Resampling
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.metrics.thresholds import threshold_table
 from cancernet_cli.outputs.reports.evaluation_report import report_text
@@ -38,9 +38,9 @@ _GRID = np.arange(5, 100, 5) / 100
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found and wrote.
+    """The result of an evaluation.
 
-    metrics: as metrics.json has them. plots: name to file. skipped: plots that cannot be drawn, and why.
+    metrics: as in metrics.json. plots: name to file. skipped: plots that cannot be drawn, and why.
     """
 
     table: Path
@@ -58,62 +58,35 @@ def evaluate(
     report: Reporter = silent,
     **changes: Any,
 ) -> Evaluation:
-    """Every measure of a predictions table, in a folder with report.md, metrics.json and plots.
+    """Measure a predictions table and write report.md, metrics.json and plots into a folder.
 
     Args:
-        table: that `classify`, or `finetune` for its out-of-fold predictions, wrote.
+        table: written by `classify`, or by `finetune` for its out-of-fold predictions.
         options: default: the table's own labels and decisions.
-        report: is told of progress (`core.events`).
-        changes: options by name, in place of those in `options`: `evaluate("preds.parquet", labels="labels.csv")`.
+        report: receives progress events (`core.events`).
+        changes: options by name that replace those in `options`: `evaluate("preds.parquet", labels="labels.csv")`.
 
     Raises:
-        InputError: the table is none of ours or has no labels; the label file, or the second table, does not fit.
-        OptionError: `positive` is no class, or `positive` or `threshold` is given for more than two classes.
-        OutputError: the folder holds something and `overwrite` was not given, or cannot be written.
+        InputError: not a predictions table, no labels, or the label file or second table does not fit.
+        OptionError: `positive` is not a class, or `positive` or `threshold` is given for more than two classes.
+        OutputError: the folder is not empty and `overwrite` is off, or it cannot be written.
     """
     options = replace(options or EvaluateOptions(), **changes)
     table = Path(table)
-    source = read_source(table)
-    decided_by = source.positive
-    source = _with_positive(source, options)
+    own = read_source(table)
+    source = _with_positive(own, options)
     out = options.out or table.with_name(f"{table.stem}.evaluation")
     check_output_folder(out, overwrite=options.overwrite)
-    resampling = Resampling(options.resamples, options.seed)
-
-    redecide = Redecide(source.classes, options.threshold) if options.threshold is not None else None
-    kinds = _wanted(table, options.kind)
-    for kind in kinds:
-        relabel = Relabel(options.labels, source.base, source.classes) if options.labels else None
-        count = count_table(table, source.classes, _one_by_one(only(kind), relabel, redecide))
-        if count.labelled:
-            break
-    _check_labels(count, source, relabel)
-    if redecide is None and source.positive != decided_by:
+    rows = _read_rows(source, options)
+    if options.threshold is None and source.positive != own.positive:
         # The table's threshold is on the other class: that one is called below it.
-        count.thresholds = {1 - t for t in count.thresholds}
-    metrics = figures_of(count, seen_patients=source.seen, seen_note=source.seen_note, resampling=resampling, unit=kind)
-    left_out = [f"{other}s are left out; --kind {other} judges them" for other in kinds if other != kind]
-    metrics["warnings"] += [*left_out, *source.remarks, *(relabel.remarks() if relabel else [])]
-    scores = count.tally.scores()
-    metrics |= {
-        "table": {"path": str(table), "model": source.model, "split": source.split, "classes": list(source.classes)},
-        "labels": _labels_entry(relabel),
-        "bootstrap": {"resamples": options.resamples, "seed": options.seed},
-        "leaks": list(source.leaks),
-        "thresholds": _thresholds(scores, metrics["decision"]["thresholds"], GIVEN if redecide else OWN),
-    }
+        rows.labelled.thresholds = {1 - t for t in rows.labelled.thresholds}
+    metrics = _metrics(rows, source, options)
     pairs: Pairs | None = None
     if options.against is not None:
-        again = Relabel(options.labels, source.base, source.classes) if options.labels else None
-        metrics["comparison"], pairs = compare_tables(
-            source,
-            read_source(options.against),
-            _one_by_one(only(kind), again, redecide),
-            threshold=options.threshold,
-            relabelled=relabel is not None,
-            resampling=resampling,
-        )
+        metrics["comparison"], pairs = _against(options.against, rows.kind, source, options)
     _clear(out)
+    scores = rows.labelled.scores
     plots, skipped = _draw(scores, metrics, pairs, out, report) if options.plots else ({}, {})
     result = Evaluation(table, out, out / REPORT_FILE, out / METRICS_FILE, metrics, plots, skipped)
     links = {name: path.relative_to(out).as_posix() for name, path in plots.items()}
@@ -123,7 +96,7 @@ def evaluate(
 
 
 def stamps(metrics: dict[str, Any]) -> tuple[str, str]:
-    """The warnings across the plots of the table, and of the comparison; "" where there is nothing to warn of."""
+    """The warnings across the plots of the table, and of the comparison; "" for none."""
     own = _stamp(metrics["leaks"])
     overlap = metrics["training_overlap"]
     if not own and overlap["images"]:
@@ -138,27 +111,96 @@ def _stamp(leaks: list[str]) -> str:
     return f"LEAKING SPLIT: {leaks[0]}" + (f" (and {len(leaks) - 1} more)" if len(leaks) > 1 else "")
 
 
-def _with_positive(source: Source, options: EvaluateOptions) -> Source:
-    """The source with the positive class that was asked for.
+@dataclass(frozen=True)
+class _Rows:
+    """The rows that are judged. others: kinds of rows that could be, but are left out."""
+
+    labelled: Labelled
+    kind: Kind
+    others: list[Kind]
+    relabel: Relabel | None
+
+
+def _read_rows(source: Source, options: EvaluateOptions) -> _Rows:
+    """The rows of the first kind that has labels.
 
     Raises:
-        OptionError: it is none of two classes, or there are more than two.
+        InputError: there is nothing to measure.
+    """
+    kinds = _wanted(source.table, options.kind)
+    for kind in kinds:
+        relabel, redecide = _changes(source, options)
+        labelled = read_labelled(source.table, source.classes, kind, _in_turn(relabel, redecide))
+        if labelled.scores.n_images:
+            break
+    _check_labels(labelled, source, relabel)
+    return _Rows(labelled, kind, [other for other in kinds if other != kind], relabel)
+
+
+def _changes(source: Source, options: EvaluateOptions) -> tuple[Relabel | None, Redecide | None]:
+    """What the options change in the rows: their labels, their decisions."""
+    relabel = Relabel(options.labels, source.base, source.classes) if options.labels else None
+    redecide = Redecide(source.classes, options.threshold) if options.threshold is not None else None
+    return relabel, redecide
+
+
+def _metrics(rows: _Rows, source: Source, options: EvaluateOptions) -> dict[str, Any]:
+    """What metrics.json holds, except a comparison."""
+    resampling = Resampling(options.resamples, options.seed)
+    metrics = figures_of(
+        rows.labelled, seen_patients=source.seen, seen_note=source.seen_note, resampling=resampling, unit=rows.kind
+    )
+    left_out = [f"{other}s are left out; --kind {other} evaluates them" for other in rows.others]
+    metrics["warnings"] += [*left_out, *source.remarks, *(rows.relabel.remarks() if rows.relabel else [])]
+    thresholds = metrics["decision"]["thresholds"]
+    return metrics | {
+        "table": {
+            "path": str(source.table),
+            "model": source.model,
+            "split": source.split,
+            "classes": list(source.classes),
+        },
+        "labels": _labels_entry(rows.relabel),
+        "bootstrap": {"resamples": options.resamples, "seed": options.seed},
+        "leaks": list(source.leaks),
+        "thresholds": _thresholds(rows.labelled.scores, thresholds, OWN if options.threshold is None else GIVEN),
+    }
+
+
+def _against(other: Path, kind: Kind, source: Source, options: EvaluateOptions) -> tuple[dict[str, Any], Pairs]:
+    """The comparison with another table."""
+    relabel, redecide = _changes(source, options)
+    return compare_tables(
+        source,
+        read_source(other),
+        _in_turn(partial(of_kind, kind=kind), relabel, redecide),
+        threshold=options.threshold,
+        relabelled=relabel is not None,
+        resampling=Resampling(options.resamples, options.seed),
+    )
+
+
+def _with_positive(source: Source, options: EvaluateOptions) -> Source:
+    """The source with the positive class of the options.
+
+    Raises:
+        OptionError: it is not one of the two classes, or there are more than two.
     """
     known = ", ".join(source.classes)
     if len(source.classes) != 2:
         for flag, value in (("--positive", options.positive), ("--threshold", options.threshold)):
             if value is not None:
-                raise OptionError(f"{flag} needs two classes, {source.table} has {known}", fix=f"leave {flag} away")
+                raise OptionError(f"{flag} requires two classes; {source.table} has {known}", fix=f"omit {flag}")
         return source
     if options.positive is None:
         return source
     if options.positive not in source.classes:
-        raise OptionError(f"--positive is {options.positive!r}", fix=f"choose one of the table's classes: {known}")
+        raise OptionError(f"unknown class {options.positive!r} for --positive", fix=f"choose one of: {known}")
     return replace(source, positive=options.positive, classes=tuple(in_order(source.classes, options.positive)))
 
 
 def _clear(out: Path) -> None:
-    """Remove an older report's files, so that none of its plots stands beside the new figures; leave all others."""
+    """Remove the files of an earlier report, so that none of its plots outlives its figures; leave all other files."""
     from cancernet_cli.engine.evaluate.plots import NAMES_OF_FILES
 
     old = [out / METRICS_FILE, out / REPORT_FILE, *(out / PLOTS / f"{name}.png" for name in NAMES_OF_FILES)]
@@ -172,21 +214,23 @@ def _clear(out: Path) -> None:
 
 
 def _wanted(table: Path, kind: Literal["auto", "image", "slide"]) -> list[Kind]:
-    """The kinds of rows that may be judged, the first with labels before others.
+    """The kinds of rows to evaluate, in order of preference.
 
     Raises:
-        InputError: the table has no row of the kind that was asked for.
+        InputError: the table has no row of the requested kind.
     """
-    there = kinds_in(table) or ["image"]
+    present = kinds_in(table) or ["image"]
     if kind == "auto":
-        return there
-    if kind not in there:
-        raise InputError(f"no {kind} in {table} has a prediction", fix="leave --kind away")
+        return present
+    if kind not in present:
+        raise InputError(f"no {kind} in {table} has a prediction", fix="omit --kind")
     return [kind]
 
 
-def _one_by_one(*changes: Change | None) -> Change:
-    """One change after the other."""
+def _in_turn(*changes: Change | None) -> Change | None:
+    """One change after another; None for no change."""
+    if not any(changes):
+        return None
 
     def change(batch: pa.RecordBatch) -> pa.RecordBatch:
         for one in filter(None, changes):
@@ -196,27 +240,27 @@ def _one_by_one(*changes: Change | None) -> Change:
     return change
 
 
-def _check_labels(count: TableCount, source: Source, relabel: Relabel | None) -> None:
-    """Raise when there is nothing to measure."""
-    if count.labelled:
+def _check_labels(labelled: Labelled, source: Source, relabel: Relabel | None) -> None:
+    """Raise if there is nothing to measure."""
+    if labelled.scores.n_images:
         return
     table = source.table
     if relabel is not None and not relabel.labelled:
         raise InputError(
-            f"no row of {relabel.file} names a path of {table}",
-            fix="give paths as the table's column `path` has them, or relative to the label file's folder",
+            f"no path in {relabel.file} is in {table}",
+            fix="write paths as in the table's column `path`, or relative to the label file's folder",
         )
-    if count.unknown_labels:
-        names = ", ".join(map(repr, sorted(count.unknown_labels)[:5]))
+    if labelled.unknown_labels:
+        names = ", ".join(map(repr, sorted(labelled.unknown_labels)[:5]))
         raise InputError(
-            f"the labels in {table} ({names}) are none of its classes ({', '.join(source.classes)})",
-            fix="give labels of these classes with --labels FILE",
+            f"the labels in {table} ({names}) are not among its classes ({', '.join(source.classes)})",
+            fix="provide labels of these classes with --labels FILE",
         )
-    if count.failed_labelled or count.unusable:
-        raise InputError(f"no labelled image in {table} has a prediction", fix="look at the column `error` of its rows")
+    if labelled.failed_labelled or labelled.unusable:
+        raise InputError(f"no labelled image in {table} has a prediction", fix="check the column `error`")
     raise InputError(
-        f"{table} has no labels: `true_label` is empty in all its rows",
-        fix="give them with --labels FILE, a CSV or Parquet file with path,label[,patient]",
+        f"{table} has no labels: `true_label` is empty in every row",
+        fix="provide labels with --labels FILE, a CSV or Parquet file with path,label[,patient]",
     )
 
 
@@ -232,7 +276,7 @@ def _labels_entry(relabel: Relabel | None) -> dict[str, Any]:
 
 
 def _thresholds(scores: Scores, own: list[float], whose: str) -> list[dict[str, Any]]:
-    """The threshold table of two classes: a grid, the threshold in use, and the best one for these labels."""
+    """The threshold table for two classes: a grid, the threshold in use, and the best one for these labels."""
     if len(scores.classes) != 2:
         return []
     # As float32, as the table stores probabilities: 0.7 in the table is a little less than 0.7.
@@ -243,7 +287,7 @@ def _thresholds(scores: Scores, own: list[float], whose: str) -> list[dict[str, 
     if len(np.unique(positive)) == 2:
         notes.setdefault(choose_threshold(positive, scores.probs[:, 1], scores.counts), []).append(YOUDEN)
     rows = threshold_table(positive, scores.probs[:, 1], scores.counts, sorted(notes))
-    # seven digits are what a float32 has
+    # A float32 has seven digits.
     return [
         {**row, "threshold": round(row["threshold"], 7), "note": "; ".join(notes[row["threshold"]])} for row in rows
     ]
@@ -252,7 +296,7 @@ def _thresholds(scores: Scores, own: list[float], whose: str) -> list[dict[str, 
 def _draw(
     scores: Scores, metrics: dict[str, Any], pairs: Pairs | None, out: Path, report: Reporter
 ) -> tuple[dict[str, Path], dict[str, str]]:
-    """The plots that can be drawn, and why the others cannot."""
+    """Draw the plots; returns their files, and why the others cannot be drawn."""
     from cancernet_cli.engine.evaluate.plots import plots_of
 
     stamp, stamp_comparison = stamps(metrics)

@@ -1,4 +1,4 @@
-"""What a predictions table says about itself, and what the card of its model adds."""
+"""The origin of a predictions table: its metadata, and the card of the model that wrote it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256, read_card
 from cancernet_cli.core.errors import InputError, ModelError
 from cancernet_cli.core.models import find_model
-from cancernet_cli.engine.evaluate.count import readable
+from cancernet_cli.engine.evaluate.labelled import readable
 from cancernet_cli.engine.evaluate.summary import in_order, seen_patients
 from cancernet_cli.outputs.tables.predictions import read_metadata
 
-# What `finetune` says of predictions that were made without the patients they are about.
+# How `finetune` marks predictions of patients that the model was not trained on.
 NOT_TRAINED_ON = ("out-of-fold", "held-out")
 _PROB = "prob_"
 
@@ -26,8 +26,8 @@ class Source:
     """A predictions table and where it comes from.
 
     classes: of two, the positive one last. positive: the class that its threshold decides on; "" for more than two
-    classes. base: the folder that its paths are relative to, as far as that is known. leaks: why its figures are
-    worthless. seen: patients that the model was trained on. remarks: what could not be found out.
+    classes. base: the folder that its paths are relative to, as far as known. leaks: why its figures are not estimates.
+    seen: patients that the model was trained on. remarks: what could not be determined.
     """
 
     table: Path
@@ -43,23 +43,23 @@ class Source:
 
 
 def read_source(table: Path) -> Source:
-    """What is known about a table before its rows are read.
+    """The origin of a table, without reading its rows.
 
     Raises:
-        InputError: there is no such file, or it is no predictions table.
+        InputError: there is no such file, or it is not a predictions table.
     """
     fix = "name a Parquet table that `cancernet classify` or `cancernet finetune` wrote"
     if not table.is_file():
-        raise InputError(f"{table} is no file", fix=fix)
+        raise InputError(f"file not found: {table}", fix=fix)
     metadata = read_metadata(table)
     if metadata is None:
-        raise InputError(f"{table} is no predictions table: it lacks the metadata that cancernet writes", fix=fix)
+        raise InputError(f"{table} is not a predictions table: it has no CancerNet metadata", fix=fix)
     with readable(table):
         columns = pq.read_schema(table).names
     classes = [name.removeprefix(_PROB) for name in columns if name.startswith(_PROB)]
     if len(classes) < 2:
         raise InputError(
-            f"{table} has {len(classes)} columns {_PROB}<class>, a classifier's table has two or more", fix=fix
+            f"{table} has {len(classes)} columns {_PROB}<class>; a classifier's table has two or more", fix=fix
         )
     record = _run_record(table)
     card = _card(metadata, record)
@@ -70,8 +70,8 @@ def read_source(table: Path) -> Source:
     if split not in NOT_TRAINED_ON:
         if card is None:
             remarks.append(
-                f"the model {metadata.get('model', 'unnamed')!r} that wrote {table.name} was not found, so it is not "
-                "known whether it was trained on some of these patients"
+                f"the model {metadata.get('model', 'unnamed')!r} that wrote {table.name} was not found, so "
+                "whether it was trained on some of these patients is unknown"
             )
         else:
             seen = seen_patients(card)
@@ -90,7 +90,7 @@ def read_source(table: Path) -> Source:
 
 
 def _run_record(table: Path) -> dict[str, Any]:
-    """The record of the run beside the table; empty where there is none."""
+    """The run record next to the table; empty if there is none."""
     try:
         found = json.loads(table.with_name(f"{table.stem}.run.json").read_text("utf-8"))
     except (OSError, ValueError):
@@ -99,7 +99,7 @@ def _run_record(table: Path) -> dict[str, Any]:
 
 
 def _card(metadata: dict[str, str], record: dict[str, Any]) -> Card | None:
-    """The card of the model that wrote the table: the very same card, not merely one of that name."""
+    """The card of the model that wrote the table: the same bytes, not merely the same name."""
     options = record.get("options")
     asked = options.get("model") if isinstance(options, dict) else None
     for name in (asked, metadata.get("model")):
@@ -113,7 +113,7 @@ def _card(metadata: dict[str, str], record: dict[str, Any]) -> Card | None:
 
 
 def _positive(metadata: dict[str, str], card: Card | None, classes: list[str]) -> str:
-    """The positive one of two classes: as the table says, or its model's card, or else the last by the alphabet."""
+    """The positive one of two classes: by the table, or its model's card, or else the last alphabetically."""
     if len(classes) != 2:
         return ""
     named = (metadata.get("positive"), card.decision.positive if card else None)
@@ -121,7 +121,7 @@ def _positive(metadata: dict[str, str], card: Card | None, classes: list[str]) -
 
 
 def _leaks(metadata: dict[str, str]) -> tuple[str, ...]:
-    """The sentences under `leaks`; a text that is no list counts as one sentence."""
+    """The sentences under `leaks`; text that is not a JSON list counts as one sentence."""
     text = metadata.get("leaks", "")
     try:
         found = json.loads(text) if text else []

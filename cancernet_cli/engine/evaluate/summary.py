@@ -1,4 +1,4 @@
-"""Metrics of a finished predictions table, and the file they go to."""
+"""Metrics of a predictions table, and the JSON file that holds them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from cancernet_cli.core.cards import Card
+from cancernet_cli.core.figures import plain
 from cancernet_cli.core.files import write_bytes
 from cancernet_cli.core.records import Kind
-from cancernet_cli.engine.evaluate.count import TableCount, count_table
-from cancernet_cli.engine.evaluate.table_kinds import kinds_in, only
+from cancernet_cli.engine.evaluate.labelled import Labelled, kinds_in, read_labelled
 from cancernet_cli.metrics.groups import grouped_metrics
-from cancernet_cli.metrics.intervals import Resampling
+from cancernet_cli.metrics.resampling import Resampling
 from cancernet_cli.metrics.scores import Bools, Scores
 
 SCHEMA = 1
-_FEW_PATIENTS = 10  # of a class: with fewer, the percentile bootstrap itself comes out too narrow
+_FEW_PATIENTS = 10  # of a class; with fewer, the percentile bootstrap itself is too narrow
 _LISTED = 100
 _DEFAULT = Resampling()
 
@@ -32,27 +32,27 @@ def summarise(
     seen_patients: Collection[str] = (),
     seen_note: str = "",
 ) -> dict[str, Any] | None:
-    """Every figure of a predictions table, ready for JSON; None when no row that is ok has a label.
+    """Every figure of a predictions table as JSON; None if no row with a prediction has a label.
 
-    The table is streamed, so memory does not grow with it. Decisions are the table's own `label` column. Figures stand
-    under `images`, `by_magnification` and `by_patient`, each as `{value, count, low?, high?, reason?}`. They are of
-    images; of slides where no image has a label, as `unit` says. Where both have, `whole_slides` holds those of slides.
+    Decisions are the table's own `label` column. Figures are under `images`, `by_magnification`, `by_slide` and
+    `by_patient`, each as `core.figures.Figure.to_json` gives it. They are those of images, or of slides if no image has
+    a label, as `unit` states. If both have labels, `whole_slides` holds those of slides.
 
     Args:
         positive: of two classes, the one that precision, recall, AUROC and the like are about.
-        seen_patients: patients whose images the model was trained on. When the table has some, `training_overlap`
-            holds a warning, and `unseen` the same figures for all other rows (None when there are none).
+        seen_patients: patients whose images the model was trained on. If the table has some, `training_overlap` holds a
+            warning, and `unseen` the same figures for all other rows (None if there are none).
         seen_note: where that is known from, for example the card's name.
 
     Raises:
-        InputError: it is no Parquet file, or lacks a column of a predictions table.
+        InputError: not a Parquet file, or a column of a predictions table is missing.
     """
     ordered = in_order(classes, positive)
-    counts = {kind: count_table(table, ordered, only(kind)) for kind in kinds_in(table)}
+    kinds = {kind: read_labelled(table, ordered, kind) for kind in kinds_in(table)}
     found = [
-        figures_of(count, seen_patients=seen_patients, seen_note=seen_note, unit=kind)
-        for kind, count in counts.items()
-        if count.labelled
+        figures_of(labelled, seen_patients=seen_patients, seen_note=seen_note, unit=kind)
+        for kind, labelled in kinds.items()
+        if labelled.scores.n_images
     ]
     if not found:
         return None
@@ -60,12 +60,12 @@ def summarise(
 
 
 def in_order(classes: Sequence[str], positive: str) -> list[str]:
-    """The classes as figures want them: of two, the positive one last."""
+    """The classes in the order that `Scores` needs: of two, the positive one last."""
     return sorted(classes, key=lambda name: name == positive) if len(classes) == 2 else list(classes)
 
 
 def figures_of(
-    count: TableCount,
+    labelled: Labelled,
     *,
     seen_patients: Collection[str] = (),
     seen_note: str = "",
@@ -73,14 +73,14 @@ def figures_of(
     resampling: Resampling = _DEFAULT,
     unit: Kind = "image",
 ) -> dict[str, Any]:
-    """What `summarise` gives of one kind of files, counted already, with a labelled row.
+    """What `summarise` gives of one kind of rows, at least one of them labelled.
 
     Args:
         unit: what the rows are.
         threshold: decides on a slide's mean probability; None takes the table's own where it has one.
     """
-    classes, scores = list(count.tally.classes), count.tally.scores()
-    thresholds = sorted(count.thresholds)
+    scores = labelled.scores
+    classes, thresholds = list(scores.classes), sorted(labelled.thresholds)
     if threshold is None:
         threshold = thresholds[0] if len(thresholds) == 1 else None if thresholds else 0.5
     found: dict[str, Any] = {
@@ -91,22 +91,22 @@ def figures_of(
             "positive": classes[1] if len(classes) == 2 else None,
             "thresholds": thresholds,
         },
-        "exact": not scores.step,
-        "probability_step": scores.step,
-        "failed": count.failed,
-        "failed_labelled": count.failed_labelled,
-        "unlabelled": count.unlabelled,
-        "unusable": count.unusable,
-        "unknown_labels": count.unknown_labels,
-        **grouped_metrics(scores, threshold=threshold, resampling=resampling),
+        "exact": True,  # earlier versions rounded the probabilities of very large tables
+        "probability_step": 0.0,
+        "failed": labelled.failed,
+        "failed_labelled": labelled.failed_labelled,
+        "unlabelled": labelled.unlabelled,
+        "unusable": labelled.unusable,
+        "unknown_labels": labelled.unknown_labels,
+        **plain(grouped_metrics(scores, threshold=threshold, resampling=resampling)),
     }
     overlap = training_overlap(scores, frozenset(seen_patients), seen_note, unit=unit)
     found["training_overlap"] = overlap
     if overlap["images"]:
         others = scores.where(~of_patients(scores, seen_patients))
-        apart = grouped_metrics(others, threshold=threshold, resampling=resampling) if others.n_images else None
-        found["unseen"] = apart
-    found["warnings"] = [*_warnings(found), *_count_warnings(count)]
+        unseen = grouped_metrics(others, threshold=threshold, resampling=resampling) if others.n_images else None
+        found["unseen"] = plain(unseen)
+    found["warnings"] = [*_warnings(found), *_excluded(labelled)]
     return found
 
 
@@ -120,7 +120,7 @@ def write_metrics(metrics: dict[str, Any], path: Path) -> None:
 
 
 def seen_patients(card: Card) -> set[str]:
-    """Patients whose images decided the weights: those of every split but a held-out test."""
+    """Patients whose images the model was trained on: those of every split except a held-out test."""
     return {p for split, patients in card.training.splits.items() if not split.startswith("test") for p in patients}
 
 
@@ -132,7 +132,7 @@ def of_patients(scores: Scores, names: Collection[str]) -> Bools:
 
 
 def training_overlap(scores: Scores, seen: Collection[str], note: str = "", *, unit: Kind = "image") -> dict[str, Any]:
-    """How many of the images are of patients that the model knows; with a warning and their names if some are."""
+    """How many images are of patients the model was trained on, with a warning and the patients' names if any are."""
     rows = of_patients(scores, seen)
     names = sorted(scores.patient_names[i] for i in np.unique(scores.patients[rows]).tolist())
     images = int(scores.counts[rows].sum())
@@ -152,32 +152,31 @@ def _patients(n: int) -> str:
 
 def _warnings(found: dict[str, Any]) -> list[str]:
     """What a reader has to know before believing the figures, one sentence each."""
-    images, unit, says = found["images"], found["unit"], []
+    images, unit, warnings = found["images"], found["unit"], []
     if found["training_overlap"]["images"]:
-        says.append(found["training_overlap"]["warning"])
+        warnings.append(found["training_overlap"]["warning"])
     unknown = images["images_without_patient"]
     if unknown:
-        says.append(
-            f"the patient of {unknown:,} of {images['count']:,} labelled {unit}s is unknown, so intervals take the "
-            f"{unit}s as independent and are too narrow when patients have several"
+        warnings.append(
+            f"the patient of {unknown:,} of {images['count']:,} labelled {unit}s is unknown, so intervals treat the "
+            f"{unit}s as independent and are too narrow if patients have several"
         )
     few = [f"{n} {label}" for label, n in images["patients_by_label"].items() if 0 < n < _FEW_PATIENTS]
     if few and not unknown:
-        says.append(f"few patients ({', '.join(few)}): one odd patient moves every figure, whatever the interval says")
-    if not found["exact"]:
-        step = found["probability_step"]
-        says.append(f"probabilities were rounded to {step:g} to bound memory; figures can be off by as much")
-    return says
+        warnings.append(
+            f"few patients ({', '.join(few)}): a single atypical patient moves every figure, whatever the interval"
+        )
+    return warnings
 
 
-def _count_warnings(count: TableCount) -> list[str]:
+def _excluded(labelled: Labelled) -> list[str]:
     """Which labelled rows the figures leave out."""
-    says = []
-    if count.failed_labelled:
-        says.append(f"{count.failed_labelled:,} of the files that failed have a label; they count in no figure")
-    if count.unusable:
-        says.append(f"labelled rows without a usable prediction: {count.unusable:,}; they count in no figure")
-    if count.unknown_labels:
-        names = ", ".join(f"{name!r} ({n:,})" for name, n in sorted(count.unknown_labels.items())[:5])
-        says.append(f"some labels are none of the model's classes and count in no figure: {names}")
-    return says
+    warnings = []
+    if labelled.failed_labelled:
+        warnings.append(f"{labelled.failed_labelled:,} of the files that failed have a label; no figure includes them")
+    if labelled.unusable:
+        warnings.append(f"{labelled.unusable:,} labelled rows have no usable prediction; no figure includes them")
+    if labelled.unknown_labels:
+        names = ", ".join(f"{name!r} ({n:,})" for name, n in sorted(labelled.unknown_labels.items())[:5])
+        warnings.append(f"some labels are not classes of the model; no figure includes them: {names}")
+    return warnings

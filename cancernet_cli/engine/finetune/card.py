@@ -1,4 +1,4 @@
-"""The card of a classifier, as far as it is known before training."""
+"""The card of a classifier before it is trained."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.engine.finetune.dataset.labelled_images import UnsplitImages
 from cancernet_cli.engine.finetune.model_folder import NOT_FOR
 
-AS_THEY_ARE = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+UNCHANGED = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
 def first_card(
@@ -39,7 +39,7 @@ def first_card(
         segmentation_model: the folder of the U-Net, if a segmenter needs one.
     """
     known = images.magnifications[np.isfinite(images.magnifications)]
-    mean, std = (source.mean, source.std) if recipe.normalise else AS_THEY_ARE
+    mean, std = (source.mean, source.std) if recipe.normalise else UNCHANGED
     return Card(
         name=name,
         task="classify",

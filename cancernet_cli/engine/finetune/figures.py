@@ -8,22 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cancernet_cli.core.cards import Card, Decision
-from cancernet_cli.core.files import atomic_write
+from cancernet_cli.core.figures import Figure, Table, figures_in
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.metrics.calibration import choose_threshold, fit_temperature
 from cancernet_cli.metrics.groups import grouped_metrics
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.metrics.scores import Scores
-from cancernet_cli.outputs.tables.predictions import ROW_GROUP_ROWS, table_schema
+from cancernet_cli.outputs.tables.predictions import write_image_predictions
 from cancernet_cli.training.logistic import Floats, Ints
 
-OF_IMAGES = ("auroc", "auprc", "accuracy", "precision", "recall", "specificity", "f1", "log_loss", "brier", "ece")
-KEPT = ("value", "count", "low", "high", "interval_units")
 ON_FOLDS = "out-of-fold predictions of the training patients ({folds} folds, {apart})"
 ON_VALIDATION = "{images} validation images of {patients} patients"
 ON_LEAK = ", of a split that leaks"
@@ -122,58 +118,37 @@ def figures(held: HeldOut, images: LabelledImages) -> dict[str, Any]:
         magnifications=seen.magnifications,
     )
     found = grouped_metrics(scores)
-    by_patient = found["by_patient"]
+    images_found, by_patient = found["images"], found["by_patient"]
     return {
-        "images": {**_kept(found["images"], OF_IMAGES), "patients": found["images"]["patients"]},
-        "patients": {
-            **_kept(by_patient, ("auroc", "recognition_rate")),
-            "count": by_patient["count"],
-        },
-        "by_magnification": {
-            name: _kept(group, ("auroc", "accuracy")) for name, group in found["by_magnification"].items()
-        },
-        "confusion": {k: v for k, v in found["images"]["confusion"].items() if k in ("tn", "fp", "fn", "tp")},
+        "images": {**_kept(images_found, "images"), "patients": images_found["patients"]},
+        "patients": {**_kept(by_patient, "patients"), "count": by_patient["count"]},
+        "by_magnification": {name: _kept(group, "headline") for name, group in found["by_magnification"].items()},
+        "confusion": {k: v for k, v in images_found["confusion"].items() if k in ("tn", "fp", "fn", "tp")},
     }
 
 
 def write_predictions(held: HeldOut, images: LabelledImages, card: Card, path: Path) -> None:
-    """The held-out predictions as a table like those of `cancernet classify`; `cancernet evaluate` reads it.
+    """Write the held-out predictions as a table that `cancernet evaluate` reads.
 
     Raises:
         OutputError: it cannot be written.
     """
-    files = [images.files[row] for row in held.rows]
-    count = len(files)
-    metadata = {
-        "model": card.name,
-        "split": "out-of-fold" if images.splits is None else "held-out",
-        "positive": card.decision.positive,
-        "leaks": json.dumps(list(images.leaks)),
-    }
-    schema = table_schema(images.classes, metadata)
-    names = np.array(images.classes)
-    columns: dict[str, Any] = {
-        "path": [file.path for file in files],
-        "kind": ["image"] * count,
-        "status": ["ok"] * count,
-        "error": [""] * count,
-        "label": names[held.predicted].tolist(),
-        **{f"prob_{name}": held.probs[:, k] for k, name in enumerate(images.classes)},
-        "decision_threshold": _or_null(held.thresholds),
-        "patient": [file.truth.patient for file in files],
-        "slide": [file.truth.slide for file in files],
-        "magnification": _or_null(images.magnifications[held.rows]),
-        "mpp": [file.truth.mpp for file in files],
-        "true_label": names[images.labels[held.rows]].tolist(),
-        "model": [card.name] * count,
-    }
-    empty = pa.nulls(count)
-    table = pa.table(
-        [pa.array(columns[f.name]).cast(f.type) if f.name in columns else empty.cast(f.type) for f in schema],
-        schema=schema,
+    seen = images.only(held.rows)
+    write_image_predictions(
+        path,
+        seen.files,
+        seen.classes,
+        probs=held.probs,
+        predicted=held.predicted,
+        labels=seen.labels,
+        thresholds=held.thresholds,
+        metadata={
+            "model": card.name,
+            "split": "out-of-fold" if images.splits is None else "held-out",
+            "positive": card.decision.positive,
+            "leaks": json.dumps(list(images.leaks)),
+        },
     )
-    with atomic_write(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
 
 
 def _sides(images: LabelledImages) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
@@ -183,14 +158,14 @@ def _sides(images: LabelledImages) -> list[tuple[NDArray[np.bool_], NDArray[np.b
     return [(images.folds == fold, images.folds != fold) for fold in np.unique(images.folds)]
 
 
-def _or_null(values: Floats) -> pa.Array:
-    return pa.array(values, pa.float32(), mask=~np.isfinite(values))
+def _kept(found: dict[str, Any], table: Table) -> dict[str, Any]:
+    """The figures of a table as cards hold them: rounded to four digits, and only those with a value."""
+    known = {spec.name: found[spec.name] for spec in figures_in(table) if spec.name in found}
+    return {name: _of_card(figure) for name, figure in known.items() if figure.value is not None}
 
 
-def _kept(found: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """The figures that a card has room for, rounded to four digits; undefined ones are omitted."""
-    known = {name: found[name] for name in names if found.get(name, {}).get("value") is not None}
-    return {
-        name: {k: round(v, 4) if isinstance(v, float) else v for k, v in figure.items() if k in KEPT and v is not None}
-        for name, figure in known.items()
-    }
+def _of_card(figure: Figure) -> dict[str, Any]:
+    kept: dict[str, Any] = {"value": figure.value, "count": figure.count}
+    if figure.interval is not None:
+        kept |= {"low": figure.interval.low, "high": figure.interval.high, "interval_units": figure.interval.units}
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in kept.items() if v is not None}

@@ -12,7 +12,7 @@ from cancernet_cli.classification import Classifier
 from cancernet_cli.core.cards import Card
 from cancernet_cli.engine.finetune.backbone_stages import backbone_stages
 from cancernet_cli.inference.pipeline import Pipeline
-from cancernet_cli.metrics.classification import auroc
+from cancernet_cli.metrics.predictions import auroc
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.training.augment import AugmentPolicy
@@ -65,7 +65,7 @@ def judgement(logits: Floats, labels: Ints, weights: Floats, classes: Sequence[s
     """Cross-entropy with weights `[n]` that add up to 1, accuracy and AUROC (None if a class is missing)."""
     probs = softmax(logits)
     true = np.log(np.maximum(probs[np.arange(len(labels)), labels], np.finfo(np.float64).tiny))
-    area = auroc(Scores.of(labels, probs, classes=classes))["value"]
+    area = auroc(Scores.of(labels, probs, classes=classes)).value
     return Judgement(
         loss=float(-(weights * true).sum()), accuracy=float((probs.argmax(axis=1) == labels).mean()), auroc=area
     )

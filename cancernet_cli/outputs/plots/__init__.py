@@ -1,18 +1,17 @@
-"""Plots as PNG files, drawn with matplotlib's objects alone: no shared state, and the same bytes for the same data.
+"""Plots as PNG files, drawn with matplotlib objects only: no shared state, and the same bytes for the same data.
 
-Every function takes the `path` to write, and as keywords a `title` and a `stamp`: a warning that is drawn large and
-red across the plot, so that a figure that must not be believed cannot be shown without it.
+Every function takes the `path` to write, and the keywords `title` and `stamp`: a warning drawn large and red across the
+plot, so that a figure that is not an estimate cannot be shown without it.
 """
 
 from __future__ import annotations
 
 from cancernet_cli.outputs.plots.bench import plot_bench
 from cancernet_cli.outputs.plots.confusion import plot_confusion
+from cancernet_cli.outputs.plots.curves import plot_precision_recall, plot_roc
 from cancernet_cli.outputs.plots.history import plot_history
 from cancernet_cli.outputs.plots.intervals import plot_intervals
-from cancernet_cli.outputs.plots.precision_recall import plot_precision_recall
 from cancernet_cli.outputs.plots.reliability import plot_reliability
-from cancernet_cli.outputs.plots.roc import plot_roc
 from cancernet_cli.outputs.plots.series import Series
 from cancernet_cli.outputs.plots.thresholds import plot_thresholds
 

@@ -6,10 +6,16 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from cancernet_cli.core.files import atomic_write
+from cancernet_cli.core.records import FoundFile
 
 TABLE_SCHEMA = 2
 ROW_GROUP_ROWS = 4096
@@ -104,6 +110,48 @@ def assemble(
         places = iter(rows)
         while window := list(islice(places, ROW_GROUP_ROWS)):
             writer.write_table(_gather(window, part).cast(schema), row_group_size=ROW_GROUP_ROWS)
+
+
+def write_image_predictions(
+    path: Path,
+    files: Sequence[FoundFile],
+    classes: Sequence[str],
+    *,
+    probs: NDArray[np.floating[Any]],
+    predicted: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    thresholds: NDArray[np.floating[Any]],
+    metadata: Mapping[str, str],
+) -> None:
+    """Write predictions of labelled images as a whole table.
+
+    Args:
+        probs: `[N, K]`. predicted, labels: `[N]`, class numbers. thresholds: `[N]`, NaN where none decided.
+        metadata: as in `table_schema`; `model` also fills the column of that name.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    schema, names, count = table_schema(classes, metadata), np.array(classes), len(files)
+    columns: dict[str, Any] = {
+        "path": [file.path for file in files],
+        "kind": ["image"] * count,
+        "status": ["ok"] * count,
+        "error": [""] * count,
+        "label": names[predicted].tolist(),
+        **{f"prob_{name}": probs[:, k] for k, name in enumerate(classes)},
+        "decision_threshold": pa.array(thresholds, pa.float32(), mask=~np.isfinite(thresholds)),
+        "patient": [file.truth.patient for file in files],
+        "slide": [file.truth.slide for file in files],
+        "magnification": pa.array([file.truth.magnification or None for file in files], pa.float32()),
+        "mpp": pa.array([file.truth.mpp for file in files], pa.float32()),
+        "true_label": names[labels].tolist(),
+        "model": [metadata["model"]] * count,
+    }
+    arrays = [pa.array(columns[f.name]) if f.name in columns else pa.nulls(count) for f in schema]
+    table = pa.table([array.cast(f.type) for array, f in zip(arrays, schema, strict=True)], schema=schema)
+    with atomic_write(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
 
 
 def _gather(window: Sequence[tuple[int, int]], part: Callable[[int], pa.Table]) -> pa.Table:

@@ -98,7 +98,7 @@ def test_files_and_plots_are_there(finished: ComparisonResult) -> None:
     assert pq.read_table(out / "table.parquet").to_pylist() == finished.comparison["rows"]
     text = (out / "table.md").read_text()
     assert f"{NETWORK} (random weights)" in text
-    assert "no result, but what such a split would have claimed" in text
+    assert "Not a result, but what such a split would have claimed" in text
     plots = {path.name for path in (out / "plots").iterdir()}
     assert {f"accuracy-{NETWORK}.png", f"loss-{NETWORK}.png", "auroc.png", "confusion-colour-logistic.png"} < plots
     history = pq.read_table(out / "cells" / f"{NETWORK}-threshold" / "history.parquet").to_pylist()

@@ -38,7 +38,8 @@ def test_the_same_table_in_another_order_differs_by_nothing(good: Path, tmp_path
     assert (found["images"], found["patients"]) == (80, 16)
     assert found["warnings"] == []
     assert (
-        "AUROC: no difference is shown; the 95 % interval of the difference +0.000 to +0.000 holds 0" in found["words"]
+        "AUROC: no clear difference; the 95 % interval of the difference, +0.000 to +0.000, includes 0"
+        in found["words"]
     )
 
 
@@ -70,8 +71,8 @@ def test_what_only_one_table_has_is_counted_and_said(good: Path, tmp_path: Path)
     )
     found = against(good, fewer).metrics["comparison"]
     assert (found["unmatched_this"], found["unmatched_other"], found["unusable"], found["images"]) == (7, 2, 1, 72)
-    assert "7 rows of good have a path that fewer lacks; they are not compared" in found["warnings"]
-    assert "2 rows of fewer have a path that good lacks; they are not compared" in found["warnings"]
+    assert "7 rows of good have a path that is not in fewer; they are not compared" in found["warnings"]
+    assert "2 rows of fewer have a path that is not in good; they are not compared" in found["warnings"]
     assert "1 images failed in one of the tables or have no label; they are not compared" in found["warnings"]
 
 
@@ -90,12 +91,12 @@ def test_labels_and_patients_come_from_whichever_table_has_them(good: Path, tmp_
         ),
         (
             {"true_label": ["malignant"] * 80},
-            "give 40 images different true labels: 'benign/0.png' is 'benign' in the one and 'malignant' in the other",
+            "have different true labels for 40 images: 'benign/0.png' is 'benign' in one and 'malignant' in the other",
         ),
-        ({"path": ["benign/0.png"] * 80}, "has 79 paths more than once; compare tables with one row a file"),
+        ({"path": ["benign/0.png"] * 80}, "has 79 duplicate paths; compare tables with one row per file"),
         ({"prob_benign": None, "prob_normal": [0.5] * 80}, "has the classes benign, malignant, .* has .*normal"),
         ({"status": ["failed"] * 80}, "none of the 80 images .* share has a label and a prediction in both"),
-        ({"metadata": None}, "is no predictions table"),
+        ({"metadata": None}, "is not a predictions table"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(change: dict[str, Any], message: str, good: Path, tmp_path: Path) -> None:
@@ -139,7 +140,7 @@ def test_a_leak_in_the_other_table_stamps_the_comparison_alone(
     assert stamped == ["LEAKING SPLIT: patient p1 on both sides"] * 2
     assert {"difference", "roc_comparison"} <= set(found.plots)
     text = found.report_file.read_text()
-    assert "other comes from a leaking split, so the comparison says nothing" in text
+    assert "other is from a leaking split, so the comparison means nothing" in text
     assert "![difference](plots/difference.png)" in text
 
 

@@ -69,7 +69,7 @@ def test_figures_equal_scikit_learn_on_the_table(tmp_path: Path) -> None:
     assert found["by_patient"]["count"] == 8
     assert found["schema"] == 1
     assert found["warnings"] == [
-        "few patients (4 benign, 4 malignant): one odd patient moves every figure, whatever the interval says"
+        "few patients (4 benign, 4 malignant): a single atypical patient moves every figure, whatever the interval"
     ]
 
 
@@ -106,7 +106,7 @@ def test_failed_and_unlabelled_rows_are_counted_and_left_out(tmp_path: Path) -> 
     counts = {name: found[name] for name in ("failed", "failed_labelled", "unlabelled", "unusable")}
     assert counts == {"failed": 2, "failed_labelled": 1, "unlabelled": 1, "unusable": 0}
     assert found["images"]["count"] == 37
-    assert "1 of the files that failed have a label; they count in no figure" in found["warnings"]
+    assert "1 of the files that failed have a label; no figure includes them" in found["warnings"]
 
 
 def test_labels_and_predictions_that_cannot_be_used(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_labels_and_predictions_that_cannot_be_used(tmp_path: Path) -> None:
     assert found["unknown_labels"] == {"normal": 2}
     assert found["unusable"] == 1
     assert found["images"]["count"] == 37
-    assert "some labels are none of the model's classes and count in no figure: 'normal' (2)" in found["warnings"]
+    assert "some labels are not classes of the model; no figure includes them: 'normal' (2)" in found["warnings"]
 
 
 def test_no_label_no_summary(tmp_path: Path) -> None:

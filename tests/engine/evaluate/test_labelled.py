@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cancernet_cli.cli.render.summary import render_metrics
+from cancernet_cli.cli.render.metrics import render_metrics
 from cancernet_cli.core.errors import InputError
+from cancernet_cli.engine.evaluate.labelled import kinds_in
 from cancernet_cli.engine.evaluate.run import evaluate
 from cancernet_cli.engine.evaluate.summary import summarise
-from cancernet_cli.engine.evaluate.table_kinds import kinds_in
 from cancernet_cli.outputs.tables.predictions import table_schema
 
 CLASSES = ("benign", "malignant")
@@ -70,7 +70,7 @@ def test_evaluate_judges_the_kind_that_is_asked_for(tmp_path: Path, kind: str, u
     metrics = evaluate(table, kind=kind, plots=False).metrics
     assert (metrics["unit"], metrics["images"]["accuracy"]["value"]) == (unit, accuracy)
     said = [words for words in metrics["warnings"] if "--kind slide" in words]
-    assert said == (["slides are left out; --kind slide judges them"] if kind == "auto" else [])
+    assert said == (["slides are left out; --kind slide evaluates them"] if kind == "auto" else [])
 
 
 def test_evaluate_takes_slides_where_no_image_has_a_label(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from rich.console import Console, RenderableType
 
+from cancernet_cli.cli.render.metrics import render_metrics
 from cancernet_cli.cli.render.predictions import render_predictions
-from cancernet_cli.cli.render.summary import render_metrics, show_figure
+from cancernet_cli.cli.render.tables import FittedTable
+from cancernet_cli.core.figures import Figure, Interval, figures_in, plain
 from cancernet_cli.metrics.groups import grouped_metrics
 from cancernet_cli.metrics.scores import Scores
 
@@ -25,7 +27,7 @@ def text_of(renderable: RenderableType, *, width: int = 80, colour: bool = False
 
 
 def metrics_of(scores: Scores, **more: Any) -> dict[str, Any]:
-    found = {"warnings": [], "training_overlap": {"images": 0}, **grouped_metrics(scores), **more}
+    found = {"warnings": [], "training_overlap": {"images": 0}, **plain(grouped_metrics(scores)), **more}
     return json.loads(json.dumps(found, sort_keys=True, allow_nan=False))  # as a metrics file gives it back
 
 
@@ -45,23 +47,47 @@ def test_every_figure_with_its_interval_and_count() -> None:
     assert f"AUROC {auroc['value']:>17.2f} ({auroc['low']:.2f}-{auroc['high']:.2f})  240".split() in [
         line.split()[:4] for line in shown.splitlines()
     ]
-    for name in ("accuracy", "recall (sensitivity)", "specificity", "F1", "AUPRC", "log loss", "Brier score", "ECE"):
+    for name in ("accuracy", "sensitivity (recall)", "specificity", "F1", "AUPRC", "log loss", "Brier score", "ECE"):
         assert f"\n{name}" in shown
     assert "240 labelled images (120 benign, 120 malignant) of 12 known patients" in shown
-    assert "95 % interval over 12 patients" in shown
+    assert "95 % bootstrap interval over 12 patients" in shown
     confusion = metrics["images"]["confusion"]
     assert "TN {tn}  FP {fp}  FN {fn}  TP {tp}".format(**confusion) in shown
-    assert "By patient (12): recognition rate" in shown
+    assert "By patient (12): AUROC" in shown
     rows = [line.split()[0] for line in shown.splitlines() if line.strip()]
     assert [row for row in rows if row.endswith("0x")] == ["40x", "100x", "400x"]
     assert metrics["by_patient"]["patients"][0]["patient"] in shown
 
 
-@pytest.mark.parametrize("width", [80, 100, 200])
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
 def test_fits_the_terminal(width: int) -> None:
     shown = text_of(render_metrics(metrics_of(cohort())), width=width)
     assert max(map(len, shown.splitlines())) <= width
     assert "…" not in shown
+
+
+def test_no_number_is_cut_on_a_narrow_terminal() -> None:
+    metrics = metrics_of(cohort())
+    wide, narrow = (text_of(render_metrics(metrics), width=width) for width in (200, 60))
+    figures = [Figure.from_json(metrics["images"][spec.name]) for spec in figures_in("images")]
+    for figure in figures:
+        assert figure.text() in wide
+        assert figure.text() in narrow
+    known = set(wide.split())
+    numbers = [word for word in narrow.split() if word[0].isdigit()]
+    assert numbers
+    assert all(word in known for word in numbers)
+    assert "(too narrow for accuracy, F1, ECE)" in narrow
+
+
+def test_a_table_drops_columns_from_the_right_and_folds_text() -> None:
+    table = FittedTable("name", ">value", ">n", "note", keep=2)
+    table.add_row("AUROC", "0.82 (0.61-0.93)", "240", "x" * 60)
+    assert text_of(table, width=60).split()[:4] == ["name", "value", "n", "note"]
+    shown = text_of(table, width=27)
+    assert "0.82 (0.61-0.93)" in shown
+    assert "240" not in shown
+    assert "(too narrow for n, note)" in shown
 
 
 def test_without_colour_there_are_no_escapes_and_nothing_is_lost() -> None:
@@ -73,7 +99,7 @@ def test_without_colour_there_are_no_escapes_and_nothing_is_lost() -> None:
 
 def test_undefined_figures_are_dashes_with_their_reason() -> None:
     shown = text_of(render_metrics(metrics_of(Scores.of([0, 0, 0], [0.1, 0.2, 0.3], patients=[0, 0, 1]))))
-    assert "- precision: no image was called malignant" in shown
+    assert "- precision (PPV): no image was called malignant" in shown
     assert "- AUROC, AUPRC: only one class among the true labels" in shown
     assert "- by patient, AUROC: only one class among the true labels" in shown
     assert " nan" not in shown.lower()
@@ -85,11 +111,14 @@ def test_undefined_figures_are_dashes_with_their_reason() -> None:
 def test_patients_of_the_training_data_make_the_unseen_come_first() -> None:
     scores = cohort()
     overlap = {"images": 20, "patients": 1, "warning": "so the overall figures are not a test of the model"}
-    unseen = grouped_metrics(scores.where(scores.patients != 0))
+    unseen = plain(grouped_metrics(scores.where(scores.patients != 0)))
     more = {"training_overlap": overlap, "warnings": [overlap["warning"]], "unseen": unseen}
     shown = text_of(render_metrics(metrics_of(scores, **more)))
     assert "warning: so the overall figures are not a test of the model" in shown
-    first, second = shown.index("Patients the model was not trained on"), shown.index("no test of the model\n")
+    first, second = (
+        shown.index("Patients the model was not trained on"),
+        shown.index("All patients, including those it was trained on"),
+    )
     assert first < second
     without = text_of(render_metrics(metrics_of(scores, **{**more, "unseen": None})))
     assert "Patients the model was not trained on" not in without
@@ -109,9 +138,12 @@ def test_unknown_patients_and_more_classes() -> None:
 
 
 def test_figures_as_text() -> None:
-    assert show_figure({"value": 0.912, "low": 0.85, "high": 0.951}) == "0.91 (0.85-0.95)"
-    assert show_figure({"value": 0.5, "low": None, "high": None}) == "0.50"
-    assert show_figure({"value": None}) == "-"
+    figure = Figure(0.912, interval=Interval(0.85, 0.951))
+    assert figure.text() == "0.91 (0.85-0.95)"
+    assert figure.text(3, to=" to ") == "0.912 (0.850 to 0.951)"
+    assert figure.text(interval=False) == "0.91"
+    assert Figure(0.5, interval=Interval()).text() == "0.50"
+    assert Figure(None).text() == "-"
 
 
 def row(path: str, **more: Any) -> dict[str, Any]:

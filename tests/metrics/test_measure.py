@@ -9,15 +9,24 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from cancernet_cli.metrics.classification import classification_metrics
+from cancernet_cli.core.figures import FIGURES, Figure, figures_in
+from cancernet_cli.metrics.measure import confusion, function_of, measure
 from cancernet_cli.metrics.scores import Scores
 
 
-def values(scores: Scores) -> dict[str, Any]:
+def figures(scores: Scores) -> dict[str, Figure]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = classification_metrics(scores)
-    return {name: f["value"] for name, f in found.items() if isinstance(f, dict) and "value" in f}
+        return {spec.name: measure(spec, scores) for spec in figures_in("images")}
+
+
+def values(scores: Scores) -> dict[str, Any]:
+    return {name: figure.value for name, figure in figures(scores).items()}
+
+
+def test_every_figure_of_the_table_has_a_function() -> None:
+    assert all(callable(function_of(spec)) for spec in FIGURES)
+    assert len({spec.name for spec in FIGURES}) == len(FIGURES)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5])
@@ -34,6 +43,7 @@ def test_two_classes_equal_scikit_learn(threshold: float) -> None:
             "recall": sk.recall_score(y, d, **kw),
             "f1": sk.f1_score(y, d, **kw),
             "specificity": sk.recall_score(1 - y, ~d, **kw),
+            "mcc": sk.matthews_corrcoef(y, d, **kw),
             "auroc": sk.roc_auc_score(y, p, **kw),
             "auprc": sk.average_precision_score(y, p, **kw),
             "log_loss": sk.log_loss(y, p, **kw),
@@ -41,18 +51,18 @@ def test_two_classes_equal_scikit_learn(threshold: float) -> None:
             "ece": values(scores)["ece"],  # tests/metrics/test_calibration.py
         }
     )
-    confusion = classification_metrics(scores)["confusion"]
-    assert [confusion[k] for k in ("tn", "fp", "fn", "tp")] == sk.confusion_matrix(y, d, **kw).ravel().tolist()
+    matrix = confusion(scores)
+    assert [matrix[k] for k in ("tn", "fp", "fn", "tp")] == sk.confusion_matrix(y, d, **kw).ravel().tolist()
 
 
 def test_by_hand_with_the_count_behind_each_figure() -> None:
-    found = classification_metrics(Scores.of([1, 1, 1, 0, 0], [0.9, 0.8, 0.2, 0.7, 0.1], counts=[1, 1, 2, 1, 3]))
-    picked = {name: (found[name]["value"], found[name]["count"]) for name in ("accuracy", "precision", "recall")}
+    scores = Scores.of([1, 1, 1, 0, 0], [0.9, 0.8, 0.2, 0.7, 0.1], counts=[1, 1, 2, 1, 3])
+    found = figures(scores)
+    picked = {name: (found[name].value, found[name].count) for name in ("accuracy", "precision", "recall")}
     assert picked == {"accuracy": (5 / 8, 8), "precision": (2 / 3, 3), "recall": (0.5, 4)}
-    assert (found["f1"]["value"], found["f1"]["count"]) == (pytest.approx(4 / 7), 5)
-    assert (found["specificity"]["value"], found["specificity"]["count"]) == (0.75, 4)
-    assert found["labels"] == {"benign": 4, "malignant": 4}
-    assert found["confusion"] == {
+    assert (found["f1"].value, found["f1"].count) == (pytest.approx(4 / 7), 5)
+    assert (found["specificity"].value, found["specificity"].count) == (0.75, 4)
+    assert confusion(scores) == {
         "classes": ["benign", "malignant"],
         "true_by_predicted": [[3, 1], [2, 2]],
         "tn": 3,
@@ -76,6 +86,7 @@ def test_more_classes_equal_scikit_learn() -> None:
             "recall": sk.recall_score(y, d, average="macro", **kw),
             "f1": sk.f1_score(y, d, average="macro", **kw),
             "specificity": np.mean(specificity),
+            "mcc": sk.matthews_corrcoef(y, d, **kw),
             "auroc": sk.roc_auc_score(y, probs, multi_class="ovr", average="macro", **kw),
             "auprc": np.mean([sk.average_precision_score(y == k, probs[:, k], **kw) for k in range(3)]),
             "log_loss": sk.log_loss(y, probs, **kw),
@@ -86,34 +97,35 @@ def test_more_classes_equal_scikit_learn() -> None:
 
 
 def test_one_class_has_no_ranking_and_says_so() -> None:
-    found = classification_metrics(Scores.of([1, 1], [0.9, 0.2]))
+    found = figures(Scores.of([1, 1], [0.9, 0.2]))
     assert values(Scores.of([1, 1], [0.9, 0.2]))["recall"] == 0.5
     for name in ("auroc", "auprc"):
-        assert found[name] == {"value": None, "count": 2, "reason": "only one class among the true labels"}
-    assert found["specificity"] == {"value": None, "count": 0, "reason": "no image is anything but malignant"}
+        assert found[name] == Figure(None, 2, "only one class among the true labels")
+    assert found["specificity"] == Figure(None, 0, "no image is anything but malignant")
 
 
 def test_nobody_called_positive_has_no_precision() -> None:
-    found = classification_metrics(Scores.of([1, 0], [0.1, 0.2]))
-    assert found["precision"] == {"value": None, "count": 0, "reason": "no image was called malignant"}
-    assert found["recall"]["value"] == 0
-    assert found["f1"]["value"] == 0  # 2 tp / (2 tp + fp + fn) is defined
-    nothing = classification_metrics(Scores.of([0, 0], [0.1, 0.2]))
-    assert nothing["f1"] == {"value": None, "count": 0, "reason": "no image is or was called malignant"}
-    assert nothing["recall"]["reason"] == "no image is malignant"
+    found = figures(Scores.of([1, 0], [0.1, 0.2]))
+    assert found["precision"] == Figure(None, 0, "no image was called malignant")
+    assert found["recall"].value == 0
+    assert found["f1"].value == 0  # 2 tp / (2 tp + fp + fn) is defined
+    nothing = figures(Scores.of([0, 0], [0.1, 0.2]))
+    assert nothing["f1"] == Figure(None, 0, "no image is or was called malignant")
+    assert nothing["recall"].reason == "no image is malignant"
+
+
+def test_matthews_correlation_needs_two_classes_in_truth_and_decisions() -> None:
+    assert figures(Scores.of([1, 0], [0.1, 0.2]))["mcc"] == Figure(None, 2, "undefined")
+    assert figures(Scores.of([1, 0], [0.1, 0.9]))["mcc"].value == -1
 
 
 def test_a_class_without_images_is_left_out_of_the_mean_but_not_one_that_is_never_called() -> None:
     probs = np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.6, 0.4, 0.0]])
-    without_c = classification_metrics(Scores.of([0, 1, 1], probs, classes=("a", "b", "c")))
-    assert without_c["recall"]["value"] == pytest.approx((1 + 0.5) / 2)
-    never_c = classification_metrics(Scores.of([0, 1, 2], probs, classes=("a", "b", "c")))
-    assert never_c["precision"] == {"value": None, "count": 3, "reason": "no image was called c"}
+    without_c = figures(Scores.of([0, 1, 1], probs, classes=("a", "b", "c")))
+    assert without_c["recall"].value == pytest.approx((1 + 0.5) / 2)
+    never_c = figures(Scores.of([0, 1, 2], probs, classes=("a", "b", "c")))
+    assert never_c["precision"] == Figure(None, 3, "no image was called c")
 
 
 def test_probabilities_of_exactly_0_and_1_have_a_finite_loss() -> None:
     assert values(Scores.of([1, 0], [0.0, 1.0]))["log_loss"] == pytest.approx(sk.log_loss([1, 0], [0.0, 1.0]))
-
-
-def test_no_images_no_figures() -> None:
-    assert classification_metrics(Scores.of([], np.zeros((0, 2)))) == {"count": 0}

@@ -1,0 +1,100 @@
+"""Tables for a terminal of any width: a number is shown whole, or its column is left out with a note."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from cancernet_cli.cli.render.predictions import one_line
+
+_PROSE = 40  # a cell longer than this is text, which is folded
+
+
+class FittedTable:
+    """A table that drops whole columns from the right, and names them below, where the terminal is too narrow.
+
+    Args:
+        headers: one per column; `>` in front aligns it right.
+        keep: how many columns on the left are never dropped.
+    """
+
+    def __init__(self, *headers: str, keep: int = 1, padding: int = 1) -> None:
+        self._headers, self._keep, self._padding = headers, keep, padding
+        self._rows: list[tuple[Sequence[Text | str], str]] = []
+
+    def add_row(self, *cells: Text | str, style: str = "") -> None:
+        """Append a row."""
+        self._rows.append((cells, style))
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(self._width(self._keep), self._width(len(self._headers)))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = len(self._headers)
+        while columns > self._keep and self._width(columns) > options.max_width:
+            columns -= 1
+        yield self._table(columns)
+        dropped = [header.removeprefix(">").replace("\n", " ") for header in self._headers[columns:]]
+        if dropped:
+            yield Text(f"(too narrow for {', '.join(dropped)})", style="dim")
+
+    def _width(self, columns: int) -> int:
+        return sum(self._column_width(i) + self._padding + 1 for i in range(columns)) - self._padding - 1
+
+    def _column_width(self, column: int) -> int:
+        widths = [cell_len(str(cells[column])) for cells, _ in self._rows if column < len(cells)]
+        numbers = [width for width in widths if width <= _PROSE]
+        return max(*(cell_len(line) for line in self._headers[column].removeprefix(">").split("\n")), *numbers, 1)
+
+    def _table(self, columns: int) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, self._padding, 0, 0))
+        for i, header in enumerate(self._headers[:columns]):
+            has_prose = any(cell_len(str(cells[i])) > _PROSE for cells, _ in self._rows if i < len(cells))
+            table.add_column(
+                Text(header.removeprefix(">")),
+                justify="right" if header.startswith(">") else "left",
+                no_wrap=i >= self._keep and not has_prose,
+                overflow="fold",
+            )
+        for cells, style in self._rows:
+            table.add_row(*cells[:columns], style=style)
+        return table
+
+
+class SideBySide:
+    """Two renderables next to each other, or one below the other where the terminal is too narrow."""
+
+    def __init__(self, left: RenderableType, right: RenderableType) -> None:
+        self._left, self._right = left, right
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        free = options.update(max_width=10_000)
+        widths = [Measurement.get(console, free, one).maximum for one in (self._left, self._right)]
+        if sum(widths) + 2 > options.max_width:
+            yield from (self._left, Text(), self._right)
+            return
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row(self._left, self._right)
+        yield grid
+
+
+def make_table(*headers: str) -> FittedTable:
+    """An empty table; `>` in front of a header aligns its column right."""
+    return FittedTable(*headers)
+
+
+def shortened(name: str, most: int = 16) -> Text:
+    """A name on one line of at most so many characters."""
+    name = one_line(name)
+    return Text(name if len(name) <= most else name[: most - 3] + "...", no_wrap=True)

@@ -1,0 +1,201 @@
+"""Figures of a classifier as records, and the one table that lists them all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Table = Literal["images", "magnifications", "slides", "patients", "differences", "comparison", "headline"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % percentile interval, or why there is none.
+
+    unit: what was resampled: `patient`, or `image` (or `slide`) when some patients are unknown. units: how many there
+    are. resamples: how many could be used (one without a class has no AUROC).
+    """
+
+    low: float | None = None
+    high: float | None = None
+    unit: str = "patient"
+    units: int = 0
+    resamples: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number with its interval, the number of images (or patients) behind it, or why it is undefined.
+
+    parameters: settings of the measure, as the number of bins.
+    """
+
+    value: float | None
+    count: int = 0
+    reason: str = ""
+    interval: Interval | None = None
+    parameters: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: float | None, count: int, reason: str = "", **parameters: int) -> Figure:
+        """A figure of a computed value; NaN and None are undefined and get a reason."""
+        if value is None or not math.isfinite(value):
+            return cls(None, int(count), reason or "undefined", None, parameters)
+        return cls(float(value), int(count), "", None, parameters)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any] | None) -> Figure:
+        """A figure as metrics files and model cards hold it; None is an undefined one."""
+        if found is None:
+            return cls(None)
+        interval = None
+        if "interval_unit" in found or found.get("low") is not None:
+            interval = Interval(
+                found.get("low"),
+                found.get("high"),
+                found.get("interval_unit", "patient"),
+                found.get("interval_units", 0),
+                found.get("resamples", 0),
+                found.get("interval_reason", ""),
+            )
+        parameters = {name: found[name] for name in ("bins",) if name in found}
+        return cls(found["value"], found.get("count", 0), found.get("reason", ""), interval, parameters)
+
+    def to_json(self) -> dict[str, Any]:
+        """The figure as metrics files hold it: `{value, count, reason?, low?, high?, interval_unit?, ...}`."""
+        found: dict[str, Any] = {"value": self.value, "count": self.count, **self.parameters}
+        if self.value is None:
+            found["reason"] = self.reason
+        if self.interval is not None:
+            found |= {
+                "low": self.interval.low,
+                "high": self.interval.high,
+                "interval_unit": self.interval.unit,
+                "interval_units": self.interval.units,
+                "resamples": self.interval.resamples,
+            }
+            if self.interval.reason:
+                found["interval_reason"] = self.interval.reason
+        return found
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The ends of the interval, if there is one."""
+        if self.interval is None or self.interval.low is None or self.interval.high is None:
+            return None
+        return self.interval.low, self.interval.high
+
+    def text(self, decimals: int = 2, *, to: str = "-", interval: bool = True) -> str:
+        """`0.91 (0.85-0.95)`; `0.91` without an interval, `-` without a value."""
+        if self.value is None:
+            return "-"
+        shown = f"{self.value:.{decimals}f}"
+        if self.bounds is None or not interval:
+            return shown
+        low, high = self.bounds
+        return f"{shown} ({low:.{decimals}f}{to}{high:.{decimals}f})"
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """One entry of the table of figures.
+
+    Adding a figure takes two edits: the function that measures it and an entry in `FIGURES`.
+
+    name: key in metrics files, and the name of the function in `cancernet_cli.metrics.<measured_from>`.
+    measured_from: functions of `decisions` take confusion matrices `[..., K, K]` and give `[...]`; those of
+        `predictions` take `Scores`; those of `patients` too, and have no interval unless all patients are known.
+    title: what the figure is called in text and rows; `heading`, if shorter, heads a column.
+    interval: whether it gets a bootstrap interval over patients.
+    tables: where it appears: rows for `images` (also on model cards), columns for `magnifications`, figures of `slides`
+        and `patients`, `differences` of two classifiers, and columns of `comparison`, the table of `cancernet compare`.
+        A `headline` figure keeps its interval in columns, and is also shown for a split that leaks.
+    """
+
+    name: str
+    title: str
+    measured_from: Literal["decisions", "predictions", "patients"]
+    tables: tuple[Table, ...] = ("images",)
+    interval: bool = False
+    heading: str = ""
+    decimals: int = 2
+
+    @property
+    def column(self) -> str:
+        """What heads its column."""
+        return self.heading or self.title
+
+    @property
+    def is_headline(self) -> bool:
+        """Whether it is shown with its interval where space is scarce."""
+        return "headline" in self.tables
+
+
+FIGURES: tuple[FigureSpec, ...] = (
+    FigureSpec(
+        "auroc",
+        "AUROC",
+        "predictions",
+        ("images", "magnifications", "slides", "patients", "differences", "comparison", "headline"),
+        interval=True,
+    ),
+    FigureSpec("auprc", "AUPRC", "predictions"),
+    FigureSpec(
+        "accuracy",
+        "accuracy",
+        "decisions",
+        ("images", "magnifications", "slides", "differences", "comparison", "headline"),
+        interval=True,
+    ),
+    FigureSpec("recall", "sensitivity (recall)", "decisions", ("images", "slides", "comparison"), True, "recall"),
+    FigureSpec("specificity", "specificity", "decisions", ("images", "slides"), True),
+    FigureSpec("precision", "precision (PPV)", "decisions", ("images", "comparison"), True, "precision"),
+    FigureSpec("f1", "F1", "decisions", ("images", "magnifications", "comparison"), True),
+    FigureSpec("mcc", "Matthews correlation", "decisions", interval=True, heading="MCC"),
+    FigureSpec("log_loss", "log loss", "predictions", ("images", "comparison"), heading="loss"),
+    FigureSpec("brier", "Brier score", "predictions"),
+    FigureSpec("ece", "ECE", "predictions", ("images", "magnifications")),
+    FigureSpec("recognition_rate", "recognition rate", "patients", ("patients", "differences"), True),
+)
+
+
+def figures_in(table: Table) -> list[FigureSpec]:
+    """The figures of one table, in the order in which they are shown."""
+    return [spec for spec in FIGURES if table in spec.tables]
+
+
+def plain(found: Any) -> Any:
+    """Nested dicts and lists with every figure in them as JSON."""
+    if isinstance(found, Figure):
+        return found.to_json()
+    if isinstance(found, Mapping):
+        return {name: plain(value) for name, value in found.items()}
+    return [plain(value) for value in found] if isinstance(found, list) else found
+
+
+def interval_note(figures: Iterable[Figure]) -> str:
+    """What the brackets behind figures are, or why there are none."""
+    reason = ""
+    for figure in figures:
+        if figure.bounds is not None and figure.interval is not None:
+            return f"brackets: 95 % bootstrap interval over {figure.interval.units:,} {figure.interval.unit}s"
+        if figure.interval is not None:
+            reason = reason or figure.interval.reason
+    return f"no 95 % intervals: {reason or 'not computed'}"
+
+
+def undefined(figures: Mapping[str, Figure]) -> dict[str, list[str]]:
+    """Why figures have no value: each reason with the titles of its figures."""
+    found: dict[str, list[str]] = {}
+    for spec in FIGURES:
+        if spec.name in figures and figures[spec.name].value is None:
+            found.setdefault(figures[spec.name].reason, []).append(spec.title)
+    return found
+
+
+def read_figures(found: Mapping[str, Any], table: Table) -> dict[str, Figure]:
+    """The figures of a table that a group of a metrics file has, by name; older files may have fewer."""
+    return {spec.name: Figure.from_json(found[spec.name]) for spec in figures_in(table) if spec.name in found}

@@ -1,0 +1,98 @@
+"""Figures of decisions, from confusion matrices `[..., K, K]` with true classes in rows.
+
+One matrix gives a figure, and many, of resampled patients, its interval. With two classes precision, recall, F1 and
+specificity are those of the positive class (the second); with more, the mean over the classes that have images (macro).
+Values equal scikit-learn's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PerClass:
+    """One value for each class, from which a figure takes the positive class's or the mean.
+
+    values: `[..., K]`, NaN where undefined. counts: `[..., K]`, images behind each value. truth: `[..., K]`, images of
+    each class. undefined: why a class has no value, with `{}` for its name.
+    """
+
+    values: Floats
+    counts: Floats
+    truth: Floats
+    undefined: str
+
+    def combined(self) -> Floats:
+        """`[...]`: the positive class's value, or the mean over classes that have images; NaN if one is undefined."""
+        if self.values.shape[-1] == 2:
+            return np.asarray(self.values[..., 1])
+        present = self.truth > 0
+        return _ratio(np.where(present, self.values, 0).sum(axis=-1), present.sum(axis=-1))
+
+    def count(self) -> int:
+        """Images behind the figure of a single matrix."""
+        return int(self.counts[1] if len(self.counts) == 2 else self.truth.sum())
+
+    def reason(self, classes: tuple[str, ...]) -> str:
+        """Why the figure of a single matrix is undefined."""
+        of = [1] if len(classes) == 2 else np.flatnonzero(self.truth).tolist()
+        return self.undefined.format(" or ".join(classes[k] for k in of if not np.isfinite(self.values[k])))
+
+
+def accuracy(matrix: Floats) -> Floats:
+    """Share of images that were classified correctly."""
+    return _ratio(_diagonal(matrix).sum(axis=-1), matrix.sum(axis=(-2, -1)))
+
+
+def precision(matrix: Floats) -> PerClass:
+    """Positive predictive value: share of the images called a class that are of it."""
+    predicted = matrix.sum(axis=-2)
+    return PerClass(_ratio(_diagonal(matrix), predicted), predicted, _truth(matrix), "no image was called {}")
+
+
+def recall(matrix: Floats) -> PerClass:
+    """Sensitivity: share of the images of a class that are called it."""
+    truth = _truth(matrix)
+    return PerClass(_ratio(_diagonal(matrix), truth), truth, truth, "no image is {}")
+
+
+def specificity(matrix: Floats) -> PerClass:
+    """Share of the images of other classes that are not called a class."""
+    truth, predicted, hits = _truth(matrix), matrix.sum(axis=-2), _diagonal(matrix)
+    others = matrix.sum(axis=(-2, -1))[..., None] - truth
+    return PerClass(_ratio(others - (predicted - hits), others), others, truth, "no image is anything but {}")
+
+
+def f1(matrix: Floats) -> PerClass:
+    """Harmonic mean of precision and recall, as 2 TP / (2 TP + FP + FN)."""
+    truth, predicted, hits = _truth(matrix), matrix.sum(axis=-2), _diagonal(matrix)
+    either = truth + predicted
+    return PerClass(_ratio(2 * hits, either), either - hits, truth, "no image is or was called {}")
+
+
+def mcc(matrix: Floats) -> Floats:
+    """Matthews correlation coefficient, -1 to 1, for K classes (Gorodkin, Comput. Biol. Chem. 28:367, 2004)."""
+    truth, predicted, images = _truth(matrix), matrix.sum(axis=-2), matrix.sum(axis=(-2, -1))
+    covariance = _diagonal(matrix).sum(axis=-1) * images - (truth * predicted).sum(axis=-1)
+    variances = (images**2 - (truth**2).sum(axis=-1)) * (images**2 - (predicted**2).sum(axis=-1))
+    return _ratio(covariance, np.sqrt(variances))
+
+
+def _diagonal(matrix: Floats) -> Floats:
+    return np.asarray(np.diagonal(matrix, axis1=-2, axis2=-1))
+
+
+def _truth(matrix: Floats) -> Floats:
+    return np.asarray(matrix.sum(axis=-1))
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """`part / whole`, NaN where `whole` is 0."""
+    ratio: Floats = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+    return ratio

@@ -1,0 +1,55 @@
+"""The figures of the table in `core.figures`, measured."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cancernet_cli.core.figures import Figure, FigureSpec
+from cancernet_cli.metrics.decisions import PerClass
+from cancernet_cli.metrics.scores import Floats, Ints, Scores
+
+
+def function_of(spec: FigureSpec) -> Callable[..., Any]:
+    """The function that measures a figure."""
+    function: Callable[..., Any] = getattr(
+        importlib.import_module(f"cancernet_cli.metrics.{spec.measured_from}"), spec.name
+    )
+    return function
+
+
+def measure(spec: FigureSpec, scores: Scores) -> Figure:
+    """One figure of labelled predictions, without its interval."""
+    function = function_of(spec)
+    found = function(confusion_matrix(scores).astype(np.float64) if spec.measured_from == "decisions" else scores)
+    if isinstance(found, Figure):
+        return found
+    if isinstance(found, PerClass):
+        return Figure.of(float(found.combined()), found.count(), found.reason(scores.classes))
+    return Figure.of(float(found), scores.n_images)
+
+
+def measure_resamples(spec: FigureSpec, matrices: Floats) -> Floats:
+    """A figure of decisions in each of many resamples: `[R, K, K]` to `[R]`."""
+    found = function_of(spec)(matrices)
+    return found.combined() if isinstance(found, PerClass) else np.asarray(found)
+
+
+def confusion_matrix(scores: Scores) -> Ints:
+    """Images by true class (rows) and decision: `[K, K]`."""
+    k = len(scores.classes)
+    cells = np.bincount(scores.labels * k + scores.predicted, scores.counts, k * k)
+    return cells.reshape(k, k).astype(np.int64)
+
+
+def confusion(scores: Scores) -> dict[str, Any]:
+    """The confusion matrix as metrics files hold it; with two classes also tn, fp, fn and tp."""
+    matrix = confusion_matrix(scores)
+    found: dict[str, Any] = {"classes": list(scores.classes), "true_by_predicted": matrix.tolist()}
+    if len(matrix) == 2:
+        (tn, fp), (fn, tp) = matrix.tolist()
+        found |= {"tn": tn, "fp": fp, "fn": fn, "tp": tp}
+    return found

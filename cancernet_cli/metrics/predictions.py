@@ -1,0 +1,64 @@
+"""Figures of probabilities, from labelled predictions (`Scores`); scikit-learn computes most of them.
+
+A function gives a value, or a whole `Figure`. With two classes AUROC and AUPRC are those of the positive class; with
+more, the mean over the classes that have images, each against the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from cancernet_cli.core.figures import Figure
+from cancernet_cli.metrics.auroc import AurocResampler
+from cancernet_cli.metrics.calibration import BINS, expected_calibration_error
+from cancernet_cli.metrics.resampling import resampled_by
+from cancernet_cli.metrics.scores import Scores
+
+ONE_CLASS = "only one class among the true labels"
+
+
+@resampled_by(AurocResampler)
+def auroc(scores: Scores) -> Figure:
+    """Area under the ROC curve."""
+    return _ranked(scores, roc_auc_score)
+
+
+def auprc(scores: Scores) -> Figure:
+    """Area under the precision-recall curve, as average precision."""
+    return _ranked(scores, average_precision_score)
+
+
+def log_loss(scores: Scores) -> float:
+    """Mean of -log(the true class's share of the probabilities), clipped as scikit-learn does for float64."""
+    shares = scores.probs[np.arange(len(scores.labels)), scores.labels]
+    shares = shares / np.maximum(scores.probs.sum(axis=1), np.finfo(np.float64).tiny)
+    tiny = np.finfo(np.float64).eps
+    return float(np.average(-np.log(np.clip(shares, tiny, 1 - tiny)), weights=scores.counts))
+
+
+def brier(scores: Scores) -> float:
+    """Brier score: of the positive class when there are two (0 to 1), summed over classes when more (0 to 2)."""
+    if len(scores.classes) == 2:
+        probs = scores.probs[:, 1].clip(0, 1)
+        return float(brier_score_loss(scores.labels == 1, probs, sample_weight=scores.counts, pos_label=True))
+    truth = np.eye(len(scores.classes))[scores.labels]
+    return float(np.average(((scores.probs - truth) ** 2).sum(axis=1), weights=scores.counts))
+
+
+def ece(scores: Scores) -> Figure:
+    """Expected calibration error (Naeini et al., AAAI 2015)."""
+    error = expected_calibration_error(scores.labels, scores.probs, scores.counts)
+    return Figure.of(error, scores.n_images, bins=BINS)
+
+
+def _ranked(scores: Scores, measure: Callable[..., float]) -> Figure:
+    """A threshold-free figure of the positive class, or its mean over the classes that have images."""
+    present = np.unique(scores.labels)
+    if len(present) < 2:
+        return Figure.of(None, scores.n_images, ONE_CLASS)
+    of = [1] if len(scores.classes) == 2 else present.tolist()
+    each = [measure(scores.labels == k, scores.probs[:, k], sample_weight=scores.counts) for k in of]
+    return Figure.of(float(np.mean(each)), scores.n_images)

@@ -1,0 +1,125 @@
+"""Resampling patients with replacement: what is drawn, and how often each unit came.
+
+Patients are drawn as whole clusters (Field and Welsh, J. R. Stat. Soc. B 69:369, 2007), as many as there are,
+separately for each class of patient (the most frequent label among the patient's images), so that hardly any resample
+is without a class. If the patient of an image is unknown, images are drawn instead, separately for each label: such an
+interval is too narrow when patients have several images, so its unit is `image`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from cancernet_cli.metrics.scores import Floats, Ints, Scores
+
+RESAMPLES = 1_000
+_MANY_UNITS = 100_000  # beyond this 200 resamples do: the interval is far narrower than anything else that is unsure
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How a bootstrap draws: how often, and from which seed."""
+
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is drawn with replacement, separately for each stratum.
+
+    units: `[N]`, the unit (patient or image) of each entry. n_units: how many there are. unit: `patient` or `image`.
+    strata: the units of each, one that stands for several images as often. per_class: units with images of each class.
+    """
+
+    units: Ints
+    n_units: int
+    unit: str
+    strata: list[Ints]
+    per_class: list[int]
+
+    @classmethod
+    def of(cls, scores: Scores) -> Design:
+        """Patients, or images where the patient of one is unknown."""
+        y, c, classes = scores.labels, scores.counts, len(scores.classes)
+        if (scores.patients < 0).any():
+            units = np.arange(len(y))
+            strata = _strata(y, units, c, classes, by_image=True)
+            return cls(units, int(c.sum()), "image", strata, [int(c[y == k].sum()) for k in range(classes)])
+        units = np.unique(scores.patients, return_inverse=True)[1].reshape(-1)
+        strata = _strata(y, units, c, classes, by_image=False)
+        per_class = [len(np.unique(units[y == k])) for k in range(classes)]
+        return cls(units, int(units.max()) + 1 if len(y) else 0, "patient", strata, per_class)
+
+    @property
+    def size(self) -> int:
+        """How many distinct units there are weights for."""
+        return int(self.units.max()) + 1 if len(self.units) else 0
+
+    @property
+    def reason(self) -> str:
+        """Why there can be no interval; "" where there can."""
+        present = [n for n in self.per_class if n]
+        return "" if present and min(present) >= 2 else f"fewer than 2 {self.unit}s of a class"
+
+    def weights(self, resampling: Resampling, at_once: int) -> Iterator[Floats]:
+        """How often each unit was drawn, `[R, units]`; the same draws however many are made at once."""
+        resamples, n = resampling.resamples, self.size
+        if self.n_units > _MANY_UNITS:
+            resamples = min(resamples, 200)
+        generators = [np.random.default_rng([resampling.seed, i]) for i in range(len(self.strata))]
+        for start in range(0, resamples, at_once):
+            rows = min(at_once, resamples - start)
+            offset = (np.arange(rows) * n)[:, None]
+            weights = np.zeros(rows * n)
+            for generator, stratum in zip(generators, self.strata, strict=True):
+                drawn = stratum[generator.integers(len(stratum), size=(rows, len(stratum)))]
+                weights += np.bincount((drawn + offset).reshape(-1), minlength=rows * n)
+            yield weights.reshape(rows, n)
+
+
+class Resampler(Protocol):
+    """A figure in many resamples: called with the weights of the units, `[R, units]`, it gives `[R]`.
+
+    width: how many numbers it needs for a resample, which bounds memory.
+    """
+
+    @property
+    def width(self) -> int: ...
+
+    def __call__(self, weights: Floats, /) -> Floats: ...
+
+
+_Function = TypeVar("_Function", bound=Callable[[Scores], Any])
+RESAMPLERS: dict[Callable[..., Any], Callable[[Design, Scores], Resampler]] = {}
+
+
+def resampled_by(make: Callable[[Design, Scores], Resampler]) -> Callable[[_Function], _Function]:
+    """Mark a measure that has a fast way to be computed for all resamples at once."""
+
+    def mark(function: _Function) -> _Function:
+        RESAMPLERS[function] = make
+        return function
+
+    return mark
+
+
+def _strata(y: Ints, units: Ints, counts: Ints, classes: int, *, by_image: bool) -> list[Ints]:
+    """The units of each stratum; a unit that stands for several images is listed as often.
+
+    A patient alone in a stratum would be in every resample, and so joins the largest.
+    """
+    if not len(y):
+        return []
+    n_units = int(units.max()) + 1
+    table = np.bincount(units * classes + y, counts, n_units * classes).reshape(n_units, classes)
+    majority = table.argmax(axis=1)
+    repeats = table.sum(axis=1).astype(np.int64) if by_image else np.ones(n_units, np.int64)
+    members = [np.flatnonzero(majority == k) for k in range(classes)]
+    strata = sorted((np.repeat(m, repeats[m]) for m in members if len(m)), key=len, reverse=True)
+    alone = [s for s in strata[1:] if len(s) == 1]
+    return [np.concatenate([strata[0], *alone]), *(s for s in strata[1:] if len(s) > 1)]
