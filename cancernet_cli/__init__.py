@@ -38,3 +38,6 @@ def __getattr__(name: str) -> Any:
 
         return getattr(importlib.import_module(f"cancernet_cli.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+from cancernet_cli.outputs import sinks as sinks  # noqa: E402  # registers the folder options of `ClassifyOptions`

@@ -33,7 +33,7 @@ Wanted = Literal["auto", "slide", "image"]
 
 
 def discover(
-    inputs: Sequence[str],
+    inputs: Sequence[str | Input],
     *,
     base: Path,
     labels: str,

@@ -31,18 +31,20 @@ class Input:
         return os.path.dirname(self.location) if self.kind in ("file", "manifest") else self.location
 
 
-def parse_inputs(inputs: Sequence[str]) -> list[Input]:
+def parse_inputs(inputs: Sequence[str | Input]) -> list[Input]:
     """What each argument is; a name that exists is that file or folder, whatever wildcards are in it.
+
+    Inputs that are parsed already are returned as they are.
 
     Raises:
         InputError: there is none, or one names nothing.
     """
     if not inputs:
         raise InputError("no input was given", fix="name folders, files, patterns, a CSV or Parquet list, or -")
-    return [_parse(os.fspath(text)) for text in inputs]
+    return [one if isinstance(one, Input) else _parse(os.fspath(one)) for one in inputs]
 
 
-def resolve_base(inputs: Sequence[str]) -> Path:
+def resolve_base(inputs: Sequence[str | Input]) -> Path:
     """The folder that table paths are relative to: the deepest one that holds all that is named.
 
     Raises:

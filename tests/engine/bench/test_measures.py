@@ -19,7 +19,7 @@ from cancernet_cli.core.cards import read_card
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import silent
 from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.data.loading.images import BatchDecoder, load_batches
+from cancernet_cli.data.loading.images import BatchDecoder
 from cancernet_cli.data.readers import read_image
 from cancernet_cli.engine.bench import limits
 from cancernet_cli.engine.bench.breakdown import stage_costs
@@ -37,10 +37,7 @@ from cancernet_cli.engine.bench.stages import as_pixels, file_stages, normalised
 from cancernet_cli.engine.bench.sweep import best, probability_difference
 from cancernet_cli.engine.bench.synthetic_images import DIFFERENT, field, write_fields
 from cancernet_cli.engine.bench.timing import Cost, Spread, costs
-from cancernet_cli.engine.bench.watch import watching
-from cancernet_cli.engine.classify import run as classify
 from cancernet_cli.engine.classify.job import prepare
-from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline, load_pipeline
 from cancernet_cli.inference.runner import Answer
 from cancernet_cli.segmentation import combine, segmenters
@@ -198,18 +195,6 @@ def test_a_watched_run_writes_the_same_table_and_tells_what_it_waited_for(tiny_f
     again = whole_run(tiny_folder, options, silent)  # nothing is reused
     assert again.files == 8
     assert pq.read_table(again.table).equals(pq.read_table(run.table))
-
-
-def test_watching_ends_with_its_block() -> None:
-    def interrupted() -> None:
-        with watching():
-            assert classify.load_batches is not load_batches
-            raise ValueError("stop")
-
-    with pytest.raises(ValueError, match="stop"):
-        interrupted()
-    assert classify.load_batches is load_batches
-    assert classify.open_runner is open_runner
 
 
 def write_probs(path: Path, names: list[str], probs: list[float | None]) -> Path:

@@ -6,7 +6,7 @@ from cancernet_cli.core.cards import Architecture, Card, Decision
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import DecodedBatch, DecodedImage
 from cancernet_cli.data.loading.quality import Quality
-from cancernet_cli.engine.classify.predictions import Verdict, decide, judge
+from cancernet_cli.engine.classify.predictions import Prediction, decide, predict
 from cancernet_cli.inference.runner import Answer
 from cancernet_cli.metrics.probabilities import softmax
 
@@ -28,9 +28,9 @@ def batch_of(*views: int | None) -> DecodedBatch:
 
 def test_views_are_pooled_before_the_calibrated_softmax() -> None:
     logits = np.array([[0, 2], [0, 4], [1, 0]], np.float32)
-    first, failed, second = judge(batch_of(2, None, 1), Answer(logits, np.array([0.2, 0.4, 1.0]), None), CARD)
-    assert isinstance(first, Verdict)
-    assert isinstance(second, Verdict)
+    first, failed, second = predict(batch_of(2, None, 1), Answer(logits, np.array([0.2, 0.4, 1.0]), None), CARD)
+    assert isinstance(first, Prediction)
+    assert isinstance(second, Prediction)
     # mean logit 3, temperature 2: 1 / (1 + exp(-1.5))
     assert first.probs[1] == pytest.approx(0.8175745, abs=1e-6)
     assert (first.label, second.label) == ("malignant", "benign")
@@ -41,9 +41,9 @@ def test_views_are_pooled_before_the_calibrated_softmax() -> None:
 
 def test_numbers_that_are_not_finite_are_a_failure_of_that_image_alone() -> None:
     logits = np.array([[np.nan, 0], [0, 0]], np.float32)
-    bad, good = judge(batch_of(1, 1), Answer(logits, np.ones(2), None), CARD)
-    assert bad == Failure("classify", "NonFiniteOutput", "the network gave numbers that are not finite")
-    assert isinstance(good, Verdict)
+    bad, good = predict(batch_of(1, 1), Answer(logits, np.ones(2), None), CARD)
+    assert bad == Failure("classify", "NonFiniteOutput", "the network output is not finite")
+    assert isinstance(good, Prediction)
 
 
 def test_the_threshold_decides_between_two_classes() -> None:

@@ -25,9 +25,9 @@ SLOW = """
 import sys, time
 from cancernet_cli.outputs.tables import parts
 parts.FLUSH_ROWS = 1
-from cancernet_cli.engine.classify import run as engine
-judge = engine.judge
-engine.judge = lambda *a: (time.sleep(0.03), judge(*a))[1]
+from cancernet_cli.engine.classify import batches
+predict = batches.predict
+batches.predict = lambda *a: (time.sleep(0.03), predict(*a))[1]
 from cancernet_cli.cli.app import main
 main(sys.argv[1:])
 """
@@ -89,7 +89,7 @@ def test_a_signal_finishes_the_batch_and_keeps_what_is_done(
     _, words = process.communicate(timeout=60)
     assert process.returncode == code, words
     assert "files are done and kept" in words
-    assert "give the same command to go on" in words
+    assert "run the same command again to resume" in words
     assert "Traceback" not in words
     assert not out.exists()
     result = classify([many], options(out, model))
@@ -114,7 +114,7 @@ def test_a_second_signal_stops_at_once_and_says_so(
     _, words = process.communicate(timeout=30)
     assert process.returncode == code, words
     assert "at once, so what was begun is lost and what was finished is kept" in words
-    assert "give the same command to go on" in words
+    assert "run the same command again to resume" in words
     assert "Traceback" not in words
 
 

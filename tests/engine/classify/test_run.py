@@ -118,7 +118,7 @@ def test_a_bad_folder_gives_each_file_one_row(run: Run, tmp_path: Path) -> None:
 
 def test_strict_stops_at_the_first_failure(run: Run, tmp_path: Path) -> None:
     build_bad_folder(tmp_path / "bad")
-    with pytest.raises(InputError, match=r"failed: .*; mend or remove the file, or run without --strict"):
+    with pytest.raises(InputError, match=r"failed: .*; fix or remove the file, or run without --strict"):
         run(tmp_path / "bad", strict=True)
     assert not (tmp_path / "p.parquet").exists()
 
@@ -153,7 +153,7 @@ def test_an_output_made_with_other_options_is_refused(run: Run, tiny_folder: Pat
     result, _ = run(tiny_folder, segmenter="none", overwrite=True)
     assert result.ok
     (tmp_path / "p.parquet").write_bytes(b"my thesis")
-    with pytest.raises(OutputError, match="is not a table of ours"):
+    with pytest.raises(OutputError, match="is not a predictions table"):
         run(tiny_folder)
 
 
@@ -162,7 +162,9 @@ def test_an_output_made_from_other_files_is_refused(run: Run, tiny_folder: Path,
     shutil.copytree(tiny_folder, copy)
     run(copy)
     next(copy.rglob("*.png")).touch()
-    with pytest.raises(OutputError, match=r"was made from other files than are there now; pass --overwrite"):
+    with pytest.raises(
+        OutputError, match=r"was made from different input files than those present now; pass --overwrite"
+    ):
         run(copy)
 
 
