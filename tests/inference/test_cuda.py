@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cancernet_cli import classify
 from cancernet_cli.core.events import Event, Note
-from cancernet_cli.engine.classify.run import Hooks
+from cancernet_cli.engine.classify.pending import Hooks
 from cancernet_cli.inference.cuda_runner import COMPILED, CudaRunner
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline

@@ -16,7 +16,7 @@ from cancernet_cli.classification import heads
 from cancernet_cli.core.cards import read_card
 from cancernet_cli.core.errors import DeviceError
 from cancernet_cli.core.events import Event, Note, Warn
-from cancernet_cli.engine.classify.run import Hooks
+from cancernet_cli.engine.classify.pending import Hooks
 from cancernet_cli.inference import cuda_runner as runner_cuda
 from cancernet_cli.inference.cuda_graph import Step
 from cancernet_cli.inference.cuda_runner import CudaRunner, compiled, step_of

@@ -16,7 +16,8 @@ from cancernet_cli.core.events import Event, Note, Reporter, StageAdvanced, Warn
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.data.loading.images import DecodedBatch
 from cancernet_cli.engine.bench.timing import core_seconds
-from cancernet_cli.engine.classify.run import DEFAULT_HOOKS, STAGE, Hooks, classify
+from cancernet_cli.engine.classify.pending import DEFAULT_HOOKS, STAGE, Hooks
+from cancernet_cli.engine.classify.run import classify
 from cancernet_cli.inference.runner import Answer, Runner
 
 AHEAD = 2  # batches that each worker prefetches (`data.loading.workers.start_workers`)

@@ -15,7 +15,7 @@ from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.engine.bench.end_to_end import WholeRun, whole_run
 from cancernet_cli.engine.bench.sweep import best
 from cancernet_cli.engine.bench.synthetic_images import write_fields
-from cancernet_cli.engine.classify.run import Hooks
+from cancernet_cli.engine.classify.pending import Hooks
 from cancernet_cli.inference.runner import Answer
 from tests.tiny_model import write_tiny_model
 

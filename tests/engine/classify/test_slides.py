@@ -21,7 +21,7 @@ from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.core.records import FoundFile, RunResult
 from cancernet_cli.data.loading.images import load_batches
 from cancernet_cli.data.loading.slides import PlannedSlide
-from cancernet_cli.engine.classify.run import Hooks
+from cancernet_cli.engine.classify.pending import Hooks
 from cancernet_cli.outputs.tables.parts import BatchOutcome
 from tests.he_images import he_like
 from tests.slide_files import GLASS, tissue_slide, write_ome, write_svs, write_tiled
