@@ -109,14 +109,6 @@ def finish(job: Job, worklist: Worklist, workspace: Workspace, *, reused: int, s
 
         write_metrics(metrics, metrics_file(job))
     result = _result(job, table=whole, reused=reused, started=started, metrics=metrics)
-    counts = {
-        "files": result.files,
-        "slides": result.slides,
-        "ok": result.ok,
-        "partial": result.partial,
-        "failed": result.failed,
-        "reused": reused,
-    }
     record = run_record(
         job.options,
         job.runtime,
@@ -124,7 +116,7 @@ def finish(job: Job, worklist: Worklist, workspace: Workspace, *, reused: int, s
         folder=job.parts_state["folder"],
         input_sha256=worklist.digest(),
         elapsed_s=round(result.elapsed_s, 3),
-        **counts,
+        **{name: getattr(result, name) for name in ("files", "slides", "ok", "partial", "failed", "reused")},
     )
     write_bytes(run_file(out), json.dumps(record, indent=2).encode())
     if tiles is not None:
@@ -140,12 +132,7 @@ def _assemble_tiles(job: Job, worklist: Worklist, workspace: Workspace) -> Path 
     if not worklist.kinds()["slide"]:
         return None
     parts = workspace.tile_parts()
-    found = (
-        tiles_of(
-            file.path, file.size_bytes, file.mtime_ns, [parts[number] for number in worklist.tile_parts(file.path)]
-        )
-        for file in worklist.slides()
-    )
+    found = (tiles_of(file, [parts[number] for number in worklist.tile_parts(file.path)]) for file in worklist.slides())
     whole = workspace.folder / "whole.tiles.parquet"
     schema = classified_tile_schema(job.card.architecture.classes, job.state)
     write_tile_table((rows for rows in found if rows is not None), whole, schema)

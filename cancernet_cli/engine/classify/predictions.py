@@ -71,7 +71,7 @@ def record_batch(
     """The rows of a batch, with the columns of a part (`outputs.tables.predictions.part_schema`)."""
     good = [p if isinstance(p, Prediction) else None for p in predictions]
     seen = [None if isinstance(image, Failure) else image for image in batch.images]
-    columns: dict[str, list[object]] = {
+    columns: dict[str, Any] = {
         **_of_files(batch.files, card),
         "status": ["ok" if p else "failed" for p in good],
         "error": [str(p) if isinstance(p, Failure) else "" for p in predictions],
@@ -87,7 +87,7 @@ def record_batch(
         "tissue_fraction": [i.quality.tissue_fraction if i else None for i in seen],
         "views": [i.views if i else None for i in seen],
     }
-    return _batch(columns, len(batch.files), schema)
+    return row_batch(columns, len(batch.files), schema)
 
 
 def slide_batch(
@@ -112,33 +112,35 @@ def slide_batch(
             "flags": " ".join(plan.flags),
         }
     row |= {"status": "failed", "error": str(prediction)} if isinstance(prediction, Failure) else prediction
-    return _batch(_of_files([file], card) | {name: [value] for name, value in row.items()}, 1, schema)
+    return row_batch(_of_files([file], card) | row, 1, schema)
 
 
-def _of_files(files: list[FoundFile], card: Card) -> dict[str, list[object]]:
+def _of_files(files: list[FoundFile], card: Card) -> dict[str, Any]:
     """Columns known before the files are opened."""
-    threshold = card.decision.threshold if card.decision.positive else None
     truths = [file.truth for file in files]
     return {
         "path": [file.path for file in files],
         "kind": [file.kind for file in files],
-        "decision_threshold": [threshold] * len(files),
+        "decision_threshold": card.decision.threshold if card.decision.positive else None,
         "patient": [t.patient for t in truths],
         "slide": [t.slide for t in truths],
         "magnification": [t.magnification for t in truths],
         "mpp": [t.mpp for t in truths],
         "true_label": [t.label for t in truths],
-        "flags": [""] * len(files),
-        "model": [card.name] * len(files),
+        "flags": "",
+        "model": card.name,
         "_size_bytes": [file.size_bytes for file in files],
         "_mtime_ns": [file.mtime_ns for file in files],
     }
 
 
-def _batch(columns: Mapping[str, list[object]], count: int, schema: pa.Schema) -> pa.RecordBatch:
-    """The columns in the schema's order; missing ones are null."""
-    arrays = [
-        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(count, field.type)
-        for field in schema
-    ]
+def row_batch(columns: Mapping[str, Any], count: int, schema: pa.Schema) -> pa.RecordBatch:
+    """`count` rows in the schema's order; scalars are repeated, missing columns and NaN in arrays become null."""
+    arrays = []
+    for field in schema:
+        value = columns.get(field.name)
+        is_column = isinstance(value, (list, np.ndarray))
+        arrays.append(
+            pa.array(value if is_column else [value] * count, field.type, from_pandas=isinstance(value, np.ndarray))
+        )
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -14,7 +14,7 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
 from cancernet_cli.data.tiles.slide_plan import SlidePlan
 from cancernet_cli.engine.classify.pooling import pooled
-from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide, probabilities
+from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide, probabilities, row_batch
 from cancernet_cli.inference.runner import Answer
 from cancernet_cli.outputs.slides.results import TileResults
 
@@ -145,16 +145,16 @@ class SlideState:
         }
 
     def _rows(self, numbers: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:
-        plan, size, count = self.plan, self.plan.tiles.size, len(numbers)
+        plan, size = self.plan, self.plan.tiles.size
         errors = [self.errors.get(number, "") for number in numbers.tolist()]
         blur = self.blur[numbers]
-        columns: dict[str, Any] = {
-            "slide": [self.file.path] * count,
+        columns = {
+            "slide": self.file.path,
             "x": plan.tiles.x[numbers],
             "y": plan.tiles.y[numbers],
-            "width_px": [size.width_px] * count,
-            "height_px": [size.height_px] * count,
-            "mpp": [plan.target_mpp] * count,
+            "width_px": size.width_px,
+            "height_px": size.height_px,
+            "mpp": plan.target_mpp,
             "status": ["failed" if error else "ok" for error in errors],
             "error": errors,
             "label": self.labels(numbers),
@@ -165,12 +165,10 @@ class SlideState:
             "blur": blur,
             "is_blurred": np.where(np.isnan(blur), None, blur < BLURRED_BELOW),
             "_number": numbers,
-            "_size_bytes": [self.file.size_bytes] * count,
-            "_mtime_ns": [self.file.mtime_ns] * count,
+            "_size_bytes": self.file.size_bytes,
+            "_mtime_ns": self.file.mtime_ns,
         }
-        # from_pandas turns NaN into null
-        arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in schema]
-        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+        return row_batch(columns, len(numbers), schema)
 
 
 def _as_failure(text: str) -> Failure:

@@ -102,7 +102,7 @@ class SlideStream:
             self._report(Warn(f"{file.path}: {message}"))
         state = SlideState(file, planned.plan, self.job.card, self.job.options)
         parts = [self._tile_parts[number] for number in self._worklist.tile_parts(file.path)]
-        restored = tiles_of(file.path, file.size_bytes, file.mtime_ns, parts)
+        restored = tiles_of(file, parts)
         if restored is not None:
             state.restore(restored)
         if state.is_complete:
