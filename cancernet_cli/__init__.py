@@ -40,4 +40,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-from cancernet_cli.outputs import sinks as sinks  # noqa: E402  # registers the folder options of `ClassifyOptions`
+from cancernet_cli.outputs import sinks as _sinks  # noqa: E402, F401  # registers the folder options of `ClassifyOptions`
