@@ -44,11 +44,11 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
         from cancernet_cli.engine.classify import run as engine  # torch is imported here, not at --help
 
         if options.dry_run:
-            outlook = engine.outlook(inputs, options, report)
+            planned = engine.dry_run(inputs, options, report)
         else:
             result = engine.classify(inputs, options, report)
     if options.dry_run:
-        present_outlook(outlook, format)
+        present_dry_run(planned, format)
         return
     from cancernet_cli.cli.render.result import present_result
 
@@ -67,10 +67,10 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
         )
 
 
-def present_outlook(outlook: dict[str, object], format: str) -> None:
+def present_dry_run(planned: dict[str, object], format: str) -> None:
     """Print the result of a dry run."""
     if format == "json":
-        output.record(outlook)
+        output.record(planned)
     elif format == "human":
-        for name, value in outlook.items():
+        for name, value in planned.items():
             output.line(f"{name.replace('_', ' '):<16} {value}")

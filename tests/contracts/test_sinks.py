@@ -76,6 +76,13 @@ def test_a_sink_is_an_option_of_the_command_and_of_python(name: str, tmp_path: P
     assert isinstance(options, ClassifyOptions)
 
 
+def test_registering_the_sinks_imports_nothing_heavy() -> None:
+    heavy = ("numpy", "pyarrow", "torch", "cv2", "PIL", "matplotlib", "shapely", "tifffile")
+    script = f"import sys, cancernet_cli.outputs.sinks; print(*sorted(set({heavy!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 @pytest.mark.parametrize("location", ODD_NAMES)
 @pytest.mark.parametrize("name", image_sinks)
 def test_an_image_file_is_one_that_its_reader_opens(name: str, location: bytes, tmp_path: Path) -> None:

@@ -18,8 +18,15 @@ Record = TypeVar("Record", bound=Options)
 
 
 def with_sinks(record: type[Record]) -> type[Record]:
-    """The options class with one `Path | None` field per sink registered so far."""
-    declared = {field.name for field in dataclasses.fields(record)}
+    """The options class with one `Path | None` field per sink registered so far.
+
+    Raises:
+        ValueError: a sink has the name of another option.
+    """
+    declared = {field.name: field.metadata["option"].help for field in dataclasses.fields(record)}
+    for entry in sinks:
+        if declared.get(entry.name, entry.facts["help"]) != entry.facts["help"]:
+            raise ValueError(f"the output sink {entry.name!r} has the name of another option")
     missing = tuple(name for name in sinks.names() if name not in declared)
     return _extended(record, missing) if missing else record  # type: ignore[arg-type]  # a type is hashable
 

@@ -72,10 +72,10 @@ def classify(
     return replace(result, unlisted_folders=worklist.unlisted_folders)
 
 
-def outlook(
+def dry_run(
     inputs: str | Path | Sequence[str | Path], options: ClassifyOptions, report: Reporter = silent
 ) -> dict[str, Any]:
-    """What `classify` would do with the same arguments; nothing is decoded or written."""
+    """Describe what `classify` would do with the same arguments, without decoding or writing anything."""
     job = prepare(inputs, options)
     is_done = not options.overwrite and is_finished(job)
     with tempfile.TemporaryDirectory() as scratch, closing(find_files(job, Path(scratch), report)) as worklist:

@@ -16,10 +16,14 @@ from cancernet_cli.core.options.sinks import sinks
 
 @pytest.fixture
 def late() -> Iterator[str]:
-    """A sink that is registered after options were made."""
-    sinks.register("late", help="Late.", title="late", suffix=".txt", kinds=("image",))(object)
-    yield "late"
-    del sinks._entries["late"]
+    """Registers a sink that did not exist when the first options were made."""
+    yield from registered("late")
+
+
+def registered(name: str) -> Iterator[str]:
+    sinks.register(name, help="Late.", title="late", suffix=".txt", kinds=("image",))(object)
+    yield name
+    del sinks._entries[name]
 
 
 def test_options_survive_pickling_and_copying() -> None:
@@ -45,8 +49,11 @@ def test_a_sink_registered_later_extends_existing_options(late: str) -> None:
 
 def test_existing_options_have_no_folder_of_a_later_sink() -> None:
     options = ClassifyOptions(masks="m")
-    sinks.register("later", help="Later.", title="later", suffix=".txt", kinds=("image",))(object)
-    try:
+    for _ in registered("later"):
         assert options.sink_folders() == {"masks": Path("m")}
-    finally:
-        del sinks._entries["later"]
+
+
+def test_a_sink_cannot_take_the_name_of_another_option() -> None:
+    for _ in registered("top_k"):
+        with pytest.raises(ValueError, match="'top_k' has the name of another option"):
+            ClassifyOptions()

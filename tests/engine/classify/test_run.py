@@ -11,7 +11,7 @@ from cancernet_cli import classify
 from cancernet_cli.core.errors import InputError, ModelError, OptionError, OutputError
 from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.engine.classify.run import outlook
+from cancernet_cli.engine.classify.run import dry_run
 from tests.bad_folder import build_bad_folder
 from tests.tiny_model import write_tiny_model
 
@@ -194,7 +194,7 @@ def test_overlays_inside_the_input_are_not_classified(run: Run, tiny_folder: Pat
 
 def test_a_dry_run_writes_nothing(tiny_folder: Path, tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "sub" / "p.parquet"
-    found = outlook([tiny_folder], ClassifyOptions(out=out, model=str(tiny_model), device="cpu"))
+    found = dry_run([tiny_folder], ClassifyOptions(out=out, model=str(tiny_model), device="cpu"))
     assert found["files"] == sum(found["endings"].values()) > 0
     assert found["device"].startswith("cpu")
     assert [path for path in tmp_path.iterdir() if path != tiny_folder] == []
