@@ -50,14 +50,17 @@ def find_files(job: Job, folder: Path, report: Reporter) -> Worklist:
     return worklist
 
 
-def _warn_of_idle_sinks(job: Job, worklist: Worklist, report: Reporter) -> None:
-    """Warn of sinks that write nothing, because no file is of a kind that they write."""
+def kinds_to_write(job: Job, worklist: Worklist) -> set[str]:
+    """The kinds of files that sinks can write for these inputs: "image", "slide", "tile"."""
     kinds = {kind for kind, count in worklist.kinds().items() if count}
-    if "slide" in kinds and job.options.mask_regions is not None:
-        kinds.add("tile")
+    return kinds | {"tile"} if "slide" in kinds and job.options.mask_regions is not None else kinds
+
+
+def _warn_of_idle_sinks(job: Job, worklist: Worklist, report: Reporter) -> None:
+    """Warn of sinks that have nothing to write for these inputs."""
+    names = {"image": "images", "slide": "slides", "tile": "slides with --mask-regions"}
     for sink in job.sinks:
         written = sink.entry.facts["kinds"]
-        if kinds.isdisjoint(written):
-            names = {"image": "images", "slide": "slides", "tile": "slides with --mask-regions"}
+        if kinds_to_write(job, worklist).isdisjoint(written):
             wanted = " and ".join(names[kind] for kind in written)
             report(Warn(f"{flag_name(sink.name)} writes files for {wanted} only; there are none among the inputs"))

@@ -16,7 +16,7 @@ from cancernet_cli.core.events import Note, Reporter, Warn, silent
 from cancernet_cli.core.files import output_error
 from cancernet_cli.core.options import ClassifyOptions, flag_name
 from cancernet_cli.core.records import RunResult
-from cancernet_cli.engine.classify.find_files import find_files
+from cancernet_cli.engine.classify.find_files import find_files, kinds_to_write
 from cancernet_cli.engine.classify.finish import finish, from_finished, is_finished
 from cancernet_cli.engine.classify.job import Job, prepare, with_int8
 from cancernet_cli.engine.classify.pending import DEFAULT_HOOKS, Hooks, classify_pending, use_parts
@@ -107,15 +107,16 @@ def _make_int8(job: Job, worklist: Worklist, report: Reporter) -> Path:
 
 
 def _reuse(job: Job, worklist: Worklist, report: Reporter, started: float) -> RunResult:
-    """The result of a finished run; missing files of its slides are written from the tables."""
+    """The result of a finished run; sinks write the files of its slides from the tables."""
     result = from_finished(job, worklist, started)
     report(Note(f"{job.options.out} is already complete; no network runs (use --overwrite to start from scratch)"))
     if result.slides and any(sink.writes("slide") for sink in job.sinks):
-        from cancernet_cli.engine.classify.rewrite_slide_files import rewrite_slide_files  # as in `_source`
+        from cancernet_cli.engine.classify.rewrite_slide_files import rewrite_slide_files  # scikit-image and OpenSlide
 
         rewrite_slide_files(job, worklist, report)
+    lost = kinds_to_write(job, worklist) & {"image", "tile"}
     for sink in job.sinks:
-        if not sink.folder.exists():
+        if not sink.folder.exists() and any(sink.writes(kind) for kind in lost):
             report(Warn(f"{flag_name(sink.name)} was not written, because {job.options.out} is already complete"))
     return result
 
