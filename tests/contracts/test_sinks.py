@@ -145,7 +145,7 @@ def test_good_files_have_a_file_per_sink_and_failed_ones_have_none(folder: Path,
         assert files_below(chosen[entry.name]) == {f"{name}{entry.facts['suffix']}" for name in good}
 
 
-def test_a_sink_that_has_nothing_to_write_says_so_once(folder: Path, model: Path, tmp_path: Path) -> None:
+def test_a_sink_with_nothing_to_write_warns_once(folder: Path, model: Path, tmp_path: Path) -> None:
     said: list[Event] = []
     chosen = {"model": str(model), "workers": 0, "report": said.append}
     classify(folder / "image.png", out=tmp_path / "1.parquet", geojson=tmp_path / "g", masks=tmp_path / "m", **chosen)
@@ -159,7 +159,7 @@ def test_a_sink_that_has_nothing_to_write_says_so_once(folder: Path, model: Path
     ]
 
 
-def test_a_finished_run_says_which_files_it_does_not_write(folder: Path, model: Path, tmp_path: Path) -> None:
+def test_a_finished_run_warns_of_files_it_does_not_write(folder: Path, model: Path, tmp_path: Path) -> None:
     said: list[Event] = []
     chosen = {"out": tmp_path / "p.parquet", "model": str(model), "workers": 0}
     classify(folder / "image.png", **chosen)

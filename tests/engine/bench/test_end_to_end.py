@@ -55,7 +55,7 @@ def test_the_rate_is_never_more_than_the_runner_gives(batches: int, run: Callabl
     assert found.is_steady == (batches == 8)
 
 
-def test_what_could_not_be_measured_is_not_advised() -> None:
+def test_unsteady_measurements_are_not_advised() -> None:
     spread = {"median": 300.0, "min": 300.0, "max": 300.0}
     rows = [
         {"batch_size": 8, "images_per_s": {"median": 50.0, "min": 50.0, "max": 50.0}, "is_steady": True},

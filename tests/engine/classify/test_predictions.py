@@ -39,7 +39,7 @@ def test_views_are_pooled_before_the_calibrated_softmax() -> None:
     assert isinstance(failed, Failure)
 
 
-def test_numbers_that_are_not_finite_are_a_failure_of_that_image_alone() -> None:
+def test_non_finite_outputs_fail_that_image_alone() -> None:
     logits = np.array([[np.nan, 0], [0, 0]], np.float32)
     bad, good = predict(batch_of(1, 1), Answer(logits, np.ones(2), None), CARD)
     assert bad == Failure("classify", "NonFiniteOutput", "the network output is not finite")
@@ -51,7 +51,7 @@ def test_the_threshold_decides_between_two_classes() -> None:
     assert decide(np.array([0.31, 0.69], np.float32), CARD) == "benign"
 
 
-def test_more_classes_take_the_most_probable() -> None:
+def test_with_more_classes_the_most_probable_wins() -> None:
     card = Card(name="toy", task="classify", architecture=Architecture(classes=("a", "b", "c")))
     assert decide(np.array([0.2, 0.5, 0.3], np.float32), card) == "b"
 

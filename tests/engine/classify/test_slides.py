@@ -83,7 +83,7 @@ def bytes_of(result: RunResult) -> tuple[bytes, bytes]:
     return result.out.read_bytes(), result.tiles_file.read_bytes()
 
 
-def test_every_file_has_one_row_and_says_what_it_is(folder: Path, run: Run) -> None:
+def test_every_file_has_one_row_with_its_kind_and_status(folder: Path, run: Run) -> None:
     told: list[Event] = []
     result = run(folder, report=told.append)
     rows = rows_of(result)
@@ -114,7 +114,7 @@ def test_every_file_has_one_row_and_says_what_it_is(folder: Path, run: Run) -> N
     assert any(isinstance(one, Warn) and one.message.startswith("c.ome.tif: nothing says how wide") for one in told)
 
 
-def test_a_slides_row_counts_what_its_tiles_say(folder: Path, run: Run) -> None:
+def test_a_slides_row_agrees_with_its_tiles(folder: Path, run: Run) -> None:
     result = run(folder)
     row, tiles = rows_of(result)["b.svs"], tiles_of(result, "b.svs")
     assert row["tiles"] == len(tiles) > 10
@@ -129,7 +129,7 @@ def test_a_slides_row_counts_what_its_tiles_say(folder: Path, run: Run) -> None:
     assert row["mask_fraction"] == pytest.approx(np.mean([t["mask_fraction"] for t in tiles]), abs=1e-6)
 
 
-def test_a_tile_is_classified_as_a_photo_of_its_pixels_is(folder: Path, run: Run, tmp_path: Path) -> None:
+def test_a_tile_is_classified_like_an_image_of_its_pixels(folder: Path, run: Run, tmp_path: Path) -> None:
     result = run(folder / "malignant" / "a.tif", overlap=0.25)
     tiles = tiles_of(result, "a.tif")
     with tifffile.TiffFile(folder / "malignant" / "a.tif") as file:  # 0.25 um: a view of 0.5 um is level 1
@@ -154,7 +154,7 @@ def test_a_tile_is_classified_as_a_photo_of_its_pixels_is(folder: Path, run: Run
         ({"pool": "noisy-or"}, lambda p: 1 - np.prod(1 - p)),
     ],
 )
-def test_pools_do_what_they_are_called(
+def test_pooling_methods_do_what_their_names_say(
     folder: Path, run: Run, options: dict[str, Any], expected: Callable[[np.ndarray], float]
 ) -> None:
     result = run(folder / "b.svs", **options)
@@ -163,7 +163,9 @@ def test_pools_do_what_they_are_called(
 
 
 @pytest.mark.parametrize("options", [{"workers": 1}, {"workers": 2, "batch_size": 5}, {"batch_size": 1}])
-def test_workers_and_batches_leave_no_trace(folder: Path, run: Run, tmp_path: Path, options: dict[str, Any]) -> None:
+def test_results_do_not_depend_on_workers_and_batches(
+    folder: Path, run: Run, tmp_path: Path, options: dict[str, Any]
+) -> None:
     expected = bytes_of(run(folder))
     assert bytes_of(run(folder, out=tmp_path / "other" / "p.parquet", **options)) == expected
 
@@ -260,7 +262,7 @@ def test_a_slide_that_is_removed_while_its_tiles_are_read_is_one_failed_row(run:
     assert rows["stays.svs"]["status"] == "ok"
 
 
-def test_a_slide_that_changes_meanwhile_is_not_mixed(run: Run, tmp_path: Path) -> None:
+def test_a_slide_that_changes_during_the_run_fails(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "slide.svs"
     write_svs(path, tissue_slide(900, 600), mpp="0.5")
     touch = once_planned(lambda file: os.utime(path, ns=(0, 0)))
@@ -306,7 +308,7 @@ def test_sinks_write_the_same_files_during_the_run_and_later(folder: Path, run: 
     assert bytes_of(result) == before
 
 
-def test_kind_overrides_what_a_file_is_taken_for(folder: Path, run: Run, tmp_path: Path) -> None:
+def test_kind_overrides_the_detected_kind(folder: Path, run: Run, tmp_path: Path) -> None:
     photo = folder / "malignant" / "photo.tif"
     assert rows_of(run(photo))["photo.tif"]["kind"] == "image"
     row = rows_of(run(photo, kind="slide", tissue="none", out=tmp_path / "s.parquet"))["photo.tif"]
@@ -316,7 +318,7 @@ def test_kind_overrides_what_a_file_is_taken_for(folder: Path, run: Run, tmp_pat
     assert {row["kind"] for row in rows_of(run(folder, kind="image", out=tmp_path / "f.parquet")).values()} == {"image"}
 
 
-def test_other_tiles_are_not_mixed_with_a_finished_table(folder: Path, run: Run) -> None:
+def test_a_finished_table_is_not_mixed_with_other_tiles(folder: Path, run: Run) -> None:
     run(folder / "b.svs")
     with pytest.raises(OutputError, match="overlap"):
         run(folder / "b.svs", overlap=0.5)
@@ -325,14 +327,14 @@ def test_other_tiles_are_not_mixed_with_a_finished_table(folder: Path, run: Run)
     assert not (result.out.parent / "p.tiles.parquet").exists()
 
 
-def test_a_run_of_slides_alone_that_all_fail_still_has_its_tables(folder: Path, run: Run) -> None:
+def test_a_run_whose_slides_all_fail_still_writes_its_tables(folder: Path, run: Run) -> None:
     result = run([folder / "glass.tif", folder / "text.ndpi"])
     assert (result.files, result.failed) == (2, 2)
     assert result.tiles_file is not None
     assert len(pq.read_table(result.tiles_file)) == 0
 
 
-def test_the_tile_table_is_typed_tightly(folder: Path, run: Run) -> None:
+def test_the_tile_table_has_compact_types(folder: Path, run: Run) -> None:
     result = run(folder / "b.svs")
     schema = pq.read_schema(result.tiles_file)
     words = pa.dictionary(pa.int32(), pa.string())
@@ -357,6 +359,6 @@ def test_the_tile_table_is_typed_tightly(folder: Path, run: Run) -> None:
     assert schema.metadata == pq.read_schema(result.out).metadata
 
 
-def test_regions_without_masks_are_a_wrong_call(folder: Path, run: Run, tmp_path: Path) -> None:
+def test_regions_without_masks_are_refused(folder: Path, run: Run, tmp_path: Path) -> None:
     with pytest.raises(CancernetError, match="--mask-regions"):
         run(folder, mask_regions=tmp_path / "regions.csv")

@@ -24,7 +24,7 @@ def test_files_come_in_path_order_once_each(plan: Worklist) -> None:
     assert len(plan) == plan.count_pending() == 3
 
 
-def test_what_is_known_of_a_file_survives(plan: Worklist) -> None:
+def test_facts_of_a_file_survive(plan: Worklist) -> None:
     _, labelled, broken = plan.pending()
     assert labelled.truth == Truth(label="benign", patient="14-1")
     assert broken.problem == Failure("discover", "FileNotFoundError", "gone")
@@ -36,7 +36,7 @@ def test_only_unchanged_files_count_as_done(plan: Worklist) -> None:
     assert next(plan.done()) == (0, 5)
 
 
-def test_the_digest_tells_of_a_changed_file(tmp_path: Path) -> None:
+def test_the_digest_changes_with_a_file(tmp_path: Path) -> None:
     digests = set()
     for number, files in enumerate([[found("a"), found("b")], [found("b"), found("a")], [found("a"), found("b", 2)]]):
         plan = Worklist(tmp_path / f"{number}.sqlite")
@@ -45,5 +45,5 @@ def test_the_digest_tells_of_a_changed_file(tmp_path: Path) -> None:
     assert len(digests) == 2
 
 
-def test_endings_are_counted(plan: Worklist) -> None:
+def test_suffixes_are_counted(plan: Worklist) -> None:
     assert plan.endings() == {".png": 3}
