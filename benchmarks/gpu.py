@@ -247,8 +247,8 @@ def opened(job: Job, report: Callable[[Event], None], *, files: int | None) -> t
 
 
 def sample_of(job: Job, files: list[FoundFile] | None = None) -> Sample:
-    """A batch of views of the run."""
-    found = files or find_images(Path(job.inputs[0]), job.card)
+    """A batch of the run's own views."""
+    found = files or find_images(Path(job.inputs[0].text), job.card)
     return take_sample(found, job.card, batch_size=job.runtime.batch_size, max_pixels=MAX_PIXELS)
 
 

@@ -10,22 +10,23 @@ from cancernet_cli.cli import output, progress
 from cancernet_cli.cli.bind import FORMAT, Format, options_from
 from cancernet_cli.core.errors import PartialFailure
 from cancernet_cli.core.options import ClassifyOptions
+from cancernet_cli.core.options.sinks import with_sinks
 
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        help="Folders (searched in depth), files, glob patterns, a CSV or Parquet manifest with a column path, "
-        "or - for paths on stdin."
+        help="Folders (searched recursively), files, glob patterns, a CSV or Parquet manifest with a path column, "
+        "or - to read paths from stdin."
     ),
 ]
 
 
-@options_from(ClassifyOptions)
+@options_from(with_sinks(ClassifyOptions))
 def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Format, FORMAT] = "human") -> None:
-    """Classify every image and slide under INPUTS: one row a file in a Parquet table; metrics when labels are known.
+    """Classify every image and slide under INPUTS: one row per file of a Parquet table; metrics if labels are known.
 
-    Give the same command again after an interruption and it goes on where it was. Exit code 7: finished, but some
-    files failed; their rows say why.
+    Re-run the same command to resume an interrupted run. Exit code 7: finished, but some files failed; their rows give
+    the reason.
 
     Examples:
 
@@ -40,36 +41,36 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
         cancernet classify biopsy.svs --heatmaps heatmaps --geojson geojson
     """
     with progress.reporter(format) as report:
-        from cancernet_cli.engine.classify import run as engine  # torch comes in here, not at --help
+        from cancernet_cli.engine.classify import run as engine  # torch is imported here, not at --help
 
         if options.dry_run:
-            outlook = engine.outlook(inputs, options, report)
+            planned = engine.dry_run(inputs, options, report)
         else:
             result = engine.classify(inputs, options, report)
     if options.dry_run:
-        present_outlook(outlook, format)
+        present_dry_run(planned, format)
         return
     from cancernet_cli.cli.render.result import present_result
 
     present_result(result, format)
     if result.unlisted_folders and not (result.failed or result.partial):
         raise PartialFailure(
-            f"folders that cannot be listed: {result.unlisted_folders:,}; what they hold is not in {result.out}",
-            fix="make them readable, and give the same command again with --overwrite",
+            f"folders that cannot be listed: {result.unlisted_folders:,}; their files are missing from {result.out}",
+            fix="make them readable and run the same command again with --overwrite",
         )
     if result.failed or result.partial:
-        some = f"{result.failed:,} of {result.files:,} files failed"
+        failed = f"{result.failed:,} of {result.files:,} files failed"
         raise PartialFailure(
-            f"{some}, and {result.partial:,} in part" if result.partial else some,
+            f"{failed}, and {result.partial:,} failed partially" if result.partial else failed,
             fix=f"their rows in {result.out} have status = failed or partial and the reason in error; "
-            "after mending them, a permission too, give the command with --overwrite",
+            "after fixing them (permissions included), run the same command again with --overwrite",
         )
 
 
-def present_outlook(outlook: dict[str, object], format: str) -> None:
-    """What a dry run found."""
+def present_dry_run(planned: dict[str, object], format: str) -> None:
+    """Print the result of a dry run."""
     if format == "json":
-        output.record(outlook)
+        output.record(planned)
     elif format == "human":
-        for name, value in outlook.items():
+        for name, value in planned.items():
             output.line(f"{name.replace('_', ' '):<16} {value}")

@@ -15,17 +15,17 @@ from cancernet_cli.core.options import TileOptions
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        help="Slides, folders (searched in depth), glob patterns, or a CSV or Parquet manifest with a column path."
+        help="Slides, folders (searched recursively), glob patterns, or a CSV or Parquet manifest with a path column."
     ),
 ]
 
 
 @options_from(TileOptions)
 def tile(inputs: Inputs, *, options: TileOptions, format: Annotated[Format, FORMAT] = "human") -> None:
-    """Show where tiles would be cut from slides, before anything is classified.
+    """Preview the tiling of slides before classifying them.
 
-    Writes tiles.parquet, slides.parquet and, for each slide, its tissue mask and a preview with tissue and tiles. Exit
-    code 7: finished, but some slides failed; their rows say why.
+    Writes tiles.parquet, slides.parquet and, for each slide, its tissue mask and a preview of tissue and tiles. Exit
+    code 7: finished, but some slides failed; their rows give the reason.
 
     Examples:
 
@@ -38,7 +38,7 @@ def tile(inputs: Inputs, *, options: TileOptions, format: Annotated[Format, FORM
         cancernet tile scan.tif --mpp 0.25 --kind slide
     """
     with progress.reporter(format) as report:
-        from cancernet_cli.engine import tile as engine  # OpenCV comes in here, not at --help
+        from cancernet_cli.engine import tile as engine  # OpenCV is imported here, not at --help
 
         result = engine.tile(inputs, options, report)
     if format == "json":

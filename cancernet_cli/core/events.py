@@ -1,4 +1,4 @@
-"""What an engine tells while it works; `cli.progress` draws it, a library caller may ignore it."""
+"""Events that an engine reports while it runs; `cli.progress` shows them, library callers may ignore them."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Event:
-    """Anything an engine reports."""
+    """Base class of events."""
 
 
 @dataclass(frozen=True)
 class Note(Event):
-    """A remark for the user, on one line."""
+    """A one-line remark for the user."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Warn(Event):
-    """Something the user should look at, on one line."""
+    """A one-line warning."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class StageStarted(Event):
-    """A stretch of work begins; `total` is in `unit`, or None when it is not known yet."""
+    """A stage begins; `total` counts `unit`, None if unknown."""
 
     stage: str
     total: int | None = None
@@ -36,7 +36,7 @@ class StageStarted(Event):
 
 @dataclass(frozen=True)
 class StageAdvanced(Event):
-    """So many more (`done`, not the sum) of the stage are done; `figures` stand beside the bar, such as the loss."""
+    """`done` more items of the stage are done; `figures`, such as the loss, are shown next to the progress bar."""
 
     stage: str
     done: int
@@ -46,7 +46,7 @@ class StageAdvanced(Event):
 
 @dataclass(frozen=True)
 class StageGrew(Event):
-    """So many more have come to light that belong to the stage; its `total` must be known."""
+    """The stage has `more` items than known before; its `total` must be known."""
 
     stage: str
     more: int
@@ -54,7 +54,7 @@ class StageGrew(Event):
 
 @dataclass(frozen=True)
 class StageFinished(Event):
-    """The stage is over."""
+    """The stage has ended."""
 
     stage: str
 
@@ -63,4 +63,4 @@ Reporter = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """A reporter that says nothing."""
+    """A reporter that ignores all events."""

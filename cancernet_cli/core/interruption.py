@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM: finish the batch, keep what is done, then stop.
 
-The command line installs the handlers with `watch`; engines ask `check` between batches. A library caller who installs
-nothing gets Python's own KeyboardInterrupt.
+The command line installs the handlers with `watch`; engines call `check` between batches. Library callers, who install
+no handlers, get Python's usual KeyboardInterrupt.
 """
 
 from __future__ import annotations
@@ -38,12 +38,15 @@ def watch() -> Iterator[None]:
 
 
 def requested() -> bool:
-    """Whether a signal asked to stop."""
+    """Whether a signal has requested a stop."""
     return _received is not None
 
 
-def check(done: str = "nothing was lost", fix: str = "give the same command to go on") -> None:
-    """Stop here if a signal asked to.
+def check(done: str = "nothing was lost", fix: str = "run the same command again to resume") -> None:
+    """Stop if a signal has requested it.
+
+    Args:
+        done: what is kept. fix: how to continue.
 
     Raises:
         Interrupted: with the exit code 130 (SIGINT) or 143 (SIGTERM).

@@ -1,21 +1,23 @@
-"""The records that travel between the rooms."""
+"""Records passed between the packages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from cancernet_cli.core.options.sinks import sinks
 
 Kind = Literal["image", "slide"]
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is known about a file beside its pixels; None where it is unknown.
+    """What is known about a file apart from its pixels; None if unknown.
 
-    `patient` is the unit that splits and intervals group by: for BreakHis the slide number without its letters
-    ("14-22549"), for a label file its `case` column, or else its `patient` column. `slide` is the physical slide
-    ("14-22549AB"). `magnification` is the objective's (40, 100, 200, 400); `mpp` is micrometres per pixel.
+    patient: the unit that splits and confidence intervals group by: for BreakHis the slide number without its letters
+    ("14-22549"), for a label file its `case` column, otherwise its `patient` column. slide: the physical slide
+    ("14-22549AB"). magnification: of the objective (40, 100, 200, 400). mpp: micrometers per pixel.
     """
 
     label: str | None = None
@@ -27,11 +29,11 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file that discovery came upon.
+    """A file found by discovery.
 
-    `path` is its name in the table (core.paths.display_path); `location` opens it: the bytes of an absolute path.
-    `problem` is set when it cannot even be looked at (a dangling link, a name in a list that does not exist).
-    `kind` says whether it is read at once or in tiles.
+    path: its name in the table (`core.paths.display_path`). location: absolute path, as bytes. problem: set if the file
+    cannot be accessed (a dangling link, a listed name that does not exist). kind: images are read at once, slides in
+    tiles.
     """
 
     path: str
@@ -45,7 +47,7 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a file has no prediction: where it happened, what class of error, and its words."""
+    """Why a file has no prediction: stage, class of the error, and message."""
 
     stage: str
     error: str
@@ -53,9 +55,8 @@ class Failure:
 
     @classmethod
     def of(cls, stage: str, error: BaseException) -> Failure:
-        """The failure that an exception stands for; its message on one line."""
-        words = " ".join(str(error).split()) or "no message"
-        return cls(stage, type(error).__name__, words)
+        """The failure for an exception, with its message on one line."""
+        return cls(stage, type(error).__name__, " ".join(str(error).split()) or "no message")
 
     def __str__(self) -> str:
         return f"{self.stage}: {self.error}: {self.message}"
@@ -63,10 +64,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished classify run left behind.
+    """Result of a finished classify run.
 
-    ok counts files with a prediction; `partial` of them are slides some of whose tiles failed. What
-    `unlisted_folders` hold has no row: nobody could see it.
+    ok: files with a prediction; `partial` of them are slides some of whose tiles failed. unlisted_folders: folders that
+    could not be listed, whose files have no row. outputs: folder of each output sink that was asked for, by its name,
+    which is also an attribute: `result.overlays`.
     """
 
     out: Path
@@ -81,20 +83,24 @@ class RunResult:
     failures: list[tuple[str, str]] = field(default_factory=list)
     metrics: dict[str, Any] | None = None
     metrics_file: Path | None = None
-    overlays: Path | None = None
-    masks: Path | None = None
     slides: int = 0
     partial: int = 0
     unlisted_folders: int = 0
     tiles_file: Path | None = None
-    geojson: Path | None = None
-    heatmaps: Path | None = None
-    probability_maps: Path | None = None
+    outputs: dict[str, Path] = field(default_factory=dict)
+
+    if not TYPE_CHECKING:  # a type checker would accept any attribute
+
+        def __getattr__(self, name: str) -> Path | None:
+            """The folder of an output sink; None if it was not asked for."""
+            if name in sinks:
+                return self.__dict__.get("outputs", {}).get(name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """What a finished finetune run left behind; `metrics` as in the card."""
+    """Result of a finished finetune run; `metrics` as in the card."""
 
     out: Path
     name: str
@@ -107,10 +113,10 @@ class FinetuneResult:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One epoch of a training run; None where a figure does not exist.
+    """One epoch of a training run; None for figures that do not exist.
 
-    split: which training it belongs to, as `fold_0` or `final`. epoch: from 1. Accuracies are shares of images (of
-    pixels for a U-Net), dice that of the validation pixels. elapsed_s: of this epoch.
+    split: the training it belongs to, such as `fold_0` or `final`. epoch: from 1. Accuracies are fractions of images
+    (pixels for a U-Net); validation_dice is computed over the validation pixels. elapsed_s: of this epoch.
     """
 
     split: str

@@ -16,10 +16,11 @@ from cancernet_cli.core.errors import ModelError, OptionError
 
 T = TypeVar("T")
 
-# Packages of the registries whose names are option values; each module is an entry.
+# Packages of registries that options depend on; each module is an entry.
 BACKBONES = "cancernet_cli.classification.backbone"
 HEADS = "cancernet_cli.classification.head"
 SEGMENTERS = "cancernet_cli.segmentation.segmenter"
+SINKS = "cancernet_cli.outputs.sinks"
 PLUGINS = "cancernet.plugins"  # entry-point group: modules of other packages that register entries
 _ROOT = Path(__file__).resolve().parents[1]
 _registries: dict[str, Registry[Any]] = {}

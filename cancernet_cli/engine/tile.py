@@ -1,4 +1,4 @@
-"""Plan the tiles of slides, for a look before hours of computing: where tissue is, which tiles cover it. No torch."""
+"""Plan the tiles of slides, to check tissue detection and tiling before hours of computing. No torch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from cancernet_cli.core import interruption
@@ -18,22 +19,35 @@ from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinish
 from cancernet_cli.core.files import atomic_write, check_output_folder, output_error
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import TileOptions
+from cancernet_cli.core.paths import real_path
+from cancernet_cli.core.percent import show_percent
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.discovery.find_slides import find_slides
 from cancernet_cli.data.discovery.inputs import resolve_base
-from cancernet_cli.data.slides import UnreadableSlide, open_slide
-from cancernet_cli.data.tiles.slide_plan import Cut, plan_slide
+from cancernet_cli.data.slides import Slide, UnreadableSlide, open_slide
+from cancernet_cli.data.tiles.pixels import read_tiles
+from cancernet_cli.data.tiles.slide_plan import Cut, SlidePlan, plan_slide, tile_boxes
 from cancernet_cli.data.tiles.target_mpp import target_mpp
-from cancernet_cli.engine.tile_files import write_images, write_pictures
+from cancernet_cli.outputs.pictures.files import write_png
+from cancernet_cli.outputs.pictures.tile_preview import draw_tile_preview
+from cancernet_cli.outputs.side_files import side_path
 from cancernet_cli.outputs.tables.tile_table import TILE_SCHEMA, slide_table, tile_batch
 
 STAGE = "tile"
 TILES_FILE, SLIDES_FILE = "tiles.parquet", "slides.parquet"
+_TILES_AT_ONCE = 64
+_SOURCES = {
+    "slide": "from the slide",
+    "tiff_resolution": "from its TIFF resolution",
+    "objective": "from its objective power",
+    "option": "given with --mpp",
+    "model": "ASSUMED: the model's",
+}
 
 
 @dataclass(frozen=True)
 class TileResult:
-    """What a tile plan left behind; `rows` as slides.parquet has them."""
+    """Result of `tile`; `rows` are those of slides.parquet."""
 
     out: Path
     tiles_file: Path
@@ -50,27 +64,27 @@ def tile(
     report: Reporter = silent,
     **changes: Any,
 ) -> TileResult:
-    """Plan the tiles of every slide that `inputs` name, and write tables and pictures to the folder `options.out`.
+    """Plan the tiles of every slide under `inputs`, and write tables and pictures to the folder `options.out`.
 
     Args:
         inputs: folders, files, glob patterns or manifests.
-        options: default: as the bundled model looks at slides, tissue by Otsu's threshold.
-        report: is told of progress, notes and warnings (`core.events`).
-        changes: options by name, in place of those in `options`: `tile("slides", overlap=0.5)`.
+        options: default: tiles as the bundled model sees them, tissue by Otsu's threshold.
+        report: receives progress, notes and warnings (`core.events`).
+        changes: options by name that override `options`: `tile("slides", overlap=0.5)`.
 
     Returns:
-        Counts and one row a slide; slides that failed are no error here, `failed` counts them.
+        Counts and one row per slide; slides that failed raise no error here but are counted in `failed`.
 
     Raises:
-        InputError: no slide is there.
-        ModelError: the model is not there.
-        OutputError: the folder holds something and `overwrite` was not given, or cannot be written.
+        InputError: no slide was found.
+        ModelError: the model does not exist.
+        OutputError: the folder is not empty and `overwrite` was not given, or it cannot be written.
     """
     options = replace(options or TileOptions(), **changes)
     names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
     cut = resolve_cut(options, report)
     _check_folder(options.out, options.overwrite)
-    slides = _found(names, options, report)
+    slides = _find(names, options, report)
     tiles_file, slides_file = options.out / TILES_FILE, options.out / SLIDES_FILE
     rows: list[dict[str, Any]] = []
     report(StageStarted(STAGE, len(slides), "slides"))
@@ -82,9 +96,9 @@ def tile(
             for slide in slides:
                 interruption.check(
                     f"{len(rows):,} of {len(slides):,} slides were planned, and no table was written",
-                    fix="give the same command with --overwrite to begin again",
+                    fix="run the same command with --overwrite to start over",
                 )
-                rows.append(_one(slide, cut, options, writer, report))
+                rows.append(_plan_one(slide, cut, options, writer, report))
                 report(StageAdvanced(STAGE, 1, int(rows[-1]["status"] == "failed")))
         with atomic_write(slides_file) as temporary:
             pq.write_table(slide_table(rows), temporary, compression="zstd")
@@ -97,19 +111,19 @@ def tile(
 
 
 def resolve_cut(options: TileOptions, report: Reporter = silent) -> Cut:
-    """The size and scale of tiles: those of the options, else those of the model's card."""
+    """Size and scale of tiles: from the options, otherwise from the model card."""
     policy = read_card(find_model(options.model)).input
     mpp = options.tile_mpp
     if mpp is None:
         target = target_mpp(policy)
         mpp = target.mpp
         if target.remark:
-            report(Note(f"{target.remark}; --tile-mpp gives another"))
+            report(Note(f"{target.remark}; override it with --tile-mpp"))
     side = options.tile_size_px
     return Cut(side or policy.width_px, side or policy.height_px, mpp)
 
 
-def _found(names: list[str], options: TileOptions, report: Reporter) -> list[FoundFile]:
+def _find(names: list[str], options: TileOptions, report: Reporter) -> list[FoundFile]:
     slides = find_slides(
         names,
         base=resolve_base(names),
@@ -120,20 +134,22 @@ def _found(names: list[str], options: TileOptions, report: Reporter) -> list[Fou
     if not slides:
         raise InputError(
             f"no slide was found under {', '.join(names[:3])}",
-            fix="name SVS, NDPI, MRXS, SCN, BIF, DICOM or pyramidal TIFF files; --kind slide takes any TIFF for one",
+            fix="name SVS, NDPI, MRXS, SCN, BIF, DICOM or pyramidal TIFF files; with --kind slide any TIFF is a slide",
         )
     return slides
 
 
-def _one(file: FoundFile, cut: Cut, options: TileOptions, writer: pq.ParquetWriter, report: Reporter) -> dict[str, Any]:
-    """One slide's pictures and tile rows; gives its row."""
+def _plan_one(
+    file: FoundFile, cut: Cut, options: TileOptions, writer: pq.ParquetWriter, report: Reporter
+) -> dict[str, Any]:
+    """Write the pictures and tile rows of one slide; returns its row in the slide table."""
     try:
         if file.problem is not None:
             raise UnreadableSlide(file.problem)
         with closing(open_slide(file.location)) as slide:
             plan = plan_slide(slide, cut, options)
-            write_pictures(file.path, plan, options.out)
-            failures = write_images(file.path, slide, plan, options.out) if options.images else None
+            _write_pictures(file.path, plan, options.out)
+            failures = _write_images(file.path, slide, plan, options.out) if options.images else None
     except UnreadableSlide as error:
         report(Warn(f"{file.path} failed: {error.failure}"))
         return {"path": file.path, "status": "failed", "error": str(error.failure)}
@@ -141,8 +157,8 @@ def _one(file: FoundFile, cut: Cut, options: TileOptions, writer: pq.ParquetWrit
         failure = Failure("tile", "MemoryError", "not enough memory for its thumbnail")
         report(Warn(f"{file.path} failed: {failure}"))
         return {"path": file.path, "status": "failed", "error": str(failure)}
-    for words in plan.warnings():
-        report(Warn(f"{file.path}: {words}"))
+    for message in plan.warnings():
+        report(Warn(f"{file.path}: {message}"))
     if failures:
         report(Warn(f"{file.path}: {len(failures):,} tiles cannot be read, the first: {next(iter(failures.values()))}"))
     if len(plan.tiles):
@@ -155,6 +171,53 @@ def _one(file: FoundFile, cut: Cut, options: TileOptions, writer: pq.ParquetWrit
         **plan.facts(),
         "failed_tiles": None if failures is None else len(failures),
     }
+
+
+def _write_pictures(name: str, plan: SlidePlan, out: Path) -> None:
+    """Write `<name>.tissue.png`, white where there is tissue, and `<name>.preview.png`."""
+    write_png(plan.tissue.mask.astype(np.uint8) * 255, side_path(out, real_path(name), ".tissue.png"))
+    thumbnail = plan.thumbnail.pixels
+    preview = draw_tile_preview(thumbnail, plan.tissue.mask, plan.tissue.pen, tile_boxes(plan), _caption(name, plan))
+    write_png(preview, side_path(out, real_path(name), ".preview.png"))
+
+
+def _write_images(name: str, slide: Slide, plan: SlidePlan, out: Path) -> dict[tuple[int, int], Failure]:
+    """Write the tiles as `<name>.tiles/x<x>_y<y>.png`; returns, by (x, y), why some cannot be read.
+
+    Images of an earlier plan are removed first.
+    """
+    folder = side_path(out, real_path(name), ".tiles")
+    with suppress(FileNotFoundError):
+        for old in folder.glob("x*_y*.png"):
+            old.unlink()
+    failures: dict[tuple[int, int], Failure] = {}
+    tiles = plan.tiles
+    for first in range(0, len(tiles), _TILES_AT_ONCE):
+        interruption.check("no table was written", fix="run the same command with --overwrite to start over")
+        x, y = tiles.x[first : first + _TILES_AT_ONCE], tiles.y[first : first + _TILES_AT_ONCE]
+        read = read_tiles(slide, x, y, tiles.size)
+        for i, (left, top) in enumerate(zip(x.tolist(), y.tolist(), strict=True)):
+            if i in read.failures:
+                failures[left, top] = read.failures[i]
+            else:
+                write_png(read.pixels[i], folder / f"x{left:07d}_y{top:07d}.png")
+    return failures
+
+
+def _caption(name: str, plan: SlidePlan) -> list[str]:
+    size, tissue, tiles = plan.tiles.size, plan.tissue, plan.tiles
+    wide, high = (side * plan.resolution.mpp for side in (size.width_px, size.height_px))
+    found = f"tissue {tissue.area_mm2:,.2f} mm2 ({show_percent(100 * float(tissue.mask.mean()))})"
+    if tissue.pen.any():
+        found += f", pen {show_percent(100 * float(tissue.pen.mean()))}"
+    lines = [
+        os.path.basename(name),
+        f"{len(tiles):,} tiles of {tiles.grid[0] * tiles.grid[1]:,}; {found}",
+        f"{size.width_px} x {size.height_px} px each, {wide:.0f} x {high:.0f} um, at {plan.target_mpp:.3g} um/px",
+        f"{plan.levels[0].width_px:,} x {plan.levels[0].height_px:,} px, {plan.resolution.mpp:.4g} um/px "
+        f"{_SOURCES[plan.resolution.source]}",
+    ]
+    return lines + ([f"flags: {', '.join(plan.flags)}"] if plan.flags else [])
 
 
 def _check_folder(out: Path, overwrite: bool) -> None:

@@ -38,7 +38,7 @@ def cancernet(*words: object) -> subprocess.CompletedProcess[str]:
 def new_process(
     *words: object, stdin: bytes | None = None, file_limit: int | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own."""
+    """The command line in a separate process."""
 
     def limit() -> None:
         if file_limit is not None:
@@ -51,7 +51,7 @@ def new_process(
     return text
 
 
-def test_a_person_sees_a_table_and_where_it_is(tiny_folder: Path, model: str, tmp_path: Path) -> None:
+def test_human_output_shows_the_table_and_its_path(tiny_folder: Path, model: str, tmp_path: Path) -> None:
     out = tmp_path / "p.parquet"
     done = cancernet("classify", tiny_folder, "--out", out, "--model", model)
     assert done.returncode == 0, done.stderr
@@ -69,7 +69,7 @@ def test_json_is_one_object_on_stdout(tiny_folder: Path, model: str, tmp_path: P
     assert result["out"] == str(tmp_path / "p.parquet")
 
 
-def test_quiet_says_nothing(tiny_folder: Path, model: str, tmp_path: Path) -> None:
+def test_quiet_prints_nothing(tiny_folder: Path, model: str, tmp_path: Path) -> None:
     done = cancernet("classify", tiny_folder, "--out", tmp_path / "p.parquet", "--model", model, "--format", "quiet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -84,7 +84,7 @@ def test_failed_files_end_with_exit_code_7(model: str, tmp_path: Path) -> None:
     assert "give the command with --overwrite" in done.stderr
 
 
-def test_a_folder_that_cannot_be_listed_does_not_end_as_if_all_were_well(
+def test_a_folder_that_cannot_be_listed_ends_with_exit_code_7(
     tiny_folder: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scandir = os.scandir
@@ -123,7 +123,7 @@ def test_paths_come_from_standard_input(tiny_folder: Path, model: str, tmp_path:
         (["--out", "/proc/p.parquet"], 6, "cannot be written"),
     ],
 )
-def test_each_kind_of_mistake_has_its_exit_code(
+def test_each_kind_of_error_has_its_exit_code(
     tiny_folder: Path, model: str, tmp_path: Path, words: list[str], code: int, said: str
 ) -> None:
     done = cancernet("classify", tiny_folder, "--out", tmp_path / "p.parquet", "--model", model, *words)
@@ -132,14 +132,14 @@ def test_each_kind_of_mistake_has_its_exit_code(
     assert [path for path in tmp_path.iterdir() if path != tiny_folder] == []
 
 
-def test_input_that_is_not_there_is_an_input_error(model: str, tmp_path: Path) -> None:
+def test_a_missing_input_is_an_input_error(model: str, tmp_path: Path) -> None:
     done = cancernet("classify", tmp_path / "nowhere", "--out", tmp_path / "p.parquet", "--model", model)
     assert done.returncode == 3
     assert "nowhere" in done.stderr
     assert "fix:" in done.stderr
 
 
-def test_a_disk_that_fills_ends_with_one_sentence(tiny_folder: Path, model: str, tmp_path: Path) -> None:
+def test_a_full_disk_ends_with_one_sentence(tiny_folder: Path, model: str, tmp_path: Path) -> None:
     out = tmp_path / "p.parquet"
     done = new_process("classify", tiny_folder, "--out", out, "--model", model, file_limit=1000)
     assert done.returncode == 6, done.stderr
@@ -149,7 +149,7 @@ def test_a_disk_that_fills_ends_with_one_sentence(tiny_folder: Path, model: str,
     assert again.returncode == 0, again.stderr
 
 
-def test_a_dry_run_tells_what_would_be_done(tiny_folder: Path, model: str, tmp_path: Path) -> None:
+def test_a_dry_run_shows_what_would_be_done(tiny_folder: Path, model: str, tmp_path: Path) -> None:
     done = cancernet("classify", tiny_folder, "--out", tmp_path / "p.parquet", "--model", model, "--dry-run")
     assert done.returncode == 0
     assert "device" in done.stdout

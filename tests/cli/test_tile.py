@@ -30,7 +30,7 @@ def slides(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_person_sees_each_slide_and_where_the_files_are(
+def test_human_output_shows_each_slide_and_the_paths(
     slides: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -42,7 +42,7 @@ def test_a_person_sees_each_slide_and_where_the_files_are(
     assert pq.read_metadata(out / "tiles.parquet").num_rows > 10
 
 
-def test_a_failed_slide_is_exit_code_seven_and_the_others_are_there(
+def test_a_failed_slide_is_exit_code_7_and_the_others_are_planned(
     slides: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = (slides / "a.svs").read_bytes()
@@ -57,7 +57,7 @@ def test_a_failed_slide_is_exit_code_seven_and_the_others_are_there(
     assert (out / "a.svs.preview.png").is_file()
 
 
-def test_quiet_is_silent_and_refusals_have_a_way_out(
+def test_quiet_is_silent_and_errors_have_a_fix(
     slides: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"

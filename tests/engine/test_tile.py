@@ -39,7 +39,7 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_slide_has_one_row_and_bad_ones_say_why(slides: Path, tmp_path: Path) -> None:
+def test_every_slide_has_one_row_and_bad_ones_the_reason(slides: Path, tmp_path: Path) -> None:
     told: list[Event] = []
     result = tile(slides, TileOptions(out=tmp_path / "out", **CUT), told.append)
     assert (result.slides, result.failed) == (9, 5)
@@ -72,7 +72,7 @@ def test_every_slide_has_one_row_and_bad_ones_say_why(slides: Path, tmp_path: Pa
     assert sum("failed" in words for words in warnings) == 5
 
 
-def test_the_tile_table_is_sorted_typed_and_counts_as_the_rows_say(slides: Path, tmp_path: Path) -> None:
+def test_the_tile_table_is_sorted_and_typed_and_agrees_with_the_slide_rows(slides: Path, tmp_path: Path) -> None:
     result = tile(slides, out=tmp_path / "out", **CUT)
     table = pq.read_table(result.tiles_file)
     assert [(f.name, str(f.type)) for f in table.schema] == [
@@ -96,7 +96,7 @@ def test_the_tile_table_is_sorted_typed_and_counts_as_the_rows_say(slides: Path,
     assert again.slides_file.read_bytes() == result.slides_file.read_bytes()
 
 
-def test_mask_and_preview_lie_beside_each_other_by_the_slides_path(slides: Path, tmp_path: Path) -> None:
+def test_mask_and_preview_are_next_to_each_other_under_the_slides_path(slides: Path, tmp_path: Path) -> None:
     result = tile(slides / "deep" / "a.tif", out=tmp_path / "out", **CUT)
     assert sorted(path.name for path in result.out.iterdir()) == [
         "a.tif.preview.png",
@@ -114,7 +114,7 @@ def test_mask_and_preview_lie_beside_each_other_by_the_slides_path(slides: Path,
     assert preview.shape[0] > mask.shape[0]
 
 
-def test_tile_images_are_openslides_pixels(slides: Path, tmp_path: Path) -> None:
+def test_tile_images_match_openslide(slides: Path, tmp_path: Path) -> None:
     result = tile(slides / "deep" / "a.tif", out=tmp_path / "out", images=True, overlap=0.5, **CUT)
     rows = pq.read_table(result.tiles_file).to_pylist()
     folder = result.out / "a.tif.tiles"
@@ -140,7 +140,7 @@ def test_options_change_the_plan(slides: Path, tmp_path: Path) -> None:
     assert count(tile_mpp=2.0) < usual
 
 
-def test_the_models_card_says_size_and_scale(slides: Path, tmp_path: Path) -> None:
+def test_size_and_scale_default_to_the_model_card(slides: Path, tmp_path: Path) -> None:
     told: list[Event] = []
     result = tile(slides / "deep" / "a.tif", TileOptions(out=tmp_path / "out"), told.append)
     row = result.rows[0]
@@ -150,7 +150,7 @@ def test_the_models_card_says_size_and_scale(slides: Path, tmp_path: Path) -> No
     assert any("0.4 um, from its magnification 100" in event.message for event in told if isinstance(event, Note))
 
 
-def test_a_scale_can_be_given_for_slides_that_say_none(slides: Path, tmp_path: Path) -> None:
+def test_a_scale_can_be_given_for_slides_without_one(slides: Path, tmp_path: Path) -> None:
     result = tile(slides / "c.ome.tif", out=tmp_path / "out", mpp=0.25, **CUT)
     assert (result.rows[0]["mpp"], result.rows[0]["mpp_source"]) == (0.25, "option")
     assert result.rows[0]["tile_width_px"] == 400

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cancernet_cli import classify
 from cancernet_cli.core.events import Event, Note
-from cancernet_cli.engine.classify import run as loop
+from cancernet_cli.engine.classify.pending import Hooks
 from cancernet_cli.inference.cuda_runner import COMPILED, CudaRunner
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline
@@ -46,13 +46,13 @@ def by_cpu(pipeline: Pipeline, pixels: Tensor) -> Outputs:
 
 
 @pytest.fixture
-def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs short enough not to compile, which would take most of the time."""
+def uncompiled() -> Hooks:
+    """Runs so short that they compile nothing, which would take most of the tests' time."""
 
     def opened(*args: Any, **options: Any) -> Runner:
         return open_runner(*args, **options | {"files": 1})
 
-    monkeypatch.setattr(loop, "open_runner", opened)
+    return Hooks(open_runner=opened)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def no_waits() -> Iterator[None]:
 @pytest.mark.parametrize("precision", TOLERANCES)
 @pytest.mark.parametrize("segmenter", ["none", "threshold", "watershed"])
 def test_a_run_gives_the_cpus_probabilities(
-    tiny_folder: Path, tmp_path: Path, segmenter: str, precision: str, uncompiled: None
+    tiny_folder: Path, tmp_path: Path, segmenter: str, precision: str, uncompiled: Hooks
 ) -> None:
     model = str(write_tiny_model(tmp_path / "tiny_model", view="grid"))
     found = {}
@@ -80,6 +80,7 @@ def test_a_run_gives_the_cpus_probabilities(
             precision=chosen,
             batch_size=4,
             workers=2,  # their pinned memory is made while the graph is captured
+            hooks=uncompiled,
         )
         found[device] = pq.read_table(result.out)["prob_malignant"].to_pylist()
     assert len(found["cuda"]) == 8
@@ -128,19 +129,17 @@ def test_outputs_outlive_later_passes(tmp_path: Path) -> None:
         assert found.mask == pytest.approx(expected.mask, abs=1e-3)
 
 
-def test_nothing_in_a_runs_loop_waits_for_the_device(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_waits: None
-) -> None:
+def test_nothing_in_a_runs_loop_waits_for_the_device(tiny_folder: Path, tmp_path: Path, no_waits: None) -> None:
     def opened(*args: Any, **options: Any) -> Runner:
         runner = open_runner(*args, **options | {"files": 1})
         assert isinstance(runner, CudaRunner)
         torch.cuda.set_sync_debug_mode("error")
         return runner
 
-    monkeypatch.setattr(loop, "open_runner", opened)
+    hooks = Hooks(open_runner=opened)
     model = str(write_tiny_model(tmp_path / "tiny_model"))
     out = tmp_path / "predictions.parquet"
-    result = classify(tiny_folder, out=out, model=model, device="cuda", batch_size=2, workers=2)
+    result = classify(tiny_folder, out=out, model=model, device="cuda", batch_size=2, workers=2, hooks=hooks)
     assert (result.files, result.failed) == (8, 0)
 
 

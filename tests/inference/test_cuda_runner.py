@@ -16,7 +16,7 @@ from cancernet_cli.classification import heads
 from cancernet_cli.core.cards import read_card
 from cancernet_cli.core.errors import DeviceError
 from cancernet_cli.core.events import Event, Note, Warn
-from cancernet_cli.engine.classify import run as loop
+from cancernet_cli.engine.classify.pending import Hooks
 from cancernet_cli.inference import cuda_runner as runner_cuda
 from cancernet_cli.inference.cuda_graph import Forward
 from cancernet_cli.inference.cuda_runner import CudaRunner, compiled, forward_of
@@ -163,18 +163,15 @@ def test_networks_that_cannot_be_compiled_still_run(
     )
 
 
-def test_a_run_passes_its_number_of_files_to_decide_about_compiling(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_says_how_many_files_it_has_so_that_few_are_not_compiled_for(tiny_folder: Path, tmp_path: Path) -> None:
     told: list[int | None] = []
 
     def opened(*args: Any, **options: Any) -> Runner:
         told.append(options["files"])
         return open_runner(*args, **options)
 
-    monkeypatch.setattr(loop, "open_runner", opened)
-    model = str(write_tiny_model(tmp_path / "tiny_model"))
-    classify(tiny_folder, out=tmp_path / "predictions.parquet", model=model, device="cpu", workers=0)
+    model, hooks = str(write_tiny_model(tmp_path / "tiny_model")), Hooks(open_runner=opened)
+    classify(tiny_folder, out=tmp_path / "predictions.parquet", model=model, device="cpu", workers=0, hooks=hooks)
     assert told == [8]
 
 

@@ -31,7 +31,7 @@ def test_mirrors_the_input(location: bytes, expected: str) -> None:
     assert side_path(FOLDER, location, ".jpg") == FOLDER / expected
 
 
-def test_a_name_that_grows_too_long_is_cut_apart_from_its_likes(tmp_path: Path) -> None:
+def test_names_that_become_too_long_are_truncated_and_stay_unique(tmp_path: Path) -> None:
     names = [b"n" * 251 + ending for ending in (b".png", b".jpg")] + ["ü".encode() * 127]
     paths = [side_path(tmp_path, name, ".jpg") for name in names]
     assert len(set(paths)) == 3

@@ -1,4 +1,4 @@
-"""The first rows of a predictions table, for people."""
+"""First rows of a predictions table on the terminal."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _STATUS_STYLES = {"ok": "green", "partial": "yellow", "failed": "bold red"}
 
 
 def render_predictions(rows: Iterable[Mapping[str, Any]]) -> Table:
-    """Path, label, percentage with a bar, whether it is right where that is known, and the status.
+    """Table of path, label, probability with a bar, correctness if known, and status.
 
     Args:
-        rows: of the predictions table, as `RecordBatch.to_pylist` gives them.
+        rows: of the predictions table, as dicts.
     """
     shown = list(rows)
     has_truth = any(row.get("true_label") is not None for row in shown)
@@ -45,12 +45,12 @@ def render_predictions(rows: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def one_line(text: str) -> str:
-    r"""Text without line breaks or other control characters; they are shown as `\n`, `\x1b`."""
+    r"""Escape line breaks and other control characters, as `\n`, `\x1b`."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _PathEnd:
-    """A path that, where room is short, loses its beginning: the end is what tells files apart."""
+    """A path truncated at its start if space is short, since the end distinguishes files."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class _PathEnd:
 
 
 def _decision(row: Mapping[str, Any]) -> list[RenderableType]:
-    """The label, its percentage and a bar as long."""
+    """Label, probability and a proportional bar."""
     label = row["label"]
     percent = 100 * float(row[f"prob_{label}"])
     bar = ProgressBar(100, min(percent, 100.0), width=_BAR_WIDTH, complete_style="cyan", finished_style="cyan")
@@ -77,7 +77,7 @@ def _decision(row: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _truth(row: Mapping[str, Any]) -> Text:
-    """Whether the label is right, and what it should be."""
+    """Whether the label is correct, and the true one if not."""
     true = row.get("true_label")
     if true is None:
         return Text("")

@@ -1,4 +1,4 @@
-"""What a finished classify run shows."""
+"""Present the result of a classify run."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from cancernet_cli.cli import output
 from cancernet_cli.cli.render.metrics import render_metrics
 from cancernet_cli.cli.render.predictions import one_line, render_predictions
 from cancernet_cli.core.records import RunResult
+from cancernet_cli.outputs.sink import sinks
 
 ROWS_SHOWN = 12
 
 
 def present_result(result: RunResult, format: str) -> None:
-    """The result in the chosen format: JSON, tables for a person, or nothing."""
+    """Print the result in the chosen format: JSON, tables, or nothing."""
     if format == "json":
-        output.record(dataclasses.asdict(result))
+        record = dataclasses.asdict(result)
+        folders = record.pop("outputs")
+        output.record(record | {name: folders.get(name) for name in sinks.names()})
     elif format == "human":
-        _for_a_person(result)
+        _present_tables(result)
 
 
-def _for_a_person(result: RunResult) -> None:
+def _present_tables(result: RunResult) -> None:
     output.show(render_predictions(_first_rows(result)))
     if result.files > ROWS_SHOWN:
         output.show(f"... and {result.files - ROWS_SHOWN:,} more")
@@ -59,17 +62,13 @@ def _closing_lines(result: RunResult) -> str:
     if result.tiles_file is not None:
         lines.insert(2, f"tiles        {escape(str(result.tiles_file))}")
     if result.partial:
-        lines.insert(1, f"{result.partial:,} of {result.slides:,} slides have a verdict without the tiles that failed")
+        lines.insert(1, f"{result.partial:,} of {result.slides:,} slides were predicted without their failed tiles")
     if result.reused:
-        lines.insert(1, f"{result.reused:,} of them were done by an earlier run and used again")
-    places = {
-        "metrics": result.metrics_file,
-        "overlays": result.overlays,
-        "masks": result.masks,
-        "GeoJSON": result.geojson,
-        "heat maps": result.heatmaps,
-        "maps": result.probability_maps,
-    }
-    lines += [f"{name:<12} {escape(str(place))}" for name, place in places.items() if place is not None]
+        lines.insert(1, f"{result.reused:,} of them were reused from an earlier run")
+    if result.metrics_file is not None:
+        lines.append(f"{'metrics':<12} {escape(str(result.metrics_file))}")
+    lines += [
+        f"{sinks[name].facts['title']:<12} {escape(str(folder))}" for name, folder in sorted(result.outputs.items())
+    ]
     lines.append("Research use only: not for diagnosis.")
     return "\n".join(lines)

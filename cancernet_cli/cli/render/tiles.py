@@ -1,4 +1,4 @@
-"""A tile plan on the terminal: a line a slide."""
+"""Tile plan on the terminal: one line per slide."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MOST_ROWS = 40
 
 
 def tile_parts(rows: list[dict[str, Any]]) -> Iterator[RenderableType]:
-    """The slides with their tiles, tissue and scale, and why some failed.
+    """Tiles, tissue and resolution of each slide, and reasons for failures.
 
     Args:
-        rows: as slides.parquet has them.
+        rows: those of slides.parquet.
     """
     good = [row for row in rows if row["status"] == "ok"]
     if good:
@@ -39,4 +39,4 @@ def tile_parts(rows: list[dict[str, Any]]) -> Iterator[RenderableType]:
     for row in failed[:_MOST_ROWS]:
         yield Text(f"failed: {one_line(row['path'])}: {one_line(row['error'])}", style="red")
     if len(failed) > _MOST_ROWS:
-        yield Text(f"and {len(failed) - _MOST_ROWS:,} more that failed", style="red")
+        yield Text(f"and {len(failed) - _MOST_ROWS:,} more failed", style="red")

@@ -1,4 +1,4 @@
-"""Options of `cancernet classify`."""
+"""Options of `cancernet classify`, extended by the folder options of the registered sinks."""
 
 from __future__ import annotations
 
@@ -10,62 +10,52 @@ from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.inference import InferenceOptions
 from cancernet_cli.core.options.loading import LoaderOptions
+from cancernet_cli.core.options.sinks import SinkOptions
 from cancernet_cli.core.options.tiling import TilingOptions
 
 Pool = Literal["mean", "topk", "max", "noisy-or"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyOptions(InferenceOptions, LoaderOptions, TilingOptions):
-    """Options of `cancernet classify`."""
+class ClassifyOptions(InferenceOptions, LoaderOptions, TilingOptions, SinkOptions):
+    """Options of `cancernet classify`, extended by the folder options of the registered sinks."""
 
-    out: Path = option(Path("predictions.parquet"), help="The table to write.", short="-o", group="Output")
+    out: Path = option(Path("predictions.parquet"), help="Predictions table (Parquet).", short="-o", group="Output")
     metrics: Path | None = option(
-        None, help="Where metrics go when labels are known; default: beside the table.", group="Output"
-    )
-    overlays: Path | None = option(
-        None, help="Write each image with mask contour, label and percentage here.", group="Output"
-    )
-    masks: Path | None = option(None, help="Write each image's mask (PNG, 0 to 255) here.", group="Output")
-    geojson: Path | None = option(
-        None, help="Write each slide's tiles here as GeoJSON, which QuPath opens.", group="Output"
+        None, help="Metrics file, written when true labels are known; default: next to the table.", group="Output"
     )
     geojson_regions: Literal["tiles", "merged"] = option(
-        "tiles", help="What stands in the GeoJSON: every tile, or touching tiles of one label as one.", group="Output"
-    )
-    heatmaps: Path | None = option(
-        None, help="Draw each slide's probabilities over its thumbnail here, as PNG.", group="Output"
-    )
-    probability_maps: Path | None = option(
-        None, help="Write each slide's probabilities here as a pyramidal TIFF that lies over the slide.", group="Output"
+        "tiles",
+        help="Features of the --geojson files: every tile, or adjacent tiles with the same label merged.",
+        group="Output",
     )
     mask_regions: Path | None = option(
         None,
-        help="CSV or Parquet file with slide,x,y,width_px,height_px at level 0, as the tile table has them: --masks "
-        "writes the masks of the tiles in these regions of slides.",
+        help="CSV or Parquet file with slide,x,y,width_px,height_px at level 0, as in the tile table: --masks also "
+        "writes the masks of slide tiles that intersect these regions.",
         group="Output",
     )
     pool: Pool = option(
         "mean",
-        help="How the tiles' probabilities become the slide's: their mean, the mean of the --top-k highest, the "
-        "highest, or that at least one tile is positive (noisy-or).",
+        help="How tile probabilities are pooled into the slide's: mean, mean of the --top-k highest, maximum, or "
+        "noisy-or (probability that at least one tile is positive).",
         group="Slides",
         changes_result=True,
     )
-    top_k: int = option(20, help="Tiles that --pool topk takes.", min=1, group="Slides", changes_result=True)
+    top_k: int = option(20, help="Number of tiles averaged by --pool topk.", min=1, group="Slides", changes_result=True)
     max_bad_tiles: float = option(
         0.1,
-        help="Share of a slide's tiles that may fail; beyond, the slide fails.",
+        help="Maximum fraction of tiles that may fail before the slide fails.",
         min=0,
         max=1,
         group="Slides",
         changes_result=True,
     )
-    overwrite: bool = option(False, help="Replace an output that was made with other options.", group="Output")
+    overwrite: bool = option(False, help="Replace an output made with different options.", group="Output")
     strict: bool = option(False, help="Stop at the first file that fails.", group="Run")
-    dry_run: bool = option(False, help="Say what would be done, and do nothing.", group="Run")
+    dry_run: bool = option(False, help="Show what would be done without doing it.", group="Run")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.mask_regions is not None and self.masks is None:
-            raise OptionError("--mask-regions was given without --masks", fix="say with --masks where the masks go")
+        if self.mask_regions is not None and "masks" not in self.sink_folders():
+            raise OptionError("--mask-regions was given without --masks", fix="add --masks with the folder to write to")

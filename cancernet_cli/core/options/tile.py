@@ -14,25 +14,25 @@ from cancernet_cli.core.options.tiling import TilingOptions
 class TileOptions(TilingOptions):
     """Options of `cancernet tile`."""
 
-    out: Path = option(Path("tiles"), help="Folder for tables and pictures.", short="-o", group="Output")
-    overwrite: bool = option(False, help="Replace a plan that is already there.", group="Output")
-    images: bool = option(False, help="Write every tile as a PNG too, in a folder for each slide.", group="Output")
+    out: Path = option(Path("tiles"), help="Output folder for tables and pictures.", short="-o", group="Output")
+    overwrite: bool = option(False, help="Replace an existing plan.", group="Output")
+    images: bool = option(False, help="Also write every tile as PNG, in one folder per slide.", group="Output")
     model: str = option(
         DEFAULT_MODEL,
-        help="Whose views tiles become: a bundled model's name, or a model's folder.",
+        help="Model that the tiles are meant for: name of a bundled model, or path of a model folder.",
         short="-m",
         group="Model",
     )
     tile_mpp: float | None = option(
         None,
-        help="Micrometres that a pixel of a tile shows; default: the model card's.",
+        help="Resolution of tiles in um/px; default: the model card's.",
         min=0.02,
         max=10,
         group="Model",
     )
     tile_size_px: int | None = option(
         None,
-        help="Side of a tile, in pixels at --tile-mpp; default: the model's view.",
+        help="Side of a tile in pixels at --tile-mpp; default: the model's input size.",
         min=16,
         max=8192,
         group="Model",

@@ -1,4 +1,4 @@
-"""How slides are cut into tiles; shared by the commands that read slides."""
+"""Options for tiling slides, shared by the commands that read slides."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from cancernet_cli.core.options.base import Options, option
 
 @dataclass(frozen=True, kw_only=True)
 class TilingOptions(Options):
-    """Which files are slides, how wide their pixels are, and which of their tiles count."""
+    """Which files are slides, their resolution, and which tiles are used."""
 
     kind: Literal["auto", "slide", "image"] = option(
         "auto",
-        help="auto takes what is a slide by its content; slide takes every TIFF for one; image takes none.",
+        help="auto: tell slides from images by content; slide: treat every TIFF as a slide; image: no file is a slide.",
         group="Slides",
         changes_result=True,
     )
     mpp: float | None = option(
         None,
-        help="Micrometres per pixel of slides that do not say; default: those of the model's views, with a warning.",
+        help="Fallback resolution (um/px) for slides without MPP metadata; default: the model's, with a warning.",
         min=0.02,
         max=10,
         group="Slides",
         changes_result=True,
     )
     tissue: Literal["none", "otsu"] = option(
-        "otsu", help="How tissue is found; none takes everything.", group="Slides", changes_result=True
+        "otsu", help="Tissue detection method; none tiles the whole slide.", group="Slides", changes_result=True
     )
     min_tissue: float = option(
         0.25,
-        help="Leave out tiles with less tissue than this share; 0: any will do.",
+        help="Minimum tissue fraction of a tile; 0 keeps all tiles.",
         min=0,
         max=1,
         group="Slides",
@@ -39,7 +39,7 @@ class TilingOptions(Options):
     )
     overlap: float = option(
         0.0,
-        help="Share of a side that neighbouring tiles have in common.",
+        help="Overlap of adjacent tiles, as a fraction of their side.",
         min=0,
         max=0.95,
         group="Slides",

@@ -35,7 +35,7 @@ class Input:
 def parse_inputs(inputs: Sequence[str | Input]) -> list[Input]:
     """What each argument is; a name that exists is that file or folder, whatever wildcards are in it.
 
-    Inputs that are parsed already are kept.
+    Inputs that are parsed already are returned as they are.
 
     Raises:
         InputError: there are none, or one does not exist.

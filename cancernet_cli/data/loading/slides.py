@@ -75,13 +75,18 @@ class DecodedTiles:
         return replace(self, pixels=self.pixels.pin_memory())
 
 
-Work = list[FoundFile] | SlideToPlan | TileSpan | None
-Done = DecodedBatch | PlannedSlide | DecodedTiles | None
+@dataclass(frozen=True)
+class Idle:
+    """Work: nothing; keeps the loader running until more work is known. Comes back as it is."""
+
+
+Work = list[FoundFile] | SlideToPlan | TileSpan | Idle
+Done = DecodedBatch | PlannedSlide | DecodedTiles | Idle
 
 
 @dataclass(frozen=True)
 class SlideDecoder:
-    """A `data.loading.images.Decoder` for images and slides; None is an item that asks for nothing.
+    """A `data.loading.images.Decoder` for images and slides.
 
     keep_thumbnails: plans come with their slide's picture, which
     may have 50 MB.
@@ -94,8 +99,8 @@ class SlideDecoder:
 
     def __getitem__(self, work: Work) -> Done:
         match work:
-            case None:
-                return None
+            case Idle():
+                return work
             case SlideToPlan(file):
                 return PlannedSlide(file, self._plan(file))
             case TileSpan():
@@ -122,8 +127,8 @@ class SlideDecoder:
                 return self._failed(piece, failure)
             case list():
                 return self.images.lost(piece, failure)
-            case _:
-                return None
+            case Idle():
+                return piece
 
     def join(self, loaded: Sequence[Done]) -> Done:
         """See `Decoder`."""

@@ -22,11 +22,11 @@ from cancernet_cli.data.readers import ShrunkImage, read_image, read_shrunk
 from cancernet_cli.engine.bench.sample import Sample
 from cancernet_cli.engine.bench.timing import Cost, cost, costs
 from cancernet_cli.engine.classify.job import Job
-from cancernet_cli.engine.classify.predictions import judge, record_batch
+from cancernet_cli.engine.classify.predictions import predict, record_batch
 from cancernet_cli.inference.pipeline import Batch, Pipeline
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.inference.runtime import PRECISIONS, Runtime
-from cancernet_cli.outputs.tables.parts import FLUSH_ROWS, Finished, PartWriter
+from cancernet_cli.outputs.tables.parts import FLUSH_ROWS, BatchOutcome, PartWriter
 from cancernet_cli.outputs.tables.predictions import part_schema, table_schema
 
 FILE_STAGES = ("read", "decode", "quality", "views")
@@ -123,9 +123,9 @@ def write_stage(sample: Sample, job: Job, outputs: Outputs, *, repeat: int) -> l
     files = len(sample.files)
 
     def rows() -> Any:
-        return record_batch(sample.batch, judge(sample.batch, outputs, card), card, schema)
+        return record_batch(sample.batch, predict(sample.batch, outputs, card), card, schema)
 
-    finished = Finished(rows())
+    finished = BatchOutcome(rows())
     times = -(-FLUSH_ROWS // files)
 
     def write() -> None:

@@ -1,4 +1,4 @@
-"""The end of a classify run: one table, its metrics, its run record."""
+"""Finish a classify run: assemble its tables, compute metrics, write the run record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.files import publish, write_bytes
 from cancernet_cli.core.records import RunResult
 from cancernet_cli.engine.classify.job import Job
-from cancernet_cli.engine.classify.worklist import Plan
+from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.engine.provenance import run_record
 from cancernet_cli.outputs.tables.classified_tiles import classified_tile_schema, tiles_of, write_tile_table
 from cancernet_cli.outputs.tables.predictions import (
@@ -31,25 +31,25 @@ FAILURES_SHOWN = 20
 
 
 def run_file(out: Path) -> Path:
-    """Where the run record of a table stands."""
+    """Path of the run record of a table."""
     return out.with_name(f"{out.stem}.run.json")
 
 
 def tiles_file(out: Path) -> Path:
-    """Where the tile table of a table stands."""
+    """Path of the tile table of a table."""
     return out.with_name(f"{out.stem}.tiles.parquet")
 
 
 def metrics_file(job: Job) -> Path:
-    """Where the metrics go."""
+    """Path of the metrics file."""
     return job.options.metrics or job.options.out.with_name(f"{job.options.out.stem}.metrics.json")
 
 
 def is_finished(job: Job) -> bool:
-    """Whether the output is there already, made with the same options by a finished run.
+    """Whether the output exists already, written by a finished run with the same options.
 
     Raises:
-        OutputError: something else is there under that name.
+        OutputError: the file is something else.
     """
     out = job.options.out
     if not out.exists():
@@ -57,7 +57,8 @@ def is_finished(job: Job) -> bool:
     found = read_metadata(out)
     if found is None:
         raise OutputError(
-            f"{out} exists and is not a table of ours", fix="choose another --out, or pass --overwrite to replace it"
+            f"{out} exists and is not a predictions table",
+            fix="choose another --out, or pass --overwrite to replace it",
         )
     wanted = _expected_metadata(job)
     if found != wanted:
@@ -73,73 +74,62 @@ def _expected_metadata(job: Job) -> dict[str, str]:
     return {k.decode().removeprefix(METADATA_PREFIX): v.decode() for k, v in entries.items()}
 
 
-def from_finished(job: Job, plan: Plan, started: float) -> RunResult:
-    """The result of a run that is finished already.
+def from_finished(job: Job, worklist: Worklist, started: float) -> RunResult:
+    """The result of an already finished run.
 
     Raises:
-        OutputError: the input files are no longer those that it was made from.
+        OutputError: the input files have changed since.
     """
     out = job.options.out
     try:
         record = json.loads(run_file(out).read_text("utf-8"))
     except (OSError, ValueError):
         record = {}
-    if record.get("input_sha256") != plan.digest():
+    if record.get("input_sha256") != worklist.digest():
         raise OutputError(
-            f"{out} was made from other files than are there now",
-            fix="pass --overwrite to make it anew, or choose another --out",
+            f"{out} was made from different input files than those present now",
+            fix="pass --overwrite to start from scratch, or choose another --out",
         )
-    return _result(job, reused=len(plan), started=started, metrics=_metrics(job))
+    return _result(job, reused=len(worklist), started=started, metrics=_metrics(job))
 
 
-def finish(job: Job, plan: Plan, workspace: Workspace, *, reused: int, started: float) -> RunResult:
-    """Put the parts together, measure, write the run record, and give the table its name last of all."""
+def finish(job: Job, worklist: Worklist, workspace: Workspace, *, reused: int, started: float) -> RunResult:
+    """Assemble the parts, compute metrics and write the run record; the table gets its name last."""
     out = job.options.out
     schema = table_schema(job.card.architecture.classes, job.state)
     whole = workspace.folder / "whole.parquet"
-    assemble(plan.done(), workspace.parts(), whole, schema)
-    tiles = _assemble_tiles(job, plan, workspace)
+    assemble(worklist.done(), workspace.parts(), whole, schema)
+    tiles = _assemble_tiles(job, worklist, workspace)
     metrics = _metrics(job, whole)
     if metrics is not None:
         from cancernet_cli.engine.evaluate.summary import write_metrics
 
         write_metrics(metrics, metrics_file(job))
     result = _result(job, table=whole, reused=reused, started=started, metrics=metrics)
-    counts = {
-        "files": result.files,
-        "slides": result.slides,
-        "ok": result.ok,
-        "partial": result.partial,
-        "failed": result.failed,
-        "reused": reused,
-    }
     record = run_record(
         job.options,
         job.runtime,
         job.state,
         folder=job.parts_state["folder"],
-        input_sha256=plan.digest(),
+        input_sha256=worklist.digest(),
         elapsed_s=round(result.elapsed_s, 3),
-        **counts,
+        **{name: getattr(result, name) for name in ("files", "slides", "ok", "partial", "failed", "reused")},
     )
     write_bytes(run_file(out), json.dumps(record, indent=2).encode())
     if tiles is not None:
         publish(tiles, tiles_file(out))
-    elif read_metadata(tiles_file(out)) is not None:  # of the run before: this one had no slide
+    elif read_metadata(tiles_file(out)) is not None:  # left by an earlier run with slides
         tiles_file(out).unlink()
     publish(whole, out)
     return result
 
 
-def _assemble_tiles(job: Job, plan: Plan, workspace: Workspace) -> Path | None:
-    """The tile table of all slides, put together in the workspace; None where there is no slide."""
-    if not plan.kinds()["slide"]:
+def _assemble_tiles(job: Job, worklist: Worklist, workspace: Workspace) -> Path | None:
+    """Assemble the tile table of all slides in the workspace; None if there are no slides."""
+    if not worklist.kinds()["slide"]:
         return None
     parts = workspace.tile_parts()
-    found = (
-        tiles_of(file.path, file.size_bytes, file.mtime_ns, [parts[number] for number in plan.tile_parts(file.path)])
-        for file in plan.slides()
-    )
+    found = (tiles_of(file, [parts[number] for number in worklist.tile_parts(file.path)]) for file in worklist.slides())
     whole = workspace.folder / "whole.tiles.parquet"
     schema = classified_tile_schema(job.card.architecture.classes, job.state)
     write_tile_table((rows for rows in found if rows is not None), whole, schema)
@@ -200,5 +190,5 @@ def _result(
         slides=kinds["slide"],
         partial=statuses["partial"],
         tiles_file=tiles_file(options.out) if kinds["slide"] else None,
-        **job.side_folders,
+        outputs=job.options.sink_folders(),
     )

@@ -1,10 +1,9 @@
-"""Overlays and masks of a batch: what else is written beside the table."""
+"""The files that output sinks write for the images of a batch."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -13,60 +12,43 @@ from cancernet_cli.core.paths import real_path
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.loading.images import DecodedBatch, DecodedImage
 from cancernet_cli.data.loading.views import stitch
-from cancernet_cli.engine.classify.predictions import Verdict
+from cancernet_cli.engine.classify.job import Job
+from cancernet_cli.engine.classify.predictions import Prediction
 from cancernet_cli.inference.runner import Outputs
-from cancernet_cli.outputs.pictures.files import write_jpeg, write_png
-from cancernet_cli.outputs.pictures.overlay import draw_overlay
 from cancernet_cli.outputs.side_files import side_path
+from cancernet_cli.outputs.sink import ImageResult
 
 
-def side_files(
-    batch: DecodedBatch,
-    verdicts: list[Verdict | Failure],
-    answer: Outputs,
-    card: Card,
-    *,
-    overlays: Path | None,
-    masks: Path | None,
+def image_writes(
+    batch: DecodedBatch, predictions: list[Prediction | Failure], answer: Outputs, job: Job
 ) -> list[Callable[[], None]]:
-    """The writes that the batch's good images ask for; each draws and writes one file when called."""
+    """One write per sink and image that has a prediction; each makes its file when called."""
+    sinks = [sink for sink in job.sinks if sink.writes("image")]
     writes: list[Callable[[], None]] = []
     originals = iter(batch.originals)
-    for file, image, verdict in zip(batch.files, batch.images, verdicts, strict=True):
-        if not isinstance(image, DecodedImage):
+    for file, image, prediction in zip(batch.files, batch.images, predictions, strict=True):
+        if not sinks or not isinstance(image, DecodedImage):
             continue
-        original = next(originals).numpy()
-        if isinstance(verdict, Failure) or answer.mask is None:
+        original = next(originals, None)
+        if isinstance(prediction, Failure):
             continue
-        mask = functools.cache(functools.partial(_whole_mask, answer.mask[verdict.views], image, card))
-        name = real_path(file.path)
-        if masks is not None:
-            writes.append(functools.partial(_write_mask, mask, side_path(masks, name, ".png")))
-        if overlays is not None:
-            percent = 100.0 * float(verdict.probs[card.architecture.classes.index(verdict.label)])
-            draw = functools.partial(
-                draw_overlay, original, label=verdict.label, percent=percent, true_label=file.truth.label
-            )
-            has_mask = card.segmentation.segmenter != "none"
-            writes.append(
-                functools.partial(
-                    _write_overlay, draw, mask if has_mask else _no_mask, side_path(overlays, name, ".jpg")
-                )
-            )
+        result = ImageResult(
+            path=file.path,
+            classes=tuple(job.card.architecture.classes),
+            label=prediction.label,
+            probs=prediction.probs,
+            true_label=file.truth.label,
+            pixels=None if original is None else original.numpy(),
+            mask=functools.cache(functools.partial(_mask, answer.mask, prediction.views, image, job.card)),
+        )
+        for sink in sinks:
+            path = side_path(sink.folder, real_path(file.path), sink.entry.facts["suffix"])
+            writes.append(functools.partial(sink.sink.write_image, result, path))
     return writes
 
 
-def _whole_mask(views: np.ndarray, image: DecodedImage, card: Card) -> np.ndarray:
-    return stitch(views, image.width_px, image.height_px, card.input)
-
-
-def _no_mask() -> None:
-    return None
-
-
-def _write_mask(mask: Callable[[], np.ndarray], path: Path) -> None:
-    write_png(np.rint(mask() * 255).astype(np.uint8), path)
-
-
-def _write_overlay(draw: Callable[..., np.ndarray], mask: Callable[[], np.ndarray | None], path: Path) -> None:
-    write_jpeg(draw(mask=mask()), path)
+def _mask(masks: np.ndarray | None, views: slice, image: DecodedImage, card: Card) -> np.ndarray | None:
+    """The mask of the whole image; None where nothing was segmented."""
+    if masks is None or card.segmentation.segmenter == "none":
+        return None
+    return stitch(masks[views], image.width_px, image.height_px, card.input)

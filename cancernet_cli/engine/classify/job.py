@@ -1,4 +1,4 @@
-"""What a classify run is about to do, settled before the first file is touched."""
+"""Settings of a classify run, resolved and checked before the first file is read."""
 
 from __future__ import annotations
 
@@ -6,86 +6,119 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cancernet_cli.core.cards import Card, checked_weights, file_sha256, read_card, with_segmenter
-from cancernet_cli.core.errors import InputError, ModelError, OptionError
+from cancernet_cli.core.errors import InputError, ModelError, OptionError, OutputError
 from cancernet_cli.core.models import find_model
-from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.data.discovery.inputs import resolve_base
-from cancernet_cli.engine.classify.output_paths import check_places
+from cancernet_cli.core.options import ClassifyOptions, flag_name
+from cancernet_cli.data.discovery.endings import registered_endings
+from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_base
 from cancernet_cli.engine.provenance import result_state
 from cancernet_cli.inference.int8 import int8_file, int8_sha256
 from cancernet_cli.inference.runtime import Runtime, resolve, with_library
+from cancernet_cli.outputs.sink import OpenSink, open_sinks, sinks
+
+_OTHER_FORMATS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xls", ".xlsx")
 
 
 @dataclass(frozen=True)
 class Job:
     """A model, a runtime and inputs that fit together.
 
-    `card` has the run's segmenter filled in. `state` is everything that the rows depend on. `int8` is the quantised
-    network where the precision asks for one and it has been made.
+    base: folder that paths in the table are relative to. folder: the model's. card: with the run's segmenter filled in.
+    state: everything the predictions depend on. sinks: those that are written. int8: the quantized network, if the
+    precision is int8 and the network exists already.
     """
 
-    inputs: list[str]
+    inputs: list[Input]
     options: ClassifyOptions
     base: Path
     folder: Path
     card: Card
     runtime: Runtime
     state: dict[str, str]
+    sinks: list[OpenSink]
     int8: Path | None = None
 
     @property
     def parts_state(self) -> dict[str, str]:
-        """What must agree before finished parts are used again: also the folder, and what is written beside."""
-        beside = {name: str(path.resolve()) if path else "" for name, path in self.side_folders.items()}
-        beside |= {"geojson_regions": self.options.geojson_regions, "mask_regions": self._mask_regions}
-        return {**self.state, "folder": os.fsencode(self.base).decode("utf-8", "backslashreplace"), **beside}
+        """What must match before finished parts are reused: `state`, the base folder and what the sinks write."""
+        folders, regions = self.options.sink_folders(), self.options.mask_regions
+        return {
+            **self.state,
+            "folder": os.fsencode(self.base).decode("utf-8", "backslashreplace"),
+            **{name: str(folders[name].resolve()) if name in folders else "" for name in sinks.names()},
+            "geojson_regions": self.options.geojson_regions,
+            "mask_regions": file_sha256(regions) if regions is not None else "",
+        }
 
-    @property
-    def side_folders(self) -> dict[str, Any]:
-        """Where files beside the table go, a path or None, by what they are."""
-        names = ("overlays", "masks", "geojson", "heatmaps", "probability_maps")
-        return {name: getattr(self.options, name) for name in names}
-
-    @property
-    def _mask_regions(self) -> str:
-        file = self.options.mask_regions
-        return file_sha256(file) if file is not None else ""
+    def needs(self, what: str) -> bool:
+        """Whether a sink needs "pixels", "mask" or "thumbnail"."""
+        return any(sink.needs(what) for sink in self.sinks)
 
 
 def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions) -> Job:
-    """Settle the model, the device and the folder that paths are relative to.
+    """Resolve the inputs, the model and the device.
 
     Raises:
-        CancernetError: one of them is not there or does not fit the options.
+        CancernetError: one of them does not exist or does not fit the options.
     """
     if not inputs:
         raise InputError(
             "no input was given", fix="name a folder, a file, a glob pattern, a manifest, or - for standard input"
         )
-    names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
-    check_places(names, options)
+    parsed = parse_inputs([os.fspath(name) for name in ([inputs] if isinstance(inputs, (str, Path)) else inputs)])
+    check_output_paths(parsed, options)
     folder = find_model(options.model)
     card = read_card(folder)
     if card.task != "classify":
         raise ModelError(
-            f"{card.name} is a model for {card.task}ing", fix="choose a classifier; `cancernet models list` shows them"
+            f"{card.name} is not a classifier (its task is {card.task!r})",
+            fix="choose a classifier; `cancernet models list` lists them",
         )
     checked_weights(folder, card)
     card = with_segmenter(card, options.segmenter)
-    if options.masks and card.segmentation.segmenter == "none":
-        raise OptionError(
-            "--masks was given, but nothing is segmented", fix="choose a --segmenter, or leave --masks away"
-        )
+    opened = open_sinks(options)
+    for sink in opened:
+        if sink.entry.facts.get("requires_segmenter") and card.segmentation.segmenter == "none":
+            flag = flag_name(sink.name)
+            raise OptionError(f"{flag} was given, but nothing is segmented", fix=f"choose a --segmenter or omit {flag}")
     runtime = with_library(resolve(options, card), options.runtime, card)
     state = result_state(card, folder, options, runtime)
-    job = Job(names, options, resolve_base(names), folder, card, runtime, state)
+    job = Job(parsed, options, resolve_base(parsed), folder, card, runtime, state, opened)
     found = int8_file(folder, card) if runtime.precision == "int8" else None
     return with_int8(job, found) if found else job
 
 
 def with_int8(job: Job, path: Path) -> Job:
-    """The job with the quantised network that its rows come from."""
+    """The job with the quantized network that its predictions come from."""
     return replace(job, int8=path, state=dict(sorted({**job.state, "int8_sha256": int8_sha256(path)}.items())))
+
+
+def check_output_paths(inputs: Sequence[Input], options: ClassifyOptions) -> None:
+    """Check the table's, the metrics' and the sinks' paths; nothing is written.
+
+    Raises:
+        OptionError: the table's name promises another format, or two paths collide.
+        OutputError: the table's or the metrics' path is a folder.
+    """
+    out, metrics = options.out, options.metrics
+    if out.suffix.lower() in _OTHER_FORMATS:
+        raise OptionError(
+            f"--out is {str(out)!r}, but the table is a Parquet file",
+            fix=f"name it {out.with_suffix('.parquet').name}; pandas, polars, DuckDB and R can read it",
+        )
+    for flag, file, example in (("--out", out, "preds.parquet"), ("--metrics", metrics, "metrics.json")):
+        if file is not None and file.is_dir():
+            raise OutputError(f"{file} is a folder", fix=f"give {flag} a file name, such as {example}")
+    if metrics is not None and os.path.realpath(metrics) == os.path.realpath(out):
+        raise OptionError(f"--metrics and --out are both {str(out)!r}", fix="give them different names")
+    is_input = registered_endings().matcher(slides=True)
+    searched = {os.path.realpath(one.location) for one in inputs if one.kind in ("folder", "pattern")}
+    for name, folder in options.sink_folders().items():
+        suffix = os.fsencode(sinks[name].facts["suffix"])
+        if is_input(suffix) and os.path.realpath(os.fsencode(folder)) in searched:
+            raise OptionError(
+                f"{flag_name(name)} is {str(folder)!r}, an input folder: the next run would classify its files",
+                fix="give it a folder of its own",
+            )

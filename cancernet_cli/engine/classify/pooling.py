@@ -1,4 +1,4 @@
-"""One verdict from the probabilities of a slide's tiles."""
+"""Pool tile probabilities into slide probabilities."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from cancernet_cli.core.options import Pool
 
 
 def pooled(probs: NDArray[np.float32], pool: Pool, *, positive: int | None, top_k: int) -> NDArray[np.float32]:
-    """A slide's probabilities `[K]` from those of its tiles `[T, K]`, in double precision over the tiles.
+    """Slide probabilities `[K]` float32 from tile probabilities `[T, K]`, computed in float64.
 
-    `mean`: of all tiles. `topk`: of the `top_k` most positive ones. `max`: of the most positive one. `noisy-or`: that
-    at least one tile is positive, were they independent; near 1 for any slide with many tiles. Without a positive class
-    each class is pooled for itself, and the results are brought to a sum of 1.
+    `mean`: over all tiles. `topk`: mean over the `top_k` most positive tiles. `max`: of the most positive tile.
+    `noisy-or`: that at least one tile is positive, assuming independence; close to 1 for any slide with many tiles.
+    Without a positive class, each class is pooled separately and the results are normalized to sum to 1.
 
     Source: Ilse, Tomczak, Welling, "Attention-based Deep Multiple Instance Learning", ICML 2018, section 2, for the
     pooling functions.
 
     Args:
         probs: T at least 1, no NaN.
-        positive: the index of the class that pooling looks for; the other one of two gets the rest.
+        positive: index of the pooled class; the other of two classes gets the complement.
     """
     exact = probs.astype(np.float64)
     if pool == "mean":

@@ -1,4 +1,4 @@
-"""From logits to the table's rows: pool the views, calibrate, decide."""
+"""Logits to table rows: average the views, calibrate, decide."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from cancernet_cli.metrics.probabilities import softmax
 if TYPE_CHECKING:
     from cancernet_cli.data.tiles.slide_plan import SlidePlan  # scikit-image, which images do not need
 
-NOT_FINITE = Failure("classify", "NonFiniteOutput", "the network gave numbers that are not finite")
+NOT_FINITE = Failure("classify", "NonFiniteOutput", "the network output is not finite")
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The decision on one image: `probs` has one entry for each class; `views` selects its rows of the batch."""
+class Prediction:
+    """The prediction for one image: `probs` is `[K]` float32; `views` selects its rows of the batch."""
 
     label: str
     probs: np.ndarray
@@ -31,68 +31,73 @@ class Verdict:
     views: slice
 
 
-def judge(batch: DecodedBatch, answer: Outputs, card: Card) -> list[Verdict | Failure]:
-    """One verdict or failure for each file of the batch."""
-    verdicts: list[Verdict | Failure] = []
+def probabilities(logits: np.ndarray, card: Card) -> np.ndarray:
+    """Calibrated probabilities `[..., K]` float32 of logits `[..., K]`, computed in float64."""
+    return softmax(logits.astype(np.float64) / card.decision.temperature).astype(np.float32)
+
+
+def predict(batch: DecodedBatch, answer: Outputs, card: Card) -> list[Prediction | Failure]:
+    """One prediction or failure per file of the batch; the logits of an image's views are averaged."""
+    predictions: list[Prediction | Failure] = []
     start = 0
     for image in batch.images:
         if isinstance(image, Failure):
-            verdicts.append(image)
+            predictions.append(image)
             continue
         views = slice(start, start + image.views)
         start = views.stop
-        probs = softmax(answer.logits[views].astype(np.float64).mean(axis=0) / card.decision.temperature)
+        probs = probabilities(answer.logits[views].astype(np.float64).mean(axis=0), card)
         if not np.isfinite(probs).all():
-            verdicts.append(NOT_FINITE)
+            predictions.append(NOT_FINITE)
             continue
-        label = decide(probs.astype(np.float32), card)
-        verdicts.append(Verdict(label, probs.astype(np.float32), float(answer.mask_fraction[views].mean()), views))
-    return verdicts
+        mask_fraction = float(answer.mask_fraction[views].mean())
+        predictions.append(Prediction(decide(probs, card), probs, mask_fraction, views))
+    return predictions
 
 
 def decide(probs: np.ndarray, card: Card) -> str:
-    """The label for an image's probabilities `[K]`: by the card's threshold for two classes, else the most probable."""
+    """Label for probabilities `[K]`: by the card's threshold if there are two classes, otherwise the most probable."""
     classes, positive = card.architecture.classes, card.decision.positive
     if not positive:
         return classes[int(probs.argmax())]
     (negative,) = (name for name in classes if name != positive)
-    # Compared as float32, as the table stores both, so that a reader of the table comes to the same label.
+    # Compared as float32, as the table stores both, so that the label can be reproduced from the table.
     return positive if probs[classes.index(positive)] >= np.float32(card.decision.threshold) else negative
 
 
 def record_batch(
-    batch: DecodedBatch, verdicts: list[Verdict | Failure], card: Card, schema: pa.Schema
+    batch: DecodedBatch, predictions: list[Prediction | Failure], card: Card, schema: pa.Schema
 ) -> pa.RecordBatch:
     """The rows of a batch, with the columns of a part (`outputs.tables.predictions.part_schema`)."""
-    good = [v if isinstance(v, Verdict) else None for v in verdicts]
+    good = [p if isinstance(p, Prediction) else None for p in predictions]
     seen = [None if isinstance(image, Failure) else image for image in batch.images]
-    columns: dict[str, list[object]] = {
+    columns: dict[str, Any] = {
         **_of_files(batch.files, card),
-        "status": ["ok" if v else "failed" for v in good],
-        "error": [str(v) if isinstance(v, Failure) else "" for v in verdicts],
-        "label": [v.label if v else None for v in good],
+        "status": ["ok" if p else "failed" for p in good],
+        "error": [str(p) if isinstance(p, Failure) else "" for p in predictions],
+        "label": [p.label if p else None for p in good],
         **{
-            f"prob_{name}": [v.probs[k] if v else None for v in good]
+            f"prob_{name}": [p.probs[k] if p else None for p in good]
             for k, name in enumerate(card.architecture.classes)
         },
         "width_px": [i.width_px if i else None for i in seen],
         "height_px": [i.height_px if i else None for i in seen],
-        "mask_fraction": [v.mask_fraction if v else None for v in good],
+        "mask_fraction": [p.mask_fraction if p else None for p in good],
         "blur": [i.quality.blur if i else None for i in seen],
         "tissue_fraction": [i.quality.tissue_fraction if i else None for i in seen],
         "views": [i.views if i else None for i in seen],
     }
-    return _batch(columns, len(batch.files), schema)
+    return row_batch(columns, len(batch.files), schema)
 
 
 def slide_batch(
-    file: FoundFile, plan: SlidePlan | None, verdict: Mapping[str, Any] | Failure, card: Card, schema: pa.Schema
+    file: FoundFile, plan: SlidePlan | None, prediction: Mapping[str, Any] | Failure, card: Card, schema: pa.Schema
 ) -> pa.RecordBatch:
-    """A slide's row, likewise.
+    """The row of a slide, with the columns of a part.
 
     Args:
-        plan: where its tiles lie; None where it could not be opened.
-        verdict: as `SlideRun.verdict` gives it.
+        plan: its tiles; None if the slide could not be opened.
+        prediction: as returned by `SlideState.predict`.
     """
     row: dict[str, Any] = {}
     if plan is not None:
@@ -106,34 +111,36 @@ def slide_batch(
             "tiles": len(plan.tiles),
             "flags": " ".join(plan.flags),
         }
-    row |= {"status": "failed", "error": str(verdict)} if isinstance(verdict, Failure) else verdict
-    return _batch(_of_files([file], card) | {name: [value] for name, value in row.items()}, 1, schema)
+    row |= {"status": "failed", "error": str(prediction)} if isinstance(prediction, Failure) else prediction
+    return row_batch(_of_files([file], card) | row, 1, schema)
 
 
-def _of_files(files: list[FoundFile], card: Card) -> dict[str, list[object]]:
-    """What is known of files before they are opened."""
-    threshold = card.decision.threshold if card.decision.positive else None
+def _of_files(files: list[FoundFile], card: Card) -> dict[str, Any]:
+    """Columns known before the files are opened."""
     truths = [file.truth for file in files]
     return {
         "path": [file.path for file in files],
         "kind": [file.kind for file in files],
-        "decision_threshold": [threshold] * len(files),
+        "decision_threshold": card.decision.threshold if card.decision.positive else None,
         "patient": [t.patient for t in truths],
         "slide": [t.slide for t in truths],
         "magnification": [t.magnification for t in truths],
         "mpp": [t.mpp for t in truths],
         "true_label": [t.label for t in truths],
-        "flags": [""] * len(files),
-        "model": [card.name] * len(files),
+        "flags": "",
+        "model": card.name,
         "_size_bytes": [file.size_bytes for file in files],
         "_mtime_ns": [file.mtime_ns for file in files],
     }
 
 
-def _batch(columns: Mapping[str, list[object]], count: int, schema: pa.Schema) -> pa.RecordBatch:
-    """The columns in the schema's order; those that say nothing here are null."""
-    arrays = [
-        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(count, field.type)
-        for field in schema
-    ]
+def row_batch(columns: Mapping[str, Any], count: int, schema: pa.Schema) -> pa.RecordBatch:
+    """`count` rows in the schema's order; scalars are repeated, missing columns and NaN in arrays become null."""
+    arrays = []
+    for field in schema:
+        value = columns.get(field.name)
+        is_column = isinstance(value, (list, np.ndarray))
+        arrays.append(
+            pa.array(value if is_column else [value] * count, field.type, from_pandas=isinstance(value, np.ndarray))
+        )
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -1,82 +1,95 @@
-"""What else is written beside a slide's row: GeoJSON, heat map, probability map, masks of chosen tiles."""
+"""The files that output sinks write for slides, and for the tiles in chosen regions of slides."""
 
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.core.paths import real_path
-from cancernet_cli.core.percent import show_percent
-from cancernet_cli.data.loading.slides import DecodedTiles
-from cancernet_cli.engine.classify.mask_regions import Boxes, touched
-from cancernet_cli.engine.classify.slide_state import SlideRun
-from cancernet_cli.inference.runner import Outputs
-from cancernet_cli.outputs.pictures.files import write_mask, write_png
-from cancernet_cli.outputs.side_files import side_path
+import numpy as np
+from numpy.typing import NDArray
 
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.paths import real_path
+from cancernet_cli.data.discovery.tables import TextTable
+from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
+from cancernet_cli.engine.classify.job import Job
+from cancernet_cli.engine.classify.slide_state import SlideState
+from cancernet_cli.inference.runner import Outputs
+from cancernet_cli.outputs.side_files import side_path
+from cancernet_cli.outputs.sink import SlideResult, TileMasks
+
+REGION_COLUMNS = ("slide", "x", "y", "width_px", "height_px")
+
+Boxes = NDArray[np.int64]
 Writes = list[Callable[[], None]]
 
 
-def slide_files(run: SlideRun, row: dict[str, Any], options: ClassifyOptions) -> Writes:
-    """The files that a classified slide is to have; each is made when its write is called.
+def slide_writes(slide: SlideState, row: Mapping[str, Any], job: Job) -> Writes:
+    """One write per sink for a classified slide; each makes its file when called.
 
     Args:
-        row: the slide's verdict (`SlideRun.verdict`).
+        row: the slide's prediction (`SlideState.predict`).
     """
-    # Each brings a library of its own, which only those who ask for the file wait for.
-    name, results = real_path(run.file.path), run.results()
-    writes: Writes = []
-    if options.geojson is not None:
-        from cancernet_cli.outputs.slides.geojson import write_geojson
-
-        path = side_path(options.geojson, name, ".geojson")
-        writes.append(functools.partial(write_geojson, results, path, regions=options.geojson_regions))
-    if options.heatmaps is not None:
-        draw = functools.partial(_draw, run, row, side_path(options.heatmaps, name, ".png"))
-        writes.append(draw)
-    if options.probability_maps is not None:
-        from cancernet_cli.outputs.slides.probability_tiff import write_probability_tiff
-
-        path = side_path(options.probability_maps, name, ".tif")
-        writes.append(functools.partial(write_probability_tiff, results, path))
-    return writes
-
-
-def tile_masks(tiles: DecodedTiles, answer: Outputs, boxes: Boxes | None, folder: Path) -> Writes:
-    """The masks of the tiles that touch a chosen region, as `<slide>.masks/x<x>_y<y>.png` of the view's size."""
-    if boxes is None or answer.mask is None or not len(tiles.good):
+    sinks = [sink for sink in job.sinks if sink.writes("slide")]
+    if not sinks:
         return []
-    inside = side_path(folder, real_path(tiles.span.file.path), ".masks")
-    wanted = touched(tiles.span, boxes)
-    writes: Writes = []
-    for row, place in enumerate(tiles.good.tolist()):
-        if wanted[place]:
-            x, y = int(tiles.span.x[place]), int(tiles.span.y[place])
-            path = inside / f"x{x:07d}_y{y:07d}.png"
-            writes.append(functools.partial(write_mask, answer.mask[row], path))
-    return writes
-
-
-def _draw(run: SlideRun, row: dict[str, Any], path: Path) -> None:
-    from cancernet_cli.outputs.slides.heatmap import draw_heatmap
-
-    thumbnail = run.plan.thumbnail
-    write_png(draw_heatmap(run.results(), thumbnail.pixels, thumbnail.downsample, _caption(run, row)), path)
-
-
-def _caption(run: SlideRun, row: dict[str, Any]) -> list[str]:
-    label = row["label"]
-    positive = run.card.decision.positive
-    tiles = f"{len(run) - row['failed_tiles']:,} of {len(run):,} tiles"
-    if row["positive_tile_fraction"] is not None:
-        tiles += f", {show_percent(100 * row['positive_tile_fraction'])} of them {positive}"
-    lines = [
-        os.path.basename(run.file.path),
-        f"{label} {show_percent(100 * float(row[f'prob_{label}']))} ({run.options.pool} of {tiles})",
-        f"{run.card.name}. Research use only: not for diagnosis.",
+    name, thumbnail = real_path(slide.file.path), slide.plan.thumbnail
+    result = SlideResult(slide.results(), row, job.card.name, thumbnail.pixels, thumbnail.downsample)
+    return [
+        functools.partial(sink.sink.write_slide, result, side_path(sink.folder, name, sink.entry.facts["suffix"]))
+        for sink in sinks
     ]
-    return lines + ([f"flags: {row['flags'].replace(' ', ', ')}"] if row["flags"] else [])
+
+
+def tile_writes(tiles: DecodedTiles, answer: Outputs, boxes: Boxes | None, job: Job) -> Writes:
+    """One write per sink for the tiles of a batch that intersect the slide's regions."""
+    sinks = [sink for sink in job.sinks if sink.writes("tile")]
+    if not sinks or boxes is None or answer.mask is None or not len(tiles.good):
+        return []
+    rows = np.flatnonzero(intersecting(tiles.span, boxes)[tiles.good])
+    if not len(rows):
+        return []
+    numbers = tiles.good[rows]
+    chosen = TileMasks(tiles.span.x[numbers].tolist(), tiles.span.y[numbers].tolist(), answer.mask[rows])
+    name = real_path(tiles.span.file.path)
+    return [
+        functools.partial(sink.sink.write_tiles, chosen, side_path(sink.folder, name, f".{sink.name}"))
+        for sink in sinks
+    ]
+
+
+def read_regions(file: Path) -> dict[str, Boxes]:
+    """`[R, 4]` int64 by slide: left, top, right and bottom at level 0.
+
+    Raises:
+        InputError: a column is missing, or a value is not a number.
+    """
+    table = TextTable(file, REGION_COLUMNS)
+    missing = [name for name in REGION_COLUMNS if name not in table.columns]
+    if missing:
+        raise InputError(
+            f"{file} has no column {', '.join(missing)}",
+            fix=f"provide a CSV or Parquet file with {','.join(REGION_COLUMNS)}, such as rows of a tile table",
+        )
+    found: dict[str, list[tuple[int, ...]]] = defaultdict(list)
+    for line, values in table:
+        try:
+            x, y, width, height = (round(float(str(values[name]))) for name in REGION_COLUMNS[1:])
+        except ValueError:
+            raise InputError(
+                f"{table.where(line)} has a position or size that is not a number",
+                fix="give x, y, width_px and height_px in pixels of level 0",
+            ) from None
+        found[str(values["slide"])].append((x, y, x + width, y + height))
+    return {slide: np.array(boxes, np.int64) for slide, boxes in found.items()}
+
+
+def intersecting(span: TileSpan, boxes: Boxes) -> NDArray[np.bool_]:
+    """`[T]` bool: which tiles share a pixel with one of the boxes."""
+    left, top, right, bottom = boxes.T[:, None]
+    across = (span.x[:, None] < right) & (span.x[:, None] + span.size.width_px > left)
+    down = (span.y[:, None] < bottom) & (span.y[:, None] + span.size.height_px > top)
+    return np.asarray((across & down).any(axis=1))

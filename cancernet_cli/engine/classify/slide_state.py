@@ -1,4 +1,4 @@
-"""A slide on its way: which of its tiles are classified, and the row that they come to."""
+"""State of a slide being classified: its tiles so far, and the row pooled from them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
 from cancernet_cli.data.tiles.slide_plan import SlidePlan
 from cancernet_cli.engine.classify.pooling import pooled
-from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide
+from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide, probabilities, row_batch
 from cancernet_cli.inference.runner import Outputs
-from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.outputs.slides.results import TileResults
 
-# A view's variance of the Laplacian. On tiles of sharp H&E at 0.4 to 1 um a pixel, and on BreakHis fields at a model's
-# scale, it is 50 to 2,500; blurred by a Gaussian of two pixels the same tiles have 5 to 30.
+# Variance of the Laplacian of a view: 50 to 2,500 on sharp H&E tiles at 0.4 to 1 um/px and on BreakHis fields at a
+# model's scale, 5 to 30 on the same tiles after a Gaussian blur of two pixels.
 BLURRED_BELOW = 30.0
 CONSTANT = "constant_output"
 _CONSTANT_TILES, _CONSTANT_SPREAD = 16, 1e-5
 
 
-class SlideRun:
-    """One slide's T tiles, `[T]` arrays in the order of its plan, filled as answers come in.
+class SlideState:
+    """T tiles of one slide, `[T]` arrays in the order of its plan, filled as outputs arrive.
 
-    probs: `[T, K]` float32, NaN until then and where a tile failed. errors: why, by the tile's number.
+    probs: `[T, K]` float32, NaN until then and where a tile failed. errors: reasons, by the tile's number.
     """
 
     def __init__(self, file: FoundFile, plan: SlidePlan, card: Card, options: ClassifyOptions) -> None:
@@ -46,11 +45,11 @@ class SlideRun:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every tile is classified, or has failed."""
+        """Whether every tile is classified or has failed."""
         return bool(self._is_there.all())
 
     def restore(self, rows: pa.Table) -> None:
-        """Take over what parts of an earlier run hold; tiles that could not be read at all are left to be done."""
+        """Restore tiles from an earlier run's parts, except those that could not be read: they are retried."""
         rows = rows.filter(pc.invert(pc.starts_with(rows["error"], "read: ")))
         numbers = rows["_number"].to_numpy()
         self._is_there[numbers] = True
@@ -62,18 +61,18 @@ class SlideRun:
         self.errors |= dict(zip(failed["_number"].to_pylist(), failed["error"].to_pylist(), strict=True))
 
     def spans(self, most: int) -> list[TileSpan]:
-        """What is still to be read, `most` tiles at a time."""
+        """The remaining tiles in spans of at most `most`."""
         tiles = self.plan.tiles
         left = np.flatnonzero(~self._is_there)
         cuts = (left[first : first + most] for first in range(0, len(left), most))
         return [TileSpan(self.file, tiles.size, numbers, tiles.x[numbers], tiles.y[numbers]) for numbers in cuts]
 
-    def put(self, tiles: DecodedTiles, answer: Outputs, schema: pa.Schema) -> pa.RecordBatch:
-        """Take in the answer to some tiles; gives their rows, with the columns of a part of the tile table."""
+    def add(self, tiles: DecodedTiles, answer: Outputs, schema: pa.Schema) -> pa.RecordBatch:
+        """Record classified tiles; returns their rows, with the columns of a part of the tile table."""
         numbers = tiles.span.numbers
         good = numbers[tiles.good]
         if len(good):
-            probs = softmax(answer.logits.astype(np.float64) / self.card.decision.temperature).astype(np.float32)
+            probs = probabilities(answer.logits, self.card)
             self.probs[good] = probs
             self.mask_fraction[good] = answer.mask_fraction
             self.blur[good] = tiles.blur
@@ -85,7 +84,7 @@ class SlideRun:
         return self._rows(numbers, schema)
 
     def results(self) -> TileResults:
-        """What files beside the row are made of."""
+        """The tiles as output sinks receive them."""
         plan, size = self.plan, self.plan.tiles.size
         return TileResults(
             slide=self.file.path,
@@ -104,19 +103,19 @@ class SlideRun:
         )
 
     def labels(self, numbers: np.ndarray) -> list[str | None]:
-        """The tiles' labels by the card's threshold; None for tiles without probabilities."""
+        """Labels of tiles by the card's threshold; None for tiles without probabilities."""
         probs = self.probs[numbers]
         known = np.isfinite(probs).all(axis=1)
         return [decide(row, self.card) if has else None for row, has in zip(probs, known.tolist(), strict=True)]
 
-    def verdict(self) -> Failure | dict[str, Any]:
-        """What the slide's row says of it, by column, or why it has no prediction."""
+    def predict(self) -> Failure | dict[str, Any]:
+        """The columns of the slide's row that depend on its tiles, or why it has no prediction."""
         failed = len(self.errors)
         if not len(self):
             reason = "no tissue was found" if not self.plan.tissue.mask.any() else "no tile has enough tissue"
-            return Failure("tile", "NoTissue", f"{reason} (--tissue none takes everything)")
+            return Failure("tile", "NoTissue", f"{reason} (--tissue none tiles the whole slide)")
         first = self.errors[min(self.errors)] if self.errors else ""
-        if failed == len(self) and first.startswith("read: "):  # the file itself is gone: it may come back
+        if failed == len(self) and first.startswith("read: "):  # the file itself is unavailable, maybe temporarily
             return _as_failure(first)
         if failed > self.options.max_bad_tiles * len(self):
             return Failure("tile", "TooManyBadTiles", f"{failed:,} of {len(self):,} tiles failed, the first: {first}")
@@ -146,16 +145,16 @@ class SlideRun:
         }
 
     def _rows(self, numbers: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:
-        plan, size, count = self.plan, self.plan.tiles.size, len(numbers)
+        plan, size = self.plan, self.plan.tiles.size
         errors = [self.errors.get(number, "") for number in numbers.tolist()]
         blur = self.blur[numbers]
-        columns: dict[str, Any] = {
-            "slide": [self.file.path] * count,
+        columns = {
+            "slide": self.file.path,
             "x": plan.tiles.x[numbers],
             "y": plan.tiles.y[numbers],
-            "width_px": [size.width_px] * count,
-            "height_px": [size.height_px] * count,
-            "mpp": [plan.target_mpp] * count,
+            "width_px": size.width_px,
+            "height_px": size.height_px,
+            "mpp": plan.target_mpp,
             "status": ["failed" if error else "ok" for error in errors],
             "error": errors,
             "label": self.labels(numbers),
@@ -166,16 +165,14 @@ class SlideRun:
             "blur": blur,
             "is_blurred": np.where(np.isnan(blur), None, blur < BLURRED_BELOW),
             "_number": numbers,
-            "_size_bytes": [self.file.size_bytes] * count,
-            "_mtime_ns": [self.file.mtime_ns] * count,
+            "_size_bytes": self.file.size_bytes,
+            "_mtime_ns": self.file.mtime_ns,
         }
-        # NaN becomes null
-        arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in schema]
-        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+        return row_batch(columns, len(numbers), schema)
 
 
-def _as_failure(words: str) -> Failure:
-    stage, error, message = words.split(": ", 2)
+def _as_failure(text: str) -> Failure:
+    stage, error, message = text.split(": ", 2)
     return Failure(stage, error, message)
 
 

@@ -1,75 +1,68 @@
-"""Slides among the files of a run: what the workers do next, and what becomes of what they have done."""
+"""Slides among the files of a run: work for the loader, and batches from the plans and tiles that it returns."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageGrew, StageStarted, Warn
+from cancernet_cli.core.options import TilingOptions
 from cancernet_cli.core.records import Failure, FoundFile
-from cancernet_cli.data.loading.images import BatchDecoder
-from cancernet_cli.data.loading.slides import DecodedTiles, PlannedSlide, SlideDecoder, SlideToPlan, TileSpan, Work
+from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch
+from cancernet_cli.data.loading.slides import DecodedTiles, Done, Idle, PlannedSlide, SlideDecoder, SlideToPlan, Work
 from cancernet_cli.data.tiles.slide_plan import Cut
 from cancernet_cli.data.tiles.target_mpp import target_mpp
+from cancernet_cli.engine.classify.batches import Batch, ImageSource
 from cancernet_cli.engine.classify.job import Job
-from cancernet_cli.engine.classify.mask_regions import Boxes, read_regions
 from cancernet_cli.engine.classify.predictions import slide_batch
-from cancernet_cli.engine.classify.slide_files import slide_files, tile_masks
-from cancernet_cli.engine.classify.slide_state import SlideRun
-from cancernet_cli.engine.classify.step import Step
-from cancernet_cli.engine.classify.worklist import Plan
+from cancernet_cli.engine.classify.slide_files import Boxes, read_regions, slide_writes, tile_writes
+from cancernet_cli.engine.classify.slide_state import SlideState
+from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.outputs.tables.classified_tiles import classified_tile_schema, tile_part_schema, tiles_of
-from cancernet_cli.outputs.tables.parts import Finished
+from cancernet_cli.outputs.tables.parts import BatchOutcome
 from cancernet_cli.outputs.tables.workspace import Workspace
 
 STAGE = "tiles"
-UNDER_WAY = 2  # slides: one whose tiles are read, and one planned meanwhile, so that the next one's tiles are ready
+SLIDES_AT_ONCE = 2  # one is being read while the next is planned, so that its tiles are ready in time
 
 
 class SlideStream:
-    """Work for the workers, and rows from what they and the networks make of it.
+    """A `Source` of slides and images.
 
-    Iterating gives work: plans of slides, a slide ahead; tiles of the slides that are planned; images where no tiles
-    are ready. While nothing but plans is awaited it gives None, which asks for nothing, so as not to end: what it gives
-    next depends on what `take` has been told.
-
-    tile_schema: of a part of the tile table.
+    Iterating yields plans of slides, one slide ahead; tiles of planned slides; and images while no tiles are ready.
+    While only plans are pending it yields `Idle` instead of ending, because more work follows once they are committed.
 
     Args:
-        images: lists of images that are still to be done.
-        schema: of a part of the main table.
+        images: the images of the run.
     """
 
     def __init__(
-        self,
-        job: Job,
-        plan: Plan,
-        workspace: Workspace,
-        images: Iterator[list[FoundFile]],
-        schema: pa.Schema,
-        report: Reporter,
+        self, job: Job, worklist: Worklist, workspace: Workspace, images: ImageSource, report: Reporter
     ) -> None:
-        self._job, self._plan, self._workspace, self._report = job, plan, workspace, report
-        self._schema = schema
+        self.job, self._worklist, self._report = job, worklist, report
+        self.decoder = slide_decoder(job, images.decoder)
         self.tile_schema = tile_part_schema(classified_tile_schema(job.card.architecture.classes, job.state))
         self._tile_parts = workspace.tile_parts()
-        self._images, self._slides = images, plan.pending("slide")
+        self._images, self._slides = images, worklist.pending("slide")
         self._planning = 0
-        self._spans: deque[deque[TileSpan]] = deque()
-        self._runs: dict[str, SlideRun] = {}
+        self._spans: deque[deque[Any]] = deque()
+        self._states: dict[str, SlideState] = {}
         self._regions: dict[str, Boxes] = {}
         if job.options.mask_regions is not None:
             self._regions = read_regions(job.options.mask_regions)
         report(StageStarted(STAGE, 0, "tiles"))
 
     def __iter__(self) -> Iterator[Work]:
+        images = iter(self._images)
         while True:
-            slide = next(self._slides, None) if self._planning + len(self._spans) < UNDER_WAY else None
+            slide = next(self._slides, None) if self._planning + len(self._spans) < SLIDES_AT_ONCE else None
             if slide is not None:
                 self._planning += 1
                 yield SlideToPlan(slide)
@@ -77,84 +70,119 @@ class SlideStream:
                 yield self._spans[0].popleft()
                 if not self._spans[0]:
                     self._spans.popleft()
-            elif (files := next(self._images, None)) is not None:
+            elif (files := next(images, None)) is not None:
                 yield files
             elif self._planning:
-                yield None
+                yield Idle()
             else:
                 return
 
-    def take(self, done: PlannedSlide | DecodedTiles, answer: Outputs | None) -> Step:
-        """What a plan or classified tiles add to the tables."""
-        if isinstance(done, PlannedSlide):
-            return self._planned(done)
-        assert answer is not None, "tiles come with an answer"
-        return self._classified(done, answer)
+    def batches(self, loaded: Iterator[Done]) -> Iterator[Batch]:
+        """A batch for everything loaded but `Idle`."""
+        for done in loaded:
+            match done:
+                case DecodedBatch():
+                    yield self._images.batch(done)
+                case PlannedSlide():
+                    yield PlanBatch(done, self)
+                case DecodedTiles():
+                    yield TileBatch(done, self)
 
     def finish(self) -> None:
-        """No more will come."""
+        """See `Source`."""
         self._report(StageFinished(STAGE))
 
-    def _planned(self, planned: PlannedSlide) -> Step:
+    def add_plan(self, planned: PlannedSlide) -> BatchOutcome:
+        """Queue the tiles of a planned slide; a slide that failed or has all its tiles already is completed."""
         self._planning -= 1
         file = planned.file
         if isinstance(planned.plan, Failure):
-            rows = slide_batch(file, None, planned.plan, self._job.card, self._schema)
-            return Step(Finished(rows), 1, [(file.path, planned.plan)])
-        for words in planned.plan.warnings():
-            self._report(Warn(f"{file.path}: {words}"))
-        run = SlideRun(file, planned.plan, self._job.card, self._job.options)
-        parts = [self._tile_parts[number] for number in self._plan.tile_parts(file.path)]
-        kept = tiles_of(file.path, file.size_bytes, file.mtime_ns, parts)
-        if kept is not None:
-            run.restore(kept)
-        if run.is_complete:
-            return self._complete(run)
-        spans = deque(run.spans(self._job.runtime.batch_size))
+            return self._outcome(file, None, planned.plan)
+        for message in planned.plan.warnings():
+            self._report(Warn(f"{file.path}: {message}"))
+        state = SlideState(file, planned.plan, self.job.card, self.job.options)
+        parts = [self._tile_parts[number] for number in self._worklist.tile_parts(file.path)]
+        restored = tiles_of(file, parts)
+        if restored is not None:
+            state.restore(restored)
+        if state.is_complete:
+            return self._outcome(file, state, state.predict())
+        spans = deque(state.spans(self.job.runtime.batch_size))
         self._report(StageGrew(STAGE, sum(map(len, spans))))
         self._spans.append(spans)
-        self._runs[file.path] = run
-        return Step(Finished(), 0)
+        self._states[file.path] = state
+        return BatchOutcome()
 
-    def _classified(self, tiles: DecodedTiles, answer: Outputs) -> Step:
+    def add_tiles(self, tiles: DecodedTiles, answer: Outputs) -> BatchOutcome:
+        """Record classified tiles; the last ones of a slide complete it."""
         name = tiles.span.file.path
-        run = self._runs[name]
-        rows = run.put(tiles, answer, self.tile_schema)
-        folder = self._job.options.masks
-        masks = tile_masks(tiles, answer, self._regions.get(name), folder) if folder is not None else []
+        state = self._states[name]
+        rows = state.add(tiles, answer, self.tile_schema)
+        writes = tile_writes(tiles, answer, self._regions.get(name), self.job)
         self._report(StageAdvanced(STAGE, len(tiles.span), len(tiles.failures)))
-        if not run.is_complete:
-            return Step(Finished(tiles=rows, side_files=masks), 0)
-        del self._runs[name]
-        end = self._complete(run)
-        return Step(Finished(end.finished.rows, rows, [*masks, *end.finished.side_files]), 1, end.failures)
+        if not state.is_complete:
+            return BatchOutcome(tiles=rows, writes=writes)
+        del self._states[name]
+        end = self._outcome(state.file, state, state.predict())
+        return BatchOutcome(end.rows, rows, [*writes, *end.writes], end.files, end.failures)
 
-    def _complete(self, run: SlideRun) -> Step:
-        verdict = run.verdict()
-        rows = slide_batch(run.file, run.plan, verdict, self._job.card, self._schema)
-        if isinstance(verdict, Failure):
-            return Step(Finished(rows), 1, [(run.file.path, verdict)])
-        return Step(Finished(rows, side_files=slide_files(run, verdict, self._job.options)), 1)
+    def _outcome(self, file: FoundFile, state: SlideState | None, prediction: Failure | dict[str, Any]) -> BatchOutcome:
+        """The row and files of a completed slide."""
+        rows = slide_batch(file, state.plan if state else None, prediction, self.job.card, self._images.schema)
+        if state is None or isinstance(prediction, Failure):
+            assert isinstance(prediction, Failure), "a slide without a state has failed"
+            return BatchOutcome(rows, files=1, failures=[(file.path, prediction)])
+        return BatchOutcome(rows, writes=slide_writes(state, prediction, self.job), files=1)
+
+
+@dataclass(frozen=True)
+class PlanBatch:
+    """A planned slide as a `Batch`, which the networks have nothing to do with."""
+
+    planned: PlannedSlide
+    stream: SlideStream
+    pixels: Tensor | None = None
+
+    def commit(self, answer: Outputs) -> BatchOutcome:
+        """See `SlideStream.add_plan`."""
+        return self.stream.add_plan(self.planned)
+
+
+@dataclass(frozen=True)
+class TileBatch:
+    """Some tiles of a slide as a `Batch`."""
+
+    tiles: DecodedTiles
+    stream: SlideStream
+
+    @property
+    def pixels(self) -> Tensor:
+        """See `Batch`; V is 0 if no tile could be read."""
+        return self.tiles.pixels
+
+    def commit(self, answer: Outputs) -> BatchOutcome:
+        """See `SlideStream.add_tiles`."""
+        return self.stream.add_tiles(self.tiles, answer)
 
 
 def slide_decoder(job: Job, images: BatchDecoder | None = None) -> SlideDecoder:
-    """What plans slides and reads their tiles as the model looks at them; and images, if it gets a decoder for them."""
+    """Decoder that plans slides and reads their tiles as the model's views; also images if given their decoder."""
     policy, options = job.card.input, job.options
     cut = Cut(policy.width_px, policy.height_px, target_mpp(policy).mpp)
-    wants_thumbnails = options.heatmaps is not None
-    return SlideDecoder(images or BatchDecoder(policy, 0), cut, options, keep_thumbnails=wants_thumbnails)
+    tiling = TilingOptions(**{field.name: getattr(options, field.name) for field in fields(TilingOptions)})
+    return SlideDecoder(images or BatchDecoder(policy, 0), cut, tiling, keep_thumbnails=job.needs("thumbnail"))
 
 
 def tile_views(slides: Iterable[FoundFile], job: Job, most: int) -> Iterator[NDArray[np.uint8]]:
-    """`[1, h, w, 3]` uint8: at most so many tiles of each slide, at even distances over its tissue."""
+    """Yield at most `most` tiles per slide, evenly spaced over its tissue, each `[1, h, w, 3]` uint8."""
     decoder = slide_decoder(job)
     for file in slides:
         planned = decoder[SlideToPlan(file)]
         if not isinstance(planned, PlannedSlide) or isinstance(planned.plan, Failure):
-            continue  # its row will say why
+            continue  # its row will state the reason
         numbers = np.unique(np.linspace(0, len(planned.plan.tiles) - 1, most).round().astype(np.int64))
-        run = SlideRun(file, planned.plan, job.card, job.options)
-        for span in run.spans(1) if len(run) else ():
+        state = SlideState(file, planned.plan, job.card, job.options)
+        for span in state.spans(1) if len(state) else ():
             if span.numbers[0] in numbers:
                 tiles = decoder[span]
                 assert isinstance(tiles, DecodedTiles)

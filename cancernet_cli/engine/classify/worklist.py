@@ -1,4 +1,4 @@
-"""The list of files of a run, on disk and in path order, however long it is."""
+"""The list of files of a run: on disk, in path order, of any length."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _COLUMNS = "path, location, size_bytes, mtime_ns, label, patient, slide, magnifi
 _INSERT_EVERY = 1024
 
 
-class Plan:
-    """Found files in a SQLite database, sorted by `path`; each name is held once, the first one wins.
+class Worklist:
+    """Found files in a SQLite database, sorted by `path`; of duplicate paths the first is kept.
 
-    The database is scratch: a new run makes it anew, so it is never synced to disk. `done` marks rows that finished
-    parts hold: (part, row) says where.
+    The database is temporary: every run creates it from scratch, so it is never synced to disk. `done` gives the rows
+    that finished parts contain, as (part, row).
     """
 
-    unlisted_folders = 0  # what they hold is not in the plan
+    unlisted_folders = 0  # number of folders that could not be listed; their files are missing
 
     def __init__(self, database: Path) -> None:
         database.unlink(missing_ok=True)
@@ -34,18 +34,18 @@ class Plan:
         self._db.execute("CREATE TABLE tile_part (path, part INTEGER, PRIMARY KEY (path, part)) WITHOUT ROWID")
 
     def close(self) -> None:
-        """Let go of the database file."""
+        """Close the database file."""
         self._db.close()
 
     def add(self, files: Iterable[FoundFile]) -> Iterator[int]:
-        """Take in files; yields how many were looked at, every so often, so that the caller can tell of it."""
+        """Add files; yields the number added since the last yield, for progress reports."""
         insert = f"INSERT OR IGNORE INTO file ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         rows: list[tuple[object, ...]] = []
         for file in files:
             problem = json.dumps(asdict(file.problem)) if file.problem else None
             truth = file.truth
-            known = (truth.label, truth.patient, truth.slide, truth.magnification, truth.mpp)
-            rows.append((file.path, file.location, file.size_bytes, file.mtime_ns, *known, problem, file.kind))
+            facts = (truth.label, truth.patient, truth.slide, truth.magnification, truth.mpp)
+            rows.append((file.path, file.location, file.size_bytes, file.mtime_ns, *facts, problem, file.kind))
             if len(rows) == _INSERT_EVERY:
                 self._insert(insert, rows)
                 yield len(rows)
@@ -62,17 +62,17 @@ class Plan:
         return int(self._db.execute("SELECT count(*) FROM file").fetchone()[0])
 
     def count_pending(self, kind: Kind | None = None) -> int:
-        """How many files, or files of one kind, no finished part holds."""
+        """Number of files, or files of one kind, that no finished part contains."""
         query = "SELECT count(*) FROM file WHERE part IS NULL AND kind = coalesce(?, kind)"
         return int(self._db.execute(query, (kind,)).fetchone()[0])
 
     def kinds(self) -> dict[str, int]:
-        """How many images and slides there are."""
+        """Number of images and of slides."""
         counts = dict(self._db.execute("SELECT kind, count(*) FROM file GROUP BY kind"))
         return {"image": counts.get("image", 0), "slide": counts.get("slide", 0)}
 
     def endings(self) -> dict[str, int]:
-        """How many files there are of each ending, most first."""
+        """Number of files by suffix, most frequent first."""
         counts: dict[str, int] = {}
         for (path,) in self._db.execute("SELECT path FROM file"):
             ending = Path(path).suffix.lower()
@@ -80,44 +80,44 @@ class Plan:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def pending(self, kind: Kind | None = None) -> Iterator[FoundFile]:
-        """Files, or files of one kind, that are still to be done, in path order."""
+        """Yield files, or files of one kind, that are not done yet, in path order."""
         yield from self._files("part IS NULL", kind)
 
     def slides(self) -> Iterator[FoundFile]:
-        """All slides, in path order."""
+        """Yield all slides, in path order."""
         yield from self._files("1", "slide")
 
     def sample(self, count: int, kind: Kind) -> Iterator[FoundFile]:
-        """Files of a kind at even distances over all of them, in path order; the same for the same files."""
+        """Yield `count` evenly spaced files of a kind, in path order; the same for the same files."""
         step = max(1, self.kinds()[kind] // count)
         yield from islice(islice(self._files("1", kind), 0, None, step), count)
 
     def _files(self, which: str, kind: Kind | None) -> Iterator[FoundFile]:
         query = f"SELECT {_COLUMNS} FROM file WHERE {which} AND kind = coalesce(?, kind) ORDER BY path"
-        for path, location, size, mtime, *known, problem, its_kind in self._db.execute(query, (kind,)):
+        for path, location, size, mtime, *facts, problem, file_kind in self._db.execute(query, (kind,)):
             failure = Failure(**json.loads(problem)) if problem else None
-            yield FoundFile(path, location, size, mtime, Truth(*known), failure, its_kind)
+            yield FoundFile(path, location, size, mtime, Truth(*facts), failure, file_kind)
 
     def mark_done(self, rows: Iterable[tuple[int, int, str, int, int]]) -> None:
-        """Note what finished parts hold, as (part, row, path, size_bytes, mtime_ns); changed files stay pending."""
+        """Mark rows of finished parts, as (part, row, path, size_bytes, mtime_ns); changed files stay pending."""
         self._insert("UPDATE file SET part = ?, row = ? WHERE path = ? AND size_bytes = ? AND mtime_ns = ?", list(rows))
 
     def mark_tiles(self, part: int, paths: Iterable[str]) -> None:
-        """Note of which slides a finished part holds tiles."""
+        """Mark the slides whose tiles a finished part contains."""
         self._insert("INSERT OR IGNORE INTO tile_part VALUES (?, ?)", [(path, part) for path in paths])
 
     def tile_parts(self, path: str) -> list[int]:
-        """The parts that hold tiles of a slide, the oldest first."""
+        """Numbers of the parts with tiles of a slide, oldest first."""
         return [
             part for (part,) in self._db.execute("SELECT part FROM tile_part WHERE path = ? ORDER BY part", (path,))
         ]
 
     def done(self) -> Iterator[tuple[int, int]]:
-        """(part, row) of every file, in path order."""
+        """Yield (part, row) of every file, in path order."""
         yield from self._db.execute("SELECT part, row FROM file ORDER BY path")
 
     def digest(self) -> str:
-        """SHA-256 over names, sizes and times: the same for the same unchanged inputs."""
+        """SHA-256 of names, sizes and modification times: the same for unchanged inputs."""
         hashed = hashlib.sha256()
         for path, size, mtime in self._db.execute("SELECT path, size_bytes, mtime_ns FROM file ORDER BY path"):
             hashed.update(f"{len(path)}:{path}:{size}:{mtime}\n".encode())

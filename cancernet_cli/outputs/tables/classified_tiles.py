@@ -1,7 +1,9 @@
-"""The table of classified tiles: its columns, and how a finished run's parts become one file."""
+"""Table of classified tiles: its columns, and assembling it from the parts of a run."""
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,15 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cancernet_cli.outputs.tables.predictions import METADATA_PREFIX, ROW_GROUP_ROWS, TABLE_SCHEMA
+from cancernet_cli.core.records import FoundFile
+from cancernet_cli.outputs.tables.predictions import ROW_GROUP_ROWS, metadata_entries, part_schema
 
 _WORDS = pa.dictionary(pa.int32(), pa.string())
-# Kept in parts only: the tile's place in its slide's plan, and which state of the slide it was read from.
-_ORIGIN = [pa.field("_number", pa.int64()), pa.field("_size_bytes", pa.int64()), pa.field("_mtime_ns", pa.int64())]
 
 
 def classified_tile_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Schema:
-    """The columns of the tile table, in order; `metadata` as in the main table."""
+    """Columns of the tile table, in order; `metadata` as in the main table."""
     columns = [
         ("slide", _WORDS),
         ("x", pa.int64()),
@@ -36,61 +37,51 @@ def classified_tile_schema(classes: Sequence[str], metadata: Mapping[str, str]) 
         ("blur", pa.float32()),
         ("is_blurred", pa.bool_()),
     ]
-    entries = {METADATA_PREFIX + name: value for name, value in {"schema": str(TABLE_SCHEMA), **metadata}.items()}
-    return pa.schema(columns, metadata=entries)
+    return pa.schema(columns, metadata=metadata_entries(metadata))
 
 
 def tile_part_schema(schema: pa.Schema) -> pa.Schema:
-    """The columns as a part holds them: plain strings, and where each tile is from."""
-    plain = [f.with_type(pa.string()) if pa.types.is_dictionary(f.type) else f for f in schema]
-    return pa.schema([*plain, *_ORIGIN])
+    """The columns of a part (`predictions.part_schema`), with each tile's index in its slide's plan."""
+    return part_schema(schema).insert(len(schema), pa.field("_number", pa.int64()))
 
 
 def slides_in(part: Path) -> list[str]:
-    """The slides of which a part holds tiles."""
+    """Slides whose tiles a part contains."""
     return list(pc.unique(pq.read_table(part, columns=["slide"])["slide"]).to_pylist())
 
 
-def tiles_of(slide: str, size_bytes: int, mtime_ns: int, parts: Iterable[Path]) -> pa.Table | None:
-    """What parts hold of one slide as it is now, by place in its plan, the newest of each tile; None where nothing.
+def tiles_of(file: FoundFile, parts: Iterable[Path]) -> pa.Table | None:
+    """The newest row in `parts` of each tile of a slide as it is now, by index; None if there are none.
 
     Args:
-        parts: the oldest first.
+        parts: oldest first.
     """
-    found = []
-    for part in parts:
-        rows = pq.read_table(part)
-        found.append(
-            rows.filter(
-                pc.and_(
-                    pc.equal(rows["slide"], slide),
-                    pc.and_(pc.equal(rows["_size_bytes"], size_bytes), pc.equal(rows["_mtime_ns"], mtime_ns)),
-                )
-            )
-        )
+    origin = {"slide": file.path, "_size_bytes": file.size_bytes, "_mtime_ns": file.mtime_ns}
+    is_current = functools.reduce(operator.and_, (pc.field(name) == value for name, value in origin.items()))
+    found = [pq.read_table(part).filter(is_current) for part in parts]
     if not any(map(len, found)):
         return None
     rows = pa.concat_tables(found)
     numbers = rows["_number"].to_numpy()
-    _, first = np.unique(numbers[::-1], return_index=True)  # of the reversed: the newest of each
+    _, first = np.unique(numbers[::-1], return_index=True)  # in reverse order: the newest of each
     return rows.take(pa.array(len(numbers) - 1 - first))
 
 
 def numbered_tiles(table: Path, slide: str) -> pa.Table:
-    """The tiles of one slide in a finished tile table, with their place in its plan as a part has it."""
+    """The tiles of one slide in a finished tile table, with their index in its plan as in a part."""
     rows = pq.read_table(table, filters=[("slide", "=", slide)])
     return rows.append_column("_number", pa.array(np.arange(len(rows)), pa.int64()))
 
 
 def write_tile_table(slides: Iterable[pa.Table], out: Path, schema: pa.Schema) -> None:
-    """Write the tiles of all slides, in their order, into one file: the same bytes however they were parted."""
+    """Write the tiles of all slides, in order, to one file; its bytes do not depend on the parts."""
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
         for rows in _row_groups(table.select(schema.names) for table in slides):
             writer.write_table(rows.combine_chunks().cast(schema), row_group_size=ROW_GROUP_ROWS)
 
 
 def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The rows of all tables in groups of one size; the last may be smaller."""
+    """Regroup the rows of all tables into groups of `ROW_GROUP_ROWS`; the last may be smaller."""
     waiting: pa.Table | None = None
     for table in tables:
         waiting = table if waiting is None else pa.concat_tables([waiting, table])

@@ -1,4 +1,4 @@
-"""A thread that writes finished rows as Parquet parts, so that the networks never wait for the disk."""
+"""Writer thread for finished rows, so that inference never waits for the disk."""
 
 from __future__ import annotations
 
@@ -13,31 +13,39 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cancernet_cli.core.files import atomic_write
+from cancernet_cli.core.records import Failure
 
 FLUSH_ROWS = 2048
-FLUSH_S = 5.0  # what a kill can cost
+FLUSH_S = 5.0  # work lost by a kill, at most
 
 
 @dataclass(frozen=True)
-class Finished:
-    """Rows of either table, and the side files that must be on disk before the rows count as done."""
+class BatchOutcome:
+    """What a batch adds to a run.
+
+    rows, tiles: of the main table and of the tile table. writes: files that must be on disk before the rows count as
+    done; each is made when called. files: how many input files are completed. failures: (path, reason) of those of them
+    that failed.
+    """
 
     rows: pa.RecordBatch | None = None
     tiles: pa.RecordBatch | None = None
-    side_files: list[Callable[[], None]] = field(default_factory=list)
+    writes: list[Callable[[], None]] = field(default_factory=list)
+    files: int = 0
+    failures: list[tuple[str, Failure]] = field(default_factory=list)
 
 
 class PartWriter:
-    """Takes finished batches in order and writes a part whenever enough rows or seconds have come together.
+    """Collects outcomes in order and writes a part once there are enough rows or enough time has passed.
 
-    Of one number, the part with tiles is written before the part with rows: a slide whose row is there has its tiles.
+    Of one number, the part with tiles is written before the part with rows: a slide that has its row has its tiles.
 
-    Use it as a context manager: leaving it writes what is left, also after an interruption; after a failure of its own
-    the error is raised in the caller's thread.
+    A context manager: leaving it writes the remaining rows, also after an interruption. Errors of the thread are raised
+    in the caller's thread.
 
     Args:
-        path_of: where part number N of the rows goes. first: the number of the first part. tiles: likewise, and the
-            schema, for tiles; None where there are none.
+        path_of: path of part number N of the main table. first: number of the first part. tiles: likewise, with the
+            schema, for the tile table; None if there are no slides.
     """
 
     def __init__(
@@ -50,8 +58,8 @@ class PartWriter:
     ) -> None:
         self._number = first
         self._tables = (tiles or (path_of, schema), (path_of, schema))
-        # A few batches at most wait here: a slow disk holds the networks back instead of filling the memory.
-        self._queue: queue.Queue[Finished | None] = queue.Queue(maxsize=8)
+        # Bounded: a slow disk slows inference down instead of filling the memory.
+        self._queue: queue.Queue[BatchOutcome | None] = queue.Queue(maxsize=8)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="part-writer", daemon=True)
 
@@ -65,22 +73,22 @@ class PartWriter:
         if self._error is not None:
             raise self._error
 
-    def put(self, finished: Finished) -> None:
-        """Hand over a batch; waits when the disk is far behind."""
+    def put(self, outcome: BatchOutcome) -> None:
+        """Enqueue an outcome; blocks while the disk is far behind."""
         if self._error is not None:
             raise self._error
-        self._queue.put(finished)
+        self._queue.put(outcome)
 
     def _work(self) -> None:
         waiting: tuple[list[pa.RecordBatch], list[pa.RecordBatch]] = ([], [])
         last = time.monotonic()
-        while (finished := self._queue.get()) is not None:
+        while (outcome := self._queue.get()) is not None:
             if self._error is not None:
-                continue  # keep emptying the queue, so that the caller can come to its next `put`
+                continue  # keep emptying the queue, so that the caller reaches its next `put`
             try:
-                for write in finished.side_files:
+                for write in outcome.writes:
                     write()
-                for batches, rows in zip(waiting, (finished.tiles, finished.rows), strict=True):
+                for batches, rows in zip(waiting, (outcome.tiles, outcome.rows), strict=True):
                     batches += [rows] if rows is not None else []
                 rows = max(sum(map(len, batches)) for batches in waiting)
                 if rows >= FLUSH_ROWS or time.monotonic() - last >= FLUSH_S:

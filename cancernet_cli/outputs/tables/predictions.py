@@ -1,4 +1,4 @@
-"""The predictions table: its columns, and how a finished run's parts become one file."""
+"""Predictions table: its columns, and assembling it from the parts of a run."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ROW_GROUP_ROWS = 4096
 METADATA_PREFIX = "cancernet."
 
 _WORDS = pa.dictionary(pa.int32(), pa.string())
-# Kept in parts only: which state of the file a row was made from.
+# In parts only: the version of the file that a row was made from.
 _ORIGIN = [pa.field("_size_bytes", pa.int64()), pa.field("_mtime_ns", pa.int64())]
 
 
 def table_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Schema:
-    """The columns of the table, in order; `metadata` holds what decides the result."""
+    """Columns of the table, in order; `metadata` is everything that determines the result."""
     columns = [
         ("path", pa.string()),
         ("kind", _WORDS),
@@ -56,18 +56,22 @@ def table_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Sche
         ("flags", pa.string()),
         ("model", _WORDS),
     ]
-    entries = {METADATA_PREFIX + name: value for name, value in {"schema": str(TABLE_SCHEMA), **metadata}.items()}
-    return pa.schema(columns, metadata=entries)
+    return pa.schema(columns, metadata=metadata_entries(metadata))
+
+
+def metadata_entries(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Parquet key-value metadata of a table, with the version of its columns."""
+    return {METADATA_PREFIX + name: value for name, value in {"schema": str(TABLE_SCHEMA), **metadata}.items()}
 
 
 def part_schema(schema: pa.Schema) -> pa.Schema:
-    """The table's columns as a part holds them: plain strings, and the file's size and time."""
+    """The columns of a part: the table's, as plain strings, and the file's size and modification time."""
     plain = [f.with_type(pa.string()) if pa.types.is_dictionary(f.type) else f for f in schema]
     return pa.schema([*plain, *_ORIGIN])
 
 
 def read_metadata(table: Path) -> dict[str, str] | None:
-    """What a table's metadata says decided its result; None when the file is not one of ours."""
+    """What determined a table's result, from its metadata; None if the file is not a table written by CancerNet."""
     try:
         found = pq.read_schema(table).metadata or {}
     except (OSError, pa.ArrowException):
@@ -78,9 +82,9 @@ def read_metadata(table: Path) -> dict[str, str] | None:
 
 
 def part_origins(part: Path, *, retry: bool) -> Iterator[tuple[int, str, int, int]]:
-    """(row, path, size_bytes, mtime_ns) of the rows of a part.
+    """Yield (row, path, size_bytes, mtime_ns) of the rows of a part.
 
-    `retry` leaves out files that could not be read at all: on the next run a permission or a network drive may be back.
+    `retry` omits files that could not be read: permissions or a network drive may be restored by the next run.
     """
     table = pq.read_table(part, columns=["path", "error", "_size_bytes", "_mtime_ns"])
     columns = (table.column(name).to_pylist() for name in table.column_names)
@@ -95,10 +99,10 @@ def assemble(
     out: Path,
     schema: pa.Schema,
 ) -> None:
-    """Write the rows, given as (part, row) in path order, into one file: the same bytes however they were parted.
+    """Write the rows, given as (part, row) in path order, to one file.
 
-    Every row group is put together anew with a fixed count of rows, so that neither the parts nor the runs that made
-    them leave a trace.
+    Row groups are rebuilt with a fixed number of rows, so that the bytes do not depend on the parts or on the runs that
+    wrote them.
     """
     names = [f.name for f in schema]
 
@@ -155,7 +159,7 @@ def write_image_predictions(
 
 
 def _gather(window: Sequence[tuple[int, int]], part: Callable[[int], pa.Table]) -> pa.Table:
-    """The rows of one window, in its order, taking each part once."""
+    """The rows of one window, in its order, reading each part once."""
     places: dict[int, list[tuple[int, int]]] = {}
     for place, (number, row) in enumerate(window):
         places.setdefault(number, []).append((row, place))

@@ -1,4 +1,4 @@
-"""The two tables of a tile plan: one row a tile, one row a slide."""
+"""Tables of a tile plan: one row per tile, and one row per slide."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SLIDE_SCHEMA = pa.schema(
 
 
 def tile_batch(slide: str, count: int, columns: Mapping[str, Any]) -> pa.RecordBatch:
-    """The rows of one slide's tiles; a value that is no array stands in all of them."""
+    """Rows of one slide's tiles; scalar columns are repeated."""
     made = {"slide": pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array([slide]))}
     for field in TILE_SCHEMA:
         if field.name != "slide":
@@ -63,6 +63,6 @@ def tile_batch(slide: str, count: int, columns: Mapping[str, Any]) -> pa.RecordB
 
 
 def slide_table(rows: list[dict[str, Any]]) -> pa.Table:
-    """One row a slide; null where a row says nothing."""
+    """One row per slide; missing values are null."""
     columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in SLIDE_SCHEMA]
     return pa.table(columns, schema=SLIDE_SCHEMA)

@@ -1,4 +1,4 @@
-"""The folder beside an output where an unfinished run keeps its finished parts."""
+"""Folder next to an output in which an unfinished run keeps its finished parts."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from cancernet_cli.core.files import partial_folder, write_bytes
 
 try:
     import fcntl
-except ImportError:  # Windows: no advisory lock, two runs into one output are not noticed
+except ImportError:  # Windows: no advisory lock, so two runs with one output go unnoticed
     fcntl = None  # type: ignore[assignment]
 
 STATE_FILE = "state.json"
 
 
 class Workspace:
-    """`<out>.partial/`: a lock, the state that its parts were made with, and the parts.
+    """`<out>.partial/`: a lock, the state that the parts were made with, and the parts.
 
-    The lock is a POSIX record lock: it ends with the process that took it, even by kill -9, and DataLoader workers that
-    outlive it for a moment do not hold it.
+    The lock is a POSIX record lock: it is released when its process ends, even by kill -9, and is not inherited by
+    DataLoader workers, which may outlive the process for a moment.
     """
 
     def __init__(self, out: Path) -> None:
@@ -34,7 +34,7 @@ class Workspace:
             self._lock = (self.folder / "lock").open("a")
         except OSError as error:
             raise OutputError(
-                f"{out.parent} cannot be written: {error.strerror}", fix="choose another --out, or mend the folder"
+                f"{out.parent} cannot be written: {error.strerror}", fix="choose another --out, or repair the folder"
             ) from None
         try:
             if fcntl:
@@ -42,14 +42,14 @@ class Workspace:
         except OSError:
             self._lock.close()
             raise OutputError(
-                f"another run is writing {out}", fix="wait until it ends, or choose another --out"
+                f"another run is writing {out}", fix="wait for it to finish, or choose another --out"
             ) from None
 
     def adopt(self, state: dict[str, Any], *, overwrite: bool) -> None:
-        """Take over the parts of an earlier run made with the same state; throw them away with `overwrite`.
+        """Keep the parts of an earlier run if its state was the same; otherwise discard them if `overwrite` is set.
 
         Raises:
-            OutputError: they were made with another state, and `overwrite` is not set.
+            OutputError: the state was different, and `overwrite` is not set.
         """
         path = self.folder / STATE_FILE
         try:
@@ -60,7 +60,7 @@ class Workspace:
             self.close()
             raise OutputError(
                 f"{self.folder} holds an unfinished run made with {describe_difference(old, state)}",
-                fix="give the same options to go on with it, pass --overwrite to start anew, or choose another --out",
+                fix="use the same options to resume it, pass --overwrite to start over, or choose another --out",
             )
         if old != state:
             for part in (*self.parts().values(), *self.tile_parts().values()):
@@ -68,7 +68,7 @@ class Workspace:
             write_bytes(path, json.dumps(state, indent=2, sort_keys=True).encode(), durable=False)
 
     def parts(self) -> dict[int, Path]:
-        """Finished parts by number, in the order they were written."""
+        """Finished parts by number, in the order written."""
         return self._numbered("part")
 
     def tile_parts(self) -> dict[int, Path]:
@@ -76,34 +76,34 @@ class Workspace:
         return self._numbered("tiles")
 
     def part(self, number: int) -> Path:
-        """Where part `number` goes."""
+        """Path of part `number`."""
         return self.folder / f"part-{number:08d}.parquet"
 
     def tile_part(self, number: int) -> Path:
-        """Where part `number` of the tile table goes."""
+        """Path of part `number` of the tile table."""
         return self.folder / f"tiles-{number:08d}.parquet"
 
     def next_number(self) -> int:
-        """A number that no part has yet."""
+        """The first unused part number."""
         return max((*self.parts(), *self.tile_parts()), default=-1) + 1
 
     def _numbered(self, kind: str) -> dict[int, Path]:
         return {int(path.stem.split("-")[1]): path for path in sorted(self.folder.glob(f"{kind}-*.parquet"))}
 
     def close(self) -> None:
-        """Release the lock; the parts stay for the next run. A folder that holds no part is removed."""
+        """Release the lock and keep the parts for the next run; a folder without parts is removed."""
         self._lock.close()
         if not self.parts() and not self.tile_parts():
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def remove(self) -> None:
-        """The run is finished: nothing of it is needed any more."""
+        """Remove the folder, once the run is finished."""
         self._lock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def describe_difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Which entries differ, in words: "model 'a' (now 'b')"."""
+    """Describe the entries that differ: "model 'a' (now 'b')"."""
     names = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
     shown = [f"{name} {_short(old.get(name))} (now {_short(new.get(name))})" for name in names]
     return ", ".join(shown)

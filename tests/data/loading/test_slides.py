@@ -16,6 +16,7 @@ from cancernet_cli.data.loading.images import BatchDecoder, load_batches
 from cancernet_cli.data.loading.slides import (
     DecodedTiles,
     Done,
+    Idle,
     PlannedSlide,
     SlideDecoder,
     SlideToPlan,
@@ -75,12 +76,12 @@ def test_a_plan_comes_without_its_picture_unless_that_is_wanted(slide: FoundFile
 @pytest.mark.parametrize("workers", [0, 2])
 def test_work_of_every_kind_comes_back_in_order(slide: FoundFile, workers: int) -> None:
     some = spans(slide, 5)[:3]
-    work: list[Work] = [SlideToPlan(slide), some[0], None, some[1], [slide], some[2]]
+    work: list[Work] = [SlideToPlan(slide), some[0], Idle(), some[1], [slide], some[2]]
     found = list(load_batches(work, decoder(), workers=workers))
     assert [type(one).__name__ for one in found] == [
         "PlannedSlide",
         "DecodedTiles",
-        "NoneType",
+        "Idle",
         "DecodedTiles",
         "DecodedBatch",
         "DecodedTiles",

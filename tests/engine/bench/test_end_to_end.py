@@ -13,9 +13,9 @@ from torch import Tensor
 
 from cancernet_cli.core.events import silent
 from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.engine.bench import watch as bench_watch
 from cancernet_cli.engine.bench.end_to_end import WholeRun, whole_run
 from cancernet_cli.engine.bench.synthetic_images import write_fields
+from cancernet_cli.engine.classify.pending import Hooks
 from cancernet_cli.inference.runner import Outputs
 from tests.tiny_model import write_tiny_model
 
@@ -34,8 +34,7 @@ class Computing:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], WholeRun]:
-    monkeypatch.setattr(bench_watch, "open_runner", lambda *_, **__: Computing())
+def run(tmp_path: Path) -> Callable[[int], WholeRun]:
     model = write_tiny_model(tmp_path / "model", segmenter="none")
 
     def go(batches: int) -> WholeRun:
@@ -43,7 +42,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Whol
         options = ClassifyOptions(
             out=tmp_path / "t" / "t.parquet", model=str(model), labels="none", device="cpu", batch_size=BATCH, workers=1
         )
-        return whole_run(tmp_path / str(batches), options, silent)
+        return whole_run(tmp_path / str(batches), options, silent, Hooks(open_runner=lambda *_, **__: Computing()))
 
     return go
 

@@ -1,4 +1,4 @@
-"""`--jpeg-scale auto`: nearly the same probabilities, the same sizes, and a table that says so."""
+"""`--jpeg-scale auto`: nearly the same probabilities, the same sizes, and recorded in the table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.he_images import he_like
 from tests.tiny_model import write_tiny_model
 
 
-def test_a_table_by_shrunk_jpegs_says_so_and_is_not_mixed_with_others(tmp_path: Path) -> None:
+def test_a_table_from_shrunk_jpegs_records_it_and_is_not_mixed_with_others(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
     for seed in range(3):

@@ -6,7 +6,7 @@ from cancernet_cli.core.cards import Architecture, Card, Decision
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import DecodedBatch, DecodedImage
 from cancernet_cli.data.loading.quality import Quality
-from cancernet_cli.engine.classify.predictions import Verdict, decide, judge
+from cancernet_cli.engine.classify.predictions import Prediction, decide, predict
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.metrics.probabilities import softmax
 
@@ -28,9 +28,9 @@ def batch_of(*views: int | None) -> DecodedBatch:
 
 def test_views_are_pooled_before_the_calibrated_softmax() -> None:
     logits = np.array([[0, 2], [0, 4], [1, 0]], np.float32)
-    first, failed, second = judge(batch_of(2, None, 1), Outputs(logits, np.array([0.2, 0.4, 1.0]), None), CARD)
-    assert isinstance(first, Verdict)
-    assert isinstance(second, Verdict)
+    first, failed, second = predict(batch_of(2, None, 1), Outputs(logits, np.array([0.2, 0.4, 1.0]), None), CARD)
+    assert isinstance(first, Prediction)
+    assert isinstance(second, Prediction)
     # mean logit 3, temperature 2: 1 / (1 + exp(-1.5))
     assert first.probs[1] == pytest.approx(0.8175745, abs=1e-6)
     assert (first.label, second.label) == ("malignant", "benign")
@@ -39,11 +39,11 @@ def test_views_are_pooled_before_the_calibrated_softmax() -> None:
     assert isinstance(failed, Failure)
 
 
-def test_numbers_that_are_not_finite_are_a_failure_of_that_image_alone() -> None:
+def test_non_finite_outputs_fail_that_image_alone() -> None:
     logits = np.array([[np.nan, 0], [0, 0]], np.float32)
-    bad, good = judge(batch_of(1, 1), Outputs(logits, np.ones(2), None), CARD)
-    assert bad == Failure("classify", "NonFiniteOutput", "the network gave numbers that are not finite")
-    assert isinstance(good, Verdict)
+    bad, good = predict(batch_of(1, 1), Outputs(logits, np.ones(2), None), CARD)
+    assert bad == Failure("classify", "NonFiniteOutput", "the network output is not finite")
+    assert isinstance(good, Prediction)
 
 
 def test_the_threshold_decides_between_two_classes() -> None:
@@ -51,7 +51,7 @@ def test_the_threshold_decides_between_two_classes() -> None:
     assert decide(np.array([0.31, 0.69], np.float32), CARD) == "benign"
 
 
-def test_more_classes_take_the_most_probable() -> None:
+def test_with_more_classes_the_most_probable_wins() -> None:
     card = Card(name="toy", task="classify", architecture=Architecture(classes=("a", "b", "c")))
     assert decide(np.array([0.2, 0.5, 0.3], np.float32), card) == "b"
 

@@ -25,14 +25,14 @@ SLOW = """
 import sys, time
 from cancernet_cli.outputs.tables import parts
 parts.FLUSH_ROWS = 1
-from cancernet_cli.engine.classify import run as engine
-judge = engine.judge
-engine.judge = lambda *a: (time.sleep(0.03), judge(*a))[1]
+from cancernet_cli.engine.classify import batches
+predict = batches.predict
+batches.predict = lambda *a: (time.sleep(0.03), predict(*a))[1]
 from cancernet_cli.cli.app import main
 main(sys.argv[1:])
 """
 
-# A batch that takes a minute, and says so.
+# A batch that takes a minute and reports it.
 STUCK = SLOW.replace("(time.sleep(0.03)", "(print('stuck', flush=True), time.sleep(60)").replace("[1]", "[2]")
 
 
@@ -89,7 +89,7 @@ def test_a_signal_finishes_the_batch_and_keeps_what_is_done(
     _, words = process.communicate(timeout=60)
     assert process.returncode == code, words
     assert "files are done and kept" in words
-    assert "give the same command to go on" in words
+    assert "run the same command again to resume" in words
     assert "Traceback" not in words
     assert not out.exists()
     result = classify([many], options(out, model))
@@ -101,7 +101,7 @@ def test_a_signal_finishes_the_batch_and_keeps_what_is_done(
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
-def test_a_second_signal_stops_at_once_and_says_so(
+def test_a_second_signal_stops_at_once_with_a_message(
     many: Path, model: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     process = start(many, tmp_path / "p.parquet", model, script=STUCK)
@@ -114,7 +114,7 @@ def test_a_second_signal_stops_at_once_and_says_so(
     _, words = process.communicate(timeout=30)
     assert process.returncode == code, words
     assert "at once, so what was begun is lost and what was finished is kept" in words
-    assert "give the same command to go on" in words
+    assert "run the same command again to resume" in words
     assert "Traceback" not in words
 
 
@@ -144,7 +144,7 @@ def interrupted(many: Path, out: Path, model: Path) -> None:
 
 
 @pytest.mark.slow
-def test_only_what_is_still_valid_is_used_again(many: Path, model: Path, tmp_path: Path) -> None:
+def test_only_valid_parts_are_reused(many: Path, model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     shutil.copytree(many, folder)
     out = tmp_path / "p.parquet"
@@ -178,7 +178,7 @@ def test_a_run_that_would_mix_two_models_is_refused(many: Path, model: Path, tmp
 
 
 @pytest.mark.slow
-def test_a_part_that_was_damaged_is_done_again(many: Path, model: Path, tmp_path: Path, undisturbed: bytes) -> None:
+def test_a_damaged_part_is_redone(many: Path, model: Path, tmp_path: Path, undisturbed: bytes) -> None:
     out = tmp_path / "p.parquet"
     interrupted(many, out, model)
     part = sorted(out.with_name("p.parquet.partial").glob("part-*.parquet"))[1]

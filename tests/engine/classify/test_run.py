@@ -11,7 +11,7 @@ from cancernet_cli import classify
 from cancernet_cli.core.errors import InputError, ModelError, OptionError, OutputError
 from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.engine.classify.run import outlook
+from cancernet_cli.engine.classify.run import dry_run
 from tests.bad_folder import build_bad_folder
 from tests.tiny_model import write_tiny_model
 
@@ -39,7 +39,7 @@ def probabilities(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {row["path"]: row["prob_malignant"] for row in rows if row["status"] == "ok"}
 
 
-def test_one_row_a_file_in_path_order(run: Run, tiny_folder: Path) -> None:
+def test_one_row_per_file_in_path_order(run: Run, tiny_folder: Path) -> None:
     result, rows = run(tiny_folder)
     names = sorted(
         p.relative_to(tiny_folder).as_posix() for p in tiny_folder.rglob("*") if p.suffix in (".png", ".jpg", ".tif")
@@ -63,14 +63,14 @@ def test_the_same_bytes_for_any_number_of_workers(run: Run, tiny_folder: Path, t
     assert tables[0] == tables[1] == tables[2]
 
 
-def test_the_batch_size_hardly_moves_a_probability(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
+def test_the_batch_size_barely_changes_a_probability(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
     found = [probabilities(run(tiny_folder, batch_size=b, out=tmp_path / f"{b}.parquet")[1]) for b in (1, 8, 32)]
     for other in found[1:]:
         assert other == pytest.approx(found[0], abs=1e-5)
 
 
 @pytest.mark.parametrize("asked", [{"labels": "folders"}, {"labels": "none", "metrics": Path("m.json")}])
-def test_labels_that_were_asked_for_and_not_found_are_said_so(
+def test_requested_but_missing_labels_are_reported(
     tiny_model: Path, tiny_folder: Path, tmp_path: Path, asked: dict[str, Any]
 ) -> None:
     (tmp_path / "plain").mkdir()
@@ -82,7 +82,7 @@ def test_labels_that_were_asked_for_and_not_found_are_said_so(
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a regular file that nobody can read")
-def test_a_file_that_may_not_be_read_does_not_end_the_run(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
+def test_an_unreadable_file_does_not_end_the_run(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "slides"
     shutil.copytree(tiny_folder, folder)
     (folder / "unreadable.png").symlink_to("/proc/self/mem")  # reading it is an I/O error, for root too
@@ -92,7 +92,7 @@ def test_a_file_that_may_not_be_read_does_not_end_the_run(run: Run, tiny_folder:
     assert (result.failed, result.ok) == (1, len(rows) - 1)
 
 
-def test_a_bad_folder_gives_each_file_one_row(run: Run, tmp_path: Path) -> None:
+def test_each_file_of_a_bad_folder_has_one_row(run: Run, tmp_path: Path) -> None:
     expected = build_bad_folder(tmp_path / "bad")
     result, rows = run(tmp_path / "bad")
     assert {row["path"]: row["status"] for row in rows} == expected
@@ -118,12 +118,12 @@ def test_a_bad_folder_gives_each_file_one_row(run: Run, tmp_path: Path) -> None:
 
 def test_strict_stops_at_the_first_failure(run: Run, tmp_path: Path) -> None:
     build_bad_folder(tmp_path / "bad")
-    with pytest.raises(InputError, match=r"failed: .*; mend or remove the file, or run without --strict"):
+    with pytest.raises(InputError, match=r"failed: .*; fix or remove the file, or run without --strict"):
         run(tmp_path / "bad", strict=True)
     assert not (tmp_path / "p.parquet").exists()
 
 
-def test_metadata_says_what_decided_the_result_and_the_run_record_the_rest(run: Run, tiny_folder: Path) -> None:
+def test_metadata_holds_what_determined_the_result_and_the_run_record_the_rest(run: Run, tiny_folder: Path) -> None:
     result, _ = run(tiny_folder)
     metadata = {
         k.decode(): v.decode() for k, v in pq.read_schema(result.out).metadata.items() if k.startswith(b"cancernet.")
@@ -137,7 +137,7 @@ def test_metadata_says_what_decided_the_result_and_the_run_record_the_rest(run: 
     assert record["versions"]["torch"]
 
 
-def test_a_finished_run_is_not_done_again(run: Run, tiny_folder: Path) -> None:
+def test_a_finished_run_is_not_repeated(run: Run, tiny_folder: Path) -> None:
     first, rows = run(tiny_folder)
     before = first.out.stat().st_mtime_ns
     again, rows_again = run(tiny_folder)
@@ -153,7 +153,7 @@ def test_an_output_made_with_other_options_is_refused(run: Run, tiny_folder: Pat
     result, _ = run(tiny_folder, segmenter="none", overwrite=True)
     assert result.ok
     (tmp_path / "p.parquet").write_bytes(b"my thesis")
-    with pytest.raises(OutputError, match="is not a table of ours"):
+    with pytest.raises(OutputError, match="is not a predictions table"):
         run(tiny_folder)
 
 
@@ -162,7 +162,9 @@ def test_an_output_made_from_other_files_is_refused(run: Run, tiny_folder: Path,
     shutil.copytree(tiny_folder, copy)
     run(copy)
     next(copy.rglob("*.png")).touch()
-    with pytest.raises(OutputError, match=r"was made from other files than are there now; pass --overwrite"):
+    with pytest.raises(
+        OutputError, match=r"was made from different input files than those present now; pass --overwrite"
+    ):
         run(copy)
 
 
@@ -192,7 +194,7 @@ def test_overlays_inside_the_input_are_not_classified(run: Run, tiny_folder: Pat
 
 def test_a_dry_run_writes_nothing(tiny_folder: Path, tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "sub" / "p.parquet"
-    found = outlook([tiny_folder], ClassifyOptions(out=out, model=str(tiny_model), device="cpu"))
+    found = dry_run([tiny_folder], ClassifyOptions(out=out, model=str(tiny_model), device="cpu"))
     assert found["files"] == sum(found["endings"].values()) > 0
     assert found["device"].startswith("cpu")
     assert [path for path in tmp_path.iterdir() if path != tiny_folder] == []
@@ -206,7 +208,7 @@ def test_a_dry_run_writes_nothing(tiny_folder: Path, tiny_model: Path, tmp_path:
         ({"segmenter": "none", "masks": Path("m")}, OptionError, "--masks was given"),
     ],
 )
-def test_what_cannot_be_done_is_said_before_anything_is_written(
+def test_impossible_options_are_refused_before_anything_is_written(
     run: Run, tiny_folder: Path, tmp_path: Path, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
@@ -214,14 +216,14 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
     assert [path for path in tmp_path.iterdir() if path != tiny_folder] == []
 
 
-def test_no_image_at_all_is_an_input_error(run: Run, tmp_path: Path) -> None:
+def test_an_empty_folder_is_an_input_error(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no image and no slide was found under"):
         run(tmp_path / "empty")
     assert [p.name for p in tmp_path.iterdir()] == ["empty"]
 
 
-def test_weights_that_are_not_the_cards_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
+def test_weights_that_do_not_match_the_card_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path / "tiny")
     with (model / "model.safetensors").open("ab") as file:
         file.write(b"x")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from cancernet_cli import classify
 from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import CancernetError, InputError, OutputError
 from cancernet_cli.core.events import Event, Warn
-from cancernet_cli.core.records import RunResult
-from cancernet_cli.engine.classify import run as loop
-from cancernet_cli.engine.classify.slide_stream import SlideStream
+from cancernet_cli.core.records import FoundFile, RunResult
+from cancernet_cli.data.loading.images import load_batches
+from cancernet_cli.data.loading.slides import PlannedSlide
+from cancernet_cli.engine.classify.pending import Hooks
+from cancernet_cli.outputs.tables.parts import BatchOutcome
 from tests.he_images import he_like
 from tests.slide_files import GLASS, tissue_slide, write_ome, write_svs, write_tiled
 from tests.tiny_model import write_tiny_model
@@ -81,7 +83,7 @@ def bytes_of(result: RunResult) -> tuple[bytes, bytes]:
     return result.out.read_bytes(), result.tiles_file.read_bytes()
 
 
-def test_every_file_has_one_row_and_says_what_it_is(folder: Path, run: Run) -> None:
+def test_every_file_has_one_row_with_its_kind_and_status(folder: Path, run: Run) -> None:
     told: list[Event] = []
     result = run(folder, report=told.append)
     rows = rows_of(result)
@@ -98,7 +100,7 @@ def test_every_file_has_one_row_and_says_what_it_is(folder: Path, run: Run) -> N
         "truncated.svs": ("slide", "failed"),
     }
     assert (result.files, result.slides, result.ok, result.failed) == (10, 7, 6, 4)
-    assert rows["glass.tif"]["error"] == "tile: NoTissue: no tissue was found (--tissue none takes everything)"
+    assert rows["glass.tif"]["error"] == "tile: NoTissue: no tissue was found (--tissue none tiles the whole slide)"
     assert rows["alone.mrxs"]["error"].startswith("open: MissingCompanion: ")
     assert rows["text.ndpi"]["error"].startswith("open: NotASlide: ")
     assert rows["truncated.svs"]["error"].startswith("open: ")
@@ -112,7 +114,7 @@ def test_every_file_has_one_row_and_says_what_it_is(folder: Path, run: Run) -> N
     assert any(isinstance(one, Warn) and one.message.startswith("c.ome.tif: nothing says how wide") for one in told)
 
 
-def test_a_slides_row_counts_what_its_tiles_say(folder: Path, run: Run) -> None:
+def test_a_slides_row_agrees_with_its_tiles(folder: Path, run: Run) -> None:
     result = run(folder)
     row, tiles = rows_of(result)["b.svs"], tiles_of(result, "b.svs")
     assert row["tiles"] == len(tiles) > 10
@@ -127,7 +129,7 @@ def test_a_slides_row_counts_what_its_tiles_say(folder: Path, run: Run) -> None:
     assert row["mask_fraction"] == pytest.approx(np.mean([t["mask_fraction"] for t in tiles]), abs=1e-6)
 
 
-def test_a_tile_is_classified_as_a_photo_of_its_pixels_is(folder: Path, run: Run, tmp_path: Path) -> None:
+def test_a_tile_is_classified_like_an_image_of_its_pixels(folder: Path, run: Run, tmp_path: Path) -> None:
     result = run(folder / "malignant" / "a.tif", overlap=0.25)
     tiles = tiles_of(result, "a.tif")
     with tifffile.TiffFile(folder / "malignant" / "a.tif") as file:  # 0.25 um: a view of 0.5 um is level 1
@@ -152,7 +154,7 @@ def test_a_tile_is_classified_as_a_photo_of_its_pixels_is(folder: Path, run: Run
         ({"pool": "noisy-or"}, lambda p: 1 - np.prod(1 - p)),
     ],
 )
-def test_pools_do_what_they_are_called(
+def test_pooling_methods_do_what_their_names_say(
     folder: Path, run: Run, options: dict[str, Any], expected: Callable[[np.ndarray], float]
 ) -> None:
     result = run(folder / "b.svs", **options)
@@ -161,31 +163,31 @@ def test_pools_do_what_they_are_called(
 
 
 @pytest.mark.parametrize("options", [{"workers": 1}, {"workers": 2, "batch_size": 5}, {"batch_size": 1}])
-def test_workers_and_batches_leave_no_trace(folder: Path, run: Run, tmp_path: Path, options: dict[str, Any]) -> None:
+def test_results_do_not_depend_on_workers_and_batches(
+    folder: Path, run: Run, tmp_path: Path, options: dict[str, Any]
+) -> None:
     expected = bytes_of(run(folder))
     assert bytes_of(run(folder, out=tmp_path / "other" / "p.parquet", **options)) == expected
 
 
-def test_an_interrupted_slide_goes_on_where_it_was(
+def test_an_interrupted_slide_is_resumed_where_it_stopped(
     folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = bytes_of(run(folder, out=tmp_path / "undisturbed" / "p.parquet"))
     seen: list[int] = []
-    classified = SlideStream._classified
 
-    def counted(self: Any, tiles: Any, answer: Any) -> Any:
-        seen.append(len(tiles.span))
+    def counted(outcome: BatchOutcome) -> None:
+        if outcome.tiles is not None:
+            seen.append(len(outcome.tiles))
         if len(seen) == 3:
             monkeypatch.setattr(interruption, "requested", lambda: True)
-        return classified(self, tiles, answer)
 
-    monkeypatch.setattr(SlideStream, "_classified", counted)
     monkeypatch.setattr(interruption, "check", stop_if_requested)
     with pytest.raises(KeyboardInterrupt):
-        run(folder, batch_size=4)
+        run(folder, batch_size=4, hooks=Hooks(committed=counted))
     before = sum(seen)
     monkeypatch.setattr(interruption, "requested", lambda: False)
-    result = run(folder, batch_size=4)
+    result = run(folder, batch_size=4, hooks=Hooks(committed=lambda outcome: seen.append(len(outcome.tiles or ()))))
     assert bytes_of(result) == expected
     tiles = sum(len(tiles_of(result, name)) for name in ("b.svs", "c.ome.tif", "malignant/a.tif"))
     assert before == 12
@@ -233,37 +235,38 @@ def test_damaged_tiles_fail_alone_unless_there_are_too_many(run: Run, tmp_path: 
         run(slides, max_bad_tiles=0.0, strict=True, out=tmp_path / "stops.parquet")
 
 
-def test_a_slide_that_is_removed_while_its_tiles_are_read_is_one_failed_row(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def once_planned(act: Callable[[FoundFile], None]) -> Hooks:
+    """Hooks that call `act` with each slide whose plan has just been loaded."""
+
+    def load(*args: Any, **options: Any) -> Iterator[Any]:
+        for loaded in load_batches(*args, **options):
+            if isinstance(loaded, PlannedSlide):
+                act(loaded.file)
+            yield loaded
+
+    return Hooks(load_batches=load)
+
+
+def test_a_slide_that_is_removed_while_its_tiles_are_read_is_one_failed_row(run: Run, tmp_path: Path) -> None:
     slides = tmp_path / "slides"
     slides.mkdir()
     write_svs(slides / "gone.svs", tissue_slide(900, 600), mpp="0.5")
     write_svs(slides / "stays.svs", tissue_slide(900, 600), mpp="0.5")
-    planned = SlideStream._planned
 
-    def removed(self: Any, one: Any) -> Any:
-        if one.file.path == "gone.svs":
-            os.unlink(one.file.location)
-        return planned(self, one)
+    def remove(file: FoundFile) -> None:
+        if file.path == "gone.svs":
+            os.unlink(file.location)
 
-    monkeypatch.setattr(SlideStream, "_planned", removed)
-    rows = rows_of(run(slides))
+    rows = rows_of(run(slides, hooks=once_planned(remove)))
     assert rows["gone.svs"]["error"] == "read: FileNotFoundError: No such file or directory"
     assert rows["stays.svs"]["status"] == "ok"
 
 
-def test_a_slide_that_changes_meanwhile_is_not_mixed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slide_that_changes_during_the_run_fails(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "slide.svs"
     write_svs(path, tissue_slide(900, 600), mpp="0.5")
-    planned = SlideStream._planned
-
-    def touched(self: Any, one: Any) -> Any:
-        os.utime(path, ns=(0, 0))
-        return planned(self, one)
-
-    monkeypatch.setattr(SlideStream, "_planned", touched)
-    row = rows_of(run(path))["slide.svs"]
+    touch = once_planned(lambda file: os.utime(path, ns=(0, 0)))
+    row = rows_of(run(path, hooks=touch))["slide.svs"]
     assert row["error"] == "read: FileChanged: the file has changed since the run began"
 
 
@@ -285,9 +288,7 @@ def test_masks_of_chosen_regions(folder: Path, run: Run, tmp_path: Path) -> None
         run(folder / "b.svs", masks=tmp_path / "m", mask_regions=regions, out=tmp_path / "r.parquet")
 
 
-def test_files_beside_the_rows_come_with_the_run_or_later(
-    folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sinks_write_the_same_files_during_the_run_and_later(folder: Path, run: Run, tmp_path: Path) -> None:
     def named(where: str) -> dict[str, Any]:
         return {name: tmp_path / where / name for name in ("geojson", "heatmaps", "probability_maps")}
 
@@ -302,13 +303,12 @@ def test_files_beside_the_rows_come_with_the_run_or_later(
     assert set(expected) == {f"{kind}/{slide}{ending}" for slide in slides for kind, ending in endings.items()}
     result = run(folder)
     before = bytes_of(result)
-    monkeypatch.setattr(loop, "open_runner", None)  # no network may run
-    run(folder, **named("later"))
+    run(folder, **named("later"), hooks=Hooks(open_runner=lambda *_, **__: pytest.fail("a network runs")))
     assert contents("later") == expected
     assert bytes_of(result) == before
 
 
-def test_kind_overrides_what_a_file_is_taken_for(folder: Path, run: Run, tmp_path: Path) -> None:
+def test_kind_overrides_the_detected_kind(folder: Path, run: Run, tmp_path: Path) -> None:
     photo = folder / "malignant" / "photo.tif"
     assert rows_of(run(photo))["photo.tif"]["kind"] == "image"
     row = rows_of(run(photo, kind="slide", tissue="none", out=tmp_path / "s.parquet"))["photo.tif"]
@@ -318,7 +318,7 @@ def test_kind_overrides_what_a_file_is_taken_for(folder: Path, run: Run, tmp_pat
     assert {row["kind"] for row in rows_of(run(folder, kind="image", out=tmp_path / "f.parquet")).values()} == {"image"}
 
 
-def test_other_tiles_are_not_mixed_with_a_finished_table(folder: Path, run: Run) -> None:
+def test_a_finished_table_is_not_mixed_with_other_tiles(folder: Path, run: Run) -> None:
     run(folder / "b.svs")
     with pytest.raises(OutputError, match="overlap"):
         run(folder / "b.svs", overlap=0.5)
@@ -327,14 +327,14 @@ def test_other_tiles_are_not_mixed_with_a_finished_table(folder: Path, run: Run)
     assert not (result.out.parent / "p.tiles.parquet").exists()
 
 
-def test_a_run_of_slides_alone_that_all_fail_still_has_its_tables(folder: Path, run: Run) -> None:
+def test_a_run_whose_slides_all_fail_still_writes_its_tables(folder: Path, run: Run) -> None:
     result = run([folder / "glass.tif", folder / "text.ndpi"])
     assert (result.files, result.failed) == (2, 2)
     assert result.tiles_file is not None
     assert len(pq.read_table(result.tiles_file)) == 0
 
 
-def test_the_tile_table_is_typed_tightly(folder: Path, run: Run) -> None:
+def test_the_tile_table_has_compact_types(folder: Path, run: Run) -> None:
     result = run(folder / "b.svs")
     schema = pq.read_schema(result.tiles_file)
     words = pa.dictionary(pa.int32(), pa.string())
@@ -359,6 +359,6 @@ def test_the_tile_table_is_typed_tightly(folder: Path, run: Run) -> None:
     assert schema.metadata == pq.read_schema(result.out).metadata
 
 
-def test_regions_without_masks_are_a_wrong_call(folder: Path, run: Run, tmp_path: Path) -> None:
+def test_regions_without_masks_are_refused(folder: Path, run: Run, tmp_path: Path) -> None:
     with pytest.raises(CancernetError, match="--mask-regions"):
         run(folder, mask_regions=tmp_path / "regions.csv")

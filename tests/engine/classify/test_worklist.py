@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from cancernet_cli.core.records import Failure, FoundFile, Truth
-from cancernet_cli.engine.classify.worklist import Plan
+from cancernet_cli.engine.classify.worklist import Worklist
 
 
 def found(name: str, size: int = 1, **truth: str) -> FoundFile:
@@ -11,39 +11,39 @@ def found(name: str, size: int = 1, **truth: str) -> FoundFile:
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Plan:
-    plan = Plan(tmp_path / "plan.sqlite")
+def plan(tmp_path: Path) -> Worklist:
+    plan = Worklist(tmp_path / "plan.sqlite")
     broken = FoundFile("c.png", b"c.png", 0, 0, problem=Failure("discover", "FileNotFoundError", "gone"))
     files = [found("b.png", label="benign", patient="14-1"), broken, found("a/z.png"), found("b.png", size=9)]
     assert sum(plan.add(files)) == 4
     return plan
 
 
-def test_files_come_in_path_order_once_each(plan: Plan) -> None:
+def test_files_come_in_path_order_once_each(plan: Worklist) -> None:
     assert [file.path for file in plan.pending()] == ["a/z.png", "b.png", "c.png"]
     assert len(plan) == plan.count_pending() == 3
 
 
-def test_what_is_known_of_a_file_survives(plan: Plan) -> None:
+def test_facts_of_a_file_survive(plan: Worklist) -> None:
     _, labelled, broken = plan.pending()
     assert labelled.truth == Truth(label="benign", patient="14-1")
     assert broken.problem == Failure("discover", "FileNotFoundError", "gone")
 
 
-def test_only_unchanged_files_count_as_done(plan: Plan) -> None:
+def test_only_unchanged_files_count_as_done(plan: Worklist) -> None:
     plan.mark_done([(0, 5, "a/z.png", 1, 7), (0, 6, "b.png", 2, 7), (0, 7, "gone.png", 1, 7)])
     assert [file.path for file in plan.pending()] == ["b.png", "c.png"]
     assert next(plan.done()) == (0, 5)
 
 
-def test_the_digest_tells_of_a_changed_file(tmp_path: Path) -> None:
+def test_the_digest_changes_with_a_file(tmp_path: Path) -> None:
     digests = set()
     for number, files in enumerate([[found("a"), found("b")], [found("b"), found("a")], [found("a"), found("b", 2)]]):
-        plan = Plan(tmp_path / f"{number}.sqlite")
+        plan = Worklist(tmp_path / f"{number}.sqlite")
         list(plan.add(files))
         digests.add(plan.digest())
     assert len(digests) == 2
 
 
-def test_endings_are_counted(plan: Plan) -> None:
+def test_suffixes_are_counted(plan: Worklist) -> None:
     assert plan.endings() == {".png": 3}

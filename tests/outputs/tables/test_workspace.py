@@ -29,7 +29,7 @@ def test_an_empty_workspace_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_runs_into_one_output_are_refused(tmp_path: Path) -> None:
+def test_two_runs_with_one_output_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "p.parquet"
     held = Workspace(out)
     code = (

@@ -1,0 +1,136 @@
+"""Batches on their way through the networks: the protocol that images and slides share, and images themselves."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from torch import Tensor
+
+from cancernet_cli.core.cards import Card
+from cancernet_cli.core.records import Failure, FoundFile
+from cancernet_cli.data.loading.images import DecodedBatch, Decoder, chunks
+from cancernet_cli.data.loading.shrinking import batch_decoder
+from cancernet_cli.engine.classify.image_files import image_writes
+from cancernet_cli.engine.classify.job import Job
+from cancernet_cli.engine.classify.predictions import predict, record_batch
+from cancernet_cli.inference.runner import Outputs, Runner
+from cancernet_cli.outputs.tables.parts import BatchOutcome
+
+NO_ANSWER = Outputs(np.empty((0, 0), np.float32), np.empty(0, np.float32), None)
+
+
+class Batch(Protocol):
+    """Loaded work whose outcome can be committed once the networks have seen its pixels."""
+
+    @property
+    def pixels(self) -> Tensor | None:
+        """`[V, h, w, 3]` uint8; None if the networks have nothing to do."""
+
+    def commit(self, answer: Outputs, /) -> BatchOutcome:
+        """Turn the network outputs for V views into rows and files; `NO_ANSWER` without pixels."""
+
+
+class Source(Protocol):
+    """Where batches come from: iterating yields work for the loader, `batches` wraps what it returns.
+
+    decoder: run by the loader's workers. tile_schema: of parts of the tile table; None if there are no slides.
+    """
+
+    @property
+    def decoder(self) -> Decoder[Any, Any]: ...
+
+    @property
+    def tile_schema(self) -> pa.Schema | None: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def batches(self, loaded: Iterator[Any], /) -> Iterator[Batch]: ...
+
+    def finish(self) -> None:
+        """Called after the last batch."""
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """A `Batch` of decoded images."""
+
+    decoded: DecodedBatch
+    job: Job
+    schema: pa.Schema
+
+    @property
+    def pixels(self) -> Tensor:
+        """See `Batch`; V is 0 if no image could be decoded."""
+        return self.decoded.pixels
+
+    def commit(self, answer: Outputs) -> BatchOutcome:
+        """One row per image, and the files of the sinks."""
+        files, card = self.decoded.files, self.job.card
+        predictions = predict(self.decoded, answer, card)
+        failures = [(file.path, p) for file, p in zip(files, predictions, strict=True) if isinstance(p, Failure)]
+        writes = image_writes(self.decoded, predictions, answer, self.job)
+        rows = record_batch(self.decoded, predictions, card, self.schema)
+        return BatchOutcome(rows, writes=writes, files=len(files), failures=failures)
+
+
+class ImageSource:
+    """A `Source` of images.
+
+    Args:
+        files: images to classify. schema: of a part of the main table.
+    """
+
+    tile_schema: pa.Schema | None = None
+
+    def __init__(self, job: Job, files: Iterator[FoundFile], schema: pa.Schema) -> None:
+        options = job.options
+        self.job, self.schema = job, schema
+        self._work = chunks(files, files_per_batch(job.card, job.runtime.batch_size))
+        self.decoder = batch_decoder(
+            job.card.input,
+            round(options.max_megapixels * 1e6),
+            keep_originals=job.needs("pixels"),
+            shrink=options.jpeg_scale == "auto",
+        )
+
+    def __iter__(self) -> Iterator[list[FoundFile]]:
+        return self._work
+
+    def batches(self, loaded: Iterator[DecodedBatch]) -> Iterator[Batch]:
+        """Each decoded batch, ready for the networks."""
+        return map(self.batch, loaded)
+
+    def batch(self, decoded: DecodedBatch) -> ImageBatch:
+        """The images as a `Batch`."""
+        return ImageBatch(decoded, self.job, self.schema)
+
+    def finish(self) -> None:
+        """See `Source`."""
+
+
+def files_per_batch(card: Card, batch_size: int) -> int:
+    """How many images give about `batch_size` views; a grid cuts a microscope field into about four."""
+    return batch_size if card.input.view == "resize" else max(1, batch_size // 4)
+
+
+def outcomes(batches: Iterator[Batch], runner: Runner) -> Iterator[BatchOutcome]:
+    """Run and commit batches in order, late: the device works on the next ones while rows are made.
+
+    Batches without pixels are committed at once.
+    """
+    waiting: deque[tuple[Batch, Callable[[], Outputs]]] = deque()
+    for batch in batches:
+        if batch.pixels is None:
+            yield batch.commit(NO_ANSWER)
+            continue
+        waiting.append((batch, runner.start(batch.pixels)))
+        if len(waiting) > runner.in_flight:
+            ready, wait = waiting.popleft()
+            yield ready.commit(wait())
+    for ready, wait in waiting:
+        yield ready.commit(wait())

@@ -1,0 +1,126 @@
+"""Classify the pending files of a run into parts, and reuse the parts of an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from cancernet_cli.core import interruption
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted
+from cancernet_cli.data.loading.images import load_batches
+from cancernet_cli.engine.classify.batches import ImageSource, Source, outcomes
+from cancernet_cli.engine.classify.job import Job
+from cancernet_cli.engine.classify.worklist import Worklist
+from cancernet_cli.inference.malloc import give_memory_back
+from cancernet_cli.inference.open import open_runner
+from cancernet_cli.inference.runner import Runner
+from cancernet_cli.outputs.tables.classified_tiles import slides_in
+from cancernet_cli.outputs.tables.parts import BatchOutcome, PartWriter
+from cancernet_cli.outputs.tables.predictions import part_origins, part_schema, table_schema
+from cancernet_cli.outputs.tables.workspace import Workspace
+
+STAGE = "classify"
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Replaceable steps of a run, for measurements and tests.
+
+    load_batches: as `data.loading.images.load_batches`. open_runner: as `inference.open.open_runner`. committed: called
+    with each outcome before it is written.
+    """
+
+    load_batches: Callable[..., Iterator[Any]] = load_batches
+    open_runner: Callable[..., Runner] = open_runner
+    committed: Callable[[BatchOutcome], None] = lambda outcome: None
+
+
+DEFAULT_HOOKS = Hooks()
+
+
+def classify_pending(job: Job, worklist: Worklist, workspace: Workspace, report: Reporter, hooks: Hooks) -> None:
+    """Decode and classify pending files, writing parts."""
+    runtime = job.runtime
+    pending, slides_pending = worklist.count_pending(), worklist.count_pending("slide")
+    if not pending:
+        return
+    schema = part_schema(table_schema(job.card.architecture.classes, job.state))
+    source = _source(job, worklist, workspace, schema, report)
+    # With a single batch of images a process costs more than it saves.
+    workers = runtime.workers if slides_pending or pending > runtime.batch_size else 0
+    # The workers start decoding while the networks are loaded.
+    loaded = hooks.load_batches(source, source.decoder, workers=workers, pin_memory=runtime.device.type == "cuda")
+    runner = hooks.open_runner(
+        job.folder,
+        job.card,
+        runtime,
+        int8=job.int8,
+        want_mask=job.needs("mask"),
+        files=None if slides_pending else len(worklist),  # a slide is as much work as thousands of images
+        report=report,
+    )
+    report(StageStarted(STAGE, pending))
+    done = 0
+    tiles = (workspace.tile_part, source.tile_schema) if source.tile_schema is not None else None
+    with PartWriter(workspace.part, schema, workspace.next_number(), tiles=tiles) as writer:
+        for outcome in outcomes(source.batches(loaded), runner):
+            if outcome.failures and job.options.strict:
+                path, reason = outcome.failures[0]
+                raise InputError(f"{path} failed: {reason}", fix="fix or remove the file, or run without --strict")
+            hooks.committed(outcome)
+            writer.put(outcome)
+            done += outcome.files
+            report(StageAdvanced(STAGE, outcome.files, len(outcome.failures)))
+            if interruption.requested():
+                break
+    give_memory_back()
+    source.finish()
+    report(StageFinished(STAGE))
+    interruption.check(f"{done:,} of {pending:,} files are done and kept")
+
+
+def _source(job: Job, worklist: Worklist, workspace: Workspace, schema: pa.Schema, report: Reporter) -> Source:
+    """The pending images, with the pending slides if there are any."""
+    images = ImageSource(job, worklist.pending("image"), schema)
+    if not worklist.count_pending("slide"):
+        return images
+    from cancernet_cli.engine.classify.slide_stream import SlideStream  # scikit-image and OpenSlide
+
+    return SlideStream(job, worklist, workspace, images, report)
+
+
+def use_parts(worklist: Worklist, workspace: Workspace, known: Set[Path] = frozenset(), *, retry: bool) -> set[Path]:
+    """Mark the unchanged files in finished parts as done; delete parts that cannot be read.
+
+    Args:
+        known: parts of either table that are marked already.
+        retry: leave files that could not be read pending.
+
+    Returns:
+        The parts that were marked.
+    """
+
+    def mark_rows(number: int, path: Path) -> None:
+        rows = list(part_origins(path, retry=retry))
+        worklist.mark_done((number, row, name, size, mtime) for row, name, size, mtime in rows)
+
+    def mark_tiles(number: int, path: Path) -> None:
+        worklist.mark_tiles(number, slides_in(path))
+
+    marked = set()
+    for parts, mark in ((workspace.parts(), mark_rows), (workspace.tile_parts(), mark_tiles)):
+        for number, path in parts.items():
+            if path in known:
+                continue
+            try:
+                mark(number, path)
+            except (OSError, pa.ArrowException):
+                path.unlink()
+                continue
+            marked.add(path)
+    return marked

@@ -1,0 +1,138 @@
+"""What an output sink is and what it receives.
+
+A new sink is one module that subclasses `Sink` and registers it:
+
+    @sinks.register("notes", help="Write a text note per image and slide to this folder.", title="notes",
+                    suffix=".txt", kinds=("image", "slide"))
+    class Notes(Sink): ...
+
+The name becomes the option (`--notes DIR`, `classify(..., notes=DIR)`) and the entry of `RunResult.outputs`. Facts:
+
+    help: of the option.
+    title: label of the folder in the printed result.
+    suffix: appended to the input's relative path to name the file (`outputs.side_files.side_path`).
+    kinds: which methods the sink implements: "image", "slide", "tile" (masks of slide tiles in --mask-regions).
+    needs: what the run must keep for it: any of "pixels" (of images), "mask", "thumbnail" (of slides).
+    requires_segmenter: whether the sink is useless, hence refused, without a segmenter.
+
+Modules import only light packages at the top: `cancernet --help` loads every sink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from cancernet_cli.core.options.sinks import sinks as registry
+from cancernet_cli.core.registry import Entry, Registry
+
+if TYPE_CHECKING:  # numpy alone would double the time of `import cancernet_cli`
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cancernet_cli.core.options import ClassifyOptions
+    from cancernet_cli.outputs.slides.results import TileResults
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """A classified image.
+
+    path: as in the table. probs: `[K]` float32. pixels: `[H, W, 3]` uint8 RGB; None unless the sink needs "pixels".
+    mask: returns the mask `[h, w]` float32, 0 to 1, in the image's proportions; None without a segmenter, or unless
+    the sink needs "mask". true_label: None if unknown.
+    """
+
+    path: str
+    classes: tuple[str, ...]
+    label: str
+    probs: NDArray[np.float32]
+    true_label: str | None
+    pixels: NDArray[np.uint8] | None
+    mask: Callable[[], NDArray[np.float32] | None]
+
+    @property
+    def percent(self) -> float:
+        """Probability of the label, 0 to 100."""
+        return 100.0 * float(self.probs[self.classes.index(self.label)])
+
+
+@dataclass(frozen=True)
+class SlideResult:
+    """A classified slide.
+
+    tiles: its tiles with their probabilities; `tiles.slide` is the path as in the table. row: columns of the
+    predictions table. thumbnail: `[h, w, 3]` uint8 RGB, empty unless the sink needs "thumbnail"; each pixel covers
+    `downsample` pixels of level 0.
+    """
+
+    tiles: TileResults
+    row: Mapping[str, Any]
+    model: str
+    thumbnail: NDArray[np.uint8]
+    downsample: float
+
+
+@dataclass(frozen=True)
+class TileMasks:
+    """T tiles of a slide that intersect --mask-regions. x, y: `[T]` at level 0; masks: `[T, h, w]` float32, 0 to 1."""
+
+    x: list[int]
+    y: list[int]
+    masks: NDArray[np.float32]
+
+
+class Sink:
+    """Writes files for results; a subclass overrides the method of each kind among its facts.
+
+    The methods run in the writer thread, before the row counts as done, and should write atomically
+    (`core.files.atomic_write`). They raise `OutputError` when a file cannot be written.
+    """
+
+    def __init__(self, options: ClassifyOptions) -> None:
+        self.options = options
+
+    def write_image(self, image: ImageResult, path: Path) -> None:
+        """Write the file of an image."""
+        raise NotImplementedError
+
+    def write_slide(self, slide: SlideResult, path: Path) -> None:
+        """Write the file of a slide that has a prediction."""
+        raise NotImplementedError
+
+    def write_tiles(self, tiles: TileMasks, folder: Path) -> None:
+        """Write files for some tiles of a slide to its folder, `<slide>.<sink>`."""
+        raise NotImplementedError
+
+
+sinks = cast(Registry[type[Sink]], registry)
+
+
+@dataclass(frozen=True)
+class OpenSink:
+    """A sink that the run writes to."""
+
+    entry: Entry[type[Sink]]
+    folder: Path
+    sink: Sink
+
+    @property
+    def name(self) -> str:
+        """Name of the sink and of its option."""
+        return self.entry.name
+
+    def writes(self, kind: str) -> bool:
+        """Whether the sink writes files of this kind: "image", "slide" or "tile"."""
+        return kind in self.entry.facts["kinds"]
+
+    def needs(self, what: str) -> bool:
+        """Whether the run must keep "pixels", "mask" or "thumbnail" for this sink."""
+        return what in self.entry.facts.get("needs", ())
+
+
+def open_sinks(options: ClassifyOptions) -> list[OpenSink]:
+    """The sinks whose folders are set, by name."""
+    folders = options.sink_folders()
+    return [OpenSink(sinks[name], folder, sinks[name].factory(options)) for name, folder in folders.items()]

@@ -1,0 +1,1 @@
+"""Output sinks: the optional files written per image or slide; each module is an entry (`outputs.sink`)."""

@@ -1,0 +1,30 @@
+"""Images with mask contour, label and probability."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cancernet_cli.outputs.sink import ImageResult, Sink, sinks
+
+
+@sinks.register(
+    "overlays",
+    help="Write each image with its mask contour, label and probability to this folder (JPEG).",
+    title="overlays",
+    suffix=".jpg",
+    kinds=("image",),
+    needs=("pixels", "mask"),
+)
+class Overlays(Sink):
+    """See `outputs.pictures.overlay`."""
+
+    def write_image(self, image: ImageResult, path: Path) -> None:
+        """Draw the image; without a segmenter there is no contour."""
+        from cancernet_cli.outputs.pictures.files import write_jpeg
+        from cancernet_cli.outputs.pictures.overlay import draw_overlay
+
+        assert image.pixels is not None, "the sink needs pixels"
+        drawn = draw_overlay(
+            image.pixels, image.mask(), label=image.label, percent=image.percent, true_label=image.true_label
+        )
+        write_jpeg(drawn, path)
