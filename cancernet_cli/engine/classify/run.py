@@ -52,19 +52,19 @@ def classify(
     report: Reporter = silent,
     **changes: Any,
 ) -> RunResult:
-    """Classify every image and slide that `inputs` name and write one row a file to `options.out`.
+    """Classify every image and slide in `inputs` and write one row per file to `options.out`.
 
     Args:
-        inputs: folders, files, glob patterns, manifests, or "-" for paths on standard input.
-        options: default: the bundled model on the best device, into predictions.parquet.
-        report: is told of progress, notes and warnings (`core.events`).
-        changes: options by name, in place of those in `options`: `classify("slides", out="preds.parquet")`.
+        inputs: Folders, files, glob patterns, manifests, or "-" for paths on standard input.
+        options: Defaults to the bundled model on the best device, writing predictions.parquet.
+        report: Called with progress, notes and warnings (`core.events`).
+        changes: Options by name that override `options`, as in `classify("slides", out="preds.parquet")`.
 
     Returns:
-        Counts, failures and metrics; files that failed are no error here, `failed` counts them.
+        Counts, failures and metrics. Files that could not be classified do not raise; `failed` counts them.
 
     Raises:
-        CancernetError: nothing can be done at all; its subclass says why, its `fix` what mends it.
+        CancernetError: The run cannot start or continue. The subclass states the kind of problem, `fix` the remedy.
     """
     options = replace(options or ClassifyOptions(), **changes)
     started = time.monotonic()
