@@ -1,4 +1,4 @@
-"""What the documents say exists: commands, flags, columns, card entries, exit codes, make targets, linked files."""
+"""Everything that the documents mention exists: commands, flags, columns, card entries, exit codes, targets, files."""
 
 from __future__ import annotations
 
@@ -127,3 +127,27 @@ def test_links_and_make_targets_exist(document: Path) -> None:
         assert target in targets
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert (document.parent / link).exists(), link
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+
+
+def test_files_in_the_architecture_exist() -> None:
+    names = re.findall(r"`([\w/.]+(?:\.py|/))`", ARCHITECTURE)
+    assert len(names) > 20
+    for name in names:
+        assert (ROOT / name).exists() or (ROOT / "cancernet_cli" / name).exists(), name
+
+
+def test_every_room_and_command_is_in_the_architecture() -> None:
+    rooms = [path.parent for path in (ROOT / "cancernet_cli").glob("*/__init__.py")]
+    verbs = [path.parent for path in (ROOT / "cancernet_cli" / "engine").glob("*/__init__.py")]
+    assert len(rooms) > 5 and len(verbs) > 3
+    for folder in rooms + verbs:
+        assert f"`{folder.relative_to(ROOT / 'cancernet_cli').as_posix()}/`" in ARCHITECTURE
+
+
+def test_every_page_is_in_the_site_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8").split("nav:")[1]
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f": {page.name}\n" in navigation, page.name
