@@ -142,7 +142,8 @@ def test_files_in_the_architecture_exist() -> None:
 def test_every_room_and_command_is_in_the_architecture() -> None:
     rooms = [path.parent for path in (ROOT / "cancernet_cli").glob("*/__init__.py")]
     verbs = [path.parent for path in (ROOT / "cancernet_cli" / "engine").glob("*/__init__.py")]
-    assert len(rooms) > 5 and len(verbs) > 3
+    assert len(rooms) > 5
+    assert len(verbs) > 3
     for folder in rooms + verbs:
         assert f"`{folder.relative_to(ROOT / 'cancernet_cli').as_posix()}/`" in ARCHITECTURE
 
