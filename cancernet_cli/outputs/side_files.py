@@ -1,4 +1,4 @@
-"""Paths of the files written for one input, such as its overlay or mask."""
+"""Where the files go that belong to one input: its overlay, its mask."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import hashlib
 import os
 from pathlib import Path
 
-_NAME_BYTES = 255  # the limit of nearly every file system
+_NAME_BYTES = 255  # what nearly every file system allows for one name
 _PARENT = b"__parent__"
 
 
 def side_path(folder: Path, location_rel: bytes, suffix: str) -> Path:
-    """The path below `folder` that mirrors an input's relative path: `a/b.png` and `.jpg` give `a/b.png.jpg`.
+    """The place below `folder` that mirrors an input's relative path: `a/b.png` and `.jpg` give `a/b.png.jpg`.
 
-    The suffix is appended to the whole name, so `a.png` and `a.jpg` do not collide. The path is always below `folder`:
-    `..` becomes `__parent__`, and a leading slash or drive is dropped. Names that would be too long are truncated and
-    get a checksum, so that they do not collide either.
+    The suffix comes after the whole name, so `a.png` and `a.jpg` do not meet. The place is always below `folder`:
+    `..` becomes `__parent__`, and a leading slash or drive is dropped. A name that would grow too long is cut and gets
+    a checksum, so that no two meet there either.
     """
     separators = os.fsencode(os.sep), os.fsencode(os.altsep or os.sep)
     parts = os.path.splitdrive(location_rel)[1].replace(separators[1], separators[0]).split(separators[0])
@@ -29,5 +29,5 @@ def _with_suffix(name: bytes, suffix: bytes) -> bytes:
     if len(name) + len(suffix) <= _NAME_BYTES:
         return name + suffix
     checksum = b"~" + hashlib.sha256(name).hexdigest()[:12].encode()
-    kept = name[: _NAME_BYTES - len(suffix) - len(checksum)].decode("utf-8", "ignore").encode()  # no partial characters
+    kept = name[: _NAME_BYTES - len(suffix) - len(checksum)].decode("utf-8", "ignore").encode()  # no half characters
     return kept + checksum + suffix
