@@ -33,7 +33,17 @@ TILES_FILE, SLIDES_FILE = "tiles.parquet", "slides.parquet"
 
 @dataclass(frozen=True)
 class TileResult:
-    """What a tile plan left behind; `rows` as slides.parquet has them."""
+    """A finished tile plan.
+
+    Attributes:
+        out: The folder with tables and pictures.
+        tiles_file: The table of tiles.
+        slides_file: The table of slides.
+        slides: The number of slides.
+        failed: Slides that could not be planned.
+        tiles: The number of tiles.
+        rows: The rows of `slides_file`.
+    """
 
     out: Path
     tiles_file: Path
@@ -50,21 +60,21 @@ def tile(
     report: Reporter = silent,
     **changes: Any,
 ) -> TileResult:
-    """Plan the tiles of every slide that `inputs` name, and write tables and pictures to the folder `options.out`.
+    """Plan the tiles of every slide in `inputs` and write tables and pictures to the folder `options.out`.
 
     Args:
-        inputs: folders, files, glob patterns or manifests.
-        options: default: as the bundled model looks at slides, tissue by Otsu's threshold.
-        report: is told of progress, notes and warnings (`core.events`).
-        changes: options by name, in place of those in `options`: `tile("slides", overlap=0.5)`.
+        inputs: Folders, files, glob patterns or manifests.
+        options: Defaults to the bundled model's scale, with tissue found by Otsu's threshold.
+        report: Called with progress, notes and warnings (`core.events`).
+        changes: Options by name that override `options`, as in `tile("slides", overlap=0.5)`.
 
     Returns:
-        Counts and one row a slide; slides that failed are no error here, `failed` counts them.
+        Counts, and one row per slide. Slides that could not be planned do not raise; `failed` counts them.
 
     Raises:
-        InputError: no slide is there.
-        ModelError: the model is not there.
-        OutputError: the folder holds something and `overwrite` was not given, or cannot be written.
+        InputError: There are no slides.
+        ModelError: The model does not exist.
+        OutputError: The folder is not empty and `overwrite` is off, or it cannot be written.
     """
     options = replace(options or TileOptions(), **changes)
     names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
