@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 
+import cancernet_cli
 from cancernet_cli.cli.app import app
 from cancernet_cli.core import cards, errors
 from cancernet_cli.outputs.tables.predictions import table_schema
@@ -146,6 +147,11 @@ def test_every_room_and_command_is_in_the_architecture() -> None:
     assert len(verbs) > 3
     for folder in rooms + verbs:
         assert f"`{folder.relative_to(ROOT / 'cancernet_cli').as_posix()}/`" in ARCHITECTURE
+
+
+def test_every_public_name_is_in_the_api_reference() -> None:
+    documented = re.findall(r"^::: (?:\w+\.)+(\w+)$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.MULTILINE)
+    assert set(cancernet_cli.__all__) - {"__version__"} <= set(documented)
 
 
 def test_every_page_is_in_the_site_navigation() -> None:
