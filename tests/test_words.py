@@ -133,10 +133,12 @@ def rooms() -> dict[str, list[Path]]:
         "docs/*.md",
         "docs/*.py",
         ".github/**/*.*",
-        "Makefile",
         ".ci/run",
-        "mkdocs.yml",
-        "pyproject.toml",
+        "Makefile",
+        "*.yml",
+        ".*.yaml",
+        "*.toml",
+        "*.cff",
     )
     found["documents"] = sorted(
         path for pattern in documents for path in ROOT.glob(pattern) if path.name != "CHANGELOG.md"
