@@ -51,7 +51,7 @@ def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, cap
     is_there = ~np.isnan(tiles.values)
     scales = _scales(results)
     colours = np.stack(list(scales.values()))
-    which = _likeliest(results, size, step_x, step_y)[is_there] if len(scales) > 1 else 0
+    which = _most_probable(results, size, step_x, step_y)[is_there] if len(scales) > 1 else 0
     at = np.rint(tiles.values[is_there] * (_COLOURS - 1)).astype(np.int64)
     picture[is_there] = _OPACITY * colours[which, at] + (1 - _OPACITY) * grey[is_there, None]
     picture[tiles.failed] = _striped(grey, max(size))[tiles.failed, None]
@@ -84,7 +84,7 @@ def _scales(results: TileResults) -> dict[str, Floats]:
     return {name: (255 + p[:, None] * (np.array(rgb) - 255)).astype(np.float32) for name, rgb in colours.items()}
 
 
-def _likeliest(results: TileResults, size: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.int64]:
+def _most_probable(results: TileResults, size: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.int64]:
     """`[h, w]`: index of the class with the highest mean probability over the tiles at each pixel."""
     best = np.full(size[::-1], -1, np.float32)
     which = np.zeros(size[::-1], np.int64)
