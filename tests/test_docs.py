@@ -1,4 +1,4 @@
-"""What the documents say exists: commands, flags, columns, card entries, exit codes, make targets, linked files."""
+"""Everything that the documents mention exists: commands, flags, columns, card entries, exit codes, targets, files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 
+import cancernet_cli
 from cancernet_cli.cli.app import app
 from cancernet_cli.core import cards, errors
 from cancernet_cli.outputs.tables.predictions import table_schema
@@ -127,3 +128,33 @@ def test_links_and_make_targets_exist(document: Path) -> None:
         assert target in targets
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert (document.parent / link).exists(), link
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+
+
+def test_files_in_the_architecture_exist() -> None:
+    names = re.findall(r"`([\w/.]+(?:\.py|/))`", ARCHITECTURE)
+    assert len(names) > 20
+    for name in names:
+        assert (ROOT / name).exists() or (ROOT / "cancernet_cli" / name).exists(), name
+
+
+def test_every_room_and_command_is_in_the_architecture() -> None:
+    rooms = [path.parent for path in (ROOT / "cancernet_cli").glob("*/__init__.py")]
+    verbs = [path.parent for path in (ROOT / "cancernet_cli" / "engine").glob("*/__init__.py")]
+    assert len(rooms) > 5
+    assert len(verbs) > 3
+    for folder in rooms + verbs:
+        assert f"`{folder.relative_to(ROOT / 'cancernet_cli').as_posix()}/`" in ARCHITECTURE
+
+
+def test_every_public_name_is_in_the_api_reference() -> None:
+    documented = re.findall(r"^::: (?:\w+\.)+(\w+)$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.MULTILINE)
+    assert set(cancernet_cli.__all__) - {"__version__"} <= set(documented)
+
+
+def test_every_page_is_in_the_site_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8").split("nav:")[1]
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f": {page.name}\n" in navigation, page.name

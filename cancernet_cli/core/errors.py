@@ -1,14 +1,14 @@
-"""The ways a run can fail, each with its exit code and the way to mend it."""
+"""Errors that end a run, each with its exit code and how to fix it."""
 
 from __future__ import annotations
 
 
 class CancernetError(Exception):
-    """A failure that the user can mend.
+    """A problem that the user can fix.
 
     Args:
-        message: what was found, and what was wanted.
-        fix: the flag, command or action that mends it.
+        message: What is wrong with which value.
+        fix: The flag, command or action that resolves it.
     """
 
     exit_code = 1
@@ -23,25 +23,25 @@ class CancernetError(Exception):
 
 
 class OptionError(CancernetError, ValueError):
-    """A wrong option value, or two that do not go together."""
+    """An invalid option value, or options that conflict."""
 
     exit_code = 2
 
 
 class InputError(CancernetError):
-    """No readable image, a bad label file, or a file that does not fit the job."""
+    """No readable image, an invalid label file, or a file of the wrong kind."""
 
     exit_code = 3
 
 
 class ModelError(CancernetError):
-    """An unknown model, missing or changed weights, or classes that do not fit."""
+    """An unknown model, missing or modified weights, or classes that do not match."""
 
     exit_code = 4
 
 
 class DeviceError(CancernetError):
-    """A device that is not there, or too small for one image."""
+    """A device that is not available, or has too little memory for one image."""
 
     exit_code = 5
 
@@ -53,15 +53,17 @@ class OutputError(CancernetError):
 
 
 class PartialFailure(CancernetError):
-    """The run finished, and some files failed."""
+    """The run finished, but some files failed."""
 
     exit_code = 7
 
 
 class Interrupted(CancernetError):
-    """A signal stopped the run after a batch; what is done is kept.
+    """A signal stopped the run after a batch; finished work is kept.
 
     Args:
+        message: What was stopped, and what is kept.
+        fix: How to resume.
         signal_number: 2 (SIGINT) or 15 (SIGTERM); the exit code is 128 more.
     """
 

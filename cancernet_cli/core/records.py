@@ -64,11 +64,27 @@ class Failure:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Result of a finished classify run.
+    """A finished `classify` run.
 
-    ok: files with a prediction; `partial` of them are slides some of whose tiles failed. unlisted_folders: folders that
-    could not be listed, whose files have no row. outputs: folder of each output sink that was asked for, by its name,
-    which is also an attribute: `result.overlays`.
+    Attributes:
+        out: The predictions table.
+        run_file: The run's options, versions, device and times, in JSON.
+        model: The model's name.
+        files: The number of input files.
+        ok: Files with a prediction.
+        failed: Files without one.
+        reused: Files whose predictions came from an earlier, interrupted run.
+        elapsed_s: Duration of this run.
+        label_counts: Files by predicted class.
+        failures: Path and reason of the first failures.
+        metrics: Metrics, if any true label is known.
+        metrics_file: Where they were written.
+        outputs: The folder of each output sink that was asked for, by its name, which is also an attribute:
+            `result.overlays`.
+        slides: Files that are whole slides.
+        partial: Slides with a prediction although some of their tiles failed; included in `ok`.
+        unlisted_folders: Folders that could not be listed, so that their files have no rows.
+        tiles_file: The table of tiles, if there are slides.
     """
 
     out: Path
@@ -100,7 +116,17 @@ class RunResult:
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """Result of a finished finetune run; `metrics` as in the card."""
+    """A finished `finetune` run.
+
+    Attributes:
+        out: The model's folder.
+        name: The model's name.
+        task: `classify` or `segment`.
+        images: The number of images trained on.
+        patients: The number of patients they come from.
+        elapsed_s: Duration of this run.
+        metrics: The metrics on the card.
+    """
 
     out: Path
     name: str

@@ -47,7 +47,17 @@ _SOURCES = {
 
 @dataclass(frozen=True)
 class TileResult:
-    """Result of `tile`; `rows` are those of slides.parquet."""
+    """A finished tile plan.
+
+    Attributes:
+        out: The folder with tables and pictures.
+        tiles_file: The table of tiles.
+        slides_file: The table of slides.
+        slides: The number of slides.
+        failed: Slides that could not be planned.
+        tiles: The number of tiles.
+        rows: The rows of `slides_file`.
+    """
 
     out: Path
     tiles_file: Path
@@ -64,21 +74,21 @@ def tile(
     report: Reporter = silent,
     **changes: Any,
 ) -> TileResult:
-    """Plan the tiles of every slide under `inputs`, and write tables and pictures to the folder `options.out`.
+    """Plan the tiles of every slide in `inputs` and write tables and pictures to the folder `options.out`.
 
     Args:
-        inputs: folders, files, glob patterns or manifests.
-        options: default: tiles as the bundled model sees them, tissue by Otsu's threshold.
-        report: receives progress, notes and warnings (`core.events`).
-        changes: options by name that override `options`: `tile("slides", overlap=0.5)`.
+        inputs: Folders, files, glob patterns or manifests.
+        options: Defaults to the bundled model's scale, with tissue found by Otsu's threshold.
+        report: Called with progress, notes and warnings (`core.events`).
+        changes: Options by name that override `options`, as in `tile("slides", overlap=0.5)`.
 
     Returns:
-        Counts and one row per slide; slides that failed raise no error here but are counted in `failed`.
+        Counts, and one row per slide. Slides that could not be planned do not raise; `failed` counts them.
 
     Raises:
-        InputError: no slide was found.
-        ModelError: the model does not exist.
-        OutputError: the folder is not empty and `overwrite` was not given, or it cannot be written.
+        InputError: There are no slides.
+        ModelError: The model does not exist.
+        OutputError: The folder is not empty and `overwrite` is off, or it cannot be written.
     """
     options = replace(options or TileOptions(), **changes)
     names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]

@@ -32,20 +32,20 @@ def classify(
     hooks: Hooks = DEFAULT_HOOKS,
     **changes: Any,
 ) -> RunResult:
-    """Classify every image and slide under `inputs` and write one row per file to `options.out`.
+    """Classify every image and slide in `inputs` and write one row per file to `options.out`.
 
     Args:
-        inputs: folders, files, glob patterns, manifests, or "-" for paths on standard input.
-        options: default: the bundled model on the best device, writing to predictions.parquet.
-        report: receives progress, notes and warnings (`core.events`).
-        hooks: for measurements and tests.
-        changes: options by name that override `options`: `classify("slides", out="preds.parquet")`.
+        inputs: Folders, files, glob patterns, manifests, or "-" for paths on standard input.
+        options: Defaults to the bundled model on the best device, writing predictions.parquet.
+        report: Called with progress, notes and warnings (`core.events`).
+        hooks: For measurements and tests.
+        changes: Options by name that override `options`, as in `classify("slides", out="preds.parquet")`.
 
     Returns:
-        Counts, failures and metrics; files that failed raise no error here but are counted in `failed`.
+        Counts, failures and metrics. Files that could not be classified do not raise; `failed` counts them.
 
     Raises:
-        CancernetError: the run as a whole cannot be done; the subclass gives the reason, `fix` the remedy.
+        CancernetError: The run cannot start or continue. The subclass states the kind of problem, `fix` the remedy.
     """
     options = replace(options or ClassifyOptions(), **changes)
     started = time.monotonic()

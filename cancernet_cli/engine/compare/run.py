@@ -28,7 +28,14 @@ from cancernet_cli.outputs.tables.workspace import Workspace
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """A finished comparison; `comparison` is what `table.json` holds."""
+    """A finished comparison.
+
+    Attributes:
+        out: The folder with tables, plots and cells.
+        comparison: The contents of `table.json`.
+        reused: The number of cells that had been finished by an earlier run.
+        elapsed_s: Duration of this run.
+    """
 
     out: Path
     comparison: dict[str, Any]
@@ -37,18 +44,23 @@ class ComparisonResult:
 
 
 def compare(data: Sequence[str], options: CompareOptions, report: Reporter = silent) -> ComparisonResult:
-    """Train and test every network with every segmenter on the same folds by patient, and write the table.
+    """Train and test each network with each segmenter on the same patient-level folds, and tabulate the results.
 
-    Figures, out-of-fold predictions and history of each cell are in `<out>/cells/<name>/`. A finished cell is not
-    computed again, and an interrupted one resumes with the features it had.
+    The figures, out-of-fold predictions and history of each cell are in `<out>/cells/<name>/`. Finished cells are not
+    computed again; an interrupted cell resumes with the features it has.
 
     Args:
-        data: as `cancernet finetune` takes it for classification.
+        data: The same inputs as for `finetune`, for classification.
+        options: Which networks and segmenters to compare, on which folds.
+        report: Called with progress, notes and warnings (`core.events`).
+
+    Returns:
+        The table and the folder that holds it.
 
     Raises:
-        InputError: an image list cannot be used, or its folds leak.
-        ModelError: a network, segmenter or weights file is unknown or does not fit.
-        OutputError: cells were made with other options and `overwrite` is off, or the folder cannot be written.
+        InputError: An image list is not usable, or its folds leak.
+        ModelError: A network, segmenter or weights file is unknown or does not match.
+        OutputError: Existing cells were made with other options and `overwrite` is off, or a file cannot be written.
     """
     started = time.monotonic()
     cells = list_cells(options)

@@ -38,9 +38,16 @@ _GRID = np.arange(5, 100, 5) / 100
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result of an evaluation.
+    """A finished evaluation.
 
-    metrics: as in metrics.json. plots: name to file. skipped: plots that cannot be drawn, and why.
+    Attributes:
+        table: The table that was evaluated.
+        out: The folder with the report.
+        report_file: The report, in Markdown.
+        metrics_file: The figures, in JSON.
+        metrics: The contents of `metrics_file`.
+        plots: Plot files by name.
+        skipped: Plots that could not be drawn, with the reason.
     """
 
     table: Path
@@ -58,18 +65,22 @@ def evaluate(
     report: Reporter = silent,
     **changes: Any,
 ) -> Evaluation:
-    """Measure a predictions table and write report.md, metrics.json and plots into a folder.
+    """Evaluate a predictions table and write a folder with report.md, metrics.json and plots.
 
     Args:
-        table: written by `classify`, or by `finetune` for its out-of-fold predictions.
-        options: default: the table's own labels and decisions.
-        report: receives progress events (`core.events`).
-        changes: options by name that replace those in `options`: `evaluate("preds.parquet", labels="labels.csv")`.
+        table: A table written by `classify`, or the held-out predictions written by `finetune`.
+        options: Defaults to the labels and decisions in the table.
+        report: Called with progress, notes and warnings (`core.events`).
+        changes: Options by name that override `options`, as in `evaluate("preds.parquet", labels="labels.csv")`.
+
+    Returns:
+        The figures and the files that hold them.
 
     Raises:
-        InputError: not a predictions table, no labels, or the label file or second table does not fit.
-        OptionError: `positive` is not a class, or `positive` or `threshold` is given for more than two classes.
-        OutputError: the folder is not empty and `overwrite` is off, or it cannot be written.
+        InputError: The table was not written by CancerNet or has no labels, or the label file or second table does
+            not match it.
+        OptionError: `positive` is not a class, or `positive` or `threshold` is given with more than two classes.
+        OutputError: The folder is not empty and `overwrite` is off, or it cannot be written.
     """
     options = replace(options or EvaluateOptions(), **changes)
     table = Path(table)

@@ -14,18 +14,23 @@ from cancernet_cli.engine.finetune.segmenter.run import train_segmenter
 
 
 def finetune(data: Sequence[str], options: FinetuneOptions, report: Reporter = silent) -> FinetuneResult:
-    """Train on `data` and write card and weights to `options.out`.
+    """Train a model on `data` and write its card and weights to `options.out`.
 
-    The same data, options, versions and number of threads give the same weights on a CPU.
+    On a CPU, the same data, options, package versions and number of threads give the same weights.
 
     Args:
-        data: for a classifier, labelled inputs as for `cancernet classify`; for a segmenter, manifests with
-            image,mask,patient[,split].
+        data: For classification, the inputs of `cancernet classify`, with labels; for segmentation, manifests with
+            columns `image,mask,patient[,split]`.
+        options: Where to write, how to split and how to train.
+        report: Called with progress, notes and warnings (`core.events`).
+
+    Returns:
+        The model folder, the numbers of images and patients, and the metrics on its card.
 
     Raises:
-        InputError: no image can be read, labels or patients are missing, or they cannot be split.
-        ModelError: the backbone or its weights are not available.
-        OutputError: a model exists and `overwrite` is off, or the folder cannot be written.
+        InputError: An image cannot be read, labels or patients are missing, or they cannot be split.
+        ModelError: The backbone or its weights are not available.
+        OutputError: The folder already holds a model and `overwrite` is off, or it cannot be written.
     """
     check_out(options)
     train = train_segmenter if options.task == "segment" else train_classifier

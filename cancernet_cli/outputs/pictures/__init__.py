@@ -1,1 +1,1 @@
-"""Overlays, masks and what is drawn on them."""
+"""Overlays, masks and tile previews."""

@@ -1,4 +1,4 @@
-"""The band below an overlay: label, percentage, probability bar, and whether the label is right."""
+"""Caption below an overlay: label, percentage, probability bar, and whether the label is correct."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ _WRONG = (255, 107, 98)
 
 
 def caption_band(width: int, label: str, percent: float, true_label: str | None) -> NDArray[np.uint8]:
-    """`[h, width, 3]` uint8 RGB; its letters grow with the width.
+    """Draw the caption; its font size scales with the width.
 
     Args:
-        percent: probability of `label`, 0 to 100.
-        true_label: None when unknown.
+        width: Width of the caption in pixels.
+        label: Predicted class.
+        percent: Probability of `label`, 0 to 100.
+        true_label: None if unknown.
+
+    Returns:
+        `[h, width, 3]` uint8 RGB.
     """
     size = round(min(48, max(18, width / 32)))
     pad = round(size * 0.7)
@@ -49,7 +54,7 @@ def caption_band(width: int, label: str, percent: float, true_label: str | None)
 def _draw_truth(
     draw: ImageDraw.ImageDraw, right: float, middle: float, size: int, true_label: str, label: str, room: float
 ) -> float:
-    """The true label with a tick or a cross, ending at `right`; gives the width it took."""
+    """Draw the true label with a check mark or a cross, ending at `right`; return the width used."""
     letters = font(round(size * 0.78))
     mark = size * 0.8
     text = fitted(f"true label: {true_label}", letters, room - mark * 1.5)
@@ -60,8 +65,8 @@ def _draw_truth(
 
 
 def _draw_mark(draw: ImageDraw.ImageDraw, x: float, y: float, size: float, is_right: bool) -> None:
-    """A tick or a cross in a disc of `size` px; drawn, for the font has neither."""
-    scale = 8  # Pillow draws without anti-aliasing: draw large, then shrink
+    """Draw a check mark or a cross in a disc of `size` px; the font has neither."""
+    scale = 8  # Pillow does not antialias: draw large, then shrink
     n = math.ceil(size) * scale
     disc = Image.new("L", (n, n))
     pen = ImageDraw.Draw(disc)
@@ -77,7 +82,7 @@ def _draw_mark(draw: ImageDraw.ImageDraw, x: float, y: float, size: float, is_ri
 
 
 def _draw_bar(draw: ImageDraw.ImageDraw, left: int, top: int, right: int, height: int, share: float) -> None:
-    """A rounded bar, filled up to `share`."""
+    """Draw a rounded bar, filled up to `share`."""
     draw.rounded_rectangle((left, top, right, top + height), height / 2, _BAR_BACK)
     filled = left + (right - left) * min(max(share, 0.0), 1.0)
     if filled - left >= height:

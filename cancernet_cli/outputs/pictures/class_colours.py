@@ -1,4 +1,4 @@
-"""One colour a class, which people who confuse red and green tell apart."""
+"""One color per class, distinguishable with red-green color blindness."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 RGB = tuple[int, int, int]
 
-# Okabe and Ito, "Color Universal Design" (2008), without black, which H&E hides
-_BLUE, _VERMILLION = (0, 114, 178), (213, 94, 0)
+# Okabe and Ito, "Color Universal Design" (2008), without black, which is hard to see on H&E
+_BLUE, _VERMILION = (0, 114, 178), (213, 94, 0)
 _OTHERS: tuple[RGB, ...] = (
     (0, 158, 115),
     (204, 121, 167),
     (230, 159, 0),
     (86, 180, 233),
     (240, 228, 66),
-    (122, 81, 149),  # not theirs: BreakHis has eight subtypes
+    (122, 81, 149),  # an addition to theirs: BreakHis has eight subtypes
 )
 FAILED_COLOUR: RGB = (120, 120, 120)
 
 
 def class_colours(classes: Sequence[str], positive: str) -> dict[str, RGB]:
-    """The RGB of each class, 0 to 255; `positive`, where there is one, is vermillion."""
+    """RGB color of each class, 0 to 255; `positive` is vermilion, unless it is empty."""
     if positive:
-        return {name: _VERMILLION if name == positive else _BLUE for name in classes}
-    colours = (_BLUE, _VERMILLION, *_OTHERS)
+        return {name: _VERMILION if name == positive else _BLUE for name in classes}
+    colours = (_BLUE, _VERMILION, *_OTHERS)
     return {name: colours[i % len(colours)] for i, name in enumerate(classes)}

@@ -1,4 +1,4 @@
-"""Pixels as PNG or JPEG files, whatever their names."""
+"""Write pixels as PNG or JPEG."""
 
 from __future__ import annotations
 
@@ -14,35 +14,38 @@ JPEG_QUALITY = 90
 
 
 def write_png(image: NDArray[np.uint8], path: Path) -> None:
-    """Write `[H, W]` grey or `[H, W, 3]` RGB pixels as 8-bit PNG.
+    """Write `[H, W]` gray or `[H, W, 3]` RGB pixels as 8-bit PNG.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
     _write(image, path, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 
 def write_jpeg(image: NDArray[np.uint8], path: Path, *, quality: int = JPEG_QUALITY) -> None:
-    """Write `[H, W]` grey or `[H, W, 3]` RGB pixels as JPEG, colours at full resolution.
+    """Write `[H, W]` gray or `[H, W, 3]` RGB pixels as JPEG without chroma subsampling.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
-    full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]  # else thin lines fade
+    full_colour = [
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]  # subsampling fades thin lines
     _write(image, path, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality, *full_colour])
 
 
 def write_mask(mask: NDArray[np.float32], path: Path) -> None:
-    """Write a mask `[H, W]`, 0 to 1, as 8-bit grey PNG, 0 to 255.
+    """Write a mask `[H, W]`, 0 to 1, as 8-bit gray PNG, 0 to 255.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
     write_png(np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8), path)
 
 
 def _write(image: NDArray[np.uint8], path: Path, ending: str, parameters: list[int]) -> None:
-    """Encode in memory and write with Python: cv2.imwrite cannot open every name that the file system takes."""
+    """Encode in memory and write with Python, since cv2.imwrite cannot open every valid file name."""
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     encoded, content = cv2.imencode(ending, pixels, parameters)
     if not encoded:

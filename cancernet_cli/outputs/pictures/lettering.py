@@ -1,4 +1,4 @@
-"""Text in pictures: one font, its colours, and bands of lines below a picture."""
+"""Text in pictures: font, colors, and captions of several lines."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ QUIET = (164, 171, 182)
 
 @lru_cache(maxsize=16)
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """The font that comes inside Pillow; needs no file."""
+    """Pillow's built-in font, which needs no file."""
     found = ImageFont.load_default(size)
-    assert isinstance(found, ImageFont.FreeTypeFont)  # Pillow's wheels all have FreeType
+    assert isinstance(found, ImageFont.FreeTypeFont)  # all Pillow wheels include FreeType
     return found
 
 
 def fitted(text: str, letters: ImageFont.FreeTypeFont, room: float) -> str:
-    """The text on one line, cut with dots where it is longer than `room` px."""
+    """The text on one line, truncated with an ellipsis to `room` px."""
     text = " ".join(text.split())
     if letters.getlength(text) <= room:
         return text
@@ -33,12 +33,12 @@ def fitted(text: str, letters: ImageFont.FreeTypeFont, room: float) -> str:
 
 
 def line_size(width: int) -> int:
-    """The size of letters in a band that is `width` px wide."""
+    """Font size for a caption of `width` px."""
     return round(min(30, max(13, width / 62)))
 
 
 def text_band(width: int, lines: Sequence[str]) -> NDArray[np.uint8]:
-    """`[h, width, 3]` uint8 RGB: the lines below each other; its letters grow with the width."""
+    """Caption with one line of text below the other, `[h, width, 3]` uint8 RGB; its font size scales with the width."""
     size = line_size(width)
     pad = round(size * 0.8)
     band = Image.new("RGB", (width, 2 * pad + round(size * 1.4) * len(lines)), BACKGROUND)

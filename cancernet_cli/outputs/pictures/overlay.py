@@ -1,4 +1,4 @@
-"""An image with its mask's contour, label and percentage, as in figures 5 and 6 of the paper."""
+"""Overlays: an image with the contour of its mask, label and percentage, as in figures 5 and 6 of the paper."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cancernet_cli.outputs.pictures.size import centred, picture_size, resized
 
 Pixels = NDArray[np.uint8]
 
-_SHORTEST_LONG_SIDE_PX = 480  # below this a caption is wider than its image
-_LINE = (225, 255, 60)  # yellow-green, opposite to the pink and purple of H&E
+_SHORTEST_LONG_SIDE_PX = 480  # below this, the caption would be wider than the image
+_LINE = (225, 255, 60)  # yellow-green, complementary to the pink and purple of H&E
 _EDGE = (16, 28, 12)
-_OUTSIDE = 0.86  # brightness of what the mask leaves out
+_OUTSIDE = 0.86  # brightness outside the mask
 
 
 def draw_overlay(
@@ -26,14 +26,15 @@ def draw_overlay(
     true_label: str | None,
     threshold: float = 0.5,
 ) -> Pixels:
-    """The image with the contour of its mask, and below it a band with label, percentage and true label.
+    """Draw the contour of the mask on the image, and below it a caption with label, percentage and true label.
 
     Args:
-        image: `[H, W, 3]` uint8 RGB. Shrunk to 2048 px on its long side, or enlarged to 480.
+        image: `[H, W, 3]` uint8 RGB. Its long side is reduced to 2048 px or enlarged to 480 px.
         mask: `[h, w]` float, 0 to 1, of any size; None draws no contour.
-        percent: probability of `label`, 0 to 100.
-        true_label: None when unknown; else the band says whether `label` is right.
-        threshold: the contour runs where the mask crosses it.
+        label: Predicted class.
+        percent: Probability of `label`, 0 to 100.
+        true_label: None if unknown; otherwise the caption shows whether `label` is correct.
+        threshold: The mask value at the contour.
 
     Returns:
         `[H', W', 3]` uint8 RGB.
@@ -47,10 +48,10 @@ def draw_overlay(
 
 
 def _with_contour(picture: Pixels, mask: NDArray[np.float32], threshold: float) -> Pixels:
-    """Dim what the mask leaves out and draw its edge, a bright line with dark rims.
+    """Dim everything outside the mask and draw its contour, a bright line with dark rims.
 
-    The line follows the half-way level of the blurred mask at sub-pixel distance (level / gradient), which is
-    smooth where a polygon through pixels has steps.
+    The line follows the 0.5 level of the blurred mask with sub-pixel distances (level / gradient), which is smooth,
+    whereas a polygon through pixels has steps.
     """
     height, width = picture.shape[:2]
     long_side = max(height, width)
@@ -59,11 +60,11 @@ def _with_contour(picture: Pixels, mask: NDArray[np.float32], threshold: float) 
     enlarged = long_side / max(mask.shape)
     soft = cv2.GaussianBlur(inside, (0, 0), max(1.2, long_side / 600, 0.5 * enlarged))
     slope = np.hypot(cv2.Sobel(soft, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(soft, cv2.CV_32F, 0, 1, scale=1 / 8))
-    distance = np.abs(soft - 0.5) / np.maximum(slope, 1e-4)  # pixels from the edge, where it is near
+    distance = np.abs(soft - 0.5) / np.maximum(slope, 1e-4)  # in pixels, valid near the contour
     half_width = max(0.9, long_side / 1100)
     canvas = picture * (_OUTSIDE + (1 - _OUTSIDE) * soft)[..., None]
     rim = half_width + max(0.8, half_width * 0.8)
-    near = np.flatnonzero(distance < rim + 0.5)  # few pixels, so that drawing them costs little
+    near = np.flatnonzero(distance < rim + 0.5)  # few pixels, so drawing them is cheap
     line, away = canvas.reshape(-1, 3)[near], distance.reshape(-1)[near]
     for colour, reach, strength in ((_EDGE, rim, 0.75), (_LINE, half_width, 1.0)):
         alpha = np.clip(reach + 0.5 - away, 0, 1)[:, None] * strength

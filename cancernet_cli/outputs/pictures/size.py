@@ -1,4 +1,4 @@
-"""How large pictures are drawn, and how an image is brought to that size."""
+"""Size of pictures, and resizing images to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST_PX = 2048
 
 
 def picture_size(width: int, height: int, *, shortest_px: int) -> tuple[int, int]:
-    """(width, height) with the longer side from `shortest_px` to 2048 px, in the same proportion."""
+    """(width, height) with the same aspect ratio and a longer side of `shortest_px` to 2048 px."""
     longest = max(width, height)
     scale = min(max(longest, shortest_px), LONGEST_PX) / longest
     return max(1, round(width * scale)), max(1, round(height * scale))
@@ -28,7 +28,7 @@ def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
 
 
 def centred(picture: Any, width: int) -> NDArray[np.uint8]:
-    """A narrow picture in the middle of `width` px, its sides filled as bands of text are."""
+    """Center a narrow picture in `width` px; the margins have the background color of captions."""
     missing = max(0, width - picture.shape[1])
     left = missing // 2
     filled = cv2.copyMakeBorder(picture, 0, 0, left, missing - left, cv2.BORDER_CONSTANT, value=BACKGROUND)

@@ -1,4 +1,4 @@
-"""A slide's thumbnail with the outline of its tissue, pen marks, the grid of kept tiles, and a caption."""
+"""Tile previews: a slide's thumbnail with outlines of tissue and pen, the selected tiles, and a caption."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from cancernet_cli.outputs.pictures.size import picture_size, resized
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
-_SHORTEST_LONG_SIDE_PX = 1024  # below this a caption is wider than its picture
+_SHORTEST_LONG_SIDE_PX = 1024  # below this, the caption would be wider than the picture
 _TISSUE = (20, 120, 60)
 _PEN = (235, 60, 40)
 _TILE = (30, 80, 220)
-_LEAST_GRID_PX = 5  # a finer grid would cover the picture: tiles are tinted instead
+_LEAST_GRID_PX = 5  # a finer grid would hide the picture: tiles are tinted instead
 
 
 def draw_tile_preview(
     thumbnail: Pixels, tissue: Mask, pen: Mask, tiles: NDArray[np.float64], caption: Sequence[str]
 ) -> Pixels:
-    """The thumbnail with everything that decides where tiles lie.
+    """Draw everything that determines the positions of tiles.
 
     Args:
         thumbnail: `[h, w, 3]` uint8 RGB.
-        tissue, pen: `[h, w]` bool.
-        tiles: `[T, 4]`: left, top, right and bottom of each tile in pixels of the thumbnail.
-        caption: lines below the picture.
+        tissue: `[h, w]` bool.
+        pen: `[h, w]` bool.
+        tiles: `[T, 4]`: left, top, right and bottom of each tile in thumbnail pixels.
+        caption: Lines below the picture.
 
     Returns:
         `[H, W, 3]` uint8 RGB, at most 2048 px on the picture's longer side.
@@ -49,7 +50,7 @@ def draw_tile_preview(
 
 
 def _draw_tiles(picture: Any, tiles: NDArray[np.float64], line: int) -> None:
-    """Half-transparent outlines, or a tint where they are too small for outlines."""
+    """Draw semi-transparent outlines, or a tint if the tiles are too small for outlines."""
     if not len(tiles):
         return
     left, top, right, bottom = np.rint(tiles).astype(np.int32).T

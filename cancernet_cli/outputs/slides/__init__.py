@@ -1,1 +1,1 @@
-"""Files about one slide: heat map, GeoJSON, probability map."""
+"""Files for one slide: GeoJSON, heat map, probability map."""

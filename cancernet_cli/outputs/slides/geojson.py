@@ -1,8 +1,8 @@
 """A slide's tiles as GeoJSON, which QuPath opens when it is dropped on the slide.
 
-The members are those that QuPath 0.4 and later writes and reads itself (PathObjectTypeAdapters in qupath-core):
-`objectType`, `classification` with name and colour, `measurements` by name, `isLocked`. Coordinates are whole pixels of
-level 0, the corners of tiles, x to the right and y down from the slide's upper left.
+The members are those of QuPath 0.4 and later (PathObjectTypeAdapters in qupath-core): `objectType`, `classification`
+with name and color, `measurements` by name, `isLocked`. Coordinates are tile corners in whole level-0 pixels, x to the
+right and y down from the slide's top left.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ Feature = dict[str, Any]
 
 
 def write_geojson(results: TileResults, path: Path, *, regions: Literal["tiles", "merged"]) -> None:
-    """Write a FeatureCollection, a feature a line: the same bytes for the same results.
+    """Write a FeatureCollection, one feature per line. The same results give the same bytes.
 
     Args:
-        regions: `tiles` gives each tile as a `tile` object with its probabilities, one after another, so that memory
-            does not grow with their number. `merged` gives tiles of one label that touch as one annotation with mean
-            probabilities, count of tiles and area. Tiles that failed have the class `failed` and no probabilities.
+        results: The slide's classified tiles.
+        path: The file to write.
+        regions: `tiles` writes each tile as a `tile` object with its probabilities, streamed so that memory does not
+            grow with their number. `merged` writes adjacent tiles of one label as one annotation with mean
+            probabilities, number of tiles and area. Failed tiles have the class `failed` and no probabilities.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
     features = _tiles(results) if regions == "tiles" else _regions(results)
     with atomic_write(path, durable=False) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
@@ -56,7 +58,7 @@ def _tiles(results: TileResults) -> Iterator[Feature]:
 
 
 def _regions(results: TileResults) -> Iterator[Feature]:
-    from cancernet_cli.outputs.slides.regions import merge_tiles  # GEOS is loaded only for those who merge
+    from cancernet_cli.outputs.slides.regions import merge_tiles  # loads GEOS, which only merging needs
 
     colours = class_colours(results.classes, results.positive)
     names = [f"prob_{name}" for name in results.classes]
@@ -89,6 +91,6 @@ def _feature(
 
 
 def _shortest(probs: Floats) -> list[Any]:
-    """The shortest decimals that give the same float32 back, as the table's readers show them."""
+    """The shortest decimals that round-trip to the same float32, as table readers display them."""
     shortest: list[Any] = probs.astype("U32").astype(float).tolist()
     return shortest

@@ -1,4 +1,4 @@
-"""A slide's thumbnail under the map of its tiles' probabilities, with scale bar, legend and caption."""
+"""Heat maps: tile probabilities over a slide's thumbnail, with scale bar, legend and caption."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from cancernet_cli.outputs.slides.tile_map import TilePainter
 Pixels = NDArray[np.uint8]
 
 _SHORTEST_LONG_SIDE_PX = 1024
-_LEAST_WIDTH_PX = 720  # a narrower picture stands in the middle, so that its legend has room
+_LEAST_WIDTH_PX = 720  # a narrower picture is centered, so that the legend has room
 _OPACITY = 0.5
 _COLOURS = 256
 
 
 def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, caption: Sequence[str]) -> Pixels:
-    """The thumbnail, grey and half covered by the colour of its probability where there are tiles.
+    """Draw the thumbnail in gray, half covered by the color of the probability, wherever there are tiles.
 
-    With two classes the colour turns from blue to red at the decision threshold; with more it is that of the likeliest
-    class, the fuller the likelier. Where tiles overlap, their mean counts; where all of them failed there are stripes.
-    What no tile covers keeps its own colours.
+    With two classes, the color turns from blue to red at the decision threshold. With more, it is the color of the most
+    probable class, more saturated with higher probability. Overlapping tiles are averaged; stripes mark areas where all
+    tiles failed. Areas without tiles keep their original colors.
 
     Args:
-        thumbnail: `[h, w, 3]` uint8 RGB, from (0, 0) of the slide on. Drawn with 1024 to 2048 px on its longer side.
-        downsample: pixels of level 0 that one of its pixels is wide.
-        caption: lines below the picture.
+        results: The slide's classified tiles.
+        thumbnail: `[h, w, 3]` uint8 RGB, starting at (0, 0) of the slide. Drawn with a longer side of 1024 to 2048 px.
+        downsample: Level-0 pixels per thumbnail pixel.
+        caption: Lines below the picture.
 
     Returns:
         `[H, W, 3]` uint8 RGB.
@@ -50,7 +51,7 @@ def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, cap
     is_there = ~np.isnan(tiles.values)
     scales = _scales(results)
     colours = np.stack(list(scales.values()))
-    which = _likeliest(results, size, step_x, step_y)[is_there] if len(scales) > 1 else 0
+    which = _most_probable(results, size, step_x, step_y)[is_there] if len(scales) > 1 else 0
     at = np.rint(tiles.values[is_there] * (_COLOURS - 1)).astype(np.int64)
     picture[is_there] = _OPACITY * colours[which, at] + (1 - _OPACITY) * grey[is_there, None]
     picture[tiles.failed] = _striped(grey, max(size))[tiles.failed, None]
@@ -69,10 +70,10 @@ def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, cap
 
 
 def _scales(results: TileResults) -> dict[str, Floats]:
-    """What the colour bars are called, and their colours: `[256, 3]` float32 RGB, 0 to 255, of 0 to 1.
+    """Color bars by title: `[256, 3]` float32 RGB, 0 to 255, for probabilities from 0 to 1.
 
-    With two classes from blue over pale yellow, at the threshold, to red: ColorBrewer's RdYlBu, as light on one side as
-    on the other, which colour-blind readers tell apart. With more, from white to each class's own colour.
+    With two classes, from blue through pale yellow (at the threshold) to red: ColorBrewer's RdYlBu, which has equal
+    lightness on both sides and is safe for color-blind readers. With more, from white to the color of each class.
     """
     p = np.linspace(0, 1, _COLOURS)
     if results.positive:
@@ -83,20 +84,20 @@ def _scales(results: TileResults) -> dict[str, Floats]:
     return {name: (255 + p[:, None] * (np.array(rgb) - 255)).astype(np.float32) for name, rgb in colours.items()}
 
 
-def _likeliest(results: TileResults, size: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.int64]:
-    """`[h, w]`: the class whose mean probability over the tiles of each pixel is highest."""
+def _most_probable(results: TileResults, size: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.int64]:
+    """`[h, w]`: index of the class with the highest mean probability over the tiles at each pixel."""
     best = np.full(size[::-1], -1, np.float32)
     which = np.zeros(size[::-1], np.int64)
     for number in range(len(results.classes)):
         painter = TilePainter(results, size[0], step_x=step_x, step_y=step_y, values=results.probs[:, number])
         found = painter.rows(0, size[1]).values
-        is_better = found > best  # never where there is NaN
+        is_better = found > best  # False for NaN
         best[is_better], which[is_better] = found[is_better], number
     return which
 
 
 def _striped(grey: Floats, longest_px: int) -> Floats:
-    """The pixels, paler, under dark stripes that rise to the right."""
+    """The pixels, lightened, under dark stripes that rise to the right."""
     period = max(8, round(longest_px / 128))
     y, x = np.indices(grey.shape, np.int32)
     pale = 128 + grey / 2

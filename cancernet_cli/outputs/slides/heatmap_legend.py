@@ -1,4 +1,4 @@
-"""The band below a heat map: scale bar, colour bar with the decision threshold, and what stripes mean."""
+"""Legend below a heat map: scale bar, color bar with the decision threshold, and the meaning of stripes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cancernet_cli.outputs.pictures.lettering import BACKGROUND, QUIET, TEXT, fi
 from cancernet_cli.outputs.slides.results import FAILED, Floats
 
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_LONGEST_SCALE_BAR = 0.22  # of the band's width
-_ROW = 3  # lines of text from one colour bar to the one below
-_SMALL = 0.85  # numbers, of the size of letters
+_LONGEST_SCALE_BAR = 0.22  # of the legend's width
+_ROW = 3  # lines of text from one color bar to the next
+_SMALL = 0.85  # size of numbers relative to letters
 
 
 def draw_legend(
@@ -26,17 +26,21 @@ def draw_legend(
     um_per_px: float,
     stripes: Floats | None,
 ) -> NDArray[np.uint8]:
-    """`[h, width, 3]` uint8 RGB: scale bar at the left, colour bars at the right.
+    """Draw the scale bar on the left and the color bars on the right.
 
     Args:
-        scales: `[n, 3]`, 0 to 255, by what they show: the colours of probabilities from 0 to 1.
-        threshold: marked on the colour bar where there is but one; None marks nothing.
-        um_per_px: of the picture above.
-        stripes: `[h, w]` grey pattern of tiles that failed; None when there are none.
+        width: Width of the legend in pixels.
+        scales: Color bars by title: `[n, 3]`, 0 to 255, for probabilities from 0 to 1.
+        threshold: Marked on the color bar if there is only one; None marks nothing.
+        um_per_px: Resolution of the heat map.
+        stripes: `[h, w]` gray pattern for failed tiles; None if there are none.
+
+    Returns:
+        `[h, width, 3]` uint8 RGB.
     """
     size = line_size(width)
     pad, line, bar_height = round(size * 0.8), round(size * 1.4), round(size * 1.1)
-    columns = len(scales) if len(scales) <= 3 else 2  # more would cut the names
+    columns = len(scales) if len(scales) <= 3 else 2  # more would truncate the names
     rows = -(-len(scales) // columns)
     first_bar = pad + 2 * line
     height = first_bar + bar_height + line + round(size * 0.5) + (rows - 1) * _ROW * line
@@ -49,7 +53,7 @@ def draw_legend(
     for i, (title, colours) in enumerate(scales.items()):
         x, top = left + i % columns * (wide + gap), first_bar + i // columns * _ROW * line
         letters = font(size)
-        above = top - 2 * line if len(scales) == 1 else top - line  # a single one leaves room for its threshold
+        above = top - 2 * line if len(scales) == 1 else top - line  # a single bar leaves room for its threshold
         draw.text((x, above), fitted(title, letters, wide), TEXT, letters)
         _draw_colour_bar(band, draw, (x, top, x + wide, top + bar_height), colours, size)
         if threshold is not None and len(scales) == 1:
@@ -67,7 +71,7 @@ def draw_legend(
 
 
 def round_length_um(um_per_px: float, room_px: float) -> float:
-    """The longest of 1, 2 and 5 times a power of ten, in um, that takes no more than `room_px`."""
+    """The longest scale bar, in um, of 1, 2 or 5 times a power of ten that fits in `room_px`."""
     room_um = um_per_px * room_px
     power = 10.0 ** math.floor(math.log10(room_um))
     return max(factor * power for factor in (1, 2, 5) if factor * power <= room_um * (1 + 1e-9))
@@ -81,7 +85,7 @@ def show_length(length_um: float) -> str:
 def _draw_colour_bar(
     band: Image.Image, draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colours: Floats, size: int
 ) -> None:
-    """The colours from left to right, and what they stand for below."""
+    """Draw the colors from left to right, with ticks below."""
     left, top, right, bottom = box
     shown = colours[np.linspace(0, len(colours) - 1, right - left).round().astype(np.int64)]
     bar = np.broadcast_to(np.rint(shown).astype(np.uint8), (bottom - top, right - left, 3))
@@ -96,7 +100,7 @@ def _draw_colour_bar(
 def _mark_threshold(
     draw: ImageDraw.ImageDraw, left: int, right: int, top: int, height: int, threshold: float, size: int
 ) -> None:
-    """A line through the bar, a triangle on it, and its value above."""
+    """Draw a line through the bar, a triangle above it, and the value."""
     x = left + round(min(max(threshold, 0.0), 1.0) * (right - left - 1))
     half = size // 3
     draw.line((x, top, x, top + height), BACKGROUND, max(1, size // 8))
@@ -109,7 +113,7 @@ def _mark_threshold(
 
 
 def _draw_scale_bar(draw: ImageDraw.ImageDraw, left: int, bottom: int, length_px: float, text: str, size: int) -> None:
-    """A line with an end stroke on each side, `length_px` from stroke to stroke, and its length below."""
+    """Draw a line with a tick at each end, `length_px` apart, and its length below."""
     right, stroke, high = left + round(length_px), max(2, size // 7), size // 2
     draw.rectangle((left, bottom - stroke, right, bottom), TEXT)
     for x in (left, right):

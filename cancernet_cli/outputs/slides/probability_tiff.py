@@ -1,8 +1,8 @@
-"""The map of a slide's probabilities as a pyramidal TIFF that overlays the slide.
+"""Probability maps: a slide's tile probabilities as a pyramidal TIFF that overlays the slide.
 
-8 bits and not floats: OpenSlide and most viewers open nothing else, and steps of 0.4 % are finer than a map shows; the
-exact probabilities stand in the tile table. 0: no tile; 1: every tile here failed; 5 to 255: the probability, as
-(value - 5) / 250. Pixel (i, j) covers `step_px` x `step_px` pixels of level 0 from (i * step_px, j * step_px) on.
+8 bits rather than floats, since OpenSlide and most viewers open nothing else, and steps of 0.4 % are too fine to see;
+the exact probabilities are in the tile table. 0: no tile; 1: all tiles here failed; 5 to 255: the probability is
+(value - 5) / 250. Pixel (i, j) covers `step_px` x `step_px` level-0 pixels starting at (i * step_px, j * step_px).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cancernet_cli.outputs.slides.tile_map import TileMap, TilePainter
 NO_TILE, FAILED_TILE, LOWEST, STEPS = 0, 1, 5, 250
 
 _BLOCK_PX = 256
-_MOST_STEPS, _USUAL_STEPS = 32, 16  # pixels of the map that a tile's smaller side may take, and takes else
+_MOST_STEPS, _USUAL_STEPS = 32, 16  # map pixels per shorter tile side: maximum, and fallback
 
 _SPOOLED_FAILED = -1.0
 
@@ -35,18 +35,18 @@ Rows = Callable[[int, int], TileMap]
 
 
 def write_probability_tiff(results: TileResults, path: Path) -> None:
-    """Write the map, the finest level first, each further one half as wide, until one fits 256 x 256 pixels.
+    """Write the map, starting with the finest level; each further level is half as wide, down to 256 x 256 pixels.
 
-    Levels are separate pages marked as reduced, in blocks, with resolution tags, as OpenSlide and Bio-Formats read
-    pyramids. Memory holds some 256 rows of the map; the coarser levels wait in a temporary file.
+    Levels are separate tiled pages marked as reduced images, with resolution tags, as OpenSlide and Bio-Formats expect.
+    Memory holds about 256 rows of the map; coarser levels are spooled to a temporary file.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
     step = step_px(results)
     sides = math.ceil(results.width_px / step), math.ceil(results.height_px / step)
     levels = 1 + max(0, math.ceil(math.log2(max(sides) / _BLOCK_PX)))
-    # Whole in every level, or OpenSlide takes the levels' downsamples for odd numbers and shifts them
+    # Divisible at every level; otherwise OpenSlide infers fractional downsamples and shifts the levels
     width, height = (math.ceil(side / 2 ** (levels - 1)) * 2 ** (levels - 1) for side in sides)
     with (
         atomic_write(path, durable=False) as temporary,
@@ -75,10 +75,10 @@ def write_probability_tiff(results: TileResults, path: Path) -> None:
 
 
 def step_px(results: TileResults) -> int:
-    """How many pixels of level 0 a pixel of the map is wide.
+    """Width of a map pixel in level-0 pixels.
 
-    The largest step that all edges of tiles lie on, so that the map is exact; where that is less than a 32nd of a tile,
-    a 16th, and edges are off by half a pixel of the map at most.
+    The largest step that divides all tile edges, so that the map is exact. If that is less than 1/32 of a tile, it is
+    1/16, and edges are off by at most half a map pixel.
     """
     smaller = min(results.tile_width_px, results.tile_height_px)
     places = np.gcd.reduce(np.concatenate([results.x, results.y]), initial=0)
@@ -87,7 +87,7 @@ def step_px(results: TileResults) -> int:
 
 
 def _blocks(rows: Rows, shape: tuple[int, int], spool: IO[bytes] | None) -> Iterator[Codes]:
-    """A level's blocks from left to right, then down; the next level's rows go to the spool."""
+    """A level's blocks in row-major order; the rows of the next level are written to the spool."""
     height, width = shape
     for top in range(0, height, _BLOCK_PX):
         part = rows(top, min(_BLOCK_PX, height - top))
@@ -100,7 +100,7 @@ def _blocks(rows: Rows, shape: tuple[int, int], spool: IO[bytes] | None) -> Iter
 
 
 def _halved(part: TileMap) -> Floats:
-    """Means over those of 2 x 2 pixels that have a value; else `_SPOOLED_FAILED` where one is failed, else NaN."""
+    """Mean of the pixels with a value in each 2 x 2 square; else `_SPOOLED_FAILED` if any failed, else NaN."""
     height, width = part.values.shape
     squares = (height // 2, 2, width // 2, 2)
     is_there = ~np.isnan(part.values)
@@ -112,7 +112,7 @@ def _halved(part: TileMap) -> Floats:
 
 
 def _rows_of(spool: IO[bytes], width: int, first: int, count: int) -> TileMap:
-    """Rows of a level that `_halved` spooled."""
+    """Rows of a level from the spool."""
     row_bytes = 4 * width
     spool.seek(first * row_bytes)
     values = np.frombuffer(spool.read(count * row_bytes), np.float32).reshape(count, width)

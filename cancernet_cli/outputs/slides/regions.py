@@ -1,4 +1,4 @@
-"""Regions: the tiles of one label that touch or overlap, as one polygon."""
+"""Merge touching or overlapping tiles of one label into polygons."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ Ring = list[list[int]]
 
 @dataclass(frozen=True)
 class Region:
-    """Tiles of one label that hang together by their sides; a corner alone does not join two.
+    """Tiles of one label that are connected by their edges; a shared corner does not connect tiles.
 
-    label: None for tiles that failed. rings: outer ring, then holes, closed, in whole pixels of level 0. probs: `[K]`
-    float32, the mean over the tiles; None where they failed.
+    Attributes:
+        label: None for failed tiles.
+        rings: Outer ring, then holes; closed, in whole level-0 pixels.
+        tiles: Number of tiles.
+        area_um2: Area of the polygon.
+        probs: `[K]` float32, mean over the tiles; None for failed tiles.
     """
 
     label: str | None
@@ -29,7 +33,7 @@ class Region:
 
 
 def merge_tiles(results: TileResults) -> Iterator[Region]:
-    """The regions of each class in the order of the classes, then those of tiles that failed; from the top left.
+    """Yield the regions of each class in the order of the classes, then those of failed tiles; each from the top left.
 
     Where tiles of different labels overlap, so do their regions.
     """
@@ -43,7 +47,7 @@ def _regions(results: TileResults, tiles: np.ndarray, label: str | None) -> Iter
         return
     x, y, right, bottom = (side[tiles] for side in (results.x, results.y, results.right, results.bottom))
     union = shapely.normalize(shapely.unary_union(shapely.box(x, y, right, bottom)))
-    # A corner comes first once it is normalised, so that simplifying drops every point between two corners
+    # Normalized rings start at a corner, so simplifying removes every point between two corners
     polygons = shapely.orient_polygons(shapely.get_parts(shapely.simplify(union, 0)))
     bounds = shapely.bounds(polygons)
     polygons = polygons[np.lexsort((bounds[:, 0], bounds[:, 1]))]

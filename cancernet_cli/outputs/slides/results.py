@@ -1,4 +1,4 @@
-"""A slide's classified tiles, as the files beside its row show them."""
+"""A slide's classified tiles, from which heat maps, GeoJSON and probability maps are made."""
 
 from __future__ import annotations
 
@@ -17,19 +17,27 @@ FAILED = "failed"
 
 @dataclass(frozen=True)
 class TileResults:
-    """T tiles of one slide with K probabilities each; places and sizes are in pixels of level 0, as OpenSlide counts.
+    """T tiles of one slide with K probabilities each; positions and sizes are in level-0 pixels, as in OpenSlide.
 
-    A tile covers `x` to `x + tile_width_px`, and down likewise; what sticks out of the slide does not count.
+    A tile covers `x` to `x + tile_width_px`, and likewise for y; the part outside the slide is ignored.
 
-    slide: its path in the table. width_px, height_px: the slide. mpp: um a pixel. x, y: `[T]` int64. probs: `[T, K]`
-    float32, NaN for a tile that failed. labels: T names of classes; None for a tile that failed. positive: the class
-    that `threshold` belongs to; empty where there are more than two classes.
-
-    `outputs.slides.geojson.write_geojson(results, path, regions=...)`, `outputs.slides.heatmap.draw_heatmap(results, thumbnail,
-    downsample, caption)` and `outputs.slides.probability_tiff.write_probability_tiff(results, path)` make files of them.
+    Attributes:
+        slide: Its path in the table.
+        width_px: Width of the slide.
+        height_px: Height of the slide.
+        mpp: Micrometers per pixel.
+        tile_width_px: Width of every tile.
+        tile_height_px: Height of every tile.
+        x: `[T]` int64, left edges.
+        y: `[T]` int64, top edges.
+        probs: `[T, K]` float32; NaN for failed tiles.
+        labels: T class names; None for failed tiles.
+        classes: K class names.
+        positive: The class to which `threshold` applies; empty with more than two classes.
+        threshold: The decision threshold.
 
     Raises:
-        ValueError: the arrays do not fit each other, or a tile lies outside the slide.
+        ValueError: The arrays have inconsistent shapes, or a tile is outside the slide.
     """
 
     slide: str
@@ -52,15 +60,16 @@ class TileResults:
         if self.y.shape != (tiles,) or self.probs.shape != shape or len(self.labels) != tiles:
             raise ValueError(
                 f"{tiles} places, probabilities of shape {self.probs.shape}, {len(self.labels)} labels "
-                f"and {len(self.classes)} classes do not fit each other"
+                f"and {len(self.classes)} classes do not match"
             )
         if [name is None for name in self.labels] != self.failed.tolist():
-            raise ValueError("a tile that failed has neither probabilities nor a label, any other has both")
+            raise ValueError("a failed tile must have neither probabilities nor a label, any other tile both")
         outside = (self.x < 0) | (self.y < 0) | (self.x >= self.width_px) | (self.y >= self.height_px)
         if outside.any():
             at = int(np.argmax(outside))
             raise ValueError(
-                f"a tile at ({self.x[at]}, {self.y[at]}) lies outside a slide of {self.width_px} x {self.height_px} px"
+                f"the tile at ({self.x[at]}, {self.y[at]}) is outside the slide of "
+                f"{self.width_px} x {self.height_px} px"
             )
 
     def __len__(self) -> int:
@@ -68,27 +77,27 @@ class TileResults:
 
     @cached_property
     def right(self) -> Ints:
-        """`[T]`: where each tile ends, at the slide's border at the latest."""
+        """`[T]`: right edge of each tile, clipped to the slide."""
         return np.minimum(self.x + self.tile_width_px, self.width_px)
 
     @cached_property
     def bottom(self) -> Ints:
-        """`[T]`: where each tile ends below, at the slide's border at the latest."""
+        """`[T]`: bottom edge of each tile, clipped to the slide."""
         return np.minimum(self.y + self.tile_height_px, self.height_px)
 
     @cached_property
     def failed(self) -> Flags:
-        """`[T]` bool: the tiles that have no probabilities."""
+        """`[T]` bool: tiles without probabilities."""
         return np.asarray(np.isnan(self.probs).any(axis=1), np.bool_)
 
     @cached_property
     def values(self) -> Floats:
-        """`[T]`, 0 to 1: what maps show of a tile, named by `shown`; NaN for a tile that failed."""
+        """`[T]`, 0 to 1: the value shown in maps, described by `shown`; NaN for failed tiles."""
         if self.positive:
             return np.asarray(self.probs[:, self.classes.index(self.positive)], np.float32)
         return np.asarray(self.probs.max(axis=1, initial=0), np.float32)  # the maximum of NaN is NaN
 
     @property
     def shown(self) -> str:
-        """What `values` are, in words."""
+        """Description of `values`."""
         return f"probability of {self.positive}" if self.positive else "probability of the most likely class"

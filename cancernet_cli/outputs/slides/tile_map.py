@@ -1,4 +1,4 @@
-"""The map that a slide's tiles make: one rule, which heat maps and probability TIFFs have in common."""
+"""Rasterize a slide's tiles; shared by heat maps and probability maps."""
 
 from __future__ import annotations
 
@@ -9,34 +9,43 @@ import numpy as np
 
 from cancernet_cli.outputs.slides.results import Flags, Floats, Ints, TileResults
 
-_ONE = 1 << 40  # probabilities are added as integers: the sum does not depend on the order, and is exact
+_ONE = 1 << 40  # probabilities are added as integers, so that sums are exact and independent of the order
 
 
 @dataclass(frozen=True)
 class TileMap:
-    """A map, or some of its rows. values: `[h, w]` float32, NaN where no tile has one. failed: `[h, w]` bool, where
-    there are tiles but all of them failed."""
+    """A map, or some of its rows.
+
+    Attributes:
+        values: `[h, w]` float32, NaN where no tile has a value.
+        failed: `[h, w]` bool, true where there are tiles but all of them failed.
+    """
 
     values: Floats
     failed: Flags
 
 
 class TilePainter:
-    """Makes rows of the map whose pixels are `step_x` x `step_y` pixels of level 0.
+    """Computes rows of a map whose pixels are `step_x` x `step_y` level-0 pixels.
 
-    A pixel shows the mean over the tiles that its centre lies in. A tile that sticks out of the slide ends with the
-    last pixel that holds some of the slide, wherever that pixel's centre lies.
+    A pixel is the mean of the tiles that contain its center. A tile that extends beyond the slide ends with the last
+    pixel that overlaps the slide, wherever that pixel's center is.
 
     Args:
-        width: pixels in a row.
-        values: `[T]` float32, 0 to 1, what tiles show; default: `results.values`.
+        results: The slide's classified tiles.
+        width: Number of pixels in a row.
+        step_x: Width of a map pixel in level-0 pixels.
+        step_y: Height of a map pixel in level-0 pixels.
+        values: `[T]` float32, 0 to 1, one value per tile; defaults to `results.values`.
     """
 
     def __init__(
         self, results: TileResults, width: int, *, step_x: float, step_y: float, values: Floats | None = None
     ) -> None:
         values = results.values if values is None else values
-        order = np.argsort(results.y, kind="stable")  # all are as high: their lower edges have the same order
+        order = np.argsort(
+            results.y, kind="stable"
+        )  # all tiles have the same height, so bottom edges are in the same order
         x, y = results.x[order], results.y[order]
         last_column, last_row = math.ceil(results.width_px / step_x), math.ceil(results.height_px / step_y)
         self._width = width
@@ -49,7 +58,7 @@ class TilePainter:
         self._amounts = np.rint(shown * _ONE).astype(np.int64)
 
     def rows(self, first: int, count: int) -> TileMap:
-        """Rows `first` to `first + count` of the map."""
+        """Rows `first` to `first + count` (exclusive) of the map."""
         here = slice(np.searchsorted(self._bottom, first, "right"), np.searchsorted(self._top, first + count))
         top, bottom = (np.clip(side[here] - first, 0, count) for side in (self._top, self._bottom))
         corners = self._left[here], self._right[here], top, bottom
@@ -65,12 +74,12 @@ class TilePainter:
 
 
 def cells(places: Ints, step: float) -> Ints:
-    """The first pixel of the map whose centre lies at or beyond each place."""
+    """Index of the first map pixel whose center is at or beyond each position."""
     return np.ceil(places / step - 0.5).astype(np.int64)
 
 
 def _covered(amounts: Ints, corners: tuple[Ints, Ints, Ints, Ints], height: int, width: int) -> Ints:
-    """`[height, width]`: the sum of the amounts of the rectangles over each pixel, as a running sum over corners."""
+    """`[height, width]`: sum of the amounts of all rectangles that cover each pixel (2-D difference array)."""
     left, right, top, bottom = corners
     change = np.zeros((height + 1, width + 1), np.int64)
     for rows, columns, sign in ((top, left, 1), (top, right, -1), (bottom, left, -1), (bottom, right, 1)):

@@ -84,7 +84,7 @@ def vars_of(tiles: TileResults) -> dict[str, Any]:
 
 
 def test_more_classes_have_a_colour_each() -> None:
-    """Blue, vermillion and green, fuller where they are likelier."""
+    """Blue, vermillion and green, fuller with higher probability."""
     tiles = three_classes([(0, 0), (600, 0)], [[0.4, 0.3, 0.3], [0.1, 0.9, 0.0]])
     made = draw_heatmap(tiles, thumbnail(1200, 400), 1.0, [])
     for place, p, rgb in ((100, 0.4, (0, 114, 178)), (1000, 0.9, (213, 94, 0))):

@@ -89,7 +89,7 @@ def test_a_pyramid(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tile", "places", "step"),
     [
-        ((224, 224), [(0, 0), (448, 224)], 224),  # one pixel a tile
+        ((224, 224), [(0, 0), (448, 224)], 224),  # one pixel per tile
         ((224, 224), [(0, 0), (168, 0), (336, 168)], 56),  # overlap of a quarter
         ((700, 460), [(0, 0), (700, 460)], 20),
         ((224, 224), [(0, 0), (202, 0), (403, 0)], 14),  # overlap of a tenth: edges share one pixel, a 16th is taken

@@ -37,7 +37,7 @@ def test_no_tiles() -> None:
 
 @pytest.mark.parametrize("place", [(100, 0), (0, 60), (-1, 0)])
 def test_a_tile_outside_is_refused(place: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=r"lies outside a slide of 100 x 60 px"):
+    with pytest.raises(ValueError, match=r"is outside the slide of 100 x 60 px"):
         results([(0, 0), place], [0.5, 0.5])
 
 

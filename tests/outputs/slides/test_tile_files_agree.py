@@ -18,7 +18,7 @@ from cancernet_cli.outputs.slides.probability_tiff import step_px, write_probabi
 from cancernet_cli.outputs.slides.results import TileResults
 from tests.tile_cases import results
 
-WIDTH, HEIGHT, TILE, STRIDE = 6000, 4400, 240, 180  # tiles overlap by a quarter and stick out at both borders
+WIDTH, HEIGHT, TILE, STRIDE = 6000, 4400, 240, 180  # tiles overlap by a quarter and extend beyond both borders
 CELL = 20  # px of level 0 that divide all of these
 
 
