@@ -22,7 +22,7 @@ def pixels(*seeds: int, width_px: int = 70, height_px: int = 50) -> Tensor:
 class TestSegmenter:
     @pytest.fixture
     def segmenter(self, name: str, tmp_path: Path) -> nn.Module:
-        needs_model = segmenters[name].facts["needs_model"]
+        needs_model = segmenters[name].facts.get("needs_model")
         return segmenters[name].factory(write_tiny_unet(tmp_path / "tiny_unet") if needs_model else None).eval()
 
     @pytest.mark.parametrize(("width_px", "height_px"), [(16, 16), (17, 33), (64, 64), (101, 47)])
