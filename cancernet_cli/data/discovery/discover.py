@@ -64,13 +64,15 @@ def discover(
     entered = {os.path.realpath(one.location) for one in parsed if one.kind in ("folder", "pattern")}
     excluded = ExcludedFolders([folder for folder in exclude if os.path.realpath(os.fsencode(folder)) not in entered])
 
-    def unlisted(message: str) -> None:
+    def report_unlisted(message: str) -> None:
         on_problem(message)
         on_unlisted()
 
     endings = registered_endings()
     takes = endings.matcher(slides=kind != "image")
-    found = _found(parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, takes, on_problem, unlisted)
+    found = _found(
+        parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, takes, on_problem, report_unlisted
+    )
     return found if kind == "image" else _with_kinds(found, kind, endings)
 
 
@@ -86,7 +88,6 @@ def _found(
     on_problem: Callable[[str], None],
     on_unlisted: Callable[[str], None],
 ) -> Iterator[FoundFile]:
-
     def known(entry: Entry) -> FoundFile:
         return _file(entry, base, source.truth(entry.location))
 

@@ -14,7 +14,6 @@ import tifffile
 from cancernet_cli.data.slides import open_slide
 from cancernet_cli.data.slides.jpeg_tiles import open_jpeg_tiles
 from cancernet_cli.data.slides.libraries.openslide import OpenSlideSlide
-from cancernet_cli.data.slides.tile_grid import TileCache
 from tests.he_images import he_like
 from tests.slide_files import levels_of, real_slide, write_svs, write_tiled
 
@@ -141,19 +140,3 @@ def test_a_damaged_tile_fails_as_openslide_says(tmp_path: Path) -> None:
         slide.read_level(0, 0, 0, 300, 300)
     assert_same_as_openslide(path, slide, [1])
     np.testing.assert_allclose(slide.read_level(0, 300, 300, 200, 200), PICTURE[300:500, 300:500], atol=60)
-
-
-def test_what_is_held_decoded_has_a_limit_and_the_last_used_stays() -> None:
-    held = TileCache(capacity_bytes=3000)
-    made: list[int] = []
-
-    def decode(level: int, index: int) -> Any:
-        made.append(index)
-        return None if index == 9 else np.zeros(1000, np.uint8)
-
-    for index in (0, 1, 9, 2, 0, 3, 0, 9, 1):  # 3 puts 1 out; 1 then comes again
-        held.get(0, index, decode)
-        assert held.held_bytes <= 3000
-    assert made == [0, 1, 9, 2, 3, 1]
-    held.clear()
-    assert held.held_bytes == 0
