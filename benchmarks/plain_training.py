@@ -29,7 +29,7 @@ from cancernet_cli.classification import Classifier
 from cancernet_cli.core.cards import Card, InputPolicy, read_card
 from cancernet_cli.core.models import find_model
 from cancernet_cli.data.loading.views import view_grid
-from cancernet_cli.engine.finetune.tuned_backbone import AUGMENT, learning_groups
+from cancernet_cli.engine.finetune.tuning_setup import AUGMENT, learning_groups
 from cancernet_cli.inference.pipeline import load_pipeline
 from cancernet_cli.segmentation import combine
 
