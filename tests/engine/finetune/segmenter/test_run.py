@@ -229,7 +229,7 @@ CALL = """
 import sys
 from pathlib import Path
 from cancernet_cli.engine.finetune.segmenter import unet as finetune_unet
-from tests.engine.test_finetune_segment import options_of, train
+from tests.engine.finetune.segmenter.test_run import options_of, train
 finetune_unet.DECODER_CHANNELS = (8, 8, 8, 8, 8)
 train(Path(sys.argv[1]), options_of(Path(sys.argv[2]), epochs=4, workers=1))
 """
