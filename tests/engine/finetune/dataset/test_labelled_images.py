@@ -156,7 +156,7 @@ def test_images_of_unknown_patients_are_counted(tmp_path: Path) -> None:
     assert images.unknown_patients.tolist() == [False, True, True, True]
     assert images.slides.tolist() == ["14-1", "", "", ""]
     assert len(set(images.patients)) == 4
-    assert Warn("the patient of 3 of 4 images is unknown: each counts as a patient of its own") in said
+    assert Warn("the patient of 3 of 4 images is unknown: each counts as a separate patient") in said
 
 
 def test_files_that_cannot_be_opened_are_counted(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_every_command_that_learns_lists_alike(tree: Path, kind: type[LearningOp
 
 
 @pytest.mark.parametrize("changed", [{}, {"folds": 5}, {"folds": 1}, {"folds": 1, "target": "subtype"}])
-def test_no_patient_stands_on_two_sides(tree: Path, changed: dict[str, object]) -> None:
+def test_no_patient_is_on_two_sides(tree: Path, changed: dict[str, object]) -> None:
     images = listed(tree, **changed)
     found = split_parts(images, options(**changed))
     assert [part.name for part in found] == (
@@ -293,7 +293,7 @@ def test_too_few_patients_to_validate_are_said(tmp_path: Path) -> None:
     said: list[Event] = []
     found = split_parts(images, options(), said.append)
     assert all(len(part.validate) == 0 for part in found)
-    assert said == [Warn("a class has too few patients for a validation part of its own in fold_0, fold_1")]
+    assert said == [Warn("a class has too few patients for a validation part in fold_0, fold_1")]
 
 
 def test_a_subset_keeps_what_belongs_together(tree: Path) -> None:
