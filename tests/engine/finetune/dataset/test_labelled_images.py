@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from cancernet_cli.core.errors import InputError, OptionError
-from cancernet_cli.core.events import Event, Note, Warn
+from cancernet_cli.core.events import Event, Note, StageStarted, Warn
 from cancernet_cli.core.options import CompareOptions, FinetuneOptions, LearningOptions
 from cancernet_cli.data.discovery.breakhis import SUBTYPES
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images, split_parts
+from cancernet_cli.engine.finetune.dataset.reading import STAGE
 from tests.breakhis_tree import MAGNIFICATIONS, SLIDES, breakhis_tree
 
 BREAST = "histology_slides/breast"
@@ -269,9 +270,13 @@ def test_a_label_files_folds_count_too(tmp_path: Path) -> None:
         (["train", "test", "train", "test", "train", "test", "train", "test"], "no image of class malignant has split"),
     ],
 )
-def test_a_split_that_cannot_be_used_is_refused(tmp_path: Path, values: list[str], message: str) -> None:
+def test_a_split_that_cannot_be_used_is_refused_before_images_are_read(
+    tmp_path: Path, values: list[str], message: str
+) -> None:
+    said: list[Event] = []
     with pytest.raises(InputError, match=message):
-        listed(split_list(tmp_path, column="split", values=values))
+        listed(split_list(tmp_path, column="split", values=values), said)
+    assert not any(isinstance(event, StageStarted) and event.stage == STAGE for event in said)
 
 
 def test_a_fold_that_is_no_number_is_refused(tmp_path: Path) -> None:
@@ -279,7 +284,7 @@ def test_a_fold_that_is_no_number_is_refused(tmp_path: Path) -> None:
         listed(split_list(tmp_path, column="fold", values=["a"] * 8))
 
 
-def test_a_class_with_fewer_patients_than_folds_is_said(tmp_path: Path) -> None:
+def test_a_class_with_fewer_patients_than_folds_is_reported(tmp_path: Path) -> None:
     names = [f"benign/SOB_B_A-14-{i}-40-001.png" for i in range(6)]
     names += [f"malignant/SOB_M_DC-14-{i}-40-001.png" for i in range(10, 12)]
     said: list[Event] = []
@@ -287,7 +292,7 @@ def test_a_class_with_fewer_patients_than_folds_is_said(tmp_path: Path) -> None:
     assert Warn("class malignant has 2 patients, so some of the 3 folds do not test it") in said
 
 
-def test_too_few_patients_to_validate_are_said(tmp_path: Path) -> None:
+def test_too_few_patients_to_validate_are_reported(tmp_path: Path) -> None:
     names = [f"{label}/{i}.png" for label in ("benign", "malignant") for i in range(2)]
     images = listed(touch(tmp_path, *names))
     said: list[Event] = []
