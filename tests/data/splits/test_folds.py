@@ -124,7 +124,7 @@ def test_scikit_learns_remarks_do_not_come_through() -> None:
         patient_folds([0, 0, 1, 1, 1, 1], list("abcdef"), 4, 0)
 
 
-def test_torn_patients_come_with_their_sides() -> None:
+def test_patients_on_several_sides_come_with_their_sides() -> None:
     assert split_across(["a", "a", "b", "c", "c"], ["train", "test", "val", "val", "val"]) == {"a": ["test", "train"]}
     assert split_across(["a", "b", "a"], [0, 1, 2]) == {"a": ["0", "2"]}
 

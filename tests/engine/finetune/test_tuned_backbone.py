@@ -135,7 +135,7 @@ def undisturbed(files: list[FoundFile], tmp_path_factory: pytest.TempPathFactory
     return tuned(files, options_of(tmp_path_factory.mktemp("models") / "m"))
 
 
-def test_says_what_the_pipeline_says_of_the_cards_views(undisturbed: Tuned, files: list[FoundFile]) -> None:
+def test_predicts_what_the_pipeline_does_on_the_cards_views(undisturbed: Tuned, files: list[FoundFile]) -> None:
     card = card_of(options_of(Path("m")))
     classifier = build_classifier(card.architecture)
     classifier.load_state_dict(state_of(undisturbed))
@@ -265,7 +265,7 @@ def test_validation_figures_are_scikit_learns() -> None:
     assert judgement(logits, np.zeros(30, int), weights, ("benign", "malignant")).auroc is None
 
 
-def test_all_patients_are_learned_from_for_the_median_of_the_folds() -> None:
+def test_the_final_training_takes_the_median_of_the_folds_epochs() -> None:
     assert final_epochs([3, 9, 4]) == 4
     assert final_epochs([1, 2]) == 2
 

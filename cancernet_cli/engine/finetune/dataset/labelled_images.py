@@ -123,7 +123,7 @@ def list_unsplit(
     unknown = np.array([file.truth.patient is None for file in files])
     if unknown.any():
         count = f"{unknown.sum()} of {len(files)} images"
-        report(Warn(f"the patient of {count} is unknown: each counts as a patient of its own"))
+        report(Warn(f"the patient of {count} is unknown: each counts as a separate patient"))
     patients = np.array([file.truth.patient or f"image {file.path}" for file in files])
     check_patients(labels, patients, classes)
     given = None
@@ -183,5 +183,5 @@ def split_parts(images: LabelledImages, options: LearningOptions, report: Report
     else:
         found = fold_parts(images.labels, images.groups, images.folds, options.validation_share, options.seed)
     if without := [part.name for part in found if len(part.validate) == 0]:
-        report(Warn(f"a class has too few patients for a validation part of its own in {', '.join(without)}"))
+        report(Warn(f"a class has too few patients for a validation part in {', '.join(without)}"))
     return found

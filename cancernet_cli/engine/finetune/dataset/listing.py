@@ -74,28 +74,7 @@ def labelled_files(
         OptionError: --classes or --magnification is invalid.
     """
     classes = _classes(options)
-    found = discover(
-        source.inputs,
-        base=source.base,
-        labels=options.labels,
-        classes=classes,
-        rule=_rule(options),
-        kind=cutter.options.kind if cutter else "image",
-        exclude=cutter.own_folders if cutter else (),
-        on_problem=lambda message: report(Warn(message)),
-    )
-    once: dict[bytes, FoundFile] = {}
-    for file in found:
-        once.setdefault(file.location, file)  # the first has the most metadata
-    everything = sorted(once.values(), key=lambda file: file.path)
-    if problems := [file for file in everything if file.problem is not None]:
-        first = f"{problems[0].path}: {problems[0].problem}"
-        report(Warn(f"{len(problems)} files cannot be opened and are left out; the first: {first}"))
-    files = [file for file in everything if file.problem is None]
-    if options.target == "subtype" and options.labels == "auto":
-        # A list without subtypes leaves them to file names and folders.
-        names = NameLabels(source.base, classes, use_name=True, use_folder=True)
-        files = [file if file.truth.label else _relabelled(file, names.truth(file.location)) for file in files]
+    files = _openable(source, classes, options, report, cutter)
     images = [file for file in files if file.kind == "image"]
     labelled = [file for file in images if file.truth.label is not None]
     if others := len(images) - len(labelled):
@@ -120,6 +99,39 @@ def labelled_files(
     if missing := [name for name in classes if name not in present]:
         raise InputError(f"no image is labelled {missing[0]!r}", fix="correct --classes or the labels")
     return Listing(chosen, classes, [sources[file.path] for file in chosen], tiles.facts if tiles else None)
+
+
+def _openable(
+    source: DataSource,
+    classes: tuple[str, ...],
+    options: LearningOptions,
+    report: Reporter,
+    cutter: SlideCutter | None,
+) -> list[FoundFile]:
+    """The files of the source that can be opened, each once, in path order."""
+    found = discover(
+        source.inputs,
+        base=source.base,
+        labels=options.labels,
+        classes=classes,
+        rule=_rule(options),
+        kind=cutter.options.kind if cutter else "image",
+        exclude=cutter.own_folders if cutter else (),
+        on_problem=lambda message: report(Warn(message)),
+    )
+    once: dict[bytes, FoundFile] = {}
+    for file in found:
+        once.setdefault(file.location, file)  # the first has the most metadata
+    everything = sorted(once.values(), key=lambda file: file.path)
+    if problems := [file for file in everything if file.problem is not None]:
+        first = f"{problems[0].path}: {problems[0].problem}"
+        report(Warn(f"{len(problems)} files cannot be opened and are left out; the first: {first}"))
+    files = [file for file in everything if file.problem is None]
+    if options.target == "subtype" and options.labels == "auto":
+        # A list without subtypes leaves them to file names and folders.
+        names = NameLabels(source.base, classes, use_name=True, use_folder=True)
+        files = [file if file.truth.label else _relabelled(file, names.truth(file.location)) for file in files]
+    return files
 
 
 def _classes(options: LearningOptions) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ class SlideTiles:
     """The T training tiles of one slide, by y, then x.
 
     folder: where `tile_file` finds them. width_px, height_px: of a tile at level 0. x, y: corners at level 0. labels:
-    of each tile. others: unused classes of annotated regions. said: warnings, one sentence each. failure: why the slide
+    of each tile. others: unused classes of annotated regions. warnings: one sentence each. failure: why the slide
     has no tiles; "" if it has any.
     """
 
@@ -51,7 +51,7 @@ class SlideTiles:
     y: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
-    said: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     failure: str = ""
 
 
@@ -62,7 +62,7 @@ class _Chosen:
     rows: NDArray[np.int64]
     labels: list[str]
     others: tuple[str, ...] = ()
-    said: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def cut_slide(
@@ -123,15 +123,15 @@ def _cut_open(
     else:
         origin = _origin(slide, opened, options)
         chosen = _annotated(plan, annotations, classes, origin, options, rng)
-    said = [*plan.warnings(), *chosen.said]
+    warnings = [*plan.warnings(), *chosen.warnings]
     if not len(chosen.rows):
         why = "no tile was found" if annotations is None else f"no tile has a label from {annotations.name}"
-        return SlideTiles(place, others=chosen.others, said=tuple(said), failure=why)
+        return SlideTiles(place, others=chosen.others, warnings=tuple(warnings), failure=why)
     x, y = plan.tiles.x[chosen.rows], plan.tiles.y[chosen.rows]
     failures = _write(opened, x, y, plan.tiles.size, place)
     if failures:
         (left, top), why = next(iter(failures.items()))
-        said.append(f"{len(failures)} of {len(x)} tiles are left out; the first, at ({left}, {top}): {why}")
+        warnings.append(f"{len(failures)} of {len(x)} tiles are left out; the first, at ({left}, {top}): {why}")
     good = [i for i, corner in enumerate(zip(x.tolist(), y.tolist(), strict=True)) if corner not in failures]
     found = SlideTiles(
         place,
@@ -141,7 +141,7 @@ def _cut_open(
         tuple(y[good].tolist()),
         tuple(chosen.labels[i] for i in good),
         chosen.others,
-        tuple(said),
+        tuple(warnings),
         "" if good else "none of its tiles can be read",
     )
     if not failures:  # unreadable tiles are tried again next time
@@ -176,9 +176,9 @@ def _annotated(
 ) -> _Chosen:
     """The tiles in regions of exactly one class; if there are too many, equally many of each class."""
     annotations = read_annotations(file, classes)
-    tiles, said = plan.tiles, []
+    tiles, warnings = plan.tiles, []
     if annotations.without_area:
-        said.append(f"{annotations.without_area} points and lines in {file.name} are left out: they have no area")
+        warnings.append(f"{annotations.without_area} points and lines in {file.name} are left out: they have no area")
     least = options.min_annotated - _ALL_BUT_EXACTLY
     inside = {
         name: annotated_share(region, tiles.x - origin[0], tiles.y - origin[1], tiles.size) >= least
@@ -186,9 +186,9 @@ def _annotated(
     }
     claims = np.sum(list(inside.values()), axis=0) if inside else np.zeros(len(tiles), np.int64)
     if (ambiguous := int((claims > 1).sum())) > 0:
-        said.append(f"{ambiguous} tiles are in regions of several classes of {file.name} and are left out")
+        warnings.append(f"{ambiguous} tiles are in regions of several classes of {file.name} and are left out")
     candidates = {name: np.flatnonzero(here & (claims == 1)) for name, here in inside.items()}
-    said.extend(
+    warnings.extend(
         f"no tile with tissue has {show_percent(100 * options.min_annotated)} or more of its area in regions "
         f"{name!r} (lower --min-annotated, or raise --overlap for more tiles)"
         for name, rows in candidates.items()
@@ -200,7 +200,7 @@ def _annotated(
         kept = rows[spread_tiles(tiles.x[rows], tiles.y[rows], share, rng)] if share else rows[:0]
         labelled |= dict.fromkeys(kept.tolist(), name)
     rows = np.array(sorted(labelled), dtype=np.int64)
-    return _Chosen(rows, [labelled[row] for row in rows.tolist()], annotations.others, said)
+    return _Chosen(rows, [labelled[row] for row in rows.tolist()], annotations.others, warnings)
 
 
 def _write(

@@ -161,7 +161,7 @@ class SlideCutter:
                 ),
                 strict=True,
             ):
-                for words in its.said:
+                for words in its.warnings:
                     self.report(Warn(f"{slide.path}: {words}"))
                 if its.failure:
                     self.report(Warn(f"{slide.path} is left out: {its.failure}"))
@@ -202,8 +202,8 @@ class SlideCutter:
         if unknown:
             self.report(
                 Warn(
-                    f"the patient of {len(unknown)} of {len(slides)} slides is unknown: each slide counts as a patient "
-                    "of its own, and its tiles are kept on one side"
+                    f"the patient of {len(unknown)} of {len(slides)} slides is unknown: each slide counts as a "
+                    "separate patient, and its tiles are kept on one side of the split"
                 )
             )
         return TileFacts(cut.mpp, are_all, labels, "slide" if len(unknown) == len(slides) else "")

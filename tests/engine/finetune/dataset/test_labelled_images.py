@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from cancernet_cli.core.errors import InputError, OptionError
-from cancernet_cli.core.events import Event, Note, Warn
+from cancernet_cli.core.events import Event, Note, StageStarted, Warn
 from cancernet_cli.core.options import CompareOptions, FinetuneOptions, LearningOptions
 from cancernet_cli.data.discovery.breakhis import SUBTYPES
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images, split_parts
+from cancernet_cli.engine.finetune.dataset.reading import STAGE
 from tests.breakhis_tree import MAGNIFICATIONS, SLIDES, breakhis_tree
 
 BREAST = "histology_slides/breast"
@@ -156,7 +157,7 @@ def test_images_of_unknown_patients_are_counted(tmp_path: Path) -> None:
     assert images.unknown_patients.tolist() == [False, True, True, True]
     assert images.slides.tolist() == ["14-1", "", "", ""]
     assert len(set(images.patients)) == 4
-    assert Warn("the patient of 3 of 4 images is unknown: each counts as a patient of its own") in said
+    assert Warn("the patient of 3 of 4 images is unknown: each counts as a separate patient") in said
 
 
 def test_files_that_cannot_be_opened_are_counted(tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ def test_every_command_that_learns_lists_alike(tree: Path, kind: type[LearningOp
 
 
 @pytest.mark.parametrize("changed", [{}, {"folds": 5}, {"folds": 1}, {"folds": 1, "target": "subtype"}])
-def test_no_patient_stands_on_two_sides(tree: Path, changed: dict[str, object]) -> None:
+def test_no_patient_is_on_two_sides(tree: Path, changed: dict[str, object]) -> None:
     images = listed(tree, **changed)
     found = split_parts(images, options(**changed))
     assert [part.name for part in found] == (
@@ -269,9 +270,13 @@ def test_a_label_files_folds_count_too(tmp_path: Path) -> None:
         (["train", "test", "train", "test", "train", "test", "train", "test"], "no image of class malignant has split"),
     ],
 )
-def test_a_split_that_cannot_be_used_is_refused(tmp_path: Path, values: list[str], message: str) -> None:
+def test_a_split_that_cannot_be_used_is_refused_before_images_are_read(
+    tmp_path: Path, values: list[str], message: str
+) -> None:
+    said: list[Event] = []
     with pytest.raises(InputError, match=message):
-        listed(split_list(tmp_path, column="split", values=values))
+        listed(split_list(tmp_path, column="split", values=values), said)
+    assert not any(isinstance(event, StageStarted) and event.stage == STAGE for event in said)
 
 
 def test_a_fold_that_is_no_number_is_refused(tmp_path: Path) -> None:
@@ -279,7 +284,7 @@ def test_a_fold_that_is_no_number_is_refused(tmp_path: Path) -> None:
         listed(split_list(tmp_path, column="fold", values=["a"] * 8))
 
 
-def test_a_class_with_fewer_patients_than_folds_is_said(tmp_path: Path) -> None:
+def test_a_class_with_fewer_patients_than_folds_is_reported(tmp_path: Path) -> None:
     names = [f"benign/SOB_B_A-14-{i}-40-001.png" for i in range(6)]
     names += [f"malignant/SOB_M_DC-14-{i}-40-001.png" for i in range(10, 12)]
     said: list[Event] = []
@@ -287,13 +292,13 @@ def test_a_class_with_fewer_patients_than_folds_is_said(tmp_path: Path) -> None:
     assert Warn("class malignant has 2 patients, so some of the 3 folds do not test it") in said
 
 
-def test_too_few_patients_to_validate_are_said(tmp_path: Path) -> None:
+def test_too_few_patients_to_validate_are_reported(tmp_path: Path) -> None:
     names = [f"{label}/{i}.png" for label in ("benign", "malignant") for i in range(2)]
     images = listed(touch(tmp_path, *names))
     said: list[Event] = []
     found = split_parts(images, options(), said.append)
     assert all(len(part.validate) == 0 for part in found)
-    assert said == [Warn("a class has too few patients for a validation part of its own in fold_0, fold_1")]
+    assert said == [Warn("a class has too few patients for a validation part in fold_0, fold_1")]
 
 
 def test_a_subset_keeps_what_belongs_together(tree: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_sound_split_passes_in_silence(tmp_path: Path) -> None:
         ("split", ("train", "val", "train", "train", "train", "train", "test", "test"), "p0 in train and val"),
     ],
 )
-def test_a_given_split_that_tears_a_patient_is_refused(
+def test_a_given_split_with_a_patient_on_two_sides_is_refused(
     tmp_path: Path, column: str, sides: Sequence[object], where: str
 ) -> None:
     file = a_list(tmp_path, column=column, sides=sides)
@@ -133,7 +133,7 @@ def test_a_drawn_split_keeps_patients_that_share_a_picture_together(tmp_path: Pa
                 assert (0 in rows) == (7 in rows)
 
 
-def test_equal_pixels_with_two_labels_are_said(tmp_path: Path) -> None:
+def test_equal_pixels_with_two_labels_are_reported(tmp_path: Path) -> None:
     said: list[Event] = []
     listed(a_list(tmp_path, copy="exact"), said, resplit=True)
     assert "2 files (0.png (benign) = 7.png (malignant)) have equal pixels and different labels" in warned(said)

@@ -352,7 +352,7 @@ CALL = """
 import sys
 from pathlib import Path
 from cancernet_cli import finetune
-from tests.engine.test_finetune_slides import options_of
+from tests.engine.finetune.dataset.test_slides import options_of
 finetune([sys.argv[1]], options_of(Path(sys.argv[2]), workers=1, tiles_per_slide=30))
 """
 

@@ -35,7 +35,7 @@ def test_gives_the_rows_that_were_added_and_leaves_out_failures(tmp_path: Path) 
     assert found.values.dtype == np.float32
 
 
-def test_goes_on_where_the_last_commit_was(tmp_path: Path) -> None:
+def test_resumes_from_the_last_commit(tmp_path: Path) -> None:
     first = store(tmp_path)
     first.add([row(1), Failure("read", "OSError", "gone")])
     first.commit()
@@ -50,7 +50,7 @@ def test_goes_on_where_the_last_commit_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", [KEY | {"weights": "abd"}, {"weights": "abc"}])
-def test_what_was_made_otherwise_is_thrown_away(tmp_path: Path, key: dict[str, Any]) -> None:
+def test_features_of_another_key_are_discarded(tmp_path: Path, key: dict[str, Any]) -> None:
     first = store(tmp_path)
     first.add([row(1)])
     first.commit()

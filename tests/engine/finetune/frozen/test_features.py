@@ -114,9 +114,7 @@ class Counting(nn.Module):
         return self.inner(pixels)
 
 
-def test_a_stopped_run_goes_on_where_it_was(
-    files: list[FoundFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_run_resumes(files: list[FoundFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = replace(CARD, input=InputPolicy(view="resize", width_px=32, height_px=32))
 
     def stop(done: str) -> None:

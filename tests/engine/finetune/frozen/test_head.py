@@ -58,7 +58,7 @@ class TestLearn:
         fill_head(head, linear)
         np.testing.assert_allclose(head(maps).detach(), linear.logits(read.numpy()), atol=1e-4)
 
-    def test_variants_are_learned_from_and_not_scored(self, recipe: Recipe) -> None:
+    def test_variants_are_trained_on_and_not_scored(self, recipe: Recipe) -> None:
         values = features(variants=2)
         found = trainer(values, recipe).by_folds(FOLDS)
         assert found.logits.shape == (N, 2)
@@ -77,7 +77,7 @@ def test_epochs_are_recorded_by_fold_and_told() -> None:
     assert [(row.split, row.validation_loss) for row in final] == [("final", None)] * 3
 
 
-def test_rows_outside_every_fold_are_learned_from_only() -> None:
+def test_rows_outside_every_fold_are_only_trained_on() -> None:
     folds = np.where(FOLDS == 0, -1, FOLDS)
     found = trainer(features(), RECIPES["logistic"]).by_folds(folds)
     assert set(found.models) == {1, 2}

@@ -85,7 +85,7 @@ def undisturbed(masked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_every_patient_is_tested_by_a_training_that_did_not_see_him(undisturbed: Path) -> None:
+def test_every_patient_is_tested_by_a_training_without_that_patient(undisturbed: Path) -> None:
     card = read_card(undisturbed)
     everyone = [patient for members in card.training.splits.values() for patient in members]
     assert sorted(everyone) == ["p0", "p1", "p2", "p3"]
@@ -131,7 +131,7 @@ def test_at_a_cut_of_a_half_the_network_is_kept_as_it_learned(masked: Path, undi
     assert read_card(tmp_path / "unet").decision.chosen_on == ""
 
 
-def test_a_given_split_is_drawn_anew_when_asked(split: Path, masked: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_a_given_split_is_redrawn_with_resplit(split: Path, masked: Path, undisturbed: Path, tmp_path: Path) -> None:
     train(split, options_of(tmp_path / "unet", resplit=True))
     assert set(read_card(tmp_path / "unet").metrics["out_of_fold"]["by_patient"]) == {"p0", "p1", "p2", "p3"}
 
@@ -175,7 +175,7 @@ def test_pairs_that_do_not_fit_into_memory_give_the_same_weights(
     assert (tmp_path / "unet" / WEIGHTS_FILE).read_bytes() == (undisturbed / WEIGHTS_FILE).read_bytes()
 
 
-def test_checkpoints_of_other_options_are_not_gone_on_with(masked: Path, tmp_path: Path) -> None:
+def test_checkpoints_of_other_options_are_refused(masked: Path, tmp_path: Path) -> None:
     out = tmp_path / "unet"
 
     def stop(event: Event) -> None:
@@ -213,7 +213,7 @@ def test_a_disk_that_fills_leaves_the_last_checkpoint(
     assert any("resumes after epoch 1" in getattr(event, "message", "") for event in seen)
 
 
-def test_an_interruption_says_that_the_same_command_goes_on(masked: Path, tmp_path: Path) -> None:
+def test_an_interruption_explains_how_to_resume(masked: Path, tmp_path: Path) -> None:
     def stop(event: Event) -> None:
         if isinstance(event, StageAdvanced) and event.figures.get("epoch") == 1:
             os.kill(os.getpid(), signal.SIGINT)
@@ -229,7 +229,7 @@ CALL = """
 import sys
 from pathlib import Path
 from cancernet_cli.engine.finetune.segmenter import unet as finetune_unet
-from tests.engine.test_finetune_segment import options_of, train
+from tests.engine.finetune.segmenter.test_run import options_of, train
 finetune_unet.DECODER_CHANNELS = (8, 8, 8, 8, 8)
 train(Path(sys.argv[1]), options_of(Path(sys.argv[2]), epochs=4, workers=1))
 """
