@@ -135,7 +135,7 @@ def kinds_in(table: Path) -> list[Kind]:
 def only(kind: Kind) -> Change:
     """Keep the rows of one kind; a row without a kind is an image.
 
-    Slides and images are never judged together: a slide's prediction is pooled from tiles.
+    Slides and images are never evaluated together: a slide's prediction is pooled from tiles.
     """
     return lambda batch: batch.filter(pc.equal(pc.fill_null(batch["kind"].cast(pa.string()), "image"), kind))
 
@@ -176,7 +176,7 @@ def numbered(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
 
 @contextmanager
 def _readable(table: Path) -> Iterator[None]:
-    """Turn what goes wrong while a predictions table is read into an InputError."""
+    """Turn errors while reading a predictions table into an InputError."""
     try:
         yield
     except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -17,9 +17,9 @@ from cancernet_cli.core.options import EvaluateOptions
 from cancernet_cli.core.records import Kind
 from cancernet_cli.engine.evaluate.compare_tables import compare_tables
 from cancernet_cli.engine.evaluate.join import Pairs
-from cancernet_cli.engine.evaluate.judged import Judged, changes_of, read_judged
 from cancernet_cli.engine.evaluate.labelled import in_turn, only
 from cancernet_cli.engine.evaluate.relabel import Relabel
+from cancernet_cli.engine.evaluate.select_rows import SelectedRows, changes_of, select_rows
 from cancernet_cli.engine.evaluate.source import Source, read_source
 from cancernet_cli.engine.evaluate.summary import figures_of, in_order, write_metrics
 from cancernet_cli.metrics.calibration import choose_threshold
@@ -76,9 +76,9 @@ def evaluate(
     source = _with_positive(own, options)
     out = options.out or table.with_name(f"{table.stem}.evaluation")
     _check_folder(out, options.overwrite)
-    rows = read_judged(source, options)
+    rows = select_rows(source, options)
     if options.threshold is None and source.positive != own.positive:
-        # The table's threshold is on the other class: that one is called below it.
+        # The table's threshold is on the other class, which is predicted below it.
         rows.labelled.thresholds = {1 - t for t in rows.labelled.thresholds}
     metrics = _metrics(rows, source, options)
     pairs: Pairs | None = None
@@ -110,7 +110,7 @@ def _stamp(leaks: list[str]) -> str:
     return f"LEAKING SPLIT: {leaks[0]}" + (f" (and {len(leaks) - 1} more)" if len(leaks) > 1 else "")
 
 
-def _metrics(rows: Judged, source: Source, options: EvaluateOptions) -> dict[str, Any]:
+def _metrics(rows: SelectedRows, source: Source, options: EvaluateOptions) -> dict[str, Any]:
     """What metrics.json holds, except a comparison."""
     resampling = Resampling(options.resamples, options.seed)
     metrics = figures_of(

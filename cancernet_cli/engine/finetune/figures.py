@@ -1,4 +1,4 @@
-"""From logits of held-out images to a decision, to the figures on a card, and to a table of predictions."""
+"""Decisions, figures for the card and a table of predictions from the logits of held-out images."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ ON_LEAK = ", of a split that leaks"
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Predictions on M images from which neither the weights nor the decision behind them had learned.
+    """Predictions on M images that neither the weights nor the decision were fitted on.
 
     rows: `[M]` row numbers of the images. probs: `[M, K]`, calibrated. predicted: `[M]` class numbers.
-    thresholds: `[M]`, what each was decided at; NaN for more than two classes.
+    thresholds: `[M]`, the decision threshold of each; NaN for more than two classes.
     """
 
     rows: Ints
@@ -40,11 +40,11 @@ class HeldOut:
 
 
 def held_out(logits: Floats, images: LabelledImages, basis: Floats | None = None) -> HeldOut:
-    """The predictions of each fold, decided by what the other folds say; of a single split, of its test images.
+    """Predictions on each fold, with the decision fitted on all other folds; for a single split, on its test images.
 
     Args:
-        logits: `[N, K]`; NaN in rows that were learned from.
-        basis: `[N, K]` the logits that temperature and threshold are fitted on; default: the same.
+        logits: `[N, K]`; NaN in rows used for training.
+        basis: `[N, K]`, the logits that temperature and threshold are fitted on; default: the same.
     """
     basis = logits if basis is None else basis
     probs, predicted = np.zeros_like(logits), np.zeros(len(logits), dtype=np.int64)
@@ -53,7 +53,7 @@ def held_out(logits: Floats, images: LabelledImages, basis: Floats | None = None
     for test, others in _sides(images):
         decision = decide(basis[others], images.labels[others], images.patients[others], images.classes)
         tested |= test
-        # As float32, as a table stores them, so that whoever reads it comes to the same figures.
+        # As float32, as a table stores them, so that its readers compute the same figures.
         probs[test] = softmax(logits[test] / decision.temperature).astype(np.float32)
         predicted[test] = probs[test].argmax(axis=1)
         if decision.positive:
@@ -64,7 +64,7 @@ def held_out(logits: Floats, images: LabelledImages, basis: Floats | None = None
 
 
 def final_decision(logits: Floats, images: LabelledImages) -> Decision:
-    """The decision that the card gets: by all out-of-fold predictions, or by the validation part of a single split."""
+    """The decision for the card, fitted on all out-of-fold predictions or on the validation part of a single split."""
     if images.splits is None:
         chosen = np.ones(len(logits), dtype=bool)
         apart = "no patient in two"
@@ -85,8 +85,8 @@ def final_decision(logits: Floats, images: LabelledImages) -> Decision:
 def decide(logits: Floats, labels: Ints, patients: NDArray[np.str_], classes: tuple[str, ...]) -> Decision:
     """Temperature (Guo et al., arXiv:1706.04599) and, for two classes, the threshold of best balanced accuracy.
 
-    Every patient weighs the same, so that one with many images does not decide alone. Where images are lacking (none,
-    or of two classes one), temperature 1 and threshold 0.5 stay.
+    Every patient has the same weight, so that one with many images does not dominate. Without images, or with only
+    one class, the temperature is 1 and the threshold 0.5.
 
     Args:
         logits: `[N, K]`. labels: `[N]`; of two classes the second is the positive one. patients: `[N]` names.
@@ -105,7 +105,7 @@ def decide(logits: Floats, labels: Ints, patients: NDArray[np.str_], classes: tu
 def figures(held: HeldOut, images: LabelledImages) -> dict[str, Any]:
     """A card's figures of held-out images, with intervals over patients."""
     seen = images.only(held.rows)
-    # Numbered as they come, as in a table, so that the bootstrap draws the same patients.
+    # Numbered in order of occurrence, as when a table is read, so that the bootstrap draws the same patients.
     numbers = {name: number for number, name in enumerate(dict.fromkeys(seen.patients.tolist()))}
     at = np.array([numbers[name] for name in seen.patients.tolist()])
     scores = Scores.of(
@@ -152,7 +152,7 @@ def write_predictions(held: HeldOut, images: LabelledImages, card: Card, path: P
 
 
 def _sides(images: LabelledImages) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """What is tested, and what decides on it; each `[N]` bool."""
+    """Test rows, and the rows that their decision is fitted on; `[N]` bool each."""
     if images.splits is not None:
         return [(images.splits == "test", images.splits == "val")]
     return [(images.folds == fold, images.folds != fold) for fold in np.unique(images.folds)]

@@ -1,4 +1,4 @@
-"""What a person looks at after a training: held-out predictions with their evaluation, and the curves."""
+"""Report of a training: held-out predictions with their evaluation, and training curves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEASURES: tuple[Literal["accuracy", "loss"], ...] = ("accuracy", "loss")
 
 
 def predictions_file(images: LabelledImages) -> str:
-    """What the table of held-out predictions is called."""
+    """File name of the table of held-out predictions."""
     return "out_of_fold.parquet" if images.splits is None else "test.parquet"
 
 
@@ -34,10 +34,10 @@ def write_report(
     options: FinetuneOptions,
     report: Reporter,
 ) -> None:
-    """The table of held-out predictions, its evaluation, and, of a training by epochs, history and curves.
+    """Write held-out predictions and their evaluation and, for training by epochs, history and curves.
 
     Raises:
-        OutputError: something cannot be written.
+        OutputError: a file cannot be written.
     """
     out = options.out
     table = out / predictions_file(images)
@@ -52,7 +52,7 @@ def write_report(
 
 
 def _runs(history: Sequence[Epoch]) -> dict[str, list[dict[str, Any]]]:
-    """Each split's epochs, as the plots take them."""
+    """The epochs of each split, in the form that plots take."""
     found: dict[str, list[dict[str, Any]]] = {}
     for epoch in history:
         found.setdefault(epoch.split, []).append(asdict(epoch))

@@ -99,7 +99,7 @@ def test_without_colour_there_are_no_escapes_and_nothing_is_lost() -> None:
 
 def test_undefined_figures_are_dashes_with_their_reason() -> None:
     shown = text_of(render_metrics(metrics_of(Scores.of([0, 0, 0], [0.1, 0.2, 0.3], patients=[0, 0, 1]))))
-    assert "- precision (PPV): no image was called malignant" in shown
+    assert "- precision (PPV): no image was classified as malignant" in shown
     assert "- AUROC, AUPRC: only one class among the true labels" in shown
     assert "- by patient, AUROC: only one class among the true labels" in shown
     assert " nan" not in shown.lower()

@@ -1,4 +1,4 @@
-"""The rows of a table that an evaluation judges."""
+"""Choose the rows of a table to evaluate, and apply labels and thresholds from the options."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cancernet_cli.engine.evaluate.source import Source
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The rows that are judged. others: kinds of rows that could be, but are left out."""
+class SelectedRows:
+    """The rows to evaluate. others: kinds of rows with predictions that are left out."""
 
     labelled: Labelled
     kind: Kind
@@ -24,7 +24,7 @@ class Judged:
     relabel: Relabel | None
 
 
-def read_judged(source: Source, options: EvaluateOptions) -> Judged:
+def select_rows(source: Source, options: EvaluateOptions) -> SelectedRows:
     """The rows of the first kind that has labels.
 
     Raises:
@@ -38,11 +38,11 @@ def read_judged(source: Source, options: EvaluateOptions) -> Judged:
         if labelled.scores.n_images:
             break
     _check_labels(labelled, source, relabel)
-    return Judged(labelled, kind, [other for other in kinds if other != kind], relabel)
+    return SelectedRows(labelled, kind, [other for other in kinds if other != kind], relabel)
 
 
 def changes_of(source: Source, options: EvaluateOptions) -> tuple[Relabel | None, Redecide | None]:
-    """What the options change in the rows: their labels, their decisions."""
+    """The changes to rows that the options ask for: other labels, other decisions."""
     relabel = Relabel(options.labels, source.base, source.classes) if options.labels else None
     redecide = Redecide(source.classes, options.threshold) if options.threshold is not None else None
     return relabel, redecide
