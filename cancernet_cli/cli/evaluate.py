@@ -13,16 +13,16 @@ from cancernet_cli.cli.bind import FORMAT, Format, options_from
 from cancernet_cli.core.options import EvaluateOptions
 
 Table = Annotated[
-    Path, typer.Argument(help="A predictions table that `cancernet classify` or `cancernet finetune` wrote.")
+    Path, typer.Argument(help="Predictions table written by `cancernet classify` or `cancernet finetune`.")
 ]
 
 
 @options_from(EvaluateOptions)
 def evaluate(table: Table, *, options: EvaluateOptions, format: Annotated[Format, FORMAT] = "human") -> None:
-    """Measure a finished table: by image, magnification, slide and patient, with intervals over patients.
+    """Evaluate a predictions table by image, magnification, slide and patient, with confidence intervals.
 
-    Writes report.md, metrics.json and plots into a folder beside the table. With --against, says which of two tables is
-    better, or that the difference may be chance.
+    Writes report.md, metrics.json and plots into a folder next to the table. With --against, states which of two tables
+    is better, or that the difference may be chance.
 
     Examples:
 
@@ -46,8 +46,8 @@ def evaluate(table: Table, *, options: EvaluateOptions, format: Annotated[Format
         for part in evaluation_parts(result.metrics):
             output.show(part)
         output.show("")
-        for name, place in (("report", result.report_file), ("metrics", result.metrics_file)):
-            output.line(f"{name:<12} {place}")
+        for name, path in (("report", result.report_file), ("metrics", result.metrics_file)):
+            output.line(f"{name:<12} {path}")
         if result.plots:
             output.line(f"{'plots':<12} {next(iter(result.plots.values())).parent}")
         for name, why in result.skipped.items():

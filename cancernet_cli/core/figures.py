@@ -108,7 +108,7 @@ class FigureSpec:
     name: key in metrics files, and the name of the function in `cancernet_cli.metrics.<measured_from>`.
     measured_from: functions of `decisions` take confusion matrices `[..., K, K]` and give `[...]`; those of
         `predictions` take `Scores`; those of `patients` too, and have no interval unless all patients are known.
-    title: what the figure is called in text and rows; `heading`, if shorter, heads a column.
+    title: name in text and rows. heading: shorter name for columns, if needed.
     interval: whether it gets a bootstrap interval over patients.
     tables: where it appears: rows for `images` (also on model cards), columns for `magnifications`, figures of `slides`
         and `patients`, `differences` of two classifiers, and columns of `comparison`, the table of `cancernet compare`.
@@ -125,7 +125,7 @@ class FigureSpec:
 
     @property
     def column(self) -> str:
-        """What heads its column."""
+        """Heading of its column."""
         return self.heading or self.title
 
     @property
@@ -177,7 +177,7 @@ def plain(found: Any) -> Any:
 
 
 def interval_note(figures: Iterable[Figure]) -> str:
-    """What the brackets behind figures are, or why there are none."""
+    """What the brackets after figures mean, or why there are none."""
     reason = ""
     for figure in figures:
         if figure.bounds is not None and figure.interval is not None:
@@ -188,7 +188,7 @@ def interval_note(figures: Iterable[Figure]) -> str:
 
 
 def undefined(figures: Mapping[str, Figure]) -> dict[str, list[str]]:
-    """Why figures have no value: each reason with the titles of its figures."""
+    """Why figures are undefined: each reason with the titles of its figures."""
     found: dict[str, list[str]] = {}
     for spec in FIGURES:
         if spec.name in figures and figures[spec.name].value is None:

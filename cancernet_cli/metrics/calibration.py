@@ -1,6 +1,6 @@
-"""How far probabilities may be taken at their word, and the two numbers that turn logits into a decision.
+"""Calibration metrics, temperature scaling and the choice of a decision threshold.
 
-Everywhere: N images, K classes; labels are class indices; weights count how many images an entry stands for.
+Shapes: N images, K classes; labels are class indices; weights are the number of images an entry stands for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TEMPERATURES = (0.05, 20.0)
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """One bin of a reliability diagram: probabilities in (low, high], and how often the images in it were right."""
+    """One bin of a reliability diagram: probabilities in (low, high], mean confidence, and the share that is right."""
 
     low: float
     high: float
@@ -32,12 +32,12 @@ class ReliabilityBin:
 def reliability_table(
     labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | None = None, *, bins: int = BINS
 ) -> list[ReliabilityBin]:
-    """The bins that hold images, by the probability of the most probable class.
+    """The non-empty bins, by the probability of the most probable class.
 
     Args:
         labels: `[N]` int, 0 to K - 1.
-        probs: `[N, K]` float; the most probable class is the predicted one, whatever the decision threshold.
-        weights: `[N]`, images an entry stands for; None is one each.
+        probs: `[N, K]` float; the most probable class counts as predicted, regardless of the decision threshold.
+        weights: `[N]`, images per entry; None for one each.
     """
     right, confidence, w = _confidence(labels, probs, weights)
     at = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
@@ -66,16 +66,16 @@ def expected_calibration_error(
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """The temperature T that gives softmax(logits / T) the least log loss (Guo et al., arXiv:1706.04599).
+    """The temperature T that minimizes the log loss of softmax(logits / T) (Guo et al., arXiv:1706.04599).
 
     Args:
-        logits: `[N, K]` float, of images that the network was not trained on.
+        logits: `[N, K]` float, of images the network was not trained on.
         labels: `[N]` int.
         weights: `[N]`, or None for one each.
 
     Returns:
-        Between 0.05 and 20; 1 when every image is right, because then the loss falls without end as T goes to 0, and a
-        few validation images would make every later probability 0 or 1.
+        Between 0.05 and 20; 1 if every image is right, since the loss then decreases without bound as T approaches 0,
+        and a few validation images would make every later probability 0 or 1.
 
     Raises:
         ValueError: there is no image, or a logit is not finite.
@@ -101,10 +101,10 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | N
 
 
 def choose_threshold(labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """The threshold with the best balanced accuracy, midway between two neighbouring probabilities.
+    """The threshold with the best balanced accuracy, midway between two adjacent probabilities.
 
-    An image counts as positive at or above the threshold. Of several equally good ones the nearest to 0.5 is taken,
-    and 0.5 when all probabilities are the same.
+    An image is positive at or above the threshold. Ties go to the threshold nearest to 0.5, which is also the result if
+    all probabilities are equal.
 
     Args:
         labels: `[N]`, 1 (or True) for the positive class, else 0.
@@ -124,7 +124,7 @@ def choose_threshold(labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | N
         raise ValueError("a threshold needs images of both classes")
     if len(scores) == 1:
         return 0.5
-    # Cut i lies between score i and i + 1: what is at or below score i is called negative.
+    # Cut i is between scores i and i + 1: scores up to i are negative.
     sensitivity = 1 - np.cumsum(positives)[:-1] / positives.sum()
     specificity = np.cumsum(negatives)[:-1] / negatives.sum()
     balanced = (sensitivity + specificity) / 2

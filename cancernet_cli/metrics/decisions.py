@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PerClass:
-    """One value for each class, from which a figure takes the positive class's or the mean.
+    """One value per class; a figure is that of the positive class, or the mean.
 
     values: `[..., K]`, NaN where undefined. counts: `[..., K]`, images behind each value. truth: `[..., K]`, images of
     each class. undefined: why a class has no value, with `{}` for its name.
@@ -51,29 +51,29 @@ def accuracy(matrix: Floats) -> Floats:
 
 
 def precision(matrix: Floats) -> PerClass:
-    """Positive predictive value: share of the images called a class that are of it."""
+    """Positive predictive value: share of the images classified as a class that belong to it."""
     predicted = matrix.sum(axis=-2)
-    return PerClass(_ratio(_diagonal(matrix), predicted), predicted, _truth(matrix), "no image was called {}")
+    return PerClass(_ratio(_diagonal(matrix), predicted), predicted, _truth(matrix), "no image was classified as {}")
 
 
 def recall(matrix: Floats) -> PerClass:
-    """Sensitivity: share of the images of a class that are called it."""
+    """Sensitivity: share of the images of a class that are classified as it."""
     truth = _truth(matrix)
     return PerClass(_ratio(_diagonal(matrix), truth), truth, truth, "no image is {}")
 
 
 def specificity(matrix: Floats) -> PerClass:
-    """Share of the images of other classes that are not called a class."""
+    """Share of the images of all other classes that are not classified as a class."""
     truth, predicted, hits = _truth(matrix), matrix.sum(axis=-2), _diagonal(matrix)
     others = matrix.sum(axis=(-2, -1))[..., None] - truth
-    return PerClass(_ratio(others - (predicted - hits), others), others, truth, "no image is anything but {}")
+    return PerClass(_ratio(others - (predicted - hits), others), others, truth, "every image is {}")
 
 
 def f1(matrix: Floats) -> PerClass:
     """Harmonic mean of precision and recall, as 2 TP / (2 TP + FP + FN)."""
     truth, predicted, hits = _truth(matrix), matrix.sum(axis=-2), _diagonal(matrix)
     either = truth + predicted
-    return PerClass(_ratio(2 * hits, either), either - hits, truth, "no image is or was called {}")
+    return PerClass(_ratio(2 * hits, either), either - hits, truth, "no image is or was classified as {}")
 
 
 def mcc(matrix: Floats) -> Floats:

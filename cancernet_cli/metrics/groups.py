@@ -26,7 +26,7 @@ def grouped_metrics(
     """`images`, `by_magnification`, `by_slide` and `by_patient`, each with `Figure`s by name and plain counts.
 
     Args:
-        threshold: two classes only: decides on a slide's mean probability; None where there are several.
+        threshold: two classes only: decides on a slide's mean probability; None if there are several.
     """
     return {
         "images": {**image_metrics(scores, resampling), "reliability": reliability(scores)},
@@ -72,13 +72,13 @@ def by_magnification(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[
 def slide_metrics(scores: Scores, threshold: float | None = 0.5, resampling: Resampling = _DEFAULT) -> dict[str, Any]:
     """Figures that count a slide once, over the known slides whose images have one label.
 
-    A slide's probabilities are the means over its images. Of two classes the positive one is called at or above
-    `threshold`, of more the most probable. Intervals resample patients.
+    A slide's probabilities are the means over its images. Of two classes the positive one is predicted at or
+    above `threshold`, of more the most probable. Intervals resample patients.
     """
     without = int(scores.counts[scores.slides < 0].sum())
     known = scores.where(scores.slides >= 0)
     if not known.n_images:
-        return {"count": 0, "images_without_slide": without, "reason": "no image names its slide"}
+        return {"count": 0, "images_without_slide": without, "reason": "the slides of the images are unknown"}
     slides = pooled(known, np.column_stack([known.patients, known.slides]))
     same = slides.where(slides.labels >= 0)
     once = Scores.of(

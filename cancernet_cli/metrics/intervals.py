@@ -46,7 +46,7 @@ def paired_bootstrap(
 
 
 def _drawn(design: Design, scores: Scores, specs: Sequence[FigureSpec], resampling: Resampling) -> dict[str, Floats]:
-    """The figures in each resample, `[R]`; empty for those that can have no interval."""
+    """The figures in each resample, `[R]`; empty for those without interval."""
     resamplers = _resamplers(design, scores, [spec for spec in specs if not _reason(design, spec)])
     found: dict[str, list[Floats]] = {spec.name: [np.zeros(0)] for spec in specs}
     if resamplers:
@@ -89,7 +89,7 @@ class _OfDecisions:
 
 
 class _OneByOne:
-    """A figure without a faster way, measured anew for each resample."""
+    """A figure without a faster way, measured for each resample."""
 
     width = 1
 
@@ -106,7 +106,7 @@ class _OneByOne:
 
 
 def _reason(design: Design, spec: FigureSpec) -> str:
-    """Why a figure can have no interval; "" where it can."""
+    """Why a figure has no interval; "" if it has one."""
     if spec.measured_from == "patients" and design.unit == "image":
         return "the patients of some images are unknown"
     return design.reason

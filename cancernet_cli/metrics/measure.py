@@ -1,4 +1,4 @@
-"""The figures of the table in `core.figures`, measured."""
+"""Measure the figures that `core.figures` lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well a mask covers what it should: Dice, pooled over pixels and by patient."""
+"""Overlap of a mask with its ground truth: Dice, pooled over pixels and by patient."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cancernet_cli.metrics.resampling import RESAMPLES
 
 
 def overlap_counts(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[int, int, int]:
-    """Pixels in both, in the mask, and in the truth."""
+    """Pixels in both, in the mask and in the truth."""
     return int((mask & truth).sum()), int(mask.sum()), int(truth.sum())
 
 
@@ -30,28 +30,28 @@ def overlap_counts_at(
 def best_cut(counts: NDArray[np.int64], cuts: Sequence[float]) -> float:
     """The cut with the highest Dice over the pixels of all images; of several the one nearest to 0.5.
 
-    It lies at half of the Dice that is reached, if the probabilities are right (Lipton, Elkan, Naryanaswamy, ECML 2014,
-    doi:10.1007/978-3-662-44851-9_15), not at 0.5.
+    For calibrated probabilities it is half of the best Dice, not 0.5 (Lipton, Elkan, Naryanaswamy, ECML 2014,
+    doi:10.1007/978-3-662-44851-9_15).
 
     Args:
-        counts: `[N, C, 3]`, an image's `overlap_counts_at` a row.
+        counts: `[N, C, 3]`, `overlap_counts_at` of each image.
     """
     reached = [dice(counts[:, number]) for number in range(len(cuts))]
     return max(zip(reached, cuts, strict=True), key=lambda pair: (pair[0], -abs(pair[1] - 0.5)))[1]
 
 
 def dice(counts: ArrayLike) -> float:
-    """Dice coefficient of pooled pixels: twice what is in both over the sum of the two areas; 1 when both are empty.
+    """Dice coefficient of pooled pixels: twice the intersection over the sum of the areas; 1 if both are empty.
 
     Args:
-        counts: `[N, 3]` int, as `overlap_counts` gives them, one row an image.
+        counts: `[N, 3]` int, `overlap_counts` of each image.
     """
     both, found, true = np.asarray(counts, dtype=np.int64).reshape(-1, 3).sum(axis=0).tolist()
     return 2 * both / (found + true) if found + true else 1.0
 
 
 def dice_by_patient(counts: ArrayLike, patients: Sequence[str]) -> dict[str, Any]:
-    """`dice` over all images, with the lowest and highest patient, each patient's own, and the mean of these."""
+    """`dice` over all images and of each patient, with the lowest, the highest and the mean of the patients."""
     rows, names = np.asarray(counts, dtype=np.int64).reshape(-1, 3), np.asarray(patients)
     each = {str(name): round(dice(rows[names == name]), 4) for name in np.unique(names)}
     return {
@@ -68,7 +68,7 @@ def dice_by_patient(counts: ArrayLike, patients: Sequence[str]) -> dict[str, Any
 
 
 def mean_of_patients(values: Sequence[float]) -> dict[str, Any]:
-    """The mean of one value a patient and, of two or more, its 95 % percentile interval, resampling patients."""
+    """The mean of one value per patient, with a 95 % percentile interval over patients if there are two or more."""
     figure: dict[str, Any] = {"value": round(float(np.mean(values)), 4)}
     if len(values) > 1:
         drawn = np.random.default_rng(0).choice(values, (RESAMPLES, len(values))).mean(axis=1)

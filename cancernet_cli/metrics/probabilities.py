@@ -1,4 +1,4 @@
-"""From logits to probabilities."""
+"""Probabilities from logits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import numpy as np
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities over the last axis, safe against overflow."""
+    """Softmax over the last axis, without overflow."""
     raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Resampling patients with replacement: what is drawn, and how often each unit came.
+"""Resample patients with replacement.
 
 Patients are drawn as whole clusters (Field and Welsh, J. R. Stat. Soc. B 69:369, 2007), as many as there are,
 separately for each class of patient (the most frequent label among the patient's images), so that hardly any resample
@@ -17,7 +17,7 @@ import numpy as np
 from cancernet_cli.metrics.scores import Floats, Ints, Scores
 
 RESAMPLES = 1_000
-_MANY_UNITS = 100_000  # beyond this 200 resamples do: the interval is far narrower than anything else that is unsure
+_MANY_UNITS = 100_000  # above this 200 resamples suffice: the interval is far narrower than every other uncertainty
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Resampling:
 
 @dataclass(frozen=True)
 class Design:
-    """What is drawn with replacement, separately for each stratum.
+    """The units to draw with replacement, in strata.
 
-    units: `[N]`, the unit (patient or image) of each entry. n_units: how many there are. unit: `patient` or `image`.
-    strata: the units of each, one that stands for several images as often. per_class: units with images of each class.
+    units: `[N]`, the unit (patient or image) of each entry. n_units: their number. unit: `patient` or `image`. strata:
+    the units of each; one that stands for several images is repeated. per_class: units with images of each class.
     """
 
     units: Ints
@@ -57,17 +57,17 @@ class Design:
 
     @property
     def size(self) -> int:
-        """How many distinct units there are weights for."""
+        """The number of distinct units, each with a weight."""
         return int(self.units.max()) + 1 if len(self.units) else 0
 
     @property
     def reason(self) -> str:
-        """Why there can be no interval; "" where there can."""
+        """Why there is no interval; "" if there is."""
         present = [n for n in self.per_class if n]
         return "" if present and min(present) >= 2 else f"fewer than 2 {self.unit}s of a class"
 
     def weights(self, resampling: Resampling, at_once: int) -> Iterator[Floats]:
-        """How often each unit was drawn, `[R, units]`; the same draws however many are made at once."""
+        """How often each unit was drawn, `[R, units]`; the same draws for any `at_once`."""
         resamples, n = resampling.resamples, self.size
         if self.n_units > _MANY_UNITS:
             resamples = min(resamples, 200)
@@ -83,9 +83,9 @@ class Design:
 
 
 class Resampler(Protocol):
-    """A figure in many resamples: called with the weights of the units, `[R, units]`, it gives `[R]`.
+    """A figure in many resamples: maps the weights of the units, `[R, units]`, to `[R]`.
 
-    width: how many numbers it needs for a resample, which bounds memory.
+    width: numbers it needs per resample, which bounds memory.
     """
 
     @property
@@ -99,7 +99,7 @@ RESAMPLERS: dict[Callable[..., Any], Callable[[Design, Scores], Resampler]] = {}
 
 
 def resampled_by(make: Callable[[Design, Scores], Resampler]) -> Callable[[_Function], _Function]:
-    """Mark a measure that has a fast way to be computed for all resamples at once."""
+    """Register a fast computation of a measure for all resamples at once."""
 
     def mark(function: _Function) -> _Function:
         RESAMPLERS[function] = make
@@ -109,9 +109,9 @@ def resampled_by(make: Callable[[Design, Scores], Resampler]) -> Callable[[_Func
 
 
 def _strata(y: Ints, units: Ints, counts: Ints, classes: int, *, by_image: bool) -> list[Ints]:
-    """The units of each stratum; a unit that stands for several images is listed as often.
+    """The units of each stratum; a unit that stands for several images is repeated.
 
-    A patient alone in a stratum would be in every resample, and so joins the largest.
+    A patient alone in a stratum would be in every resample and therefore joins the largest one.
     """
     if not len(y):
         return []

@@ -18,7 +18,7 @@ class Scores:
     """Labelled predictions; an entry may stand for several identical images.
 
     classes: K names; with two, the second is the positive one. labels, predicted: `[N]`, index of the true class and of
-        the one decided on. probs: `[N, K]`. counts: `[N]`, images an entry stands for. patients: `[N]`, index in
+        the one decided on. probs: `[N, K]`. counts: `[N]`, images per entry. patients: `[N]`, index in
         `patient_names`, -1 where unknown. magnifications: `[N]`, NaN where unknown. slides: `[N]`, any numbers, -1
         where unknown; slides of two patients are two slides, whatever their numbers.
     """

@@ -1,4 +1,4 @@
-"""What each decision threshold gives, for two classes."""
+"""Sensitivity, specificity and predictive values at each decision threshold, for two classes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 def threshold_table(
     labels: ArrayLike, probs: ArrayLike, counts: ArrayLike, thresholds: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """One row for each threshold: the four counts, and the shares that follow; None for a share of nothing.
+    """One row per threshold: the four counts and the shares computed from them; None where a denominator is 0.
 
     Args:
         labels: `[N]`, 1 (or True) for the positive class, else 0.
-        probs: `[N]` float, probability of the positive class, which is called at or above the threshold.
-        counts: `[N]`, images an entry stands for.
+        probs: `[N]` float, probability of the positive class, which is predicted at or above the threshold.
+        counts: `[N]`, images per entry.
 
     Returns:
         Dicts with threshold, tp, fp, fn, tn, sensitivity, specificity, ppv, npv, accuracy, balanced_accuracy, f1.

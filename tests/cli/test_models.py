@@ -90,7 +90,7 @@ def test_show_says_what_a_reader_must_know(one_model: Path, capsys: pytest.Captu
         "CC BY 4.0",
         "2: 14-9461, 14-2523",
         "malignant when its probability is at least 0.400",
-        "as the card says",
+        "matches the card",
     ):
         assert wanted in words
 
@@ -137,4 +137,4 @@ def test_every_bundled_model_says_what_it_is_not_for(name: str, capsys: pytest.C
     assert card.training.data
     assert card.training.licence
     assert card.metrics
-    assert "as the card says" in " ".join(out.split())
+    assert "matches the card" in " ".join(out.split())

@@ -141,7 +141,7 @@ def test_intervals_of_slides_resample_patients() -> None:
 
 def test_slides_without_names_or_with_several_thresholds_say_why() -> None:
     found = slide_metrics(HAND)
-    assert found == {"count": 0, "images_without_slide": 10, "reason": "no image names its slide"}
+    assert found == {"count": 0, "images_without_slide": 10, "reason": "the slides of the images are unknown"}
     found = slide_metrics(slides(), threshold=None)
     assert found["accuracy"].reason == "the table has several decision thresholds"
     assert found["auroc"].value is not None

@@ -101,16 +101,16 @@ def test_one_class_has_no_ranking_and_says_so() -> None:
     assert values(Scores.of([1, 1], [0.9, 0.2]))["recall"] == 0.5
     for name in ("auroc", "auprc"):
         assert found[name] == Figure(None, 2, "only one class among the true labels")
-    assert found["specificity"] == Figure(None, 0, "no image is anything but malignant")
+    assert found["specificity"] == Figure(None, 0, "every image is malignant")
 
 
 def test_nobody_called_positive_has_no_precision() -> None:
     found = figures(Scores.of([1, 0], [0.1, 0.2]))
-    assert found["precision"] == Figure(None, 0, "no image was called malignant")
+    assert found["precision"] == Figure(None, 0, "no image was classified as malignant")
     assert found["recall"].value == 0
     assert found["f1"].value == 0  # 2 tp / (2 tp + fp + fn) is defined
     nothing = figures(Scores.of([0, 0], [0.1, 0.2]))
-    assert nothing["f1"] == Figure(None, 0, "no image is or was called malignant")
+    assert nothing["f1"] == Figure(None, 0, "no image is or was classified as malignant")
     assert nothing["recall"].reason == "no image is malignant"
 
 
@@ -124,7 +124,7 @@ def test_a_class_without_images_is_left_out_of_the_mean_but_not_one_that_is_neve
     without_c = figures(Scores.of([0, 1, 1], probs, classes=("a", "b", "c")))
     assert without_c["recall"].value == pytest.approx((1 + 0.5) / 2)
     never_c = figures(Scores.of([0, 1, 2], probs, classes=("a", "b", "c")))
-    assert never_c["precision"] == Figure(None, 3, "no image was called c")
+    assert never_c["precision"] == Figure(None, 3, "no image was classified as c")
 
 
 def test_probabilities_of_exactly_0_and_1_have_a_finite_loss() -> None:

@@ -1,4 +1,4 @@
-"""A model's card and its figures, as a person reads them."""
+"""A model card on the terminal."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from cancernet_cli.core.errors import ModelError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-COMPARED = "other_segmenters"  # of these a person sees the figures that compare them; JSON has all
+COMPARED = "other_segmenters"  # only the figures of COMPARED_BY are shown for these; JSON has all
 COMPARED_BY = (("images", "auroc"), ("images", "accuracy"), ("patients", "auroc"))
 HEADLINES = (
     "auroc",
     "dice",
     "accuracy",
-)  # the first of these that a card has stands for it where there is room for one
+)  # the first of these on a card is its figure in a list of models
 
 
 def card_parts(card: Card, folder: Path) -> Iterator[RenderableType]:
-    """The card, piece by piece, in the order a reader wants it."""
+    """The sections of a card."""
     from rich.text import Text
 
     from cancernet_cli.cli.render.predictions import one_line
@@ -39,7 +39,7 @@ def card_parts(card: Card, folder: Path) -> Iterator[RenderableType]:
 
 
 def training(card: Card) -> dict[str, str]:
-    """What the weights learned from."""
+    """The training data."""
     splits = {
         f"split {name}": f"{len(members)}: {', '.join(members)}" for name, members in card.training.splits.items()
     }
@@ -58,7 +58,7 @@ def training(card: Card) -> dict[str, str]:
 
 
 def model(card: Card, folder: Path) -> dict[str, str]:
-    """The network, how files become its input, how its logits become a label, and the state of its weights."""
+    """Network, input, decision, and the state of the weights."""
     view, decision, segmentation = card.input, card.decision, card.segmentation
     facts = {
         "folder": str(folder),
@@ -88,7 +88,7 @@ def model(card: Card, folder: Path) -> dict[str, str]:
         facts["chosen on"] = decision.chosen_on
     try:
         checked_weights(folder, card)
-        state = f"{card.weights.size_bytes / 1e6:.1f} MB, SHA-256 {card.weights.sha256[:16]}... as the card says"
+        state = f"{card.weights.size_bytes / 1e6:.1f} MB, SHA-256 {card.weights.sha256[:16]}..., matches the card"
     except ModelError as error:
         state = str(error)
     facts |= {
@@ -101,7 +101,7 @@ def model(card: Card, folder: Path) -> dict[str, str]:
 
 
 def section(title: str, facts: dict[str, str]) -> RenderableType:
-    """A heading and its facts; those that the card leaves empty are left out."""
+    """A heading and its non-empty facts."""
     from rich.table import Table
     from rich.text import Text
 
@@ -114,7 +114,7 @@ def section(title: str, facts: dict[str, str]) -> RenderableType:
         if value:
             table.add_row(Text(name), Text(value))
     if not table.row_count:
-        table.add_row("", "the card says nothing")
+        table.add_row("", "not on the card")
     return table
 
 
@@ -124,9 +124,9 @@ def network(card: Card) -> str:
 
 
 def figures(metrics: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every figure of a card with the names that lead to it.
+    """Every figure of a card with its path of names.
 
-    A table with `value` is one figure, and so is one of bare counts, such as a confusion matrix.
+    A table with `value` is one figure, as is a table of counts, such as a confusion matrix.
     """
     for name, value in metrics.items():
         if isinstance(value, dict) and "value" not in value and not all(isinstance(v, int) for v in value.values()):
@@ -136,7 +136,7 @@ def figures(metrics: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def figure_text(figure: Any) -> str:
-    """A figure in words, with its interval and its count: `0.800 (95% CI 0.700 to 0.900 over 20 patients), n 530`."""
+    """A figure as text, with its interval and count: `0.800 (95% CI 0.700 to 0.900 over 20 patients), n 530`."""
     if not isinstance(figure, dict):
         return f"{figure:.3f}" if isinstance(figure, float) else str(figure)
     known = dict(figure)
@@ -152,7 +152,7 @@ def figure_text(figure: Any) -> str:
 
 
 def headline(card: Card) -> str:
-    """The one figure that a list has room for, with its interval; empty when the card has none."""
+    """The main figure of a card with its interval; empty if it has none."""
     found = _headline(card.metrics)
     return f"LEAKING SPLIT: {found}" if found and card.training.leaks else found
 

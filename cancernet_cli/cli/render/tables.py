@@ -44,7 +44,7 @@ class FittedTable:
         columns = len(self._headers)
         while columns > self._keep and self._width(columns) > options.max_width:
             columns -= 1
-        yield self._table(columns)
+        yield self._table(columns, fits=self._width(columns) <= options.max_width)
         dropped = [header.removeprefix(">").replace("\n", " ") for header in self._headers[columns:]]
         if dropped:
             yield Text(f"(too narrow for {', '.join(dropped)})", style="dim")
@@ -57,15 +57,17 @@ class FittedTable:
         numbers = [width for width in widths if width <= _PROSE]
         return max(*(cell_len(line) for line in self._headers[column].removeprefix(">").split("\n")), *numbers, 1)
 
-    def _table(self, columns: int) -> Table:
+    def _has_prose(self, column: int) -> bool:
+        return any(cell_len(str(cells[column])) > _PROSE for cells, _ in self._rows if column < len(cells))
+
+    def _table(self, columns: int, *, fits: bool) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, self._padding, 0, 0))
         for i, header in enumerate(self._headers[:columns]):
-            has_prose = any(cell_len(str(cells[i])) > _PROSE for cells, _ in self._rows if i < len(cells))
             table.add_column(
                 Text(header.removeprefix(">")),
                 justify="right" if header.startswith(">") else "left",
-                no_wrap=i >= self._keep and not has_prose,
                 overflow="fold",
+                no_wrap=fits and not self._has_prose(i),
             )
         for cells, style in self._rows:
             table.add_row(*cells[:columns], style=style)

@@ -17,26 +17,26 @@ class CompareOptions(LearningOptions):
     out: Path = option(
         Path("comparison"), help="Folder for the table, the curves and the finished cells.", short="-o", group="Output"
     )
-    overwrite: bool = option(False, help="Start again even where cells were made with other options.", group="Output")
+    overwrite: bool = option(False, help="Recompute cells made with other options.", group="Output")
     backbones: str = option(
-        "vgg16,resnet50,densenet121,tf_efficientnet_lite0", help="The networks to compare, with commas.", group="Model"
+        "vgg16,resnet50,densenet121,tf_efficientnet_lite0", help="Networks to compare, comma-separated.", group="Model"
     )
     segmenters: str = option(
-        "none,threshold,watershed,unet", help="The segmenters to compare, with commas.", group="Model"
+        "none,threshold,watershed,unet", help="Segmenters to compare, comma-separated.", group="Model"
     )
-    segmentation_model: str = option("tnbc_unet", help="The U-Net: a bundled model's name, or a folder.", group="Model")
+    segmentation_model: str = option("tnbc_unet", help="U-Net: name of a bundled model, or a folder.", group="Model")
     weights: str = option(
         "imagenet",
-        help="What the networks start from: imagenet, none, or name=file pairs with commas; networks not named start "
-        "from imagenet, and from random weights (the table says so) where that cannot be had.",
+        help="Initial weights: imagenet, none, or comma-separated name=file pairs; other networks start from imagenet, "
+        "or from random weights (marked in the table) if it is not available.",
         group="Model",
     )
-    recipe: RecipeName = option("paper", help="The recipe each cell is trained by.", group="Model")
+    recipe: RecipeName = option("paper", help="Training recipe of every cell.", group="Model")
     keep: float | None = option(
-        None, help="How much of a pixel outside the mask stays; default: the recipe's.", min=0, max=1, group="Model"
+        None, help="Weight of pixels outside the mask (0 to 1); default: the recipe's.", min=0, max=1, group="Model"
     )
     baselines: bool = option(
-        True, help="Colour and texture with SVM and naive Bayes stand in the table too.", group="Model"
+        True, help="Include baselines: colour and texture features with simple classifiers.", group="Model"
     )
-    leaking: bool = option(True, help="Show beside it what a split by image would have claimed.", group="Split")
-    epochs: int | None = option(None, help="Epochs of a cell; default: the recipe's.", min=1, group="Training")
+    leaking: bool = option(True, help="Also show what a split by image would have claimed.", group="Split")
+    epochs: int | None = option(None, help="Training epochs per cell; default: the recipe's.", min=1, group="Training")

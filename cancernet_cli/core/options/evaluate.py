@@ -19,23 +19,31 @@ class EvaluateOptions(Options):
         short="-o",
         group="Output",
     )
-    overwrite: bool = option(False, help="Replace a report that is already there.", group="Output")
+    overwrite: bool = option(False, help="Replace an existing report.", group="Output")
     labels: Path | None = option(
-        None, help="CSV or Parquet file with path,label[,patient] that replaces the table's labels.", group="Input"
+        None, help="CSV or Parquet file with path,label[,patient] to use instead of the table's labels.", group="Input"
     )
     against: Path | None = option(
-        None, help="A second table of the same images: the difference, with interval and McNemar's test.", group="Input"
+        None,
+        help="Second table of the same images to compare with: differences with intervals, and McNemar's test.",
+        group="Input",
     )
     positive: str | None = option(
-        None, help="The positive one of two classes; default: the one the table was decided by.", group="Measures"
+        None,
+        help="Positive one of the two classes; default: the one that the table's threshold applies to.",
+        group="Measures",
     )
     threshold: float | None = option(
-        None, help="Decide again at this probability of the positive class.", min=0, max=1, group="Measures"
+        None,
+        help="Classify again at this probability of the positive class (0 to 1); default: the table's decisions.",
+        min=0,
+        max=1,
+        group="Measures",
     )
     kind: Literal["auto", "image", "slide"] = option(
-        "auto", help="Which rows to judge; auto takes images, and slides where there is no image.", group="Input"
+        "auto", help="Rows to evaluate; auto: images, or slides if no image has a label.", group="Input"
     )
-    resamples: int = option(1000, help="Resamples of the bootstrap over patients.", min=100, group="Measures")
+    resamples: int = option(1000, help="Number of bootstrap resamples.", min=100, group="Measures")
     seed: int = option(0, help="Seed of the bootstrap.", min=0, group="Measures")
     plots: bool = option(
         True, help="Draw ROC, precision-recall, reliability, confusion and threshold plots.", group="Output"

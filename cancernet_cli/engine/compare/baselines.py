@@ -1,4 +1,4 @@
-"""The baselines of a comparison: hand-made features, described once in the workers, and what learns from them."""
+"""The baselines of a comparison: handcrafted features, computed once in the workers, and classifiers on them."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ DESCRIPTIONS = {"colour": colour_features, "texture": texture_features}
 
 @dataclass(frozen=True)
 class DescribedImage(DecodedImage):
-    """An image in numbers, `[F]`."""
+    """An image with its features, `[F]`."""
 
     described: Floats
 
 
 @dataclass(frozen=True)
 class Describer(BatchDecoder):
-    """Describes images in the workers, at their own resolution; there are no views for a network."""
+    """Computes handcrafted features in the workers, at native resolution; there are no views for a network."""
 
     kind: str = "colour"
 
     def look_at(self, file: FoundFile, image: np.ndarray) -> tuple[DescribedImage, np.ndarray]:
-        """The image's description, and no views."""
+        """The image's features, and no views."""
         height_px, width_px = image.shape[:2]
         described = DESCRIPTIONS[self.kind](image)
         return DescribedImage(width_px, height_px, 0, quality(image), described), self.no_views().numpy()
@@ -52,7 +52,7 @@ class Describer(BatchDecoder):
 def handcrafted_features(
     kind: str, images: LabelledImages, options: CompareOptions, folder: Path, report: Reporter
 ) -> Features:
-    """Colours or texture of every image; kept in `folder`, where a killed run goes on, until that is removed."""
+    """Colour or texture of every image, kept in `folder`, from which an interrupted run resumes."""
     key = {
         "version": __version__,
         "features": kind,
@@ -76,7 +76,7 @@ def baseline_cell(
     folder: Path,
     key: dict[str, Any],
 ) -> dict[str, Any]:
-    """Train and test one baseline; what `cell.json` holds."""
+    """Train and test one baseline; returns the contents of `cell.json`."""
     values = np.asarray(features.values[:, 0], np.float64)
 
     def train(seen: LabelledImages, folds: Ints, name: str) -> OutOfFold:

@@ -1,4 +1,4 @@
-"""The networks of a comparison: what they start from, and one of them behind one segmenter."""
+"""The networks of a comparison: first weights, and training one network with one segmenter."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from cancernet_cli.training.logistic import Ints
 
 @dataclass(frozen=True)
 class Start:
-    """A backbone with its first weights, and where they come from."""
+    """A backbone with its first weights and their source."""
 
     backbone: Backbone
     source: Pretrained
@@ -37,7 +37,7 @@ class Start:
 
 
 def start_backbone(name: str, weights: str, recipe: Recipe, seed: int, report: Reporter) -> Start:
-    """A backbone with the weights asked for, or random ones, with a warning, where ImageNet's cannot be had.
+    """A backbone with the requested weights, or random ones and a warning if ImageNet weights are not available.
 
     Raises:
         ModelError: a weights file does not fit.
@@ -49,7 +49,7 @@ def start_backbone(name: str, weights: str, recipe: Recipe, seed: int, report: R
     except ModelError as error:
         if weights != "imagenet":
             raise
-        report(Warn(f"{name} starts from random weights: {error.message}; --weights {name}=FILE brings them"))
+        report(Warn(f"{name} starts from random weights: {error.message}; provide them with --weights {name}=FILE"))
         return Start(backbone, load_pretrained(backbone, name, "none"), True)
 
 
@@ -63,7 +63,7 @@ def network_cell(
     key: dict[str, Any],
     report: Reporter,
 ) -> dict[str, Any]:
-    """Train and test one network behind one segmenter; what `cell.json` holds.
+    """Train and test one network with one segmenter; returns the contents of `cell.json`.
 
     Raises:
         Interrupted: the features so far are kept in `folder`.

@@ -1,4 +1,4 @@
-"""What a comparison consists of: its cells, what decides each, and which are finished already."""
+"""The cells of a comparison, the settings of each, and which are already finished."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cancernet_cli.outputs.tables.workspace import describe_difference
 from cancernet_cli.segmentation import segmenters
 
 CELL_FILE = "cell.json"
-# The hand-made features and what learns from them.
+# Handcrafted features and the classifier on them.
 BASELINES = (("colour", "logistic"), ("texture", "svm"), ("texture", "naive-bayes"))
 
 
@@ -33,8 +33,8 @@ BASELINES = (("colour", "logistic"), ("texture", "svm"), ("texture", "naive-baye
 class Cell:
     """One row of the table.
 
-    network: a backbone, or the hand-made features of a baseline. segmenter: `none` for a baseline. classifier: what
-    learns from the features. weights: what the backbone starts from, as asked for: `imagenet`, `none` or a file.
+    network: a backbone, or the handcrafted features of a baseline. segmenter: `none` for a baseline. classifier: its
+    learner on the features. weights: the initial weights of the backbone: `imagenet`, `none` or a file.
     """
 
     network: str
@@ -50,7 +50,7 @@ class Cell:
 
 
 def comparison_recipe(options: CompareOptions) -> Recipe:
-    """The recipe of the cells, with what the options say in place of its own values; its backbone is each cell's."""
+    """The recipe of the cells, with the values of options that override it; each cell has its own backbone."""
     recipe = replace(RECIPES[options.recipe], backbone="")
     if options.keep is not None:
         recipe = replace(recipe, keep=options.keep)
@@ -62,7 +62,7 @@ def list_cells(options: CompareOptions) -> list[Cell]:
 
     Raises:
         ModelError: a network, a segmenter or the U-Net is unknown.
-        OptionError: nothing is named, something twice, or --weights makes no sense.
+        OptionError: an empty list, a name that is repeated, or an invalid --weights.
     """
     recipe = comparison_recipe(options)
     backbones, names = _names("--backbones", options.backbones), _names("--segmenters", options.segmenters)
@@ -81,10 +81,10 @@ def list_cells(options: CompareOptions) -> list[Cell]:
 
 
 def requested_weights(text: str, backbones: Iterable[str]) -> dict[str, str]:
-    """What each backbone starts from, as `--weights` says: `imagenet`, `none` or a file.
+    """The initial weights of each backbone by `--weights`: `imagenet`, `none` or a file.
 
     Raises:
-        OptionError: a pair is none, names a network that is not compared, or a file that is not there.
+        OptionError: an invalid pair, a network that is not compared, or a file that does not exist.
     """
     if text in ("imagenet", "none"):
         return dict.fromkeys(backbones, text)
@@ -92,17 +92,20 @@ def requested_weights(text: str, backbones: Iterable[str]) -> dict[str, str]:
     for pair in text.split(","):
         name, is_pair, file = (word.strip() for word in pair.partition("="))
         if not is_pair or not file:
-            raise OptionError(f"--weights has {pair.strip()!r}", fix="give imagenet, none, or name=file with commas")
+            raise OptionError(
+                f"invalid --weights entry {pair.strip()!r}",
+                fix="give imagenet, none, or name=file pairs, comma-separated",
+            )
         if name not in found:
             raise OptionError(f"--weights names {name!r}, which is not compared", fix="add it to --backbones")
         if file not in ("imagenet", "none") and not Path(file).is_file():
-            raise OptionError(f"--weights {name}={file}: there is no such file", fix="correct the path")
+            raise OptionError(f"--weights {name}={file}: file not found", fix="correct the path")
         found[name] = file
     return found
 
 
 def decided_by(cell: Cell, images: LabelledImages, options: CompareOptions) -> dict[str, Any]:
-    """Everything that a cell's figures depend on, as JSON has it."""
+    """Everything that the figures of a cell depend on, as JSON."""
     found: dict[str, Any] = {
         "version": __version__,
         "data": _data_digest(images),
@@ -131,7 +134,7 @@ def decided_by(cell: Cell, images: LabelledImages, options: CompareOptions) -> d
 
 
 def read_cell(folder: Path) -> dict[str, Any] | None:
-    """What a finished cell found; None when it is not finished."""
+    """The results of a cell; None if it is not finished."""
     try:
         found = json.loads((folder / CELL_FILE).read_text("utf-8"))
     except (OSError, ValueError):
@@ -140,10 +143,10 @@ def read_cell(folder: Path) -> dict[str, Any] | None:
 
 
 def finished_cells(wanted: dict[str, dict[str, Any]], folder: Path, *, overwrite: bool) -> dict[str, dict[str, Any]]:
-    """The finished cells below `folder`, by name, that can stand in the table.
+    """The finished cells in `folder`, by name, that can be used again.
 
     Args:
-        wanted: a cell's name to what decides it now.
+        wanted: a cell's name to its current settings (`decided_by`).
 
     Raises:
         OutputError: one was made with other options and `overwrite` is off.
@@ -159,7 +162,7 @@ def finished_cells(wanted: dict[str, dict[str, Any]], folder: Path, *, overwrite
         elif not overwrite:
             raise OutputError(
                 f"{folder / name} was made with {describe_difference(old, key)}",
-                fix="give the same options to use it, pass --overwrite to make it again, or choose another --out",
+                fix="use the same options, pass --overwrite to compute it again, or choose another --out",
             )
     return found
 
@@ -167,7 +170,7 @@ def finished_cells(wanted: dict[str, dict[str, Any]], folder: Path, *, overwrite
 def _names(flag: str, text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names or len(set(names)) != len(names):
-        raise OptionError(f"{flag} is {text!r}", fix="name one or more, each once, with commas")
+        raise OptionError(f"{flag} is {text!r}", fix="give one or more distinct names, comma-separated")
     return names
 
 

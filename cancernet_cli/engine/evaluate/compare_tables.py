@@ -7,7 +7,7 @@ from typing import Any
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.figures import figures_in
 from cancernet_cli.engine.evaluate.join import Pairs, join
-from cancernet_cli.engine.evaluate.labelled import Change
+from cancernet_cli.engine.evaluate.labelled import Change, in_turn
 from cancernet_cli.engine.evaluate.relabel import Redecide
 from cancernet_cli.engine.evaluate.source import Source
 from cancernet_cli.engine.evaluate.summary import training_overlap
@@ -18,7 +18,7 @@ from cancernet_cli.metrics.resampling import Resampling
 def compare_tables(
     this: Source,
     other: Source,
-    change: Change | None,
+    change: Change,
     *,
     threshold: float | None,
     relabelled: bool,
@@ -38,7 +38,7 @@ def compare_tables(
             fix="compare tables of the same classes",
         )
     again = Redecide(this.classes, threshold) if threshold is not None else None
-    pairs = join(this.table, other.table, this.classes, change, again, relabelled=relabelled)
+    pairs = join(this.table, other.table, this.classes, change, in_turn(again), relabelled=relabelled)
     names = names_of(this, other)
     found = compare_scores(pairs.this, pairs.other, resampling)
     overlaps = [training_overlap(pairs.this, source.seen, source.seen_note) for source in (this, other)]

@@ -11,10 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.engine.evaluate.labelled import Change, prediction_batches, readable
-from cancernet_cli.metrics.scores import Bools, Ints, Scores
-
-_TEXT = ("path", "status", "label", "true_label", "patient")
+from cancernet_cli.engine.evaluate.labelled import (
+    Change,
+    class_numbers,
+    has_prediction,
+    numbered,
+    probabilities,
+    read_rows,
+)
+from cancernet_cli.metrics.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,8 @@ def join(
     this: Path,
     other: Path,
     classes: Sequence[str],
-    change_this: Change | None,
-    change_other: Change | None,
+    change_this: Change,
+    change_other: Change,
     *,
     relabelled: bool,
 ) -> Pairs:
@@ -65,52 +70,53 @@ def join(
     one, two = one.filter(matched), two.take(pc.drop_null(at))
     if not relabelled:
         _check_labels(one, two, this, other)
-    truth = one["true_label"] if relabelled else pc.coalesce(one["true_label"], two["true_label"])
-    patients = pc.coalesce(one["patient"], two["patient"]).combine_chunks().dictionary_encode()
-    labels = _class_numbers(truth, classes)
-    probs = [np.column_stack([np.asarray(rows[f"prob_{c}"], np.float64) for c in classes]) for rows in (one, two)]
-    decided = [_class_numbers(rows["label"], classes) for rows in (one, two)]
-    usable: Bools = labels >= 0
+    truth = one["true_label"] if relabelled else pc.coalesce(*_texts("true_label", one, two))
+    patients, names = numbered(pc.coalesce(*_texts("patient", one, two)))
+    labels = class_numbers(truth, classes)
+    probs = [probabilities(rows, classes) for rows in (one, two)]
+    decided = [class_numbers(rows["label"], classes) for rows in (one, two)]
+    usable = labels >= 0
     for rows, p, label in zip((one, two), probs, decided, strict=True):
-        ok = np.asarray(pc.fill_null(pc.is_in(rows["status"], pa.array(["ok", "partial"])), False))
-        usable = usable & ok & (label >= 0) & np.isfinite(p).all(axis=1)
+        usable = usable & has_prediction(rows) & (label >= 0) & np.isfinite(p).all(axis=1)
     if not usable.any():
         raise InputError(
             f"none of the {n:,} images that {this} and {other} share has a label and a prediction in both",
             fix="provide labels with --labels, or compare tables that have them",
         )
-    who = np.asarray(patients.indices.fill_null(-1), dtype=np.int64)
     left, right = (
         Scores.of(
             labels[usable],
             p[usable],
             classes=classes,
             predicted=label[usable],
-            patients=who[usable],
-            patient_names=patients.dictionary.to_pylist(),
+            patients=patients[usable],
+            patient_names=names,
         )
         for p, label in zip(probs, decided, strict=True)
     )
     return Pairs(left, right, *counts, unusable=int((~usable).sum()))
 
 
-def _rows(table: Path, classes: Sequence[str], change: Change | None) -> pa.Table:
-    """The columns that a comparison needs, with plain strings."""
-    names = [*_TEXT, *(f"prob_{name}" for name in classes)]
-    types = [pa.string() if name in _TEXT else pa.float32() for name in names]
-    schema = pa.schema(list(zip(names, types, strict=True)))
-    with readable(table):
-        batches = (change(b) if change else b for b in prediction_batches(table, classes, paths=True))
-        rows = pa.Table.from_batches([batch.select(names).cast(schema) for batch in batches], schema)
+def _rows(table: Path, classes: Sequence[str], change: Change) -> pa.Table:
+    """The rows of a table, with their paths.
+
+    Raises:
+        InputError: a path occurs twice.
+    """
+    rows = read_rows(table, classes, change, paths=True)
     twice = len(rows) - pc.count_distinct(rows["path"]).as_py()
     if twice:
         raise InputError(f"{table} has {twice:,} duplicate paths", fix="compare tables with one row per file")
     return rows
 
 
+def _texts(name: str, *tables: pa.Table) -> list[pa.ChunkedArray]:
+    return [rows[name].cast(pa.string()) for rows in tables]
+
+
 def _check_labels(one: pa.Table, two: pa.Table, this: Path, other: Path) -> None:
     """Raise if both tables label an image, and differently."""
-    differ = pc.fill_null(pc.not_equal(one["true_label"], two["true_label"]), False)
+    differ = pc.fill_null(pc.not_equal(*_texts("true_label", one, two)), False)
     n = pc.sum(differ).as_py() or 0
     if n:
         first = one.filter(differ).slice(0, 1).to_pylist()[0]
@@ -120,9 +126,3 @@ def _check_labels(one: pa.Table, two: pa.Table, this: Path, other: Path) -> None
             f"{first['true_label']!r} in one and {second['true_label']!r} in the other",
             fix="provide the correct labels with --labels FILE",
         )
-
-
-def _class_numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> Ints:
-    """Class names as their numbers, -1 for null and other names."""
-    found = pc.fill_null(pc.index_in(column, value_set=pa.array(classes, pa.string())), -1)
-    return np.asarray(found, dtype=np.int64)

@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.paths import display_path
 from cancernet_cli.core.records import Kind
-from cancernet_cli.metrics.scores import Scores
+from cancernet_cli.metrics.scores import Bools, Floats, Ints, Scores
 
 Change = Callable[[pa.RecordBatch], pa.RecordBatch]
 
+_WORDS = pa.dictionary(pa.int32(), pa.string())
 _OPTIONAL = {
-    "kind": pa.string(),
-    "true_label": pa.string(),
-    "patient": pa.string(),
-    "slide": pa.string(),
+    "kind": _WORDS,
+    "true_label": _WORDS,
+    "patient": _WORDS,
+    "slide": _WORDS,
     "magnification": pa.float32(),
+    "decision_threshold": pa.float32(),
 }
 _LISTED = 100
 
@@ -36,104 +38,90 @@ class Labelled:
 
     failed: rows without a prediction. failed_labelled: those of them with a label. unlabelled: rows with a prediction
     but no label. unusable: rows with a label but no finite probabilities. unknown_labels: labels that are not a class,
-    with their counts (100 of them at most). thresholds: the decision thresholds of the rows.
+    with their counts (the 100 most frequent). thresholds: the decision thresholds of the rows.
     """
 
     scores: Scores
-    failed: int = 0
-    failed_labelled: int = 0
-    unlabelled: int = 0
-    unusable: int = 0
+    failed: int
+    failed_labelled: int
+    unlabelled: int
+    unusable: int
     unknown_labels: dict[str, int] = field(default_factory=dict)
     thresholds: set[float] = field(default_factory=set)
 
 
 def read_labelled(table: Path, classes: Sequence[str], kind: Kind, change: Change | None = None) -> Labelled:
-    """Read the rows of one kind; some 60 bytes a row stay in memory.
+    """Read the rows of one kind.
 
     Args:
         classes: with two, the second is the positive one.
-        change: applied to each batch before it is read.
+        change: applied to each batch of rows.
 
     Raises:
         InputError: not a Parquet file, or a column of a predictions table is missing.
     """
-    reader = _Reader(classes)
-    with readable(table):
-        for batch in prediction_batches(table, classes, paths=change is not None):
-            rows = of_kind(batch, kind)
-            reader.add(change(rows) if change else rows)
-    return reader.result()
+    rows = read_rows(table, classes, in_turn(only(kind), change), paths=change is not None)
+    has_label = np.asarray(pc.is_valid(rows["true_label"]))
+    labels, predicted = (class_numbers(rows[name], classes) for name in ("true_label", "label"))
+    ok, probs = has_prediction(rows), probabilities(rows, classes)
+    known = ok & has_label & (labels >= 0)
+    usable = known & (predicted >= 0) & np.isfinite(probs).all(axis=1)
+    chosen = rows.filter(pa.array(usable))
+    patients, patient_names = numbered(chosen["patient"])
+    unknown = rows["true_label"].filter(pa.array(ok & has_label & ~known)).cast(pa.string())
+    counts = sorted(pc.value_counts(unknown).to_pylist(), key=lambda entry: -entry["counts"])[:_LISTED]
+    return Labelled(
+        Scores.of(
+            labels[usable],
+            probs[usable],
+            classes=classes,
+            predicted=predicted[usable],
+            patients=patients,
+            magnifications=_floats(chosen["magnification"]),
+            slides=numbered(chosen["slide"])[0],
+            patient_names=patient_names,
+        ),
+        failed=int((~ok).sum()),
+        failed_labelled=int((~ok & has_label).sum()),
+        unlabelled=int((ok & ~has_label).sum()),
+        unusable=int((known & ~usable).sum()),
+        unknown_labels={entry["values"]: entry["counts"] for entry in counts},
+        thresholds=set(pc.unique(chosen["decision_threshold"].drop_null()).to_pylist()),
+    )
 
 
-class _Reader:
-    """Takes a table batch by batch."""
+def read_rows(table: Path, classes: Sequence[str], change: Change, *, paths: bool) -> pa.Table:
+    """The columns that figures need; null where the table has no such optional column.
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self._found = Labelled(Scores.of([], np.zeros((0, len(classes))), classes=classes))
-        self._classes = {name: number for number, name in enumerate(classes)}
-        self._patients: dict[str, int] = {}
-        self._slides: dict[str, int] = {}
-        self._columns: list[tuple[NDArray[np.generic], ...]] = []
+    Args:
+        change: applied to each batch of rows. paths: read `path` too.
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Take in a batch with the columns of a predictions table."""
-        found = self._found
-        ok = pc.fill_null(pc.is_in(batch["status"].cast(pa.string()), pa.array(["ok", "partial"])), False)
-        has_label = pc.is_valid(batch["true_label"])
-        found.failed += len(batch) - ok.true_count
-        found.failed_labelled += pc.and_not(has_label, ok).true_count
-        found.unlabelled += pc.and_not(ok, has_label).true_count
-        batch = batch.filter(pc.and_(ok, has_label))
-        true = _numbers(batch["true_label"], self._true_class)
-        batch, true = batch.filter(pa.array(true >= 0)), true[true >= 0]
-        predicted = _numbers(batch["label"], lambda name, _: self._classes.get(name, -1))
-        probs = np.column_stack([_floats(batch[f"prob_{name}"]) for name in self._classes])
-        usable = (predicted >= 0) & np.isfinite(probs).all(axis=1)
-        found.unusable += int((~usable).sum())
-        batch = batch.filter(pa.array(usable))
-        if "decision_threshold" in batch.schema.names:
-            found.thresholds.update(pc.unique(batch["decision_threshold"].drop_null()).to_pylist())
-        self._columns.append(
-            (
-                true[usable].astype(np.int32),
-                predicted[usable].astype(np.int32),
-                probs[usable].astype(np.float32),
-                _numbers(batch["patient"], lambda name, _: self._patients.setdefault(name, len(self._patients))),
-                _floats(batch["magnification"]).astype(np.float32),
-                _numbers(batch["slide"], lambda name, _: self._slides.setdefault(name, len(self._slides))),
+    Raises:
+        InputError: not a Parquet file, or a column of a predictions table is missing.
+    """
+    kept = {"path": pa.string()} if paths else {}
+    kept |= {"status": _WORDS, "label": _WORDS, **{f"prob_{c}": pa.float32() for c in classes}, **_OPTIONAL}
+    schema = pa.schema(list(kept.items()))
+    with _readable(table), pq.ParquetFile(table) as file:
+        present = set(file.schema_arrow.names)
+        missing = [name for name in kept if name not in present and name not in _OPTIONAL]
+        if missing:
+            raise InputError(
+                f"{display_path(bytes(table))} has no column {', '.join(missing)}",
+                fix="name a table that `cancernet classify` wrote, with the model that wrote it",
             )
-        )
-
-    def result(self) -> Labelled:
-        """All rows so far."""
-        if self._columns:
-            labels, predicted, probs, patients, magnifications, slides = (
-                np.concatenate(parts) for parts in zip(*self._columns, strict=True)
-            )
-            self._found.scores = Scores.of(
-                labels,
-                probs,
-                classes=tuple(self._classes),
-                predicted=predicted,
-                patients=patients,
-                magnifications=magnifications,
-                slides=slides,
-                patient_names=tuple(self._patients),
-            )
-        return self._found
-
-    def _true_class(self, name: str, count: int) -> int:
-        """The class of a label, -1 and counted if it is none."""
-        unknown = self._found.unknown_labels
-        if name not in self._classes and (name in unknown or len(unknown) < _LISTED):
-            unknown[name] = unknown.get(name, 0) + count
-        return self._classes.get(name, -1)
+        added = [name for name in kept if name not in present]
+        batches = []
+        for batch in file.iter_batches(batch_size=65_536, columns=[name for name in kept if name in present]):
+            columns = [*batch.columns, *(pa.nulls(len(batch), kept[name]) for name in added)]
+            whole = pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *added])
+            batches.append(change(whole).select(schema.names).cast(schema))
+        return pa.Table.from_batches(batches, schema)
 
 
 def kinds_in(table: Path) -> list[Kind]:
     """The kinds of rows that have a prediction, images first; a table without the column holds images."""
-    with readable(table), pq.ParquetFile(table) as file:
+    with _readable(table), pq.ParquetFile(table) as file:
         if "kind" not in file.schema_arrow.names:
             return ["image"]
         found: set[str] = set()
@@ -144,17 +132,51 @@ def kinds_in(table: Path) -> list[Kind]:
     return [kind for kind in kinds if kind in found]
 
 
-def of_kind(batch: pa.RecordBatch, kind: Kind) -> pa.RecordBatch:
-    """The rows of one kind; a row without a kind is an image.
+def only(kind: Kind) -> Change:
+    """Keep the rows of one kind; a row without a kind is an image.
 
-    Slides and images are never judged together: a slide's prediction is pooled from tiles.
+    Slides and images are never evaluated together: a slide's prediction is pooled from tiles.
     """
-    return batch.filter(pc.equal(pc.fill_null(batch["kind"].cast(pa.string()), "image"), kind))
+    return lambda batch: batch.filter(pc.equal(pc.fill_null(batch["kind"].cast(pa.string()), "image"), kind))
+
+
+def in_turn(*changes: Change | None) -> Change:
+    """One change after another."""
+
+    def change(batch: pa.RecordBatch) -> pa.RecordBatch:
+        for one in filter(None, changes):
+            batch = one(batch)
+        return batch
+
+    return change
+
+
+def has_prediction(rows: pa.Table) -> Bools:
+    """Which rows were classified, `[N]`."""
+    words = pa.array(["ok", "partial"])
+    return np.asarray(pc.fill_null(pc.is_in(rows["status"].cast(pa.string()), words), False), dtype=bool)
+
+
+def probabilities(rows: pa.Table, classes: Sequence[str]) -> Floats:
+    """The probability of each class, `[N, K]`; NaN where null."""
+    return np.column_stack([_floats(rows[f"prob_{name}"]) for name in classes])
+
+
+def class_numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> Ints:
+    """Class names as their numbers, -1 for null and other names."""
+    found = pc.index_in(column.cast(pa.string()), value_set=pa.array(classes, pa.string()))
+    return np.asarray(pc.fill_null(found, -1), dtype=np.int64)
+
+
+def numbered(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
+    """Names as numbers in the order in which they first occur, -1 for null; and the names."""
+    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    return np.asarray(encoded.indices.fill_null(-1), dtype=np.int64), encoded.dictionary.to_pylist()
 
 
 @contextmanager
-def readable(table: Path) -> Iterator[None]:
-    """Turn what goes wrong while a predictions table is read into an InputError."""
+def _readable(table: Path) -> Iterator[None]:
+    """Turn errors while reading a predictions table into an InputError."""
     try:
         yield
     except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -164,37 +186,6 @@ def readable(table: Path) -> Iterator[None]:
         ) from error
 
 
-def prediction_batches(table: Path, classes: Sequence[str], *, paths: bool) -> Iterator[pa.RecordBatch]:
-    """The columns that figures need, batch by batch; null where the table has no such optional column."""
-    with pq.ParquetFile(table) as file:
-        present = set(file.schema_arrow.names)
-        needed = [*(["path"] if paths else []), "status", "label", *(f"prob_{c}" for c in classes)]
-        missing = [column for column in needed if column not in present]
-        if missing:
-            raise InputError(
-                f"{display_path(bytes(table))} has no column {', '.join(missing)}",
-                fix="name a table that `cancernet classify` wrote, with the model that wrote it",
-            )
-        wanted = needed + [column for column in (*_OPTIONAL, "decision_threshold") if column in present]
-        added = [column for column in _OPTIONAL if column not in present]
-        for batch in file.iter_batches(batch_size=8192, columns=wanted):
-            columns = [*batch.columns, *(pa.nulls(len(batch), _OPTIONAL[column]) for column in added)]
-            yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *added])
-
-
-def _numbers(column: pa.Array, number: Callable[[str, int], int]) -> NDArray[np.int64]:
-    """A string column as numbers, null as -1; `number(name, how often)` is asked once for each distinct name."""
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    codes = np.asarray(column.indices.fill_null(-1), dtype=np.int64)
-    names = column.dictionary.to_pylist()
-    lookup = np.full(len(names) + 1, -1, np.int64)  # the last stands for null, code -1
-    for code, count in zip(*(values.tolist() for values in np.unique(codes, return_counts=True)), strict=True):
-        if code >= 0 and names[code] is not None:
-            lookup[code] = number(names[code], count)
-    return lookup[codes]
-
-
-def _floats(column: pa.Array) -> NDArray[np.float64]:
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
     """A number column; null becomes NaN."""
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)

@@ -109,7 +109,7 @@ def _by_unit(scores: Scores) -> list[Series]:
 
 
 def _by_class(scores: Scores) -> list[Series]:
-    """Each class against the rest; the most frequent ones where there are too many curves to tell apart."""
+    """Each class against the rest; only the most frequent if there are too many curves to distinguish."""
     counts = np.bincount(scores.labels, scores.counts, len(scores.classes))
     most = sorted(np.argsort(-counts, kind="stable")[:_MOST_CURVES].tolist())
     weights = scores.counts.astype(np.float64)

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from cancernet_cli.core import interruption
-from cancernet_cli.core.errors import InputError, OptionError
+from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
 from cancernet_cli.core.files import check_output_folder, output_error, write_bytes
 from cancernet_cli.core.options import EvaluateOptions
 from cancernet_cli.core.records import Kind
 from cancernet_cli.engine.evaluate.compare_tables import compare_tables
 from cancernet_cli.engine.evaluate.join import Pairs
-from cancernet_cli.engine.evaluate.labelled import Change, Labelled, kinds_in, of_kind, read_labelled
-from cancernet_cli.engine.evaluate.relabel import Redecide, Relabel
+from cancernet_cli.engine.evaluate.labelled import in_turn, only
+from cancernet_cli.engine.evaluate.relabel import Relabel
+from cancernet_cli.engine.evaluate.select_rows import SelectedRows, changes_of, select_rows
 from cancernet_cli.engine.evaluate.source import Source, read_source
 from cancernet_cli.engine.evaluate.summary import figures_of, in_order, write_metrics
 from cancernet_cli.metrics.calibration import choose_threshold
@@ -88,9 +87,9 @@ def evaluate(
     source = _with_positive(own, options)
     out = options.out or table.with_name(f"{table.stem}.evaluation")
     check_output_folder(out, overwrite=options.overwrite)
-    rows = _read_rows(source, options)
+    rows = select_rows(source, options)
     if options.threshold is None and source.positive != own.positive:
-        # The table's threshold is on the other class: that one is called below it.
+        # The table's threshold is on the other class, which is predicted below it.
         rows.labelled.thresholds = {1 - t for t in rows.labelled.thresholds}
     metrics = _metrics(rows, source, options)
     pairs: Pairs | None = None
@@ -122,40 +121,7 @@ def _stamp(leaks: list[str]) -> str:
     return f"LEAKING SPLIT: {leaks[0]}" + (f" (and {len(leaks) - 1} more)" if len(leaks) > 1 else "")
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows that are judged. others: kinds of rows that could be, but are left out."""
-
-    labelled: Labelled
-    kind: Kind
-    others: list[Kind]
-    relabel: Relabel | None
-
-
-def _read_rows(source: Source, options: EvaluateOptions) -> _Rows:
-    """The rows of the first kind that has labels.
-
-    Raises:
-        InputError: there is nothing to measure.
-    """
-    kinds = _wanted(source.table, options.kind)
-    for kind in kinds:
-        relabel, redecide = _changes(source, options)
-        labelled = read_labelled(source.table, source.classes, kind, _in_turn(relabel, redecide))
-        if labelled.scores.n_images:
-            break
-    _check_labels(labelled, source, relabel)
-    return _Rows(labelled, kind, [other for other in kinds if other != kind], relabel)
-
-
-def _changes(source: Source, options: EvaluateOptions) -> tuple[Relabel | None, Redecide | None]:
-    """What the options change in the rows: their labels, their decisions."""
-    relabel = Relabel(options.labels, source.base, source.classes) if options.labels else None
-    redecide = Redecide(source.classes, options.threshold) if options.threshold is not None else None
-    return relabel, redecide
-
-
-def _metrics(rows: _Rows, source: Source, options: EvaluateOptions) -> dict[str, Any]:
+def _metrics(rows: SelectedRows, source: Source, options: EvaluateOptions) -> dict[str, Any]:
     """What metrics.json holds, except a comparison."""
     resampling = Resampling(options.resamples, options.seed)
     metrics = figures_of(
@@ -180,11 +146,11 @@ def _metrics(rows: _Rows, source: Source, options: EvaluateOptions) -> dict[str,
 
 def _against(other: Path, kind: Kind, source: Source, options: EvaluateOptions) -> tuple[dict[str, Any], Pairs]:
     """The comparison with another table."""
-    relabel, redecide = _changes(source, options)
+    relabel, redecide = changes_of(source, options)
     return compare_tables(
         source,
         read_source(other),
-        _in_turn(partial(of_kind, kind=kind), relabel, redecide),
+        in_turn(only(kind), relabel, redecide),
         threshold=options.threshold,
         relabelled=relabel is not None,
         resampling=Resampling(options.resamples, options.seed),
@@ -222,57 +188,6 @@ def _clear(out: Path) -> None:
             (out / PLOTS).rmdir()
     except OSError as error:
         raise output_error(out, error) from error
-
-
-def _wanted(table: Path, kind: Literal["auto", "image", "slide"]) -> list[Kind]:
-    """The kinds of rows to evaluate, in order of preference.
-
-    Raises:
-        InputError: the table has no row of the requested kind.
-    """
-    present = kinds_in(table) or ["image"]
-    if kind == "auto":
-        return present
-    if kind not in present:
-        raise InputError(f"no {kind} in {table} has a prediction", fix="omit --kind")
-    return [kind]
-
-
-def _in_turn(*changes: Change | None) -> Change | None:
-    """One change after another; None for no change."""
-    if not any(changes):
-        return None
-
-    def change(batch: pa.RecordBatch) -> pa.RecordBatch:
-        for one in filter(None, changes):
-            batch = one(batch)
-        return batch
-
-    return change
-
-
-def _check_labels(labelled: Labelled, source: Source, relabel: Relabel | None) -> None:
-    """Raise if there is nothing to measure."""
-    if labelled.scores.n_images:
-        return
-    table = source.table
-    if relabel is not None and not relabel.labelled:
-        raise InputError(
-            f"no path in {relabel.file} is in {table}",
-            fix="write paths as in the table's column `path`, or relative to the label file's folder",
-        )
-    if labelled.unknown_labels:
-        names = ", ".join(map(repr, sorted(labelled.unknown_labels)[:5]))
-        raise InputError(
-            f"the labels in {table} ({names}) are not among its classes ({', '.join(source.classes)})",
-            fix="provide labels of these classes with --labels FILE",
-        )
-    if labelled.failed_labelled or labelled.unusable:
-        raise InputError(f"no labelled image in {table} has a prediction", fix="check the column `error`")
-    raise InputError(
-        f"{table} has no labels: `true_label` is empty in every row",
-        fix="provide labels with --labels FILE, a CSV or Parquet file with path,label[,patient]",
-    )
 
 
 def _labels_entry(relabel: Relabel | None) -> dict[str, Any]:

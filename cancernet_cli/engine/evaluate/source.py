@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256, read_card
 from cancernet_cli.core.errors import InputError, ModelError
 from cancernet_cli.core.models import find_model
-from cancernet_cli.engine.evaluate.labelled import readable
 from cancernet_cli.engine.evaluate.summary import in_order, seen_patients
 from cancernet_cli.outputs.tables.predictions import read_metadata
 
@@ -54,9 +53,7 @@ def read_source(table: Path) -> Source:
     metadata = read_metadata(table)
     if metadata is None:
         raise InputError(f"{table} is not a predictions table: it has no CancerNet metadata", fix=fix)
-    with readable(table):
-        columns = pq.read_schema(table).names
-    classes = [name.removeprefix(_PROB) for name in columns if name.startswith(_PROB)]
+    classes = [name.removeprefix(_PROB) for name in pq.read_schema(table).names if name.startswith(_PROB)]
     if len(classes) < 2:
         raise InputError(
             f"{table} has {len(classes)} columns {_PROB}<class>; a classifier's table has two or more", fix=fix

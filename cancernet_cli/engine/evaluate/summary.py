@@ -77,7 +77,7 @@ def figures_of(
 
     Args:
         unit: what the rows are.
-        threshold: decides on a slide's mean probability; None takes the table's own where it has one.
+        threshold: decides on a slide's mean probability; None: the table's own, if it has a single one.
     """
     scores = labelled.scores
     classes, thresholds = list(scores.classes), sorted(labelled.thresholds)
@@ -151,7 +151,7 @@ def _patients(n: int) -> str:
 
 
 def _warnings(found: dict[str, Any]) -> list[str]:
-    """What a reader has to know before believing the figures, one sentence each."""
+    """Limits of the figures, one sentence each."""
     images, unit, warnings = found["images"], found["unit"], []
     if found["training_overlap"]["images"]:
         warnings.append(found["training_overlap"]["warning"])
@@ -170,7 +170,7 @@ def _warnings(found: dict[str, Any]) -> list[str]:
 
 
 def _excluded(labelled: Labelled) -> list[str]:
-    """Which labelled rows the figures leave out."""
+    """Warnings about labelled rows that no figure includes."""
     warnings = []
     if labelled.failed_labelled:
         warnings.append(f"{labelled.failed_labelled:,} of the files that failed have a label; no figure includes them")

@@ -105,7 +105,7 @@ def decide(logits: Floats, labels: Ints, patients: NDArray[np.str_], classes: tu
 def figures(held: HeldOut, images: LabelledImages) -> dict[str, Any]:
     """A card's figures of held-out images, with intervals over patients."""
     seen = images.only(held.rows)
-    # Numbered as they come, as in a table, so that the bootstrap draws the same patients.
+    # Numbered in order of occurrence, as when a table is read, so that the bootstrap draws the same patients.
     numbers = {name: number for number, name in enumerate(dict.fromkeys(seen.patients.tolist()))}
     at = np.array([numbers[name] for name in seen.patients.tolist()])
     scores = Scores.of(

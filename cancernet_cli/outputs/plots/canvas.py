@@ -1,4 +1,4 @@
-"""What all plots share: size, colours, axes, the stamp, and the file."""
+"""Shared by all plots: size, colours, axes, the stamp and the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from PIL import Image
 from cancernet_cli.core.files import atomic_write
 
 DPI = 150
-# Okabe and Ito's palette, which colour-blind readers can tell apart; their yellow is too pale for a line on white.
+# Okabe and Ito's palette, which colour-blind readers can distinguish; its yellow is too pale for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7A5195")
 GREY, INK, RED = "#8A8A8A", "#222222", "#C1121F"
 _PAD = 0.09  # inches around the axes
@@ -26,7 +26,7 @@ _TITLE_CHARACTERS = 62  # of the title's size, on a plot 6.4 inches wide
 
 
 def new_figure(width: float = 6.4, height: float = 5.6) -> Figure:
-    """An empty figure of so many inches, which no other part of the program knows about."""
+    """An empty figure, in inches, without pyplot's global state."""
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
 
 
@@ -43,12 +43,12 @@ def style(axes: Axes, x: str, y: str, *, grid: str = "both") -> None:
 
 
 def colour(i: int) -> str:
-    """The colour of the i-th of several things; they come round again after eight."""
+    """The colour of the i-th of several series; they repeat after eight."""
     return COLOURS[i % len(COLOURS)]
 
 
 def legend(figure: Figure, handles: list[Any], *, columns: int = 1) -> None:
-    """A legend below the axes, where it covers no data."""
+    """A legend below the axes, so that it covers no data."""
     if handles:
         figure.legend(
             handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9, labelcolor=INK
@@ -56,13 +56,13 @@ def legend(figure: Figure, handles: list[Any], *, columns: int = 1) -> None:
 
 
 def mark_threshold(axes: Axes, x: float, y: float, threshold: float, words: str, of: str) -> Line2D:
-    """A dot where a decision threshold puts a curve of colour `of`; its entry in the legend."""
+    """Mark the point of a curve of colour `of` at a decision threshold; returns its legend entry."""
     axes.plot(x, y, "o", color=of, markersize=9, markeredgecolor="white", zorder=5)
     return Line2D([], [], linestyle="none", marker="o", color=of, label=f"threshold {threshold:.3g}: {words}")
 
 
 def short(name: str, most: int = 40) -> str:
-    """A name on one line that has room in a legend; `$`, which would start a formula, as it is."""
+    """A name shortened to one line of a legend, with `$` escaped, which would start a formula."""
     line = " ".join(name.split())
     return _plain(line if len(line) <= most else f"{line[: most - 1]}…")
 
@@ -98,7 +98,7 @@ def save(figure: Figure, path: Path, *, title: str, stamp: str) -> None:
 
 
 def _plain(words: str) -> str:
-    """Words in which a `$` is no formula."""
+    """Text with `$` escaped."""
     return " ".join(words.split()).replace("$", r"\$")
 
 

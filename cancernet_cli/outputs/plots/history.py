@@ -30,7 +30,7 @@ def plot_history(
     title: str = "",
     stamp: str = "",
 ) -> None:
-    """A measure per epoch, training solid and validation dashed, one colour a run.
+    """A measure per epoch, training solid and validation dashed, one colour per run.
 
     Runs whose names end in a fold (`fold_0`, `VGG fold 3`) belong together: they share a colour, each is a thin line,
     and their mean is thick, as far as half of them were trained.

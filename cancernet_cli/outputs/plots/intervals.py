@@ -1,4 +1,4 @@
-"""Figures with their intervals, side by side."""
+"""Forest plot of figures with intervals."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def plot_intervals(
     stamp: str = "",
     reference: float | None = None,
 ) -> None:
-    """A forest plot: a point and its interval for each row, first row at the top, the numbers beside it.
+    """A forest plot: a point and its interval for each row, first row at the top, with the numbers on the right.
 
     Args:
-        rows: name, value, low, high; low and high NaN where there is no interval.
-        measure: what the values are, for the axis.
-        reference: where a line says "no better than this", as 0.5 for an AUROC or 0 for a difference.
+        rows: name, value, low, high; low and high are NaN if there is no interval.
+        measure: label of the axis.
+        reference: position of a dashed line for "no better than chance", as 0.5 for an AUROC or 0 for a difference.
     """
     figure = new_figure(7.4, 1.7 + 0.36 * len(rows))
     axes = figure.add_subplot()

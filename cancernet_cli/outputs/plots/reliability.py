@@ -1,4 +1,4 @@
-"""The reliability diagram: how far probabilities may be taken at their word."""
+"""Reliability diagram."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def plot_reliability(
     title: str = "",
     stamp: str = "",
 ) -> None:
-    """Share of right predictions over confidence, one line a name, above a histogram of the confidences.
+    """Accuracy over confidence, one line per name, above a histogram of the confidences.
 
     Args:
         bins: name to its bins, each with low, high, count, confidence and accuracy; empty bins are left out. The
@@ -49,7 +49,9 @@ def plot_reliability(
         heights = [b["count"] for b in filled]
         below.bar(left, heights, width, align="edge", color=colour(i), edgecolor="white", linewidth=0.6)
     handles.append(
-        Line2D([], [], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="perfect calibration; below: too sure")
+        Line2D(
+            [], [], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="perfect calibration; below: overconfident"
+        )
     )
     legend(figure, handles)
     save(figure, path, title=title or "Reliability", stamp=stamp)

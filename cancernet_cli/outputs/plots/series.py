@@ -1,4 +1,4 @@
-"""Labelled scores under a name: what the curves are drawn from."""
+"""Labelled scores with a name: the data of a curve."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Series:
-    """One curve's data.
+    """The data of one curve.
 
-    labels: `[N]`, True for the positive class. scores: `[N]`, probability of the positive class. weights: `[N]`, how
-    many images (or patients) an entry stands for; None is one each.
+    labels: `[N]`, True for the positive class. scores: `[N]`, probability of the positive class. weights: `[N]`, the
+    images (or patients) per entry; None for one each.
     """
 
     name: str
@@ -28,12 +28,12 @@ class Series:
 
     @property
     def positives(self) -> int:
-        """How many belong to the positive class."""
+        """Number in the positive class."""
         return round(float(self.counts[np.asarray(self.labels, dtype=bool)].sum()))
 
     @property
     def negatives(self) -> int:
-        """How many do not."""
+        """Number in the negative class."""
         return round(float(self.counts.sum())) - self.positives
 
     @property
@@ -43,13 +43,13 @@ class Series:
 
     @property
     def size(self) -> str:
-        """The counts in words."""
+        """The counts as text."""
         return f"{self.positives:,} positive, {self.negatives:,} negative"
 
     def rates(self, threshold: float) -> tuple[float, float, float]:
-        """Sensitivity, specificity and precision when the positive class is called at or above the threshold.
+        """Sensitivity, specificity and precision if the positive class is predicted at or above the threshold.
 
-        NaN where nobody belongs to a class, or nobody is called positive.
+        NaN if a class is empty, or nothing is predicted as positive.
         """
         true, called, n = np.asarray(self.labels, dtype=bool), np.asarray(self.scores) >= threshold, self.counts
         hits = float(n[true & called].sum())

@@ -1,4 +1,4 @@
-"""What each decision threshold would give."""
+"""Sensitivity, specificity and predictive values over the decision threshold."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def plot_thresholds(
 
     Args:
         rows: each with `threshold` and any of sensitivity, specificity, ppv, npv, balanced_accuracy and f1;
-            None (or NaN) where a share is of nothing.
-        chosen: the threshold that is in use, marked by a line; None marks none.
+            None (or NaN) where undefined.
+        chosen: the threshold in use, marked by a line; None marks none.
     """
     figure = new_figure(6.8, 5.8)
     axes = figure.add_subplot()

@@ -128,7 +128,7 @@ def _group_notes(slide: Mapping[str, Any], patient: Mapping[str, Any]) -> Iterat
             "patient's AUROC uses the mean probability of the images."
         )
     else:
-        yield "No figures by patient: no image names its patient."
+        yield "No figures by patient: the patients of the images are unknown."
 
 
 def _calibration(metrics: Mapping[str, Any]) -> Iterator[str]:

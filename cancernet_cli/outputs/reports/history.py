@@ -1,4 +1,4 @@
-"""How a training went, epoch by epoch, as a Parquet table."""
+"""Training history, one row per epoch, as a Parquet table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HISTORY_SCHEMA = pa.schema(
 
 
 def write_history(rows: Sequence[Epoch], path: Path) -> None:
-    """Write one row an epoch, in the order given; the same bytes for the same rows.
+    """Write one row per epoch, in the given order; the same bytes for the same rows.
 
     Raises:
         OutputError: the file cannot be written.
@@ -42,16 +42,20 @@ def write_history(rows: Sequence[Epoch], path: Path) -> None:
 
 
 def read_history(path: Path) -> list[Epoch]:
-    """What `write_history` wrote.
+    """Read what `write_history` wrote.
 
     Raises:
-        InputError: there is no such file, or it is no history.
+        InputError: there is no such file, or it is not a training history.
     """
     try:
         table = pq.read_table(path, columns=HISTORY_SCHEMA.names)
     except (OSError, pa.ArrowException) as error:
         why = str(error).splitlines()[0]
-        raise InputError(f"{path} cannot be read: {why}", fix="name a history.parquet made by finetune") from None
+        raise InputError(
+            f"{path} cannot be read: {why}", fix="name a history.parquet that `cancernet finetune` wrote"
+        ) from None
     if missing := [name for name in HISTORY_SCHEMA.names if name not in table.column_names]:
-        raise InputError(f"{path} has no column {missing[0]!r}", fix="name a history.parquet made by finetune")
+        raise InputError(
+            f"{path} has no column {missing[0]!r}", fix="name a history.parquet that `cancernet finetune` wrote"
+        )
     return [Epoch(**row) for row in table.to_pylist()]

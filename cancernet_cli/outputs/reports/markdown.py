@@ -1,4 +1,4 @@
-"""Markdown that shows what it was given."""
+"""Markdown tables and pictures with escaped text."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 
 def escape(text: str) -> str:
-    """Text on one line, in which nothing is markup."""
+    """Text on one line, with all markup escaped."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; a header that starts with `>` sets its column flush right. Cells may hold markup."""
+    """A table; a header that starts with `>` aligns its column right. Cells may hold markup."""
     rule = ["---:" if header.startswith(">") else "---" for header in headers]
     lines = [[header.removeprefix(">") for header in headers], rule, *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

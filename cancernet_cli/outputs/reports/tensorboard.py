@@ -55,7 +55,7 @@ def check_board(folder: Path | None) -> None:
 def _missing() -> CancernetError:
     return OptionError(
         "--tensorboard needs TensorBoard, which is not installed",
-        fix='run `pip install "cancernet[tensorboard]"`, or leave --tensorboard out',
+        fix='run `pip install "cancernet[tensorboard]"`, or omit --tensorboard',
     )
 
 

@@ -12,7 +12,6 @@ from rich.console import Console, RenderableType
 
 from cancernet_cli.cli.render.metrics import render_metrics
 from cancernet_cli.cli.render.predictions import render_predictions
-from cancernet_cli.cli.render.tables import FittedTable
 from cancernet_cli.core.figures import Figure, Interval, figures_in, plain
 from cancernet_cli.metrics.groups import grouped_metrics
 from cancernet_cli.metrics.scores import Scores
@@ -80,16 +79,6 @@ def test_no_number_is_cut_on_a_narrow_terminal() -> None:
     assert "(too narrow for accuracy, F1, ECE)" in narrow
 
 
-def test_a_table_drops_columns_from_the_right_and_folds_text() -> None:
-    table = FittedTable("name", ">value", ">n", "note", keep=2)
-    table.add_row("AUROC", "0.82 (0.61-0.93)", "240", "x" * 60)
-    assert text_of(table, width=60).split()[:4] == ["name", "value", "n", "note"]
-    shown = text_of(table, width=27)
-    assert "0.82 (0.61-0.93)" in shown
-    assert "240" not in shown
-    assert "(too narrow for n, note)" in shown
-
-
 def test_without_colour_there_are_no_escapes_and_nothing_is_lost() -> None:
     metrics = metrics_of(cohort(), warnings=["few patients"])
     assert "\x1b" not in text_of(render_metrics(metrics))
@@ -99,7 +88,7 @@ def test_without_colour_there_are_no_escapes_and_nothing_is_lost() -> None:
 
 def test_undefined_figures_are_dashes_with_their_reason() -> None:
     shown = text_of(render_metrics(metrics_of(Scores.of([0, 0, 0], [0.1, 0.2, 0.3], patients=[0, 0, 1]))))
-    assert "- precision (PPV): no image was called malignant" in shown
+    assert "- precision (PPV): no image was classified as malignant" in shown
     assert "- AUROC, AUPRC: only one class among the true labels" in shown
     assert "- by patient, AUROC: only one class among the true labels" in shown
     assert " nan" not in shown.lower()

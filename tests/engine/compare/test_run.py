@@ -202,7 +202,7 @@ def test_weights_come_from_a_file_that_is_named(labelled: Path, tmp_path: Path) 
     [
         ({"weights": "file.safetensors"}, OptionError, "give imagenet, none, or name=file"),
         ({"weights": "vgg16=file.safetensors"}, OptionError, "names 'vgg16', which is not compared"),
-        ({"weights": f"{NETWORK}=nowhere.safetensors"}, OptionError, "there is no such file"),
+        ({"weights": f"{NETWORK}=nowhere.safetensors"}, OptionError, "file not found"),
         ({"backbones": "vgg16,vgg16"}, OptionError, "each once"),
         ({"segmenters": ""}, OptionError, "name one or more"),
         ({"backbones": "vgg61"}, ModelError, "no backbone is called 'vgg61'"),

@@ -288,8 +288,8 @@ def test_the_same_call_gives_the_same_bytes(table: Path, monkeypatch: pytest.Mon
 def test_without_slides_or_patients_the_report_says_why(tmp_path: Path) -> None:
     table = write_predictions(tmp_path / "t.parquet", metadata=OURS, slide=None, patient=None)
     text = quick(table).report_file.read_text()
-    assert "No figures by slide: no image names its slide." in text
-    assert "No figures by patient: no image names its patient." in text
+    assert "No figures by slide: the slides of the images are unknown." in text
+    assert "No figures by patient: the patients of the images are unknown." in text
 
 
 def test_neither_torch_nor_pyplot_is_loaded(table: Path) -> None:

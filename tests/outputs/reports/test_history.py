@@ -37,7 +37,7 @@ def test_no_rows_are_a_history_too(tmp_path: Path) -> None:
 def test_what_is_no_history_is_refused(tmp_path: Path) -> None:
     (tmp_path / "h.parquet").write_bytes(b"no table")
     for name in ("h.parquet", "missing.parquet"):
-        with pytest.raises(InputError, match=r"cannot be read: .*history\.parquet made by finetune"):
+        with pytest.raises(InputError, match=r"cannot be read: .*history\.parquet that `cancernet finetune` wrote"):
             read_history(tmp_path / name)
 
 

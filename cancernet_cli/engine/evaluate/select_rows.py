@@ -1,0 +1,86 @@
+"""Choose the rows of a table to evaluate, and apply labels and thresholds from the options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.options import EvaluateOptions
+from cancernet_cli.core.records import Kind
+from cancernet_cli.engine.evaluate.labelled import Labelled, in_turn, kinds_in, read_labelled
+from cancernet_cli.engine.evaluate.relabel import Redecide, Relabel
+from cancernet_cli.engine.evaluate.source import Source
+
+
+@dataclass(frozen=True)
+class SelectedRows:
+    """The rows to evaluate. others: kinds of rows with predictions that are left out."""
+
+    labelled: Labelled
+    kind: Kind
+    others: list[Kind]
+    relabel: Relabel | None
+
+
+def select_rows(source: Source, options: EvaluateOptions) -> SelectedRows:
+    """The rows of the first kind that has labels.
+
+    Raises:
+        InputError: there is nothing to measure.
+    """
+    kinds = _wanted(source.table, options.kind)
+    for kind in kinds:
+        relabel, redecide = changes_of(source, options)
+        change = in_turn(relabel, redecide) if relabel or redecide else None
+        labelled = read_labelled(source.table, source.classes, kind, change)
+        if labelled.scores.n_images:
+            break
+    _check_labels(labelled, source, relabel)
+    return SelectedRows(labelled, kind, [other for other in kinds if other != kind], relabel)
+
+
+def changes_of(source: Source, options: EvaluateOptions) -> tuple[Relabel | None, Redecide | None]:
+    """The changes to rows that the options ask for: other labels, other decisions."""
+    relabel = Relabel(options.labels, source.base, source.classes) if options.labels else None
+    redecide = Redecide(source.classes, options.threshold) if options.threshold is not None else None
+    return relabel, redecide
+
+
+def _wanted(table: Path, kind: Literal["auto", "image", "slide"]) -> list[Kind]:
+    """The kinds of rows to evaluate, in order of preference.
+
+    Raises:
+        InputError: the table has no row of the requested kind.
+    """
+    present = kinds_in(table) or ["image"]
+    if kind == "auto":
+        return present
+    if kind not in present:
+        raise InputError(f"no {kind} in {table} has a prediction", fix="omit --kind")
+    return [kind]
+
+
+def _check_labels(labelled: Labelled, source: Source, relabel: Relabel | None) -> None:
+    """Raise if there is nothing to measure."""
+    if labelled.scores.n_images:
+        return
+    table = source.table
+    if relabel is not None and not relabel.labelled:
+        raise InputError(
+            f"no path in {relabel.file} is in {table}",
+            fix="write paths as in the table's column `path`, or relative to the label file's folder",
+        )
+    if labelled.unknown_labels:
+        names = ", ".join(map(repr, sorted(labelled.unknown_labels)[:5]))
+        raise InputError(
+            f"the labels in {table} ({names}) are not among its classes ({', '.join(source.classes)})",
+            fix="provide labels of these classes with --labels FILE",
+        )
+    if labelled.failed_labelled or labelled.unusable:
+        raise InputError(f"no labelled image in {table} has a prediction", fix="check the column `error`")
+    raise InputError(
+        f"{table} has no labels: `true_label` is empty in every row",
+        fix="provide labels with --labels FILE, a CSV or Parquet file with path,label[,patient]",
+    )
