@@ -128,7 +128,9 @@ class SlideStream:
 
     def _outcome(self, file: FoundFile, state: SlideState | None, prediction: Failure | dict[str, Any]) -> BatchOutcome:
         """The row and files of a completed slide."""
-        rows = slide_batch(file, state.plan if state else None, prediction, self.job.card, self._images.schema)
+        rows = slide_batch(
+            file, state.plan if state is not None else None, prediction, self.job.card, self._images.schema
+        )
         if state is None or isinstance(prediction, Failure):
             assert isinstance(prediction, Failure), "a slide without a state has failed"
             return BatchOutcome(rows, files=1, failures=[(file.path, prediction)])

@@ -101,6 +101,8 @@ def test_every_file_has_one_row_with_its_kind_and_status(folder: Path, run: Run)
     }
     assert (result.files, result.slides, result.ok, result.failed) == (10, 7, 6, 4)
     assert rows["glass.tif"]["error"] == "tile: NoTissue: no tissue was found (--tissue none tiles the whole slide)"
+    glass = rows["glass.tif"]
+    assert (glass["width_px"], glass["mpp"], glass["tiles"], glass["flags"]) == (500, 0.5, 0, "no_tissue")
     assert rows["alone.mrxs"]["error"].startswith("open: MissingCompanion: ")
     assert rows["text.ndpi"]["error"].startswith("open: NotASlide: ")
     assert rows["truncated.svs"]["error"].startswith("open: ")
