@@ -48,7 +48,7 @@ def test_no_telemetry_and_no_files_in_the_users_home(tmp_path: Path, tiny_folder
 def test_each_is_imported_in_one_place() -> None:
     plain = re.compile(r"^\s*import (openvino|nncf)\b", re.MULTILINE)
     found = [path.name for path in (ROOT / "cancernet_cli").rglob("*.py") if plain.search(path.read_text("utf-8"))]
-    assert sorted(found) == ["int8.py", "quiet_openvino.py"]
+    assert sorted(found) == ["int8.py", "openvino_import.py"]
 
 
 def test_openvino_is_imported_only_when_networks_are_loaded() -> None:
