@@ -47,7 +47,7 @@ def run(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: str | Path)
 
 
 def test_refuses_a_folder_without_images(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert run(script, monkeypatch, tmp_path) == f"there are no images below {tmp_path}"
+    assert run(script, monkeypatch, tmp_path) == f"no images under {tmp_path}"
 
 
 @pytest.mark.parametrize("name", ["b.bmp", "b.PNG"])

@@ -76,7 +76,7 @@ def test_tools_are_compared_at_shared_positions(load: Load) -> None:
     [
         ({(0, 0): [0.251, 0.749]}, "differ by 0.001, more than 0.0005"),
         ({(0, 0): [np.nan, np.nan]}, "differ by nan"),
-        ({(1, 0): [0.25, 0.75]}, "has 1 tiles, ours 1, and not one place in common"),
+        ({(1, 0): [0.25, 0.75]}, "has 1 tiles, CancerNet 1, with no position in common"),
     ],
 )
 def test_nothing_is_measured_if_results_differ(load: Load, tiles: Any, words: str) -> None:
@@ -87,7 +87,7 @@ def test_nothing_is_measured_if_results_differ(load: Load, tiles: Any, words: st
 
 
 def test_a_duplicate_position_is_an_error(load: Load) -> None:
-    with pytest.raises(SystemExit, match="of 3 tiles 1 have the place of another"):
+    with pytest.raises(SystemExit, match="of 3 tiles, 1 have the same position as another"):
         load("compare_slides").by_place(np.array([[0, 0], [1, 0], [0, 0]]), np.zeros((3, 2), np.float32))
 
 
@@ -133,5 +133,5 @@ def test_different_pixels_are_an_error(load: Load, tmp_path: Path, monkeypatch: 
     path = load("slide_files").write_slide(tmp_path / "s.tif", 1600, 1600)
     right = module.read_together
     monkeypatch.setattr(module, "read_together", lambda *given: right(*given) ^ 1)
-    with pytest.raises(SystemExit, match="nothing is resized, and yet pixels differ by up to 1"):
+    with pytest.raises(SystemExit, match="nothing is resized, but pixels differ by up to 1"):
         module.compared(path, 0.25, 224, 7, 1)

@@ -77,13 +77,7 @@ def run_record(options: ClassifyOptions, runtime: Runtime, state: dict[str, str]
     return {
         **circumstances(options),
         "result": state,
-        "resolved": {
-            "device": runtime.device_name,
-            "runtime": runtime.library,
-            "precision": runtime.precision,
-            "batch_size": runtime.batch_size,
-            "workers": runtime.workers,
-        },
+        "resolved": runtime.settings,
         **counts,
     }
 

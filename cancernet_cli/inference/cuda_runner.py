@@ -71,10 +71,7 @@ class CudaRunner:
         self._filling = _Pass()
 
     def start(self, pixels: Tensor) -> Callable[[], Outputs]:
-        """Start computing views, `[V, H, W, 3]` uint8; the function returned waits for their outputs.
-
-        Does not wait itself if the views are in pinned memory.
-        """
+        """See `Runner`; does not wait for the device if the views are in pinned memory."""
         parts: list[tuple[_Pass, slice]] = []
         sent = 0
         while sent < len(pixels):

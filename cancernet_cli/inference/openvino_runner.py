@@ -56,10 +56,7 @@ class OpenVINORunner:
         self._queue.set_callback(_store)
 
     def start(self, pixels: Tensor) -> Callable[[], Outputs]:
-        """Start computing views, `[V, H, W, 3]` uint8; the function returned waits for their outputs.
-
-        Waits itself until a stream is free for the last view.
-        """
+        """See `Runner`; waits until a stream is free for the last view."""
         views = pixels.numpy()
         pending = _Pending(views, self._classes, self.want_mask)
         for row in range(len(views)):

@@ -42,11 +42,7 @@ class Batch(NamedTuple):
     logits: Tensor | None = None
 
 
-class Stage(NamedTuple):
-    """A named step of the pipeline."""
-
-    name: str
-    run: Callable[[Batch], Batch]
+Stage = tuple[str, Callable[[Batch], Batch]]
 
 
 def to_tensor(views: Tensor) -> Tensor:
@@ -80,14 +76,15 @@ class Pipeline(nn.Module):
         self.register_buffer("std", torch.tensor(card.input.std).reshape(1, -1, 1, 1), persistent=False)
 
     def stages(self) -> tuple[Stage, ...]:
-        """The steps of `forward` in order; a name that occurs twice is one stage to whoever measures it."""
+        """Names and functions of the steps of `forward`, in order; steps of one name belong to one stage."""
         return (
-            Stage("normalise", lambda batch: Batch(to_tensor(batch.pixels))),
-            Stage("segment", self._segment),  # on raw pixels, which segmenters are trained on
-            Stage("normalise", self._normalise_stain),
-            Stage("combine", self._combine),
-            Stage("normalise", lambda batch: batch._replace(pixels=(batch.pixels - self.mean) / self.std)),
-            Stage("classify", lambda batch: batch._replace(logits=self.classifier(batch.pixels).float())),
+            ("normalise", lambda batch: Batch(to_tensor(batch.pixels))),
+            # On raw pixels, which segmenters are trained on.
+            ("segment", lambda batch: batch._replace(mask=self.segmenter(batch.pixels))),
+            ("normalise", self._normalise_stain),
+            ("combine", self._combine),
+            ("normalise", lambda batch: batch._replace(pixels=(batch.pixels - self.mean) / self.std)),
+            ("classify", lambda batch: batch._replace(logits=self.classifier(batch.pixels).float())),
         )
 
     def forward(self, views: Tensor) -> PipelineOutput:
@@ -97,15 +94,12 @@ class Pipeline(nn.Module):
             views: `[B, H, W, 3]` uint8, on the device of the module.
         """
         batch = Batch(views)
-        for stage in self.stages():
-            batch = stage.run(batch)
+        for _, run in self.stages():
+            batch = run(batch)
         assert batch.logits is not None
         assert batch.mask_fraction is not None
         assert batch.mask is not None
         return PipelineOutput(batch.logits, batch.mask_fraction, batch.mask)
-
-    def _segment(self, batch: Batch) -> Batch:
-        return batch._replace(mask=self.segmenter(batch.pixels))
 
     def _normalise_stain(self, batch: Batch) -> Batch:
         if self.density == "as_is":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -37,6 +37,17 @@ class Runtime:
         if self.library == "openvino":
             return f"cpu (OpenVINO, {available_cores()} threads)"
         return f"cpu ({torch.get_num_threads()} threads)" if self.device.type == "cpu" else str(self.device)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The resolved settings, for run records."""
+        return {
+            "device": self.device_name,
+            "runtime": self.library,
+            "precision": self.precision,
+            "batch_size": self.batch_size,
+            "workers": self.workers,
+        }
 
     def out_of_memory(self) -> DeviceError:
         """The error to raise when not even one view fits into device memory."""

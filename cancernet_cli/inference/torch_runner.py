@@ -30,11 +30,7 @@ class TorchRunner:
         self._pipeline = pipeline.eval().to(runtime.device).to(memory_format=torch.channels_last)
 
     def start(self, pixels: Tensor) -> Callable[[], Outputs]:
-        """Start computing views, `[V, H, W, 3]` uint8; the function returned waits for their outputs.
-
-        Raises:
-            DeviceError: not even one view fits into device memory.
-        """
+        """See `Runner`; raises DeviceError if not even one view fits into device memory."""
         chunks = [o for chunk in torch.split(pixels, self.batch_size) if len(chunk) for o in self._forward(chunk)]
 
         def wait() -> Outputs:

@@ -70,7 +70,7 @@ def test_refusals_have_exit_codes_and_a_way_out(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cancernet("bench", "--size", "big") == 2
-    assert "e.g. 700x460" in " ".join(capsys.readouterr().err.split())
+    assert "pass width and height in pixels" in " ".join(capsys.readouterr().err.split())
     assert cancernet("bench", "--model", model, "--compare", tmp_path / "none.json") == 3
     assert "fix: pass a file written by `cancernet bench --json`" in capsys.readouterr().err
     assert cancernet("bench", "--model", "no_such_model") == 4

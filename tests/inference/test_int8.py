@@ -92,7 +92,7 @@ def test_a_head_on_statistics_keeps_an_exact_backbone() -> None:
 def test_no_readable_image_is_an_error(model: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match="no image could be read to quantise"):
+    with pytest.raises(InputError, match="no readable image to quantise"):
         quantise(str(model), [str(tmp_path / "broken")])
 
 

@@ -35,7 +35,7 @@ from cancernet_cli.engine.bench.timing import Cost, Spread
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline, load_pipeline
-from cancernet_cli.inference.runner import Outputs, Runner
+from cancernet_cli.inference.runner import Runner
 
 EAGER = "eager PyTorch, each stage by itself"
 
@@ -91,7 +91,7 @@ def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: 
     flops = flops_per_view(pipeline, sample.pixels[:1])
     networks, networks_by = stage_costs(job, runner, pipeline, model, sample, repeat)
     found |= {name: [one * sample.views_per_image for one in each] for name, each in networks.items()}
-    found["write"] = write_stage(sample, job, _outputs(runner, sample), repeat=repeat)
+    found["write"] = write_stage(sample, job, runner.start(sample.batch.pixels)(), repeat=repeat)
     return Parts(
         stages=_table(found, sample.views_per_image, by_cores=runtime.device.type == "cpu"),
         networks_by=networks_by,
@@ -139,11 +139,6 @@ def _split(shares: dict[str, float], model: ModelOnly) -> Costs:
         name: [Cost(share / rate, share * model.core_s_per_view) for rate in (rates.max, rates.median, rates.min)]
         for name, share in shares.items()
     }
-
-
-def _outputs(runner: Runner, sample: Sample) -> Outputs:
-    """The outputs for the batch of the sample."""
-    return runner.start(sample.batch.pixels)()
 
 
 def _table(found: Costs, views_per_image: float, *, by_cores: bool) -> list[dict[str, Any]]:

@@ -9,20 +9,7 @@ from typing import Any
 from cancernet_cli.core.errors import InputError
 
 SCHEMA = 1
-_MACHINE = ("processor", "cores", "gpu")
-_SETTINGS = (
-    "model",
-    "weights_sha256",
-    "segmenter",
-    "device",
-    "runtime",
-    "precision",
-    "batch_size",
-    "workers",
-    "images",
-    "jpeg_scale",
-    "view",
-)
+_MACHINE = ("processor", "cores", "gpu")  # not the load, which always differs
 
 
 def read_measurement(path: Path) -> dict[str, Any]:
@@ -76,15 +63,12 @@ def _rates(found: dict[str, Any]) -> dict[str, float]:
 
 def _differences(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
     words = []
-    for title, key, names in (
-        ("machine", "machine", _MACHINE),
-        ("settings", "settings", _SETTINGS),
-        ("versions", "versions", tuple(sorted({*new["versions"], *old["versions"]}))),
-    ):
+    for key in ("machine", "settings", "versions"):
+        names = _MACHINE if key == "machine" else sorted({*new[key], *old[key]})
         for name in names:
-            was, now = old[key].get(name), new[key].get(name)
-            if was != now:
-                words.append(f"{title}: {name.replace('_', ' ')} was {_short(was)}, is {_short(now)}")
+            before, now = old[key].get(name), new[key].get(name)
+            if before != now:
+                words.append(f"{key}: {name.replace('_', ' ')} was {_short(before)}, is {_short(now)}")
     return words
 
 

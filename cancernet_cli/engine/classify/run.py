@@ -85,11 +85,7 @@ def dry_run(
             "endings": worklist.endings(),
             "model": job.card.name,
             "segmenter": job.card.segmentation.segmenter,
-            "device": job.runtime.device_name,
-            "runtime": job.runtime.library,
-            "precision": job.runtime.precision,
-            "batch_size": job.runtime.batch_size,
-            "workers": job.runtime.workers,
+            **job.runtime.settings,
             "out": str(options.out),
             "is_finished": is_done,
         }

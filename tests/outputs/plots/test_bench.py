@@ -56,7 +56,7 @@ def test_bars_are_medians_in_order(tmp_path: Path, drawn: list[Figure]) -> None:
     assert [bar.get_width() for bar in stages.patches] == [8, 92]
     assert stages.texts[0].get_text().split() == ["8", "ms", "8", "%"]
     assert [bar.get_width() for bar in rates.patches] == [15, 60, 20]
-    assert "together at most 17" in [text.get_text() for text in rates.texts]
+    assert "limit together 17" in [text.get_text() for text in rates.texts]
     assert stages.get_ylim()[0] > stages.get_ylim()[1]  # the first at the top
 
 
