@@ -1,14 +1,14 @@
-"""The ways a run can fail, each with its exit code and the way to mend it."""
+"""Exceptions with exit codes, and how to fix what caused them."""
 
 from __future__ import annotations
 
 
 class CancernetError(Exception):
-    """A failure that the user can mend.
+    """Base of all failures that the user can fix.
 
     Args:
-        message: what was found, and what was wanted.
-        fix: the flag, command or action that mends it.
+        message: what is wrong, with the value.
+        fix: what to do about it, as an imperative.
     """
 
     exit_code = 1
@@ -23,46 +23,48 @@ class CancernetError(Exception):
 
 
 class OptionError(CancernetError, ValueError):
-    """A wrong option value, or two that do not go together."""
+    """An invalid option value, or options that exclude each other."""
 
     exit_code = 2
 
 
 class InputError(CancernetError):
-    """No readable image, a bad label file, or a file that does not fit the job."""
+    """No readable image, an invalid label file, or a file of the wrong kind."""
 
     exit_code = 3
 
 
 class ModelError(CancernetError):
-    """An unknown model, missing or changed weights, or classes that do not fit."""
+    """An unknown model, an invalid card, missing or changed weights, or classes that do not match."""
 
     exit_code = 4
 
 
 class DeviceError(CancernetError):
-    """A device that is not there, or too small for one image."""
+    """A device that does not exist, or has too little memory for one image."""
 
     exit_code = 5
 
 
 class OutputError(CancernetError):
-    """An output that cannot be written, is in use, or was made with other options."""
+    """An output that cannot be written, is in use, or was made with different options."""
 
     exit_code = 6
 
 
 class PartialFailure(CancernetError):
-    """The run finished, and some files failed."""
+    """The run finished, but some files failed."""
 
     exit_code = 7
 
 
 class Interrupted(CancernetError):
-    """A signal stopped the run after a batch; what is done is kept.
+    """A signal stopped the run after a batch; finished work is kept.
 
     Args:
-        signal_number: 2 (SIGINT) or 15 (SIGTERM); the exit code is 128 more.
+        message: see `CancernetError`.
+        fix: see `CancernetError`.
+        signal_number: 2 (SIGINT) or 15 (SIGTERM); the exit code is this plus 128.
     """
 
     def __init__(self, message: str, *, fix: str, signal_number: int) -> None:
