@@ -1,4 +1,4 @@
-"""`python -m cancernet_cli`: the command `cancernet`, where the scripts of an environment are not on the path."""
+"""Run `cancernet` as `python -m cancernet_cli`, for environments whose scripts are not on the path."""
 
 from cancernet_cli.cli.app import main
 

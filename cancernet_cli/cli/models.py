@@ -1,4 +1,4 @@
-"""`cancernet models list` and `cancernet models show`."""
+"""`cancernet models`: list, show and quantise models."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cancernet_cli.core.models import DEFAULT_MODEL, bundled_models, find_model
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-app = typer.Typer(help="List the bundled models, and show what a model's card says.", no_args_is_help=True)
+app = typer.Typer(help="List the bundled models, show a model's card, and quantise a model.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_models(*, format: Annotated[Format, FORMAT] = "human") -> None:
-    """List the models that travel with the package.
+    """List the models that come with the package.
 
     Examples:
 
@@ -43,7 +43,7 @@ def show_model(
     *,
     format: Annotated[Format, FORMAT] = "human",
 ) -> None:
-    """Show a model's card: what it is, what it learned from, how good it is, and what it is not for.
+    """Show a model's card: architecture, training data, performance and intended use.
 
     Examples:
 
@@ -63,15 +63,17 @@ def show_model(
 @app.command("quantise")
 def quantise_model(
     name: Annotated[str, typer.Argument(help="A bundled model's name, or a model's folder.")],
-    inputs: Annotated[list[str], typer.Argument(help="Images as those to be classified; some hundred are enough.")],
+    inputs: Annotated[list[str], typer.Argument(help="Representative images for calibration; a few hundred suffice.")],
     *,
-    segmenter: Annotated[str | None, typer.Option(help="In place of the card's own, where it allows another.")] = None,
+    segmenter: Annotated[
+        str | None, typer.Option(help="Segmenter instead of the card's default; the card must allow it.")
+    ] = None,
     format: Annotated[Format, FORMAT] = "human",
 ) -> None:
-    """Make a model's int8 network, by images like those that it will see, and keep it in the model's folder.
+    """Quantise a model to int8, calibrated on representative images, and store the network in the model's folder.
 
-    With --precision int8, classify makes it on first use by that run's images, and keeps it in the cache. Needs NNCF:
-    the extra int8 of the package.
+    Otherwise `classify --precision int8` calibrates on its own images on first use and caches the network. Requires
+    NNCF (the "int8" extra of the package).
 
     Examples:
 
@@ -88,7 +90,7 @@ def quantise_model(
 
 
 def summary(name: str, card: Card, folder: Path) -> dict[str, Any]:
-    """One line of the list."""
+    """One row of the list."""
     weights = folder / WEIGHTS_FILE
     return {
         "name": name,
@@ -109,7 +111,7 @@ def list_table(rows: list[dict[str, Any]]) -> RenderableType:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), caption="* the default", caption_justify="left")
     for column in ("name", "task", "network", "classes", "size", "figure"):
-        # What stays whole: names, and sizes with their unit. The rest breaks between words.
+        # Names, and sizes with their unit, are never wrapped; the rest wraps between words.
         table.add_column(column, no_wrap=column in ("name", "size"), min_width=_longest_word(rows, column))
     for row in rows:
         name = f"{row['name']} *" if row["default"] else row["name"]
@@ -120,7 +122,7 @@ def list_table(rows: list[dict[str, Any]]) -> RenderableType:
 
 
 def _longest_word(rows: list[dict[str, Any]], column: str) -> int | None:
-    """The width that breaks no word of a column; None where that is no matter."""
+    """Length of the longest word in a column that wraps; None for other columns."""
     if column not in ("network", "figure"):
         return None
     return max((len(word) for row in rows for word in row[column].split()), default=None)

@@ -1,4 +1,4 @@
-"""Draws an engine's events: bars on a terminal, lines elsewhere, nothing when quiet."""
+"""Show an engine's events: progress bars on a terminal, lines elsewhere, nothing when quiet."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LINE_EVERY_S = 10.0
 
 @contextmanager
 def reporter(format: str) -> Iterator[Reporter]:
-    """The reporter that suits the output format and the terminal."""
+    """The reporter for an output format: bars on a terminal, lines in a pipe or with JSON, silence when quiet."""
     if format == "quiet":
         yield silent
     elif sys.stderr.isatty() and format == "human":
@@ -37,7 +37,7 @@ def reporter(format: str) -> Iterator[Reporter]:
 
 
 class Lines:
-    """A line at the start and end of a stage, and one every ten seconds."""
+    """Print notes and warnings, and the progress of each stage every ten seconds and at its end."""
 
     def __init__(self) -> None:
         self._stages: dict[str, dict[str, Any]] = {}

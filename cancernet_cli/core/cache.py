@@ -1,4 +1,4 @@
-"""What can be made again, kept between runs in the user's cache folder."""
+"""Files that can be recomputed, kept between runs in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ import platformdirs
 
 from cancernet_cli.core.events import Reporter, Warn, silent
 
-KEEP_S = 60 * 24 * 3600.0  # an entry that no run has used for so long is removed
+KEEP_S = 60 * 24 * 3600.0  # entries unused for longer are removed
 
 
 def cache_root() -> Path:
-    """`$CANCERNET_CACHE`, else where the system keeps caches (https://platformdirs.readthedocs.io)."""
+    """`$CANCERNET_CACHE`, else the system's cache folder (https://platformdirs.readthedocs.io)."""
     return Path(os.environ.get("CANCERNET_CACHE") or platformdirs.user_cache_path("cancernet"))
 
 
 @contextmanager
 def cached_folder(kind: str, key: str, make: Callable[[Path], None], report: Reporter = silent) -> Iterator[Path]:
-    """The cache's folder for `key`, filled by `make` if it is not there yet.
+    """The cache folder for `key`, filled by `make` if it does not exist yet.
 
-    It appears whole or not at all, whoever else makes it at the same time. Where nothing can be written, a temporary
-    folder takes its place and a warning says so.
+    It appears complete or not at all, even if several processes create it at the same time. Where the cache cannot be
+    written, the block gets a temporary folder, with a warning.
 
     Args:
-        kind: the shelf, a folder of the cache.
-        make: gets an empty folder to fill.
+        kind: subfolder of the cache.
+        key: name of the entry.
+        make: fills an empty folder.
+        report: receives the warning.
     """
     shelf = cache_root() / kind
     entry = shelf / key
@@ -41,7 +43,7 @@ def cached_folder(kind: str, key: str, make: Callable[[Path], None], report: Rep
             _remove_old(shelf)
         scratch = None if entry.is_dir() else Path(tempfile.mkdtemp(prefix=".new-", dir=shelf))
     except OSError as error:
-        report(Warn(f"nothing can be cached in {shelf} ({error.strerror}); set CANCERNET_CACHE to another folder"))
+        report(Warn(f"{shelf} cannot be used as a cache ({error.strerror}); set CANCERNET_CACHE to another folder"))
         with tempfile.TemporaryDirectory() as temporary:
             make(Path(temporary))
             yield Path(temporary)
@@ -57,11 +59,11 @@ def cached_folder(kind: str, key: str, make: Callable[[Path], None], report: Rep
 
 
 def _publish(scratch: Path, entry: Path) -> None:
-    scratch.chmod(0o755)  # mkdtemp's folders are their maker's alone
+    scratch.chmod(0o755)  # mkdtemp's folders are private to their user
     try:
         scratch.rename(entry)
     except OSError:
-        if not entry.is_dir():  # else somebody was quicker, with the same content
+        if not entry.is_dir():  # else another process was faster, with the same content
             raise
 
 
@@ -70,5 +72,5 @@ def _remove_old(shelf: Path) -> None:
         try:
             if time.time() - entry.stat().st_mtime > KEEP_S:
                 shutil.rmtree(entry, ignore_errors=True)
-        except OSError:  # another run removes it at this moment
+        except OSError:  # another run is removing it
             continue

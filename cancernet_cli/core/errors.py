@@ -35,7 +35,7 @@ class InputError(CancernetError):
 
 
 class ModelError(CancernetError):
-    """An unknown model, missing or modified weights, or classes that do not match."""
+    """An unknown model, an invalid card, missing or modified weights, or classes that do not match."""
 
     exit_code = 4
 
@@ -47,7 +47,7 @@ class DeviceError(CancernetError):
 
 
 class OutputError(CancernetError):
-    """An output that cannot be written, is in use, or was made with other options."""
+    """An output that cannot be written, is in use, or was made with different options."""
 
     exit_code = 6
 

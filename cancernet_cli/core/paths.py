@@ -1,4 +1,4 @@
-"""File names as text that any Parquet reader takes, and back."""
+"""File names as valid Unicode for tables and messages, and back to bytes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 def display_path(location: bytes) -> str:
     r"""A POSIX path as valid Unicode; bytes that are not UTF-8 become `\xHH`.
 
-    A backslash that would read as such an escape becomes `\x5c`, so two files never share a name
-    and `real_path` finds the bytes again.
+    A backslash that would read as such an escape becomes `\x5c`, so that no two files share a name and `real_path` is
+    the exact inverse.
     """
     text = location.decode("utf-8", "surrogateescape")
     text = re.sub(r"\\(?=x[0-9a-f]{2})", r"\\x5c", text)
@@ -21,7 +21,7 @@ def display_path(location: bytes) -> str:
 
 
 def real_path(path: str) -> bytes:
-    """The bytes of the file name that `display_path` showed."""
+    """The bytes of a file name from the text of `display_path`."""
     parts: list[bytes] = []
     end = 0
     for match in _ESCAPE.finditer(path):

@@ -1,4 +1,4 @@
-"""`cancernet models quantise`: a model's int8 network, made by chosen images and kept with the model."""
+"""`cancernet models quantise`: calibrate an int8 network on given images and store it with the model."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ from cancernet_cli.inference.int8 import VIEWS, image_views, make_int8
 
 
 def quantise(model: str, inputs: Sequence[str], *, segmenter: str | None = None, report: Reporter = silent) -> Path:
-    """Quantise a model by images, evenly taken from all that `inputs` name, and write the network into its folder.
+    """Quantise a model to int8, calibrated on a sample of the images, and write the network into the model's folder.
+
+    Args:
+        model: a bundled model's name, or a model's folder.
+        inputs: image files and folders; the sample is spread evenly over all images found.
+        segmenter: used instead of the card's own; the card must allow it.
+        report: receives progress (`core.events`).
 
     Returns:
-        The network's file; its weights lie beside it, ending in `.bin`.
+        The network's `.xml` file; its weights are in the `.bin` file next to it.
 
     Raises:
         ModelError: there is no such classifier, it cannot be quantised, or NNCF is not installed.
@@ -30,7 +36,7 @@ def quantise(model: str, inputs: Sequence[str], *, segmenter: str | None = None,
     folder = find_model(model)
     card = with_segmenter(read_card(folder), segmenter)
     if card.task != "classify":
-        raise ModelError(f"{card.name} is a model for {card.task}ing", fix="name the classifier that uses it")
+        raise ModelError(f"{card.name} is a segmentation model", fix="name the classifier that uses it")
     found = discover(
         list(inputs),
         base=resolve_base(list(inputs)),
@@ -46,5 +52,5 @@ def quantise(model: str, inputs: Sequence[str], *, segmenter: str | None = None,
     except OSError as error:
         raise OutputError(
             f"{folder} cannot be written: {error.strerror}",
-            fix="copy the model's folder to a place of your own and name that",
+            fix="copy the model's folder to a writable place, and name the copy",
         ) from None

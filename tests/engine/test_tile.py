@@ -67,7 +67,7 @@ def test_every_slide_has_one_row_and_bad_ones_the_reason(slides: Path, tmp_path:
     assert (c["mpp"], c["mpp_source"], c["flags"]) == (1.0, "model", "mpp_assumed")
     assert (glass["status"], glass["tiles"], glass["flags"]) == ("ok", 0, "no_tissue")
     warnings = [event.message for event in told if isinstance(event, Warn)]
-    assert any("c.ome.tif: nothing says how wide its pixels are" in words for words in warnings)
+    assert any("c.ome.tif: it has no resolution metadata" in words for words in warnings)
     assert any("glass.tif: no tissue was found" in words for words in warnings)
     assert sum("failed" in words for words in warnings) == 5
 

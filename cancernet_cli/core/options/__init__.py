@@ -1,7 +1,7 @@
-"""Every option of every command: type, default, bounds and help, declared once; one file a command.
+"""Every option of every command: type, default, range and help, declared once; one file per command.
 
-The command line (`cli.bind`) and library callers read the same dataclasses. Rules between fields stand in
-`__post_init__` and name the flags.
+The command line (`cli.bind`) and library callers use the same dataclasses. Rules between fields are in `__post_init__`
+and name the flags.
 """
 
 from cancernet_cli.core.options.base import Options, OptionSpec, flag_name, option

@@ -1,4 +1,4 @@
-"""DataLoader workers that read, check and decode: files in, batches of uint8 views out, in order, never raising."""
+"""Read, check and decode image files in DataLoader workers: batches of uint8 views in order; bad files never raise."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ Loaded = TypeVar("Loaded")
 
 
 class Decoder(Protocol[Item, Loaded]):
-    """What the workers run: an item of work in, what came of it out, never raising."""
+    """The work of a DataLoader worker: one item in, its result out, never raising."""
 
     def __getitem__(self, item: Item, /) -> Loaded: ...
 
     def apart(self, item: Item) -> list[Item]:
-        """The item in pieces, each of which can be lost without the others."""
+        """The item split into pieces, any of which can be lost without the others."""
 
     def lost(self, piece: Item, failure: Failure) -> Loaded:
-        """What stands for a piece that took its worker down with it."""
+        """The result for a piece that crashed its worker."""
 
     def join(self, loaded: Sequence[Loaded]) -> Loaded:
-        """What came of an item's pieces, as one."""
+        """The results of an item's pieces as one result."""
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """What a worker learned of one good file; `views` counts its rows in the batch's pixels."""
+    """Size and quality of one decoded file; `views` is its number of rows in the batch's pixels."""
 
     width_px: int
     height_px: int
@@ -51,8 +51,8 @@ class DecodedImage:
 class DecodedBatch:
     """One batch of files, in path order.
 
-    `images[i]` belongs to `files[i]`. `pixels` is `[V, h, w, 3]` uint8, the views of the good files one after the other
-    (V may be 0). `originals` holds the whole images, `[H, W, 3]` uint8, of the good files, where they were asked for.
+    `images[i]` belongs to `files[i]`. `pixels` is `[V, h, w, 3]` uint8, the views of all decoded files in order (V may
+    be 0). `originals` has the full images of the decoded files, `[H, W, 3]` uint8, where they were requested.
     """
 
     files: list[FoundFile]
@@ -61,13 +61,13 @@ class DecodedBatch:
     originals: list[torch.Tensor] = field(default_factory=list)
 
     def pin_memory(self) -> DecodedBatch:
-        """The batch with its pixels in memory that a GPU copies from by itself; the DataLoader asks for it."""
+        """The batch with its pixels in pinned memory; called by the DataLoader."""
         return replace(self, pixels=self.pixels.pin_memory())
 
 
 @dataclass(frozen=True)
 class BatchDecoder(Dataset[DecodedBatch]):
-    """Turns a list of files into a DecodedBatch; the DataLoader calls it in its workers."""
+    """Decode a list of files into a DecodedBatch; called in DataLoader workers."""
 
     policy: InputPolicy
     max_pixels: int
@@ -85,7 +85,7 @@ class BatchDecoder(Dataset[DecodedBatch]):
             except UnreadableImage as error:
                 images.append(error.failure)
                 continue
-            except Exception as error:  # the per-image edge: whatever one file does, the others go on
+            except Exception as error:  # per image: one bad file never ends a run
                 images.append(Failure.of("decode", error))
                 continue
             images.append(decoded)
@@ -96,26 +96,26 @@ class BatchDecoder(Dataset[DecodedBatch]):
         return DecodedBatch(files, images, pixels, originals)
 
     def decode(self, file: FoundFile) -> tuple[np.ndarray, DecodedImage, np.ndarray]:
-        """The pixels of a file, `[H, W, 3]` uint8, and what `look_at` gives of them.
+        """The pixels of a file, `[H, W, 3]` uint8, and the results of `look_at`.
 
         Raises:
-            UnreadableImage: it gives no pixels.
+            UnreadableImage: the file cannot be decoded.
         """
         image = read_image(file.location, max_pixels=self.max_pixels)
         return image, *self.look_at(file, image)
 
     def look_at(self, file: FoundFile, image: np.ndarray) -> tuple[DecodedImage, np.ndarray]:
-        """What is known of a good file, and its views `[V, h, w, 3]`; a subclass may see more in it."""
+        """Size and quality of an image, and its views `[V, h, w, 3]`; a subclass may compute more."""
         its_views = make_views(image, self.policy)
         height_px, width_px = image.shape[:2]
         return DecodedImage(width_px, height_px, len(its_views), quality(image)), its_views
 
     def no_views(self) -> torch.Tensor:
-        """The pixels of a batch without a good file."""
+        """The pixels of a batch in which no file could be decoded."""
         return torch.empty((0, self.policy.height_px, self.policy.width_px, 3), dtype=torch.uint8)
 
     def apart(self, files: list[FoundFile]) -> list[list[FoundFile]]:
-        """See `Decoder`: every file by itself."""
+        """See `Decoder`: one piece per file."""
         return [[file] for file in files]
 
     def lost(self, files: list[FoundFile], failure: Failure) -> DecodedBatch:
@@ -130,21 +130,27 @@ class BatchDecoder(Dataset[DecodedBatch]):
 def load_batches(
     batches: Iterable[Item], decoder: Decoder[Item, Loaded], *, workers: int, pin_memory: bool = False
 ) -> Iterator[Loaded]:
-    """Decoded batches in the order of `batches`, which is read lazily, a few batches ahead of the workers.
+    """Decode batches in order; `batches` is read lazily, a few batches ahead of the workers.
 
-    The workers start at once. A worker that dies (a decoder that crashes, a kernel that runs out of memory) costs the
-    piece that killed it, nothing else.
+    The workers start immediately. If one dies (a crash in a decoder, the kernel's out-of-memory killer), only the piece
+    that killed it is lost.
+
+    Args:
+        batches: work items.
+        decoder: runs in the workers.
+        workers: number of processes; 0 decodes in this one.
+        pin_memory: put pixels into pinned memory, for copies to a GPU.
     """
     source = iter(batches)
-    flying: deque[Item] = deque()
-    loader = start_workers(decoder, _noted(source, flying), workers, pin_memory=pin_memory)
-    return _surviving(loader, source, flying, decoder, workers, pin_memory)
+    pending: deque[Item] = deque()
+    loader = start_workers(decoder, _recorded(source, pending), workers, pin_memory=pin_memory)
+    return _restarting(loader, source, pending, decoder, workers, pin_memory)
 
 
-def _surviving(
+def _restarting(
     loader: Iterator[Loaded],
     source: Iterator[Item],
-    flying: deque[Item],
+    pending: deque[Item],
     decoder: Decoder[Item, Loaded],
     workers: int,
     pin_memory: bool,
@@ -152,25 +158,25 @@ def _surviving(
     while True:
         try:
             for batch in loader:
-                flying.popleft()
+                pending.popleft()
                 yield batch
             return
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
-        while flying:
-            yield decoder.join([_decode_apart(piece, decoder) for piece in decoder.apart(flying.popleft())])
-        loader = start_workers(decoder, _noted(source, flying), workers, pin_memory=pin_memory)
+        while pending:
+            yield decoder.join([_decode_apart(piece, decoder) for piece in decoder.apart(pending.popleft())])
+        loader = start_workers(decoder, _recorded(source, pending), workers, pin_memory=pin_memory)
 
 
-def _noted(source: Iterator[Item], flying: deque[Item]) -> Iterator[Item]:
+def _recorded(source: Iterator[Item], pending: deque[Item]) -> Iterator[Item]:
     for item in source:
-        flying.append(item)
+        pending.append(item)
         yield item
 
 
 def _decode_apart(piece: Item, decoder: Decoder[Item, Loaded]) -> Loaded:
-    """One piece in a process of its own, which it may take down with it."""
+    """Decode one piece in a separate process, which it may crash."""
     try:
         return next(start_workers(decoder, [piece], 1))
     except RuntimeError as error:
@@ -178,7 +184,7 @@ def _decode_apart(piece: Item, decoder: Decoder[Item, Loaded]) -> Loaded:
 
 
 def join(batches: Sequence[DecodedBatch]) -> DecodedBatch:
-    """Several batches as one."""
+    """Concatenate batches."""
     return DecodedBatch(
         [file for batch in batches for file in batch.files],
         [image for batch in batches for image in batch.images],
@@ -188,7 +194,7 @@ def join(batches: Sequence[DecodedBatch]) -> DecodedBatch:
 
 
 def chunks(files: Iterable[FoundFile], size: int) -> Iterator[list[FoundFile]]:
-    """Consecutive lists of `size` files; the last may be shorter."""
+    """Consecutive lists of `size` files; the last one may be shorter."""
     chunk: list[FoundFile] = []
     for file in files:
         chunk.append(file)

@@ -1,4 +1,4 @@
-"""Numbers on an image's quality: how sharp it is, and how much of it is tissue."""
+"""Image quality: sharpness and tissue fraction."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from numpy.typing import NDArray
 
 from cancernet_cli.core.pixels import size_within
 
-# Both numbers are taken at a fixed longest side, so that images of different size can be compared.
+# Both are measured at a fixed longest side, so that images of different sizes are comparable.
 BLUR_SIDE_PX = 512
 TISSUE_SIDE_PX = 320
 
-# Set on the 100X and 40X BreakHis fields, whose glass is greenish rather than white: plain saturation there takes
-# glass for tissue and pale stroma for glass. Both stains take green out of the light.
-MAGENTA = 6  # mean of red and blue, less green
+# Tuned on the 100X and 40X BreakHis fields, whose glass is greenish rather than white: there, saturation alone mistakes
+# glass for tissue and pale stroma for glass. Both stains absorb green.
+MAGENTA = 6  # mean of red and blue, minus green
 ABSORBING_GREEN = 165
 BLACK = 40  # a margin or a pen, not tissue
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """`blur`: variance of the Laplacian, small when blurred. `tissue_fraction`: share of the pixels, 0 to 1."""
+    """`blur`: variance of the Laplacian, low in blurred images. `tissue_fraction`: 0 to 1, of all pixels."""
 
     blur: float
     tissue_fraction: float
 
 
 def quality(image: NDArray[np.uint8]) -> Quality:
-    """Sharpness and share of tissue.
+    """Sharpness and tissue fraction of an image.
 
     Args:
         image: `[H, W, 3]` uint8 RGB.
@@ -40,7 +40,7 @@ def quality(image: NDArray[np.uint8]) -> Quality:
 
 
 def sharpness(image: NDArray[np.uint8]) -> float:
-    """Variance of the Laplacian of `[H, W, 3]` uint8 RGB, small when blurred.
+    """Variance of the Laplacian of `[H, W, 3]` uint8 RGB, low in blurred images.
 
     Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy: a comparative study", ICPR 2000.
     """
@@ -51,8 +51,8 @@ def sharpness(image: NDArray[np.uint8]) -> float:
 
 
 def _tissue_fraction(image: NDArray[np.uint8]) -> float:
-    """Fixed thresholds on stain colour; Otsu's would cut a field that is all glass, or all tissue, in two."""
-    smooth = cv2.blur(_shrunk(image, TISSUE_SIDE_PX), (5, 5))  # JPEG's colour noise is no tissue
+    """Fixed thresholds on stain colour; Otsu's would split a field that is all glass or all tissue."""
+    smooth = cv2.blur(_shrunk(image, TISSUE_SIDE_PX), (5, 5))  # JPEG's chroma noise is not tissue
     red, green, blue = cv2.split(smooth)
     magenta = cv2.subtract(cv2.addWeighted(red, 0.5, blue, 0.5, 0), green) >= MAGENTA
     is_tissue = (magenta | (green < ABSORBING_GREEN)) & (cv2.max(cv2.max(red, green), blue) > BLACK)
@@ -62,8 +62,8 @@ def _tissue_fraction(image: NDArray[np.uint8]) -> float:
 def _shrunk(image: Any, side_px: int) -> Any:
     """The image with its longest side at most this long.
 
-    Whole-number steps first: OpenCV averages 2 x 2 blocks twenty times as fast as areas with fractions. What is left is
-    less than a factor of two, which linear interpolation does without skipping pixels.
+    By an integer factor first: OpenCV averages whole blocks twenty times as fast as fractional areas. The rest is less
+    than a factor of two, for which linear interpolation skips no pixel.
     """
     height, width = image.shape[:2]
     step = max(height, width) // side_px

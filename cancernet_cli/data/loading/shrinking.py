@@ -1,4 +1,4 @@
-"""JPEGs decoded at a half, a quarter or an eighth of their size where a model's views need no more pixels."""
+"""Decode JPEGs at 1/2, 1/4 or 1/8 scale where a model's views need no more pixels."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from cancernet_cli.data.readers import read_image, read_shrunk
 
 @dataclass(frozen=True)
 class ShrinkingDecoder(BatchDecoder):
-    """Decodes as few pixels as the views need, and takes the numbers on quality from these; originals stay whole."""
+    """Decode only the pixels that the views need, and measure quality on them; originals keep full size."""
 
     def decode(self, file: FoundFile) -> tuple[np.ndarray, DecodedImage, np.ndarray]:
-        """As `BatchDecoder.decode`; the width and height are the whole image's."""
+        """As `BatchDecoder.decode`; width and height are those of the full image."""
         found = read_shrunk(file.location, partial(needed, self.policy), max_pixels=self.max_pixels)
         views = make_views(found.pixels, self.policy, (found.width_px, found.height_px))
         decoded = DecodedImage(found.width_px, found.height_px, len(views), quality(found.pixels))
@@ -29,7 +29,7 @@ class ShrinkingDecoder(BatchDecoder):
 
 
 def needed(policy: InputPolicy, width_px: int, height_px: int) -> tuple[int, int]:
-    """Width and height that an image of this size is brought to before its views are cut."""
+    """Width and height to which an image of this size is scaled before its views are cut."""
     grid = view_grid(width_px, height_px, policy)
     return grid.width_px, grid.height_px
 
@@ -37,5 +37,5 @@ def needed(policy: InputPolicy, width_px: int, height_px: int) -> tuple[int, int
 def batch_decoder(
     policy: InputPolicy, max_pixels: int, *, keep_originals: bool = False, shrink: bool = False
 ) -> BatchDecoder:
-    """What a run decodes with."""
+    """The decoder of a run: `shrink` selects reduced-scale JPEG decoding."""
     return (ShrinkingDecoder if shrink else BatchDecoder)(policy, max_pixels, keep_originals)

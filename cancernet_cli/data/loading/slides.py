@@ -1,4 +1,4 @@
-"""What the workers do where there are slides among the files: plan a slide, read some of its tiles, decode images."""
+"""Plan slides, read their tiles and decode images in DataLoader workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cancernet_cli.data.tiles.tiling import TileSize
 
 @dataclass(frozen=True)
 class SlideToPlan:
-    """Work: say where a slide's tiles lie."""
+    """Work: find a slide's tissue and place its tiles."""
 
     file: FoundFile
 
@@ -31,7 +31,7 @@ class SlideToPlan:
 class TileSpan:
     """Work: read T tiles of a slide.
 
-    numbers, x, y: `[T]` int64: places in the slide's plan, and left upper corners at level 0.
+    numbers, x, y: `[T]` int64: indices in the slide's plan, and upper left corners at level 0.
     """
 
     file: FoundFile
@@ -44,13 +44,13 @@ class TileSpan:
         return len(self.numbers)
 
     def part(self, at: slice) -> TileSpan:
-        """Some of the tiles."""
+        """A slice of the tiles."""
         return replace(self, numbers=self.numbers[at], x=self.x[at], y=self.y[at])
 
 
 @dataclass(frozen=True)
 class PlannedSlide:
-    """A slide's plan, or why there is none."""
+    """A slide's plan, or the reason why there is none."""
 
     file: FoundFile
     plan: SlidePlan | Failure
@@ -60,8 +60,10 @@ class PlannedSlide:
 class DecodedTiles:
     """The T tiles of a span.
 
-    pixels: `[G, h, w, 3]` uint8, those that could be read, in order. good: `[G]` int64, their places in the span. blur:
-    `[G]` float32, as `data.loading.quality` measures it. failures: by place in the span, why the others could not.
+    pixels: `[G, h, w, 3]` uint8, the tiles that could be read, in order.
+    good: `[G]` int64, their indices in the span.
+    blur: `[G]` float32, variance of the Laplacian (`data.loading.quality`).
+    failures: the reasons for the other tiles, by index in the span.
     """
 
     span: TileSpan
@@ -71,7 +73,7 @@ class DecodedTiles:
     failures: dict[int, Failure] = field(default_factory=dict)
 
     def pin_memory(self) -> DecodedTiles:
-        """The tiles in memory that a GPU copies from by itself; the DataLoader asks for it."""
+        """The tiles in pinned memory; called by the DataLoader."""
         return replace(self, pixels=self.pixels.pin_memory())
 
 
@@ -88,8 +90,7 @@ Done = DecodedBatch | PlannedSlide | DecodedTiles | Idle
 class SlideDecoder:
     """A `data.loading.images.Decoder` for images and slides.
 
-    keep_thumbnails: plans come with their slide's picture, which
-    may have 50 MB.
+    keep_thumbnails: keep the thumbnail in each slide's plan (up to 50 MB).
     """
 
     images: BatchDecoder
@@ -109,7 +110,7 @@ class SlideDecoder:
                 return self.images[files]
 
     def apart(self, work: Work) -> list[Work]:
-        """See `Decoder`: every image and every tile by itself."""
+        """See `Decoder`: one piece per image or tile."""
         match work:
             case TileSpan():
                 return [work.part(slice(i, i + 1)) for i in range(len(work))]
@@ -144,7 +145,7 @@ class SlideDecoder:
             return plan if self.keep_thumbnails else replace(plan, thumbnail=plan.thumbnail.without_pixels())
         except UnreadableSlide as error:
             return error.failure
-        except Exception as error:  # the per-slide edge: whatever one slide does, the others go on
+        except Exception as error:  # per slide: one bad slide never ends a run
             return Failure.of("plan", error)
 
     def _read(self, span: TileSpan) -> DecodedTiles:
@@ -152,7 +153,7 @@ class SlideDecoder:
             read = read_tiles(_opened(span.file), span.x, span.y, span.size)
         except UnreadableSlide as error:
             return self._failed(span, error.failure)
-        except Exception as error:  # the same edge
+        except Exception as error:  # likewise
             return self._failed(span, Failure.of("decode", error))
         good = np.array([i for i in range(len(span)) if i not in read.failures], np.int64)
         pixels = read.pixels if len(good) == len(span) else read.pixels[good]
@@ -166,18 +167,18 @@ class SlideDecoder:
 
 
 def _opened(file: FoundFile) -> Slide:
-    """The slide, as long as it is the file that discovery saw."""
+    """The open slide, if the file has not changed since discovery."""
     if file.problem is not None:
         raise UnreadableSlide(file.problem)
     slide = shared_slide(file.location)
     status = os.stat(file.location)
     if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
-        raise UnreadableSlide(Failure("read", "FileChanged", "the file has changed since the run began"))
+        raise UnreadableSlide(Failure("read", "FileChanged", "the file has changed since the run started"))
     return slide
 
 
 def _joined(tiles: Sequence[DecodedTiles]) -> DecodedTiles:
-    """Pieces of one span, in their order."""
+    """Concatenate the pieces of one span."""
     starts = np.cumsum([0, *(len(one.span) for one in tiles)])[:-1].tolist()
     spans = [one.span for one in tiles]
     whole = replace(

@@ -1,4 +1,4 @@
-"""The views that a network sees of an image, and their maps put back onto it."""
+"""Cut an image into the network's views, and stitch the views' maps back together."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cancernet_cli.core.pixels import SQUEEZE, resize_fast
 
 @dataclass(frozen=True, slots=True)
 class ViewGrid:
-    """Where the views of one image lie.
+    """Positions of the views of one image.
 
-    `width_px`, `height_px`: the image's size once scaled. `corners`: left and top of each view in the scaled image,
-    row by row.
+    width_px, height_px: size of the scaled image.
+    corners: left and top of each view in the scaled image, row by row.
     """
 
     width_px: int
@@ -26,11 +26,11 @@ class ViewGrid:
 
 
 def view_grid(width_px: int, height_px: int, policy: InputPolicy) -> ViewGrid:
-    """The scaled size and the views' corners for an image of this size.
+    """Scaled size and view corners for an image of this size.
 
-    An image smaller than a view grows, both sides alike, until it fills one. One that needs more than `max_views`
-    shrinks, both sides alike, but neither side below the view's: a long strip is squeezed along its length. A side that
-    exceeds one view by less than a twentieth is squeezed into it, rather than seen twice.
+    An image smaller than a view is enlarged proportionally until it fills one. One that needs more than `max_views` is
+    shrunk proportionally, but neither side below the view's: a long strip is compressed along its length. A side that
+    exceeds a view by less than 5 % is compressed to fit it, rather than covered twice.
     """
     view_w, view_h = policy.width_px, policy.height_px
     if policy.view == "resize":
@@ -46,7 +46,7 @@ def view_grid(width_px: int, height_px: int, policy: InputPolicy) -> ViewGrid:
         width, height = scaled(longest_px)
         return _count(width, view_w, policy.overlap) * _count(height, view_h, policy.overlap)
 
-    fits, too_many = 1, max(1, round(longest * factor)) + 1  # one pixel long: both sides are a view's, so one view
+    fits, too_many = 1, max(1, round(longest * factor)) + 1  # at one pixel, both sides are a view's, so one view fits
     while too_many - fits > 1:
         middle = (fits + too_many) // 2
         if views(middle) <= max(1, policy.max_views):
@@ -65,7 +65,8 @@ def make_views(
 
     Args:
         image: `[H, W, 3]` uint8 RGB.
-        size_px: width and height of the whole image, where `image` is a shrunk one; default: its own.
+        policy: size, scale and overlap of the views.
+        size_px: width and height of the full image, where `image` was decoded at a reduced scale; default: its own.
 
     Returns:
         `[V, h, w, 3]` uint8, in the order of `view_grid`'s corners.
@@ -80,25 +81,27 @@ def make_views(
 def scaled_image(
     image: NDArray[np.uint8], policy: InputPolicy, size_px: tuple[int, int] | None = None
 ) -> tuple[NDArray[np.uint8], ViewGrid]:
-    """The whole image as its views are cut from it, `[H', W', 3]` uint8, and where they lie; as `make_views`."""
+    """The scaled image from which views are cut, `[H', W', 3]` uint8, and their positions; see `make_views`."""
     width_px, height_px = size_px or (image.shape[1], image.shape[0])
     grid = view_grid(width_px, height_px, policy)
-    # Cubic keeps nuclear edges when enlarging; its overshoot is clipped by uint8.
+    # Cubic keeps nuclear edges sharp when enlarging; uint8 clips its overshoot.
     return resize_fast(image, grid.width_px, grid.height_px, enlarge="cubic"), grid
 
 
 def stitch(maps: NDArray[np.float32], width_px: int, height_px: int, policy: InputPolicy) -> NDArray[np.float32]:
-    """The views' maps put back onto the image; where views overlap, their mean.
+    """Stitch the views' maps into one map of the image; overlapping views are averaged.
 
     Args:
-        maps: `[V, h, w]` float32, one a view, of the view's size, in the order of `make_views`.
-        width_px, height_px: the size of the image that the views were made of.
+        maps: `[V, h, w]` float32, one per view and of its size, in the order of `make_views`.
+        width_px: width of the image.
+        height_px: height of the image.
+        policy: the policy that the views were cut with.
 
     Returns:
         `[H, W]` float32, within the range of `maps`.
 
     Raises:
-        ValueError: the maps are not those of such an image.
+        ValueError: number or size of the maps do not match the image.
     """
     grid = view_grid(width_px, height_px, policy)
     expected = (len(grid.corners), policy.height_px, policy.width_px)
@@ -122,7 +125,7 @@ def _overlap_px(view_px: int, overlap: float) -> int:
 
 
 def _count(side_px: int, view_px: int, overlap: float) -> int:
-    """How many views cover a side when neighbours share at least `overlap` of a view."""
+    """Number of views that cover a side when neighbours overlap by at least `overlap` (fraction of a view)."""
     if side_px <= view_px:
         return 1
     shared = _overlap_px(view_px, overlap)
@@ -130,6 +133,6 @@ def _count(side_px: int, view_px: int, overlap: float) -> int:
 
 
 def _starts(side_px: int, view_px: int, overlap: float) -> list[int]:
-    """Evenly spread, the first at 0, the last flush with the far edge."""
+    """Evenly spaced, the first at 0, the last flush with the far edge."""
     last = _count(side_px, view_px, overlap) - 1
     return [i * (side_px - view_px) // last for i in range(last + 1)] if last else [0]

@@ -1,4 +1,4 @@
-"""Which annotation file belongs to which slide."""
+"""Find the annotation file of each slide."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ ENDING = b".geojson"
 def find_annotations(slides: Sequence[bytes], lists: Sequence[Path], base: Path) -> dict[bytes, Path]:
     """The GeoJSON file of each slide that has one.
 
-    What a list's column `annotations` names, relative to the list's folder; of a slide that no such list holds, the
-    file beside it, `a.geojson` or `a.svs.geojson` for `a.svs`.
+    It is named in a list's `annotations` column, relative to the list's folder; for a slide in no such list, it is the
+    file next to the slide, `a.geojson` or `a.svs.geojson` for `a.svs`.
 
     Args:
-        slides: absolute paths. lists: CSV or Parquet files with a column `path`.
-        base: a path that is no slide relative to its list's folder is taken relative to this.
+        slides: absolute paths.
+        lists: CSV or Parquet files with a column `path`.
+        base: folder for paths that match no slide relative to their list's folder.
 
     Raises:
-        InputError: a list names a file that is not there.
+        InputError: a list names a file that does not exist.
     """
     wanted = set(slides)
     listed: dict[bytes, Path | None] = {}
@@ -43,7 +44,7 @@ def find_annotations(slides: Sequence[bytes], lists: Sequence[Path], base: Path)
             if file is not None and not os.path.isfile(file):
                 raise InputError(
                     f"{table.where(line)}, column 'annotations': {display_path(file)} does not exist",
-                    fix="correct it, or leave it empty where a slide has none",
+                    fix="correct the path, or leave it empty for slides without annotations",
                 )
             listed[slide] = None if file is None else Path(os.fsdecode(file))
     found = {slide: listed[slide] if slide in listed else _beside(slide) for slide in slides}

@@ -1,4 +1,4 @@
-"""Regions that a pathologist has drawn on a slide, from a GeoJSON file as QuPath exports it."""
+"""Read regions annotated by a pathologist from GeoJSON files as exported by QuPath."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ _FIX = "export the annotations again (QuPath: File, Export objects as GeoJSON), 
 class Annotations:
     """The regions of one slide.
 
-    regions: by class, all its polygons as one shape, in pixels of level 0, x to the right and y down. others: names of
-    classes that were not asked for, "" for polygons without one. without_area: points and lines of the classes.
+    regions: union of all polygons by class, in level-0 pixels, x to the right and y down.
+    others: names of classes that were not requested, "" for polygons without a class.
+    without_area: number of points and lines of the requested classes.
     """
 
     regions: dict[str, BaseGeometry]
@@ -36,13 +37,13 @@ class Annotations:
 
 
 def read_annotations(path: Path, classes: Sequence[str]) -> Annotations:
-    """The polygons of a file whose classification is one of the classes, in any case.
+    """Read the polygons of a file whose classification is one of `classes`, ignoring case.
 
-    A FeatureCollection, a list of features or one feature; polygons with holes, and several together. Polygons of one
-    class may overlap: what they cover counts once. One that crosses itself is mended.
+    Accepts a FeatureCollection, a list of features or one feature, with polygons (holes included) and multipolygons.
+    Overlapping polygons of one class count once; self-intersecting ones are repaired.
 
     Raises:
-        InputError: it cannot be read, is no GeoJSON, or holds a geometry that is none.
+        InputError: the file cannot be read, is not GeoJSON, or has an invalid geometry.
     """
     names = {name.casefold(): name for name in classes}
     found: defaultdict[str, list[BaseGeometry]] = defaultdict(list)
@@ -66,13 +67,19 @@ def read_annotations(path: Path, classes: Sequence[str]) -> Annotations:
 def annotated_share(
     region: BaseGeometry, x: NDArray[np.int64], y: NDArray[np.int64], size: TileSize
 ) -> NDArray[np.float64]:
-    """`[T]`, 0 to 1: the share of each tile's area that lies in the region.
+    """Fraction of each tile's area that is in a region.
 
     Args:
-        x, y: `[T]` places of the tiles at level 0.
+        region: in level-0 pixels.
+        x: `[T]` left edges of the tiles at level 0.
+        y: `[T]` top edges of the tiles at level 0.
+        size: of every tile.
+
+    Returns:
+        `[T]`, 0 to 1.
     """
     boxes = shapely.box(x, y, x + size.width_px, y + size.height_px)
-    shapely.prepare(region)  # so that the many tiles that lie wholly inside or outside cost next to nothing
+    shapely.prepare(region)  # tiles fully inside or outside then cost next to nothing
     share: NDArray[np.float64] = shapely.contains(region, boxes).astype(np.float64)
     border = np.flatnonzero(shapely.intersects(region, boxes) & (share == 0))
     share[border] = shapely.area(shapely.intersection(region, boxes[border])) / (size.width_px * size.height_px)
@@ -85,31 +92,31 @@ def _features(path: Path) -> Iterator[dict[str, Any]]:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}", fix="correct the path") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON: {error}", fix=_FIX) from None
+        raise InputError(f"{path} is not valid JSON: {error}", fix=_FIX) from None
     if isinstance(content, dict):
         content = content.get("features") if content.get("type") == "FeatureCollection" else [content]
     if not isinstance(content, list):
-        raise InputError(f"{path} holds no list of features", fix=_FIX)
+        raise InputError(f"{path} has no list of features", fix=_FIX)
     for number, feature in enumerate(content, start=1):
         if not (isinstance(feature, dict) and feature.get("type") == "Feature"):
-            raise InputError(f"{path}: entry {number} is no GeoJSON feature", fix=_FIX)
+            raise InputError(f"{path}: entry {number} is not a GeoJSON feature", fix=_FIX)
         yield feature
 
 
 def _geometry(feature: dict[str, Any], path: Path, number: int) -> BaseGeometry | None:
-    """A feature's shape, mended where its outline crosses itself; None where it has none, which GeoJSON allows."""
+    """A feature's shape, repaired where it is self-intersecting; None without a geometry, which GeoJSON allows."""
     given = feature.get("geometry")
     if given is None:
         return None
     try:
-        with np.errstate(invalid="ignore"):  # NumPy warns of what the next line finds
+        with np.errstate(invalid="ignore"):  # NumPy warns about what the next line checks
             found: BaseGeometry = shape(given)
         if not np.isfinite(shapely.get_coordinates(found)).all():
-            raise ValueError("a coordinate is no number")
+            raise ValueError("a coordinate is not a finite number")
         return found if found.is_valid else shapely.make_valid(found)
     except (ShapelyError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         words = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: the geometry of feature {number} is none: {words}", fix=_FIX) from None
+        raise InputError(f"{path}: feature {number} has an invalid geometry: {words}", fix=_FIX) from None
 
 
 def _class_of(feature: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Which of a slide's tiles stand for it where there are more than wanted."""
+"""Choose a representative sample of a slide's tiles."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ Ints = NDArray[np.int64]
 
 
 def spread_tiles(x: Ints, y: Ints, count: int, rng: Generator) -> Ints:
-    """At most `count` of T tiles, evenly spread over the slide, in their order.
+    """Indices of at most `count` of T tiles, evenly spread over the slide, ascending.
 
-    The tiles are laid on Morton's curve, on which neighbours are near each other, and the curve is cut into `count`
-    equal pieces of which each gives a random tile (as the generalised random tessellation of Stevens and Olsen,
-    J. Am. Stat. Assoc. 99(465):262-278, 2004, samples areas).
+    The tiles are ordered along a Morton curve, which keeps neighbours close, and one random tile is drawn from each of
+    `count` equal segments (as in the generalised random tessellation of Stevens and Olsen, J. Am. Stat. Assoc.
+    99(465):262-278, 2004).
 
     Args:
-        x, y: `[T]`, 0 or more.
+        x: `[T]` left edges of the tiles, 0 or more.
+        y: `[T]` top edges of the tiles, 0 or more.
+        count: number of tiles to choose.
+        rng: source of randomness.
     """
     if len(x) <= count:
         return np.arange(len(x), dtype=np.int64)
@@ -29,7 +32,7 @@ def spread_tiles(x: Ints, y: Ints, count: int, rng: Generator) -> Ints:
 
 
 def even_shares(counts: Sequence[int], total: int) -> list[int]:
-    """How many of each kind to take, at most `total` together: alike, and more of those that have more."""
+    """How many of each kind to take, at most `total` together: equally many, as far as each kind has them."""
     shares = [0] * len(counts)
     for place, kind in enumerate(sorted(range(len(counts)), key=lambda kind: counts[kind])):
         shares[kind] = min(counts[kind], (total - sum(shares)) // (len(counts) - place))
@@ -37,7 +40,7 @@ def even_shares(counts: Sequence[int], total: int) -> list[int]:
 
 
 def _morton(x: Ints, y: Ints) -> NDArray[np.uint64]:
-    """`[T]`: the bits of x and y in turn; tiles' places are brought to their ranks first, so that 32 bits will do."""
+    """`[T]`: interleaved bits of the ranks of x and y; ranks fit in 32 bits."""
     code = np.zeros(len(x), np.uint64)
     for shift, values in enumerate((x, y)):
         rank = np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.uint64)

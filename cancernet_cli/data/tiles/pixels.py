@@ -1,4 +1,4 @@
-"""The pixels of tiles, as the network sees them: from the nearest finer level, neighbours read together."""
+"""Read tiles at the network's resolution: from the nearest finer level, neighbours together."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from cancernet_cli.core.records import Failure
 from cancernet_cli.data.slides.base import Slide, UnreadableSlide, level_for
 from cancernet_cli.data.tiles.tiling import TileSize
 
-_MAX_READ_PIXELS = 4_000_000  # of a level, at once: 16 MB as OpenSlide gives them
-_MAX_GAP = 0.5  # of a tile: a gap that is read along, rather than going to the file twice
+_MAX_READ_PIXELS = 4_000_000  # of a level, at once: 16 MB as RGBA from OpenSlide
+_MAX_GAP = 0.5  # of a tile: smaller gaps are read along, instead of reading twice
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class LevelRegion:
-    """A tile in the pixels of the level that it is read from."""
+    """A tile's rectangle in pixels of the level from which it is read."""
 
     level: int
     x: int
@@ -32,9 +32,10 @@ class LevelRegion:
 
 @dataclass(frozen=True)
 class TilePixels:
-    """T tiles.
+    """Pixels of T tiles.
 
-    pixels: `[T, h, w, 3]` uint8 RGB. failures: by place, why a tile has none; its pixels are white.
+    pixels: `[T, h, w, 3]` uint8 RGB; tiles that could not be read are white.
+    failures: the reasons for these, by index.
     """
 
     pixels: Pixels
@@ -42,10 +43,10 @@ class TilePixels:
 
 
 def level_region(slide: Slide, x: int, y: int, size: TileSize) -> LevelRegion:
-    """What is read for the tile at (x, y) of level 0: whole pixels of the nearest finer level.
+    """The region to read for the tile at (x, y) of level 0: whole pixels of the nearest finer level.
 
-    The corner is rounded to the nearest of them, so that a tile moves by half a pixel of that level at most, and its
-    pixels are the file's own, not mixed from neighbours.
+    The corner is rounded to the nearest pixel, so that a tile moves by at most half a pixel of that level, and pixels
+    are not interpolated.
     """
     level = level_for(slide, _downsample(size))
     scale = slide.levels[level].downsample
@@ -54,7 +55,7 @@ def level_region(slide: Slide, x: int, y: int, size: TileSize) -> LevelRegion:
 
 
 def read_tile(slide: Slide, x: int, y: int, size: TileSize) -> Pixels:
-    """The tile at (x, y) of level 0 as a view, `[h, w, 3]` uint8 RGB; white beyond the slide.
+    """The tile at (x, y) of level 0 as a view, `[h, w, 3]` uint8 RGB; white outside the slide.
 
     Raises:
         UnreadableSlide: the tile cannot be decoded.
@@ -66,9 +67,9 @@ def read_tile(slide: Slide, x: int, y: int, size: TileSize) -> Pixels:
 def read_tiles(
     slide: Slide, x: Sequence[int] | NDArray[np.int64], y: Sequence[int] | NDArray[np.int64], size: TileSize
 ) -> TilePixels:
-    """T tiles, each as `read_tile` gives it, but neighbours in a row decoded once; never raises for a damaged tile.
+    """Read T tiles as `read_tile` does, but decode neighbours in a row once; a damaged tile does not raise.
 
-    Fastest when tiles come by y, then x, as `plan_tiles` has them.
+    Fastest with tiles ordered by y, then x, as from `plan_tiles`.
     """
     regions = [level_region(slide, int(left), int(top), size) for left, top in zip(x, y, strict=True)]
     pixels = np.full((len(regions), size.view_height_px, size.view_width_px, 3), 255, np.uint8)
@@ -80,7 +81,7 @@ def read_tiles(
             if end - first == 1:
                 failures[first] = error.failure
                 continue
-            strip = None  # one of them is damaged: the others are read by themselves
+            strip = None  # one of them is damaged: read each by itself
         for i in range(first, end):
             try:
                 region = regions[i]
@@ -96,7 +97,7 @@ def read_tiles(
 
 
 def _together(slide: Slide, regions: list[LevelRegion]) -> Iterator[tuple[int, int]]:
-    """(first, end) of tiles that are read at once: neighbours in a row, where their level can be cut anywhere."""
+    """(first, end) of tiles to read at once: neighbours in a row, where the level can be read at any position."""
     first = 0
     for i in range(1, len(regions) + 1):
         if i < len(regions) and slide.is_exact(regions[i].level) and _fits(regions[first], regions[i - 1], regions[i]):

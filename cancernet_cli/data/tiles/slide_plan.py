@@ -1,4 +1,4 @@
-"""One slide's plan: its scale, its thumbnail, its tissue, its tiles."""
+"""Plan a slide: resolution, thumbnail, tissue and tiles."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ NO_TISSUE = "no_tissue"
 DAMAGED = "thumbnail_damaged"
 
 _LONGEST_THUMBNAIL_PX = 4096
-_SHORTEST_THUMBNAIL_PX = 512  # of a small slide, so that its preview shows something
+_SHORTEST_THUMBNAIL_PX = 512  # of a small slide, for a readable preview
 
 _WORDS = {
-    ASSUMED: "nothing says how wide its pixels are; {mpp:.3g} um, as tiles have, is assumed (--mpp says another)",
-    NOT_BELIEVED: "its entry for micrometres per pixel is none that a scanner has, and is not believed",
+    ASSUMED: "it has no resolution metadata; {mpp:.3g} um per pixel, as in the tiles, is assumed (set it with --mpp)",
+    NOT_BELIEVED: "its resolution metadata is implausible for a scanner, and ignored",
     ANISOTROPIC: "its pixels are not square; tiles are cut as if they were",
-    MAGNIFIED: "its pixels are {mpp:.3g} um wide, and tiles have to be magnified more than twice: expect nonsense",
-    NO_TISSUE: "no tissue was found (--tissue none takes everything)",
+    MAGNIFIED: "at {mpp:.3g} um per pixel, its tiles are enlarged more than twofold: do not trust the results",
+    NO_TISSUE: "no tissue was found (--tissue none uses all tiles)",
     DAMAGED: "parts of it cannot be decoded; they count as tissue, and their tiles may fail",
 }
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How slides are cut: a tile becomes one view of this size, whose pixels show `mpp` micrometres."""
+    """Geometry of tiles: each becomes one view of this size, at `mpp` micrometres per pixel."""
 
     view_width_px: int
     view_height_px: int
@@ -41,7 +41,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class SlidePlan:
-    """Everything that decides where a slide's tiles lie, and the tiles."""
+    """A slide's tiles, and everything that determines their positions."""
 
     vendor: str
     levels: tuple[Level, ...]
@@ -76,7 +76,7 @@ class SlidePlan:
         }
 
     def tile_columns(self) -> dict[str, Any]:
-        """The columns of tiles.parquet but the slide's name."""
+        """The columns of tiles.parquet, except for the slide's name."""
         tiles = self.tiles
         return {
             "x": tiles.x,
@@ -89,15 +89,15 @@ class SlidePlan:
         }
 
     def warnings(self) -> list[str]:
-        """What the user should know of the slide, a sentence each."""
+        """What the user should know about the slide, one sentence each."""
         return [_WORDS[flag].format(mpp=self.resolution.mpp) for flag in self.flags if flag in _WORDS]
 
 
 def plan_slide(slide: Slide, cut: Cut, options: TilingOptions) -> SlidePlan:
-    """The plan for one open slide.
+    """Plan an open slide.
 
     Raises:
-        UnreadableSlide: nothing of it can be decoded.
+        UnreadableSlide: no part of it can be decoded.
     """
     resolution = resolve_resolution(slide.scale, target_mpp=cut.mpp, slide_mpp=options.mpp)
     thumbnail = make_thumbnail(slide, downsample=_thumbnail_downsample(slide.levels[0], resolution.mpp))
@@ -125,7 +125,7 @@ def plan_slide(slide: Slide, cut: Cut, options: TilingOptions) -> SlidePlan:
 
 
 def tile_boxes(plan: SlidePlan) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """`[T, 4]`: left, top, right, bottom of the tiles in pixels of the thumbnail."""
+    """`[T, 4]`: left, top, right and bottom of the tiles in thumbnail pixels."""
     tiles, scale = plan.tiles, plan.thumbnail.downsample
     right, bottom = tiles.x + tiles.size.width_px, tiles.y + tiles.size.height_px
     return np.stack([tiles.x, tiles.y, right, bottom], axis=1) / scale

@@ -1,4 +1,4 @@
-"""Where a slide's tiles lie, worked out for all of them at once; `data.tiles.pixels` reads them."""
+"""Place a slide's tiles, all at once; `data.tiles.pixels` reads them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class TileSize:
-    """A tile at level 0, in pixels, and the view that it becomes."""
+    """Size of a tile in level-0 pixels, and of the view that it becomes."""
 
     width_px: int
     height_px: int
@@ -27,10 +27,11 @@ class TileSize:
 
 @dataclass(frozen=True)
 class TilePlan:
-    """T tiles of one slide by y, then x; a tile covers `x` to `x + size.width_px` of level 0, and down likewise.
+    """T tiles of one slide, ordered by y, then x; a tile spans `x` to `x + size.width_px` at level 0, likewise down.
 
-    x, y: `[T]` int64. tissue_fraction, pen_fraction: `[T]` float32, shares of the whole tile; beyond the slide there is
-    neither. grid: columns and rows of the grid that the tiles were chosen from.
+    x, y: `[T]` int64.
+    tissue_fraction, pen_fraction: `[T]` float32, of the whole tile; the part outside the slide counts as neither.
+    grid: columns and rows of the grid from which the tiles were chosen.
     """
 
     size: TileSize
@@ -45,7 +46,7 @@ class TilePlan:
 
 
 def tile_size(view_width_px: int, view_height_px: int, *, target_mpp: float, slide_mpp: float) -> TileSize:
-    """The rectangle at level 0 that a view of `target_mpp` shows."""
+    """The rectangle at level 0 that becomes a view of `target_mpp` micrometres per pixel."""
     scale = target_mpp / slide_mpp
     width, height = max(1, round(view_width_px * scale)), max(1, round(view_height_px * scale))
     return TileSize(width, height, view_width_px, view_height_px)
@@ -54,14 +55,17 @@ def tile_size(view_width_px: int, view_height_px: int, *, target_mpp: float, sli
 def plan_tiles(
     width_px: int, height_px: int, size: TileSize, tissue: Tissue, *, overlap: float = 0.0, min_tissue: float = 0.0
 ) -> TilePlan:
-    """The tiles of a grid that starts at (0, 0) and covers the slide, as far as they hold tissue.
+    """The tiles with tissue, of a grid that starts at (0, 0) and covers the slide.
 
-    Tiles at the right and lower border stick out.
+    Tiles at the right and lower edges extend beyond the slide.
 
     Args:
-        width_px, height_px: the slide at level 0.
-        overlap: share of a side that neighbours have in common, 0 to below 1.
-        min_tissue: least share of a tile that is tissue; at 0 any tissue will do.
+        width_px: width of the slide at level 0.
+        height_px: height of the slide at level 0.
+        size: of every tile.
+        tissue: the slide's tissue mask.
+        overlap: fraction of a side that neighbouring tiles share, at least 0 and below 1.
+        min_tissue: minimum tissue fraction of a tile; 0 accepts tiles with any tissue.
     """
     across, down = grid_starts(width_px, size.width_px, overlap), grid_starts(height_px, size.height_px, overlap)
     share = _shares(tissue.mask, tissue.downsample, across, down, size, (width_px, height_px))
@@ -74,21 +78,21 @@ def plan_tiles(
 
 
 def grid_starts(side_px: int, tile_px: int, overlap: float) -> Ints:
-    """Where tiles start along a side: each place rounded by itself, so that errors do not add up."""
-    # As people write it: 0.1 is a tenth, not the nearest binary fraction
+    """Positions of tiles along a side, each rounded separately, so that errors do not accumulate."""
+    # As written in decimal: 0.1 is a tenth, not the nearest binary fraction
     stride = max(Fraction(1), tile_px * (1 - Fraction(str(overlap))))
     count = math.ceil(side_px / stride)
     numbers = np.arange(count, dtype=np.int64)
-    # Halves go up, where np.rint would send them to the even neighbour and make strides differ by two
+    # Halves round up; np.rint rounds them to even, and strides would differ by two
     return (2 * numbers * stride.numerator + stride.denominator) // (2 * stride.denominator)
 
 
 def _shares(
     mask: Mask, downsample: float, across: Ints, down: Ints, size: TileSize, slide_px: tuple[int, int]
 ) -> Floats:
-    """`[rows, columns]` float32: the share of each tile of the grid that the mask covers, edges of its pixels exactly.
+    """`[rows, columns]` float32: the fraction of each tile that the mask covers, with exact partial pixels.
 
-    The integral of the mask up to any point lies between those up to the pixels' corners, in both directions linearly.
+    The integral of the mask is bilinear between pixel corners.
     """
     covered = np.cumsum(mask, axis=0, dtype=np.float64)
     covered = np.pad(_between(covered, down, size.height_px, slide_px[1], downsample), ((0, 0), (1, 0)))
@@ -101,7 +105,7 @@ def _shares(
 def _between(
     sums: NDArray[np.float64], starts: Ints, tile_px: int, side_px: int, downsample: float
 ) -> NDArray[np.float64]:
-    """`[n, ...]`: what `sums`, a running sum along its first axis, grows by over each of n tiles."""
+    """`[n, ...]`: the increase of `sums`, a running sum along its first axis, over each of n tiles."""
     sums = np.concatenate([np.zeros_like(sums[:1]), sums])
 
     def up_to(place: Ints) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Where on a slide there is tissue, from its thumbnail: no glass, no pen, no specks."""
+"""Detect tissue on a slide's thumbnail, without glass, pen marks and specks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ MASK_MPP = 8.0  # a tile of 100 um is then a dozen pixels wide
 
 @dataclass(frozen=True)
 class TissueRule:
-    """Areas in square micrometres of tissue, lengths in micrometres.
+    """Parameters of tissue detection, as lengths and areas on the slide.
 
-    smooth_um: noise of the sensor and of JPEG is blurred over this. join_um: gaps up to this are closed.
-    min_area_um2: what is smaller is a speck. max_hole_um2: smaller holes, as of glands and vessels, belong to the
-    tissue around them. min_pen_um2: a smaller stain is no pen. pen_rim_um: how far ink goes beyond where it is plain.
+    smooth_um: blur against sensor noise and JPEG artifacts.
+    join_um: gaps up to this width are closed.
+    min_area_um2: smaller pieces are specks.
+    max_hole_um2: smaller holes, such as glands and vessels, belong to the surrounding tissue.
+    min_pen_um2: smaller stains are not pen marks.
+    pen_rim_um: margin of faint ink around a pen mark.
     """
 
     smooth_um: float = 16.0
@@ -37,9 +40,11 @@ class TissueRule:
 
 @dataclass(frozen=True)
 class Tissue:
-    """A slide's tissue.
+    """Tissue and pen marks of a slide.
 
-    mask, pen: `[h, w]` bool. downsample: pixels of level 0 that one of theirs is wide. mpp: micrometres that one is.
+    mask, pen: `[h, w]` bool.
+    downsample: level-0 pixels per pixel of the masks.
+    mpp: micrometres per pixel of the masks.
     """
 
     mask: Mask
@@ -53,13 +58,13 @@ class Tissue:
         return float(np.count_nonzero(self.mask)) * self.mpp**2 / 1e6
 
 
-# Saturation, 0 to 255. Otsu's threshold cuts whatever it gets in two: below the floor glass would become tissue, and
-# above the ceiling, where half a slide is deeply stained, pale stroma would become glass.
+# Saturation, 0 to 255. Otsu's threshold always splits in two: below the floor, glass would become tissue; above the
+# ceiling, pale stroma would become glass where half the slide is deeply stained.
 _FLOOR, _CEILING = 14, 32
-_BLACK = 30  # the edge of a cover slip, the outside of a scan
+_BLACK = 30  # edges of cover slips, areas outside the scan
 _GLASS_PERCENTILE = 98
-_ROWS = 128  # of a thumbnail, at once
-_TINT = 0.85  # a lighter channel than this share of the lightest: a tint of the glass, not a stain
+_ROWS = 128  # of a thumbnail, processed at once
+_TINT = 0.85  # relative to the lightest channel: above it, a tint of the glass, not a stain
 
 
 def find_tissue(
@@ -70,15 +75,17 @@ def find_tissue(
     method: TissueMethod = "otsu",
     rule: TissueRule | None = None,
 ) -> Tissue:
-    """The tissue on a thumbnail.
+    """Detect the tissue on a thumbnail.
 
-    Otsu's threshold on the saturation, between a floor and a ceiling, glass brought to white before; small gaps closed,
-    specks and pen marks left out, small holes filled. `none` takes everything, and looks for no pen.
+    Otsu's threshold on saturation, limited to a plausible range, after white-balancing the glass; then small gaps are
+    closed, specks and pen marks removed, and small holes filled. Method `none` accepts everything, pen marks included.
 
     Args:
         thumbnail: `[h, w, 3]` uint8 RGB.
-        downsample: pixels of level 0 that one of its pixels is wide.
-        mpp: micrometres that one of its pixels is wide.
+        downsample: level-0 pixels per thumbnail pixel.
+        mpp: micrometres per thumbnail pixel.
+        method: `otsu` or `none`.
+        rule: sizes; default: `TissueRule()`.
     """
     rule = rule or TissueRule()
     shape = thumbnail.shape[:2]
@@ -99,20 +106,21 @@ def find_tissue(
 
 
 def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule | None = None) -> Mask:
-    """Where a felt pen has drawn: green, blue, red or black, none of them a colour of haematoxylin or eosin.
+    """Detect marks of green, blue, red and black felt pens, by colours that haematoxylin and eosin do not have.
 
-    Haematoxylin is purple and eosin pink: red in both is about as strong as blue, or stronger, and green is weakest.
+    Haematoxylin is purple and eosin pink: in both, red is about as strong as blue or stronger, and green is weakest.
 
     Args:
         thumbnail: `[h, w, 3]` uint8 RGB.
-        mpp: micrometres that one of its pixels is wide.
+        mpp: micrometres per thumbnail pixel.
+        rule: sizes; default: `TissueRule()`.
 
     Returns:
         `[h, w]` bool.
     """
     rule = rule or TissueRule()
     smooth: Any = cv2.GaussianBlur(thumbnail, (0, 0), max(0.5, rule.smooth_um / mpp / 2))
-    # In strips: the whole in sixteen bits, with all that is made of it, would be ten times as large as the thumbnail
+    # In strips: 16-bit copies and intermediate results of the whole would need ten times the memory of the thumbnail
     seeds = np.concatenate([_is_ink(smooth[top : top + _ROWS]) for top in range(0, len(smooth), _ROWS)])
     ink = _pieces(seeds, _pixels(rule.min_pen_um2, mpp), connectivity=8)
     if not ink.any():
@@ -133,9 +141,9 @@ def _is_ink(smooth: Pixels) -> Mask:
 
 
 def _on_white_glass(thumbnail: Pixels) -> Pixels:
-    """The picture with the tint of its glass taken out, where it has one."""
+    """The thumbnail white-balanced to its glass, where the glass is tinted."""
     flat = thumbnail.reshape(-1, 3)
-    is_seen = flat.min(axis=1) != 255  # white comes from beyond the scan
+    is_seen = flat.min(axis=1) != 255  # pure white is outside the scan
     if not is_seen.any():
         return thumbnail
     glass = np.array([np.percentile(channel[is_seen], _GLASS_PERCENTILE) for channel in flat.T])
@@ -147,17 +155,17 @@ def _on_white_glass(thumbnail: Pixels) -> Pixels:
 
 
 def _saturation(picture: Pixels, smooth_px: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """HSV's saturation and value, `[h, w]` uint8, of the smoothed picture."""
+    """HSV saturation and value, `[h, w]` uint8, of the smoothed picture."""
     smooth: Any = cv2.GaussianBlur(picture, (0, 0), max(0.5, smooth_px / 2))
     hsv = cv2.cvtColor(smooth, cv2.COLOR_RGB2HSV)
     return np.asarray(hsv[..., 1], np.uint8), np.asarray(hsv[..., 2], np.uint8)
 
 
 def _pieces(mask: Mask, least_px: int, *, connectivity: int) -> Mask:
-    """What of a mask lies in pieces of at least so many pixels; scikit-image takes three times the memory for it."""
+    """The connected components with at least `least_px` pixels; scikit-image needs three times the memory for this."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=connectivity)
     is_kept = stats[:, cv2.CC_STAT_AREA] >= least_px
-    is_kept[0] = False  # what is not in the mask
+    is_kept[0] = False  # the background
     return np.asarray(is_kept[labels])
 
 
@@ -165,7 +173,7 @@ def _closed(mask: Mask, gap_px: float) -> Mask:
     radius = gap_px / 2
     if radius < 0.5:
         return mask
-    border = math.ceil(radius) + 1  # without it tissue at the edge would be eaten away
+    border = math.ceil(radius) + 1  # otherwise tissue at the edge would be eroded
     wide = np.pad(mask.astype(np.uint8), border)
     closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, _disc(radius))
     return np.asarray(closed[border:-border, border:-border] > 0)

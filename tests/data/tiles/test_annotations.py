@@ -88,16 +88,16 @@ def test_other_classes_and_what_has_no_area_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "is no JSON"),
-        ("\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), "is no JSON"),
-        ({"type": "FeatureCollection"}, "holds no list of features"),
-        (7, "holds no list of features"),
-        ({"type": "Polygon", "coordinates": [SQUARE]}, "entry 1 is no GeoJSON feature"),
-        ([feature("benign", [SQUARE]), feature("benign", [[[0, 0], [1, 1]]])], "the geometry of feature 2 is none"),
-        ([feature("benign", [SQUARE], "Polygone")], "the geometry of feature 1 is none"),
-        ([feature("benign", "far away")], "the geometry of feature 1 is none"),
-        ([feature("benign", [[[0, 0], [1, float("nan")], [1, 1], [0, 0]]])], "a coordinate is no number"),
-        ([{"type": "Feature", "geometry": {"type": "Polygon"}}], "the geometry of feature 1 is none"),
+        ("{", "is not valid JSON"),
+        ("\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), "is not valid JSON"),
+        ({"type": "FeatureCollection"}, "has no list of features"),
+        (7, "has no list of features"),
+        ({"type": "Polygon", "coordinates": [SQUARE]}, "entry 1 is not a GeoJSON feature"),
+        ([feature("benign", [SQUARE]), feature("benign", [[[0, 0], [1, 1]]])], "feature 2 has an invalid geometry"),
+        ([feature("benign", [SQUARE], "Polygone")], "feature 1 has an invalid geometry"),
+        ([feature("benign", "far away")], "feature 1 has an invalid geometry"),
+        ([feature("benign", [[[0, 0], [1, float("nan")], [1, 1], [0, 0]]])], "a coordinate is not a finite number"),
+        ([{"type": "Feature", "geometry": {"type": "Polygon"}}], "feature 1 has an invalid geometry"),
     ],
 )
 def test_what_is_no_geojson_is_refused_with_the_way_to_mend_it(tmp_path: Path, content: object, words: str) -> None:

@@ -166,7 +166,7 @@ def test_an_older_report_is_replaced_only_when_told_to(table: Path) -> None:
     quick(table, overwrite=True)
     assert sorted(path.name for path in first.out.iterdir()) == ["metrics.json", "notes.txt", "report.md"]
     (table.parent / "file").write_text("")
-    with pytest.raises(OutputError, match="is a file; give --out the name of a folder"):
+    with pytest.raises(OutputError, match="is a file; choose another --out"):
         quick(table, out=table.parent / "file")
 
 

@@ -234,5 +234,5 @@ def test_a_slide_without_tissue_gives_no_tile(tmp_path: Path) -> None:
 
 def test_broken_annotations_stop_it(path: Path, tmp_path: Path) -> None:
     (tmp_path / "a.geojson").write_text("[")
-    with pytest.raises(InputError, match=r"a\.geojson is no JSON"):
+    with pytest.raises(InputError, match=r"a\.geojson is not valid JSON"):
         cut(path, tmp_path, tmp_path / "a.geojson")

@@ -213,7 +213,7 @@ def test_annotations_beside_slides_are_found_or_left_alone(slides: Path, tmp_pat
 def test_broken_annotations_end_the_run_before_anything_is_cut(slides: Path, tmp_path: Path) -> None:
     (tmp_path / "a.geojson").write_text('{"type": "FeatureCollection"')
     file = a_list(slides, tmp_path, "path,label,annotations", "benign,", "malignant,", "benign,", "malignant,a.geojson")
-    with pytest.raises(InputError, match=r"a\.geojson is no JSON: .*--annotations none"):
+    with pytest.raises(InputError, match=r"a\.geojson is not valid JSON: .*--annotations none"):
         finetune([str(file)], options_of(tmp_path / "model"))
     assert not (tmp_path / "model.partial").exists()
 
