@@ -12,9 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.cache import cache_root
 from cancernet_cli.core.cards import Card, file_sha256
 from cancernet_cli.core.errors import InputError, ModelError
@@ -33,8 +31,6 @@ FEW = 16
 # Heads that read statistics of feature maps: 8 bits change those more than the decision bears. Measured on BreakHis:
 # probabilities move by 0.03 on average with the backbone in int8, by 0.003 with the U-Net alone.
 SENSITIVE_HEADS = ("correlations", "level_stats")
-
-Views = NDArray[np.uint8]
 
 
 def int8_file(folder: Path, card: Card) -> Path | None:
@@ -55,7 +51,7 @@ def int8_sha256(path: Path) -> str:
 def make_int8(
     folder: Path,
     card: Card,
-    views: Iterable[Views],
+    views: Iterable[Pixels],
     *,
     into: Path | None = None,
     report: Reporter = silent,
@@ -98,7 +94,7 @@ def make_int8(
     return path
 
 
-def quantised(model: ov.Model, card: Card, views: list[Views]) -> ov.Model:
+def quantised(model: ov.Model, card: Card, views: list[Pixels]) -> ov.Model:
     """A converted pipeline with its convolutions in int8; what the head needs exactly stays fp32.
 
     Args:
@@ -157,7 +153,7 @@ def _ancestors(node: Any) -> set[str]:
     return seen
 
 
-def image_views(files: Iterable[FoundFile], card: Card, max_pixels: int) -> Iterator[Views]:
+def image_views(files: Iterable[FoundFile], card: Card, max_pixels: int) -> Iterator[Pixels]:
     """The first view of each image that can be read."""
     for file in files:
         if file.problem is not None:

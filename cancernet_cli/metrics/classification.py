@@ -19,8 +19,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.metrics.calibration import BINS, expected_calibration_error
-from cancernet_cli.metrics.scores import Floats, Ints, Scores
+from cancernet_cli.metrics.scores import Scores
 
 Figure = dict[str, Any]
 
@@ -119,7 +120,7 @@ def _ranked(scores: Scores, measure: Any) -> Figure:
     return figure(float(np.mean(each)), scores.n_images)
 
 
-def _of_classes(name: str, values: Floats, counts: Ints, true: Ints, classes: tuple[str, ...]) -> Figure:
+def _of_classes(name: str, values: F64, counts: I64, true: I64, classes: tuple[str, ...]) -> Figure:
     """The positive class's value, or the mean over the classes that have images; undefined if one of them is."""
     of = [1] if len(classes) == 2 else np.flatnonzero(true).tolist()
     lacking = [classes[k] for k in of if not np.isfinite(values[k])]

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.metrics.calibration import reliability_table
 from cancernet_cli.metrics.classification import auroc, classification_metrics, decision_metrics, figure
 from cancernet_cli.metrics.intervals import Interval, Resampling, clustered_bootstrap
-from cancernet_cli.metrics.scores import Floats, Ints, Scores
+from cancernet_cli.metrics.scores import Scores
 
 WORST_PATIENTS = 1_000
 MOST_MAGNIFICATIONS = 50
@@ -133,7 +134,7 @@ def patient_metrics(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[s
     }
 
 
-def shares_right(scores: Scores) -> Floats:
+def shares_right(scores: Scores) -> F64:
     """The share of right images of each known patient, by number; their mean is the recognition rate."""
     known = scores.where(scores.patients >= 0)
     at = np.unique(known.patients, return_inverse=True)[1].reshape(-1)
@@ -181,7 +182,7 @@ def _bootstrap(scores: Scores, resampling: Resampling, *figures: str) -> dict[st
     )
 
 
-def _pooled(known: Scores, key: Ints) -> Scores:
+def _pooled(known: Scores, key: I64) -> Scores:
     """One entry for each distinct row of `key`, `[N]` or `[N, 2]`: mean probabilities; the label, or -1 for several."""
     _, first, at = np.unique(key, axis=0, return_index=True, return_inverse=True)
     at = at.reshape(-1)
@@ -204,7 +205,7 @@ def _pooled(known: Scores, key: Ints) -> Scores:
     )
 
 
-def _worst(patients: Scores, shares: Floats) -> list[dict[str, Any]]:
+def _worst(patients: Scores, shares: F64) -> list[dict[str, Any]]:
     """The patients with the lowest score first; among equals those with more images, then by name."""
     names = [patients.patient_names[i] if patients.patient_names else str(i) for i in patients.patients.tolist()]
     order = sorted(range(len(names)), key=lambda i: (shares[i], -patients.counts[i], names[i]))

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from cancernet_cli.core.arrays import F64, I64
 
 FIGURES = ("auroc", "accuracy", "recognition_rate")
 RESAMPLES = 1_000
@@ -99,7 +98,7 @@ def paired_bootstrap(
     return {name: _interval(one[name] - other[name], design, name, confidence) for name in figures}
 
 
-def weighted_auroc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> Floats:
+def weighted_auroc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> F64:
     """AUROC under each of many weightings, from one sort; ties count half, as in scikit-learn.
 
     Args:
@@ -122,12 +121,12 @@ class _Design:
     units: `[N]`, the unit of each entry. n_units: how many there are. reasons: why a figure has no interval, or "".
     """
 
-    labels: Ints
-    counts: Ints
-    units: Ints
+    labels: I64
+    counts: I64
+    units: I64
     n_units: int
     unit: str
-    strata: list[Ints]
+    strata: list[I64]
     reasons: dict[str, str]
 
 
@@ -148,9 +147,9 @@ def _design(labels: ArrayLike, classes: int, patients: ArrayLike, counts: ArrayL
 
 def _drawn(
     design: _Design, probs: ArrayLike, right: ArrayLike, figures: Sequence[str], resamples: int, seed: int
-) -> dict[str, Floats]:
+) -> dict[str, F64]:
     """The figures in each resample, `[R]`; empty for those that can have no interval."""
-    values: dict[str, list[Floats]] = {name: [] for name in figures if not design.reasons[name]}
+    values: dict[str, list[F64]] = {name: [] for name in figures if not design.reasons[name]}
     if values:
         p = np.asarray(probs, dtype=np.float64)
         totals = np.bincount(design.units, design.counts)
@@ -169,7 +168,7 @@ def _drawn(
     return {name: np.concatenate(values[name]) if name in values else np.zeros(0) for name in figures}
 
 
-def _interval(drawn: Floats, design: _Design, name: str, confidence: float) -> Interval:
+def _interval(drawn: F64, design: _Design, name: str, confidence: float) -> Interval:
     if design.reasons[name]:
         return Interval(None, None, design.unit, design.n_units, reason=design.reasons[name])
     usable = drawn[np.isfinite(drawn)]
@@ -184,7 +183,7 @@ class _Auroc:
     A resample then costs a product and a cumulative sum: the Mann-Whitney statistic, ties counted half.
     """
 
-    def __init__(self, y: Ints, p: Floats, units: Ints, counts: Ints) -> None:
+    def __init__(self, y: I64, p: F64, units: I64, counts: I64) -> None:
         self.pairs = []
         n_units = int(units.max()) + 1
         for k in [1] if p.shape[1] == 2 else np.unique(y).tolist():
@@ -199,29 +198,29 @@ class _Auroc:
             )
         self.width = max(of.shape[0] for of, _ in self.pairs)
 
-    def __call__(self, weights: Floats) -> Floats:
+    def __call__(self, weights: F64) -> F64:
         """`[R, units]` to `[R]`."""
         each = [_mann_whitney(of @ weights.T, rest @ weights.T) for of, rest in self.pairs]
         return np.asarray(np.mean(each, axis=0))
 
 
-def _mann_whitney(positives: Floats, negatives: Floats) -> Floats:
+def _mann_whitney(positives: F64, negatives: F64) -> F64:
     """Share of pairs in the right order; weights by ascending score, `[S, R]` each."""
     below = np.cumsum(negatives, axis=0)
     pairs = positives.sum(axis=0) * below[-1]
     wins = np.einsum("sr,sr->r", positives, below - negatives / 2)
-    share: Floats = np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    share: F64 = np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
     return share
 
 
-def _units_of_class(y: Ints, units: Ints, counts: Ints, classes: int, by_image: bool) -> list[int]:
+def _units_of_class(y: I64, units: I64, counts: I64, classes: int, by_image: bool) -> list[int]:
     """How many units have an image of each class."""
     if by_image:
         return [int(counts[y == k].sum()) for k in range(classes)]
     return [len(np.unique(units[y == k])) for k in range(classes)]
 
 
-def _strata(y: Ints, units: Ints, counts: Ints, classes: int, by_image: bool) -> list[Ints]:
+def _strata(y: I64, units: I64, counts: I64, classes: int, by_image: bool) -> list[I64]:
     """The units of each stratum; a unit that stands for several images is listed as often.
 
     A patient who would be alone in a stratum joins the largest, for it would be in every resample.
@@ -238,7 +237,7 @@ def _strata(y: Ints, units: Ints, counts: Ints, classes: int, by_image: bool) ->
     return [np.concatenate([strata[0], *alone]), *(s for s in strata[1:] if len(s) > 1)]
 
 
-def _reasons(per_class: list[int], strata: list[Ints], unit: str) -> dict[str, str]:
+def _reasons(per_class: list[int], strata: list[I64], unit: str) -> dict[str, str]:
     """Why a figure can have no interval; empty where it can."""
     present = [n for n in per_class if n]
     few = f"fewer than 2 {unit}s of a class"
@@ -247,7 +246,7 @@ def _reasons(per_class: list[int], strata: list[Ints], unit: str) -> dict[str, s
     return {"auroc": auroc, "accuracy": of_all, "recognition_rate": of_all}
 
 
-def _resampled(strata: list[Ints], n_units: int, resamples: int, at_once: int, seed: int) -> Iterator[Floats]:
+def _resampled(strata: list[I64], n_units: int, resamples: int, at_once: int, seed: int) -> Iterator[F64]:
     """How often each unit was drawn, `[R, units]`; the same draws however many are made at once."""
     generators = [np.random.default_rng([seed, i]) for i in range(len(strata))]
     for start in range(0, resamples, at_once):

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from cancernet_cli.core.arrays import F64, I64, Bools
 
 
 @dataclass(frozen=True)
@@ -25,14 +23,14 @@ class Scores:
     """
 
     classes: tuple[str, ...]
-    labels: Ints
-    predicted: Ints
-    probs: Floats
-    counts: Ints
-    log_losses: Floats
-    patients: Ints
-    magnifications: Floats
-    slides: Ints
+    labels: I64
+    predicted: I64
+    probs: F64
+    counts: I64
+    log_losses: F64
+    patients: I64
+    magnifications: F64
+    slides: I64
     patient_names: tuple[str, ...] = ()
     step: float = 0.0
 
@@ -104,7 +102,7 @@ class Scores:
         )
 
 
-def log_losses(labels: Ints, probs: Floats) -> Floats:
+def log_losses(labels: I64, probs: F64) -> F64:
     """-log of the true class's share of the probabilities, `[N]`; clipped as scikit-learn does for float64."""
     shares = probs[np.arange(len(labels)), labels] / np.maximum(probs.sum(axis=1), np.finfo(np.float64).tiny)
     tiny = np.finfo(np.float64).eps

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cancernet_cli.core.arrays import F32, F64, I64
 from cancernet_cli.metrics.scores import Scores, log_losses
 
 LIMIT = 500_000  # distinct entries; about 30 MB with two classes
@@ -48,7 +49,7 @@ class Tally:
         self._counts = np.zeros(0, np.int64)
         self._losses = np.zeros(0, np.float64)  # summed over the images of an entry
         self._pending: list[NDArray[np.void]] = []
-        self._pending_losses: list[NDArray[np.float64]] = []
+        self._pending_losses: list[F64] = []
         self._n_pending = 0
 
     def patient_index(self, name: str | None) -> int:
@@ -119,7 +120,7 @@ class Tally:
                 self._entries, self._counts, self._losses = _distinct(self._entries, self._counts, self._losses)
 
 
-def _rounded(probs: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+def _rounded(probs: F32, step: float) -> F32:
     """Probabilities in steps of `step`, finer by the decade near 0 and 1."""
     if not step:
         return probs
@@ -130,9 +131,7 @@ def _rounded(probs: NDArray[np.float32], step: float) -> NDArray[np.float32]:
     return np.where(p <= 0.5, rounded, 1 - rounded).astype(np.float32)
 
 
-def _distinct(
-    rows: NDArray[np.void], counts: NDArray[np.int64], losses: NDArray[np.float64]
-) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.float64]]:
+def _distinct(rows: NDArray[np.void], counts: I64, losses: F64) -> tuple[NDArray[np.void], I64, F64]:
     """Each distinct row once, in a fixed order, with its counts and losses added up."""
     if not len(rows):
         return rows, counts, losses

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.segmentation.base import segmenters
 from cancernet_cli.segmentation.threshold import Threshold
 
@@ -39,7 +40,7 @@ class Watershed(nn.Module):
         return torch.from_numpy(parted).to(pixels.device)[:, None].float()
 
 
-def part(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def part(mask: Pixels) -> Pixels:
     """A binary mask cut between touching nuclei (Meyer's flooding, as `cv2.watershed`).
 
     Args:
@@ -66,12 +67,12 @@ def part(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # A piece of the mask without a peak of its own is too thin to be a nucleus, whoever flooded it.
     pieces, piece = cv2.connectedComponents(mask)
     has_peak = np.bincount(piece[peaks], minlength=pieces) > 0
-    nuclei: NDArray[np.uint8] = (inside & has_peak[piece]).astype(np.uint8)
+    nuclei: Pixels = (inside & has_peak[piece]).astype(np.uint8)
     return nuclei
 
 
-def _stretched(distance: NDArray[Any]) -> NDArray[np.uint8]:
-    relief: NDArray[np.uint8] = np.clip(np.rint(distance * (255 / distance.max())), 0, 255).astype(np.uint8)
+def _stretched(distance: NDArray[Any]) -> Pixels:
+    relief: Pixels = np.clip(np.rint(distance * (255 / distance.max())), 0, 255).astype(np.uint8)
     return relief
 
 

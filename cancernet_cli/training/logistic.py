@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from cancernet_cli.core.arrays import F64, I64, Strings
 
 # Inverse strengths of the L2 penalty to choose from, per feature standardised to deviation 1.
 STRENGTHS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -29,18 +28,18 @@ class LinearModel:
     centre, spread: `[F]`. weight: `[K, F]`. bias: `[K]`. strength: the inverse penalty that was taken.
     """
 
-    centre: Floats
-    spread: Floats
-    weight: Floats
-    bias: Floats
+    centre: F64
+    spread: F64
+    weight: F64
+    bias: F64
     strength: float
 
-    def logits(self, features: NDArray[np.floating]) -> Floats:
+    def logits(self, features: NDArray[np.floating]) -> F64:
         """`[N, F]` to `[N, K]`."""
         return np.asarray((features - self.centre) / self.spread @ self.weight.T + self.bias)
 
 
-def fit_logistic(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> LinearModel:
+def fit_logistic(features: F64, labels: I64, patients: Strings, classes: int, seed: int) -> LinearModel:
     """L2-regularised logistic regression; from 40 patients on, the penalty is chosen by cross-validation over them.
 
     Every class weighs the same; within a class, a patient weighs as the square root of the count of its images (see
@@ -56,7 +55,7 @@ def fit_logistic(features: Floats, labels: Ints, patients: NDArray[np.str_], cla
     return fit_at(features, labels, patients, classes, strength)
 
 
-def choose_strength(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> float:
+def choose_strength(features: F64, labels: I64, patients: Strings, classes: int, seed: int) -> float:
     """The entry of `STRENGTHS` that predicts held-out patients best."""
     of_class = [len(np.unique(patients[labels == k])) for k in range(classes)]
     folds = min(INNER_FOLDS, *of_class)
@@ -83,7 +82,7 @@ def choose_strength(features: Floats, labels: Ints, patients: NDArray[np.str_], 
     return STRENGTHS[int(np.argmin(losses))]
 
 
-def fit_at(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, strength: float) -> LinearModel:
+def fit_at(features: F64, labels: I64, patients: Strings, classes: int, strength: float) -> LinearModel:
     """Logistic regression at a given inverse penalty; `features` `[N, A, F]`, `labels` and `patients` `[N]`."""
     centre = features[:, 0].mean(axis=0)
     deviation = features[:, 0].std(axis=0)
@@ -101,7 +100,7 @@ def fit_at(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: 
     return LinearModel(centre, spread, weight, bias, strength)
 
 
-def image_weights(labels: Ints, patients: NDArray[np.str_]) -> Floats:
+def image_weights(labels: I64, patients: Strings) -> F64:
     """How much each image weighs, `[N]`, 1 on average; every class weighs the same.
 
     A patient's images are alike, so the tenth tells less than the first: a patient with n images weighs as sqrt(n), the
@@ -114,7 +113,7 @@ def image_weights(labels: Ints, patients: NDArray[np.str_]) -> Floats:
     return np.asarray(weights / weights.mean())
 
 
-def cross_entropy(logits: Floats, labels: Ints) -> Floats:
+def cross_entropy(logits: F64, labels: I64) -> F64:
     """-log of the true class's softmax probability, `[N]`."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return np.asarray(np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels])

@@ -6,14 +6,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from cancernet_cli.core.arrays import F64, I64, Strings
+
 Sampling = Literal["natural", "class", "patient"]
 
 
-def epoch_draws(labels: Ints, patients: NDArray[np.str_], how: Sampling, count: int, *, seed: int, epoch: int) -> Ints:
+def epoch_draws(labels: I64, patients: Strings, how: Sampling, count: int, *, seed: int, epoch: int) -> I64:
     """The rows that an epoch draws, in order; the same for the same seed and epoch.
 
     `natural` draws every image alike, `class` every class, `patient` every class and within it every patient. What is
@@ -40,7 +39,7 @@ def epoch_draws(labels: Ints, patients: NDArray[np.str_], how: Sampling, count: 
     return np.asarray(rng.permutation(np.concatenate(drawn)), np.int64)
 
 
-def draw_shares(labels: Ints, patients: NDArray[np.str_], how: Sampling) -> Floats:
+def draw_shares(labels: I64, patients: Strings, how: Sampling) -> F64:
     """How often `epoch_draws` draws each row in the long run: `[N]`, adding up to 1."""
     shares = np.ones(len(labels))
     if how == "patient":
@@ -52,13 +51,13 @@ def draw_shares(labels: Ints, patients: NDArray[np.str_], how: Sampling) -> Floa
     return np.asarray(shares / shares.sum(), np.float64)
 
 
-def _pairs(labels: Ints, patients: NDArray[np.str_]) -> Ints:
+def _pairs(labels: I64, patients: Strings) -> I64:
     """A number for each pair of class and patient, `[N]`."""
     at = np.unique(patients, return_inverse=True)[1].reshape(-1)
     return np.asarray(labels * (at.max() + 1) + at, np.int64)
 
 
-def _cycled(rows: Ints, count: int, rng: Generator) -> Ints:
+def _cycled(rows: I64, count: int, rng: Generator) -> I64:
     """`count` of the rows: all of them in a random order, then all again in another, ..."""
     rounds = -(-count // len(rows))
     return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:count] if count else rows[:0]

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from cancernet_cli.core.arrays import F64, I64, Strings
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.records import Epoch
 from cancernet_cli.training.losses import classification_loss
 from cancernet_cli.training.samplers import Sampling, epoch_draws
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 ROWS_AT_ONCE = 256  # of features turned to float32; 100 MB of the widest
 
@@ -32,12 +30,12 @@ class SoftmaxModel:
     centre, spread: `[F]`. weight: `[K, F]`. bias: `[K]`.
     """
 
-    centre: Floats
-    spread: Floats
-    weight: Floats
-    bias: Floats
+    centre: F64
+    spread: F64
+    weight: F64
+    bias: F64
 
-    def logits(self, features: NDArray[np.floating]) -> Floats:
+    def logits(self, features: NDArray[np.floating]) -> F64:
         """`[N, F]`, of any precision and on disk if need be, to `[N, K]`."""
         weight = torch.from_numpy((self.weight / self.spread).astype(np.float32))
         bias = torch.from_numpy((self.bias - (self.weight / self.spread) @ self.centre).astype(np.float32))
@@ -46,10 +44,10 @@ class SoftmaxModel:
 
 def fit_softmax(
     features: NDArray[np.floating],
-    labels: Ints,
-    patients: NDArray[np.str_],
-    train: Ints,
-    validate: Ints,
+    labels: I64,
+    patients: Strings,
+    train: I64,
+    validate: I64,
     classes: int,
     *,
     epochs: int,
@@ -133,7 +131,7 @@ def fit_softmax(
     return SoftmaxModel(centre, spread, *found), history
 
 
-def _moments(features: NDArray[np.floating], rows: Ints) -> tuple[Floats, Floats]:
+def _moments(features: NDArray[np.floating], rows: I64) -> tuple[F64, F64]:
     """Mean and standard deviation of each feature over the rows; what never varies has deviation 1."""
     parts = [features[part].astype(np.float64) for part in _parts(rows)]
     centre = np.asarray(sum(part.sum(axis=0) for part in parts) / len(rows), np.float64)
@@ -142,11 +140,11 @@ def _moments(features: NDArray[np.floating], rows: Ints) -> tuple[Floats, Floats
     return centre, np.where(deviation > 1e-6, deviation, 1.0)
 
 
-def _logits(features: NDArray[np.floating], rows: Ints, weight: Tensor, bias: Tensor) -> Tensor:
+def _logits(features: NDArray[np.floating], rows: I64, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.cat([F.linear(_float(features[part]), weight, bias) for part in _parts(rows)])
 
 
-def _parts(rows: Ints) -> list[Ints]:
+def _parts(rows: I64) -> list[I64]:
     return np.array_split(rows, max(1, math.ceil(len(rows) / ROWS_AT_ONCE)))
 
 

@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.readers.pillow_limit import pillow_limit_lifted
 
 TURNED = (5, 6, 7, 8)  # EXIF orientations of images that lie on their side
 
 
-def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+def pillow_to_rgb(image: Image.Image) -> Pixels:
     """A Pillow image, upright, its transparency laid on white.
 
     `I;16` keeps all its bits; Pillow's own conversion to 8 would clip it.
@@ -27,7 +28,7 @@ def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert("RGB"))
 
 
-def samples_to_rgb(samples: NDArray[np.uint16], *, bits: int = 16) -> NDArray[np.uint8]:
+def samples_to_rgb(samples: NDArray[np.uint16], *, bits: int = 16) -> Pixels:
     """Grey, grey with alpha, RGB or RGBA of up to 16 bits.
 
     Args:
@@ -42,7 +43,7 @@ def samples_to_rgb(samples: NDArray[np.uint16], *, bits: int = 16) -> NDArray[np
     return pillow_to_rgb(Image.fromarray(eight[..., 0] if eight.shape[2:] == (1,) else eight))
 
 
-def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def upright(pixels: Pixels, orientation: int) -> Pixels:
     """Pixels turned as EXIF's orientation (1 to 8) asks; anything else leaves them as they are."""
     if orientation in TURNED:
         pixels = pixels.swapaxes(0, 1)

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
 from cancernet_cli.core.registry import Registry
 from cancernet_cli.data.resolution import ScaleFacts
@@ -43,7 +43,7 @@ class Slide(Protocol):
     def is_exact(self, level: int) -> bool:
         """Whether a pixel of this level has the same value whatever region it is read in."""
 
-    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
         """A region in the level's own pixels, `[height_px, width_px, 3]` uint8 RGB.
 
         What lies outside the level, and what the scanner has left out, is white.
@@ -103,7 +103,7 @@ class UnsupportedSlide(BadSlide):
     """A sound file of a kind that is not read."""
 
 
-def on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def on_white(rgba: Pixels) -> Pixels:
     """`[H, W, 4]` RGBA, not premultiplied, laid on white: `[H, W, 3]`."""
     alpha = np.asarray(cv2.extractChannel(rgba, 3))  # OpenCV takes channels apart in an eighth of numpy's time
     if alpha.min() == 255:

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import simplejpeg
 import tifffile
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.slides.base import Level, UnreadableSlide
 from cancernet_cli.data.slides.decoded import Decoded
 
@@ -26,7 +26,6 @@ _JPEG, _CONTIGUOUS = 7, 1  # TIFF's numbers for the compression, and for samples
 # TIFF's number for the colours to Adobe's marker, which says the same to a JPEG decoder: RGB, and YCbCr
 _ADOBE = {number: b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([how]) for number, how in ((2, 0), (6, 1))}
 
-Pixels = NDArray[np.uint8]
 ReadLevel = Callable[[int, int, int, int, int], Pixels]
 IsExact = Callable[[int], bool]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import openslide
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
 from cancernet_cli.data.slides.base import Level, Slide, SlideReader, UnreadableSlide, on_white, slide_readers
@@ -49,7 +49,7 @@ class OpenSlideSlide:
         drift = abs(found.downsample - round(found.downsample)) * max(found.width_px, found.height_px)
         return drift / found.downsample < _EXACT
 
-    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
         """See `Slide`."""
         if self._jpeg is not None and level in self._jpeg:
             with suppress(ValueError, OSError):  # a damaged tile, perhaps: that is OpenSlide's to say
@@ -62,7 +62,7 @@ class OpenSlideSlide:
             self._jpeg.close()
         self._slide.close()
 
-    def _drawn(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+    def _drawn(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
         """As OpenSlide draws it."""
         downsample = self.levels[level].downsample
         place = round(x * downsample), round(y * downsample)

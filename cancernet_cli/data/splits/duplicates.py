@@ -22,6 +22,8 @@ from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from cancernet_cli.core.arrays import F32, I64, Bools, Pixels
+
 HASH_SIDE = 16
 BITS = HASH_SIDE * HASH_SIDE
 MAX_DISTANCE_BITS = 40
@@ -35,8 +37,6 @@ _CHUNK = 4096
 _MEETINGS = 1 << 22
 _ONES = np.unpackbits(np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1).sum(1, dtype=np.uint8)
 
-Ints = NDArray[np.int64]
-Bytes = NDArray[np.uint8]
 A = TypeVar("A", bound=np.generic)
 
 
@@ -49,8 +49,8 @@ class Fingerprint:
     """
 
     digest: bytes
-    hashes: Bytes
-    look: Bytes
+    hashes: Pixels
+    look: Pixels
 
     @property
     def has_detail(self) -> bool:
@@ -65,11 +65,11 @@ class SamePictures:
     A file that cannot be read, or shows nothing, has numbers of its own.
     """
 
-    exact: Ints
-    near: Ints
+    exact: I64
+    near: I64
 
 
-def fingerprint(pixels: Bytes) -> Fingerprint:
+def fingerprint(pixels: Pixels) -> Fingerprint:
     """The fingerprint of `[H, W, 3]` uint8 RGB."""
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).data)
@@ -105,7 +105,7 @@ def same_pictures(prints: Sequence[Fingerprint | None]) -> SamePictures:
     return SamePictures(exact, np.where(place[exact] < 0, exact, place[exact]))
 
 
-def _near(prints: Sequence[Fingerprint]) -> Ints:
+def _near(prints: Sequence[Fingerprint]) -> I64:
     """`[N]`: for each picture the first one that is the same, itself where there is none before it.
 
     Of hashes that differ in fewer than 16 bits, one of 16 bands of 16 bits is the same; so only pictures that share a
@@ -127,7 +127,7 @@ def _near(prints: Sequence[Fingerprint]) -> Ints:
     return first
 
 
-def _meetings(values: NDArray[np.uint16], others: NDArray[np.uint16]) -> Iterator[tuple[Ints, Ints]]:
+def _meetings(values: NDArray[np.uint16], others: NDArray[np.uint16]) -> Iterator[tuple[I64, I64]]:
     """The places of all pairs of equal numbers, some at a time."""
     order = np.argsort(others, kind="stable")
     found = others[order]
@@ -140,7 +140,7 @@ def _meetings(values: NDArray[np.uint16], others: NDArray[np.uint16]) -> Iterato
         yield np.repeat(rows, many), order[np.repeat(start[rows], many) + inside]
 
 
-def _joined(first: Ints, pairs: Ints, looks: Bytes, turn: int) -> Ints:
+def _joined(first: I64, pairs: I64, looks: Pixels, turn: int) -> I64:
     """The first picture of each one's group, once those of the pairs whose detail agrees belong together too."""
     pairs = pairs[:, np.argsort(pairs[1], kind="stable")]  # where all are alike, those of the first join all the others
     for at in range(0, pairs.shape[1], _CHUNK):
@@ -162,14 +162,14 @@ def _turns(stack: NDArray[A]) -> list[NDArray[A]]:
     return [s[:, ::v, ::h] for s in (stack, across) for v in (1, -1) for h in (1, -1)]
 
 
-def _agree(looks: Bytes, others: Bytes, turn: int) -> NDArray[np.bool_]:
+def _agree(looks: Pixels, others: Pixels, turn: int) -> Bools:
     """Whether the detail of each look, so turned, is that of the other."""
     one, other = _detail(_turns(looks)[turn]), _detail(others)
     norm = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     return np.asarray((one * other).sum(axis=1) >= MIN_CORRELATION * norm)
 
 
-def _detail(looks: Bytes) -> NDArray[np.float32]:
+def _detail(looks: Pixels) -> F32:
     """`[M, S, S]` without its slow changes, `[M, S * S]`: uneven light and large blots are alike in many fields."""
     found = [one - cv2.GaussianBlur(one, (0, 0), _LOOK_SIDE / 8) for one in looks.astype(np.float32)]
     flat = np.stack(found).reshape(len(looks), -1)

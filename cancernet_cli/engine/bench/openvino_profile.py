@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.inference.openvino_import import ov
 
 ROUNDS = 3
 
 
-def openvino_shares(model: ov.Model, views: NDArray[np.uint8], precision_hint: str = "f32") -> dict[str, float]:
+def openvino_shares(model: ov.Model, views: Pixels, precision_hint: str = "f32") -> dict[str, float]:
     """Shares of `normalise`, `segment` and `classify`, which add up to 1.
 
     By one thread, one view after the other. OpenVINO merges what combines, scales and normalises into kernels of its

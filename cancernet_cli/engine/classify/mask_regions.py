@@ -6,18 +6,16 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import I64, Bools
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.data.discovery.tables import TextTable
 from cancernet_cli.data.loading.slides import TileSpan
 
 COLUMNS = ("slide", "x", "y", "width_px", "height_px")
 
-Boxes = NDArray[np.int64]
 
-
-def read_regions(file: Path) -> dict[str, Boxes]:
+def read_regions(file: Path) -> dict[str, I64]:
     """`[R, 4]` int64 by slide: left, top, right and bottom at level 0.
 
     Raises:
@@ -43,7 +41,7 @@ def read_regions(file: Path) -> dict[str, Boxes]:
     return {slide: np.array(boxes, np.int64) for slide, boxes in found.items()}
 
 
-def touched(span: TileSpan, boxes: Boxes) -> NDArray[np.bool_]:
+def touched(span: TileSpan, boxes: I64) -> Bools:
     """Which of T tiles have a pixel in common with one of the boxes, `[T]`."""
     left, top, right, bottom = boxes.T[:, None]
     across = (span.x[:, None] < right) & (span.x[:, None] + span.size.width_px > left)

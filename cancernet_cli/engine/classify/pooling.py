@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F32, F64
 from cancernet_cli.core.options import Pool
 
 
-def pooled(probs: NDArray[np.float32], pool: Pool, *, positive: int | None, top_k: int) -> NDArray[np.float32]:
+def pooled(probs: F32, pool: Pool, *, positive: int | None, top_k: int) -> F32:
     """A slide's probabilities `[K]` from those of its tiles `[T, K]`, in double precision over the tiles.
 
     `mean`: of all tiles. `topk`: of the `top_k` most positive ones. `max`: of the most positive one. `noisy-or`: that
@@ -35,7 +35,7 @@ def pooled(probs: NDArray[np.float32], pool: Pool, *, positive: int | None, top_
     return np.asarray(found, np.float32)
 
 
-def _one(values: NDArray[np.float64], pool: Pool, top_k: int) -> float:
+def _one(values: F64, pool: Pool, top_k: int) -> float:
     if pool == "max":
         return float(values.max())
     if pool == "topk":

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.core.paths import real_path
 from cancernet_cli.core.percent import show_percent
 from cancernet_cli.data.loading.slides import DecodedTiles
-from cancernet_cli.engine.classify.mask_regions import Boxes, touched
+from cancernet_cli.engine.classify.mask_regions import touched
 from cancernet_cli.engine.classify.slide_state import SlideRun
 from cancernet_cli.inference.runner import Answer
 from cancernet_cli.outputs.pictures.files import write_mask, write_png
@@ -46,7 +47,7 @@ def slide_files(run: SlideRun, row: dict[str, Any], options: ClassifyOptions) ->
     return writes
 
 
-def tile_masks(tiles: DecodedTiles, answer: Answer, boxes: Boxes | None, folder: Path) -> Writes:
+def tile_masks(tiles: DecodedTiles, answer: Answer, boxes: I64 | None, folder: Path) -> Writes:
     """The masks of the tiles that touch a chosen region, as `<slide>.masks/x<x>_y<y>.png` of the view's size."""
     if boxes is None or answer.mask is None or not len(tiles.good):
         return []

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import I64, Pixels
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageGrew, StageStarted, Warn
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder
@@ -16,7 +16,7 @@ from cancernet_cli.data.loading.slides import DecodedTiles, PlannedSlide, SlideD
 from cancernet_cli.data.tiles.slide_plan import Cut
 from cancernet_cli.data.tiles.target_mpp import target_mpp
 from cancernet_cli.engine.classify.job import Job
-from cancernet_cli.engine.classify.mask_regions import Boxes, read_regions
+from cancernet_cli.engine.classify.mask_regions import read_regions
 from cancernet_cli.engine.classify.predictions import slide_batch
 from cancernet_cli.engine.classify.slide_files import slide_files, tile_masks
 from cancernet_cli.engine.classify.slide_state import SlideRun
@@ -62,7 +62,7 @@ class SlideStream:
         self._planning = 0
         self._spans: deque[deque[TileSpan]] = deque()
         self._runs: dict[str, SlideRun] = {}
-        self._regions: dict[str, Boxes] = {}
+        self._regions: dict[str, I64] = {}
         if job.options.mask_regions is not None:
             self._regions = read_regions(job.options.mask_regions)
         report(StageStarted(STAGE, 0, "tiles"))
@@ -145,7 +145,7 @@ def slide_decoder(job: Job, images: BatchDecoder | None = None) -> SlideDecoder:
     return SlideDecoder(images or BatchDecoder(policy, 0), cut, options, keep_thumbnails=wants_thumbnails)
 
 
-def tile_views(slides: Iterable[FoundFile], job: Job, most: int) -> Iterator[NDArray[np.uint8]]:
+def tile_views(slides: Iterable[FoundFile], job: Job, most: int) -> Iterator[Pixels]:
     """`[1, h, w, 3]` uint8: at most so many tiles of each slide, at even distances over its tissue."""
     decoder = slide_decoder(job)
     for file in slides:

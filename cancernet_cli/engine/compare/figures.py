@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.metrics.groups import image_metrics, patient_metrics
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.metrics.scores import Scores
-from cancernet_cli.training.logistic import Floats, Ints
 
 OF_IMAGES = ("precision", "recall", "specificity", "f1", "accuracy", "log_loss", "auroc", "auprc", "brier", "ece")
 OF_PATIENTS = ("auroc", "recognition_rate")
@@ -22,12 +22,12 @@ RANKED = ("auroc", "auprc")
 STEEPEST = 30.0
 
 
-def scored_folds(images: LabelledImages) -> Ints:
+def scored_folds(images: LabelledImages) -> I64:
     """The fold of each image, `[N]`; with a single split 0 for what tests, and -1 for what is only learned from."""
     return images.folds if images.splits is None else np.where(images.splits == "test", 0, -1)
 
 
-def leaking_folds(images: LabelledImages, seed: int) -> Ints:
+def leaking_folds(images: LabelledImages, seed: int) -> I64:
     """As `scored_folds`, with as many folds and as large a test, but split by image: every patient on both sides."""
     labels, folds = images.labels, scored_folds(images)
     count = len(np.unique(folds))
@@ -43,7 +43,7 @@ def leaking_folds(images: LabelledImages, seed: int) -> Ints:
     return found
 
 
-def cell_figures(logits: Floats, images: LabelledImages) -> dict[str, Any]:
+def cell_figures(logits: F64, images: LabelledImages) -> dict[str, Any]:
     """Figures of the images that have logits, and the confusion matrix; the label is the more probable class.
 
     AUROC and accuracy have an interval over patients.
@@ -73,7 +73,7 @@ def cell_figures(logits: Floats, images: LabelledImages) -> dict[str, Any]:
     }
 
 
-def _gentler(logits: Floats) -> Floats:
+def _gentler(logits: F64) -> F64:
     """Logits in the same order of images whose probabilities differ; of more than two classes as they are."""
     if logits.shape[1] != 2:
         return logits

@@ -9,6 +9,7 @@ from typing import Any
 from cancernet_cli.classification import build_backbone
 from cancernet_cli.classification.base import Backbone
 from cancernet_cli.classification.pretrained import Pretrained, load_pretrained
+from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.events import Reporter, Warn
 from cancernet_cli.core.models import find_model
@@ -22,7 +23,6 @@ from cancernet_cli.engine.finetune.frozen.features import image_features
 from cancernet_cli.engine.finetune.frozen.head import OutOfFold, learn
 from cancernet_cli.engine.finetune.model_folder import seed_everything
 from cancernet_cli.segmentation import segmenters
-from cancernet_cli.training.logistic import Ints
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def network_cell(
     )
     classes = len(images.classes)
 
-    def train(seen: LabelledImages, folds: Ints, name: str) -> OutOfFold:
+    def train(seen: LabelledImages, folds: I64, name: str) -> OutOfFold:
         return learn(
             features.values, seen.labels, seen.patients, folds, classes, recipe, options.seed, report,
             stage=f"{name}, {title}",

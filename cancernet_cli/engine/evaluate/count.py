@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.paths import display_path
 from cancernet_cli.metrics.tally import Tally
@@ -128,7 +128,7 @@ def prediction_batches(table: Path, classes: Sequence[str], *, paths: bool) -> I
             yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *missing])
 
 
-def _numbers(column: pa.Array, number: Callable[[str | None, int], int]) -> NDArray[np.int64]:
+def _numbers(column: pa.Array, number: Callable[[str | None, int], int]) -> I64:
     """A string column as numbers; `number(name, how often)` is asked once for each distinct name."""
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
@@ -140,6 +140,6 @@ def _numbers(column: pa.Array, number: Callable[[str | None, int], int]) -> NDAr
     return lookup[codes]
 
 
-def _floats(column: pa.Array) -> NDArray[np.float64]:
+def _floats(column: pa.Array) -> F64:
     """A number column; null becomes NaN."""
     return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)

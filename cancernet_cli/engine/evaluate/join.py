@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cancernet_cli.core.arrays import I64, Bools
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.engine.evaluate.count import Change, prediction_batches, readable
-from cancernet_cli.metrics.scores import Bools, Ints, Scores
+from cancernet_cli.metrics.scores import Scores
 
 _TEXT = ("path", "status", "label", "true_label", "patient")
 
@@ -122,7 +123,7 @@ def _check_labels(one: pa.Table, two: pa.Table, this: Path, other: Path) -> None
         )
 
 
-def _numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> Ints:
+def _numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> I64:
     """Class names as their numbers, -1 for null and for what is no class."""
     found = pc.fill_null(pc.index_in(column, value_set=pa.array(classes, pa.string())), -1)
     return np.asarray(found, dtype=np.int64)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F64, I64, Bools, Strings
 from cancernet_cli.core.cards import Card, Decision
 from cancernet_cli.core.files import atomic_write
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
@@ -20,7 +20,6 @@ from cancernet_cli.metrics.groups import grouped_metrics
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.outputs.tables.predictions import ROW_GROUP_ROWS, table_schema
-from cancernet_cli.training.logistic import Floats, Ints
 
 OF_IMAGES = ("auroc", "auprc", "accuracy", "precision", "recall", "specificity", "f1", "log_loss", "brier", "ece")
 KEPT = ("value", "count", "low", "high", "interval_units")
@@ -37,13 +36,13 @@ class HeldOut:
     thresholds: `[M]`, what each was decided at; NaN for more than two classes.
     """
 
-    rows: Ints
-    probs: Floats
-    predicted: Ints
-    thresholds: Floats
+    rows: I64
+    probs: F64
+    predicted: I64
+    thresholds: F64
 
 
-def held_out(logits: Floats, images: LabelledImages, basis: Floats | None = None) -> HeldOut:
+def held_out(logits: F64, images: LabelledImages, basis: F64 | None = None) -> HeldOut:
     """The predictions of each fold, decided by what the other folds say; of a single split, of its test images.
 
     Args:
@@ -67,7 +66,7 @@ def held_out(logits: Floats, images: LabelledImages, basis: Floats | None = None
     return HeldOut(rows, probs[rows], predicted[rows], thresholds[rows])
 
 
-def final_decision(logits: Floats, images: LabelledImages) -> Decision:
+def final_decision(logits: F64, images: LabelledImages) -> Decision:
     """The decision that the card gets: by all out-of-fold predictions, or by the validation part of a single split."""
     if images.splits is None:
         chosen = np.ones(len(logits), dtype=bool)
@@ -86,7 +85,7 @@ def final_decision(logits: Floats, images: LabelledImages) -> Decision:
     return replace(decision, chosen_on=on)
 
 
-def decide(logits: Floats, labels: Ints, patients: NDArray[np.str_], classes: tuple[str, ...]) -> Decision:
+def decide(logits: F64, labels: I64, patients: Strings, classes: tuple[str, ...]) -> Decision:
     """Temperature (Guo et al., arXiv:1706.04599) and, for two classes, the threshold of best balanced accuracy.
 
     Every patient weighs the same, so that one with many images does not decide alone. Where images are lacking (none,
@@ -176,14 +175,14 @@ def write_predictions(held: HeldOut, images: LabelledImages, card: Card, path: P
         pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
 
 
-def _sides(images: LabelledImages) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+def _sides(images: LabelledImages) -> list[tuple[Bools, Bools]]:
     """What is tested, and what decides on it; each `[N]` bool."""
     if images.splits is not None:
         return [(images.splits == "test", images.splits == "val")]
     return [(images.folds == fold, images.folds != fold) for fold in np.unique(images.folds)]
 
 
-def _or_null(values: Floats) -> pa.Array:
+def _or_null(values: F64) -> pa.Array:
     return pa.array(values, pa.float32(), mask=~np.isfinite(values))
 
 

@@ -9,10 +9,10 @@ from statistics import median
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cancernet_cli.classification import Classifier, heads
+from cancernet_cli.core.arrays import F64, I64, Strings
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.events import Note, Reporter, silent
 from cancernet_cli.core.options import FinetuneOptions
@@ -23,7 +23,7 @@ from cancernet_cli.engine.finetune.backbone_stages import backbone_stages
 from cancernet_cli.engine.finetune.checkpoints import Checkpoints
 from cancernet_cli.engine.finetune.fit import fit_reported
 from cancernet_cli.engine.finetune.frozen.features import Reading
-from cancernet_cli.engine.finetune.predict_views import CardViews, Floats, Ints
+from cancernet_cli.engine.finetune.predict_views import CardViews
 from cancernet_cli.engine.finetune.random_batches import ViewMaker, random_batches
 from cancernet_cli.inference.malloc import keep_freed_memory
 from cancernet_cli.inference.pipeline import Pipeline
@@ -69,7 +69,7 @@ class Tuned:
     classifier: Classifier
     history: list[Epoch]
     best_epoch: int
-    logits: Callable[[Ints], Floats]
+    logits: Callable[[I64], F64]
 
     def state(self) -> dict[str, Tensor]:
         """The classifier's weights on the CPU, as `Classifier.load_state_dict` takes them."""
@@ -91,8 +91,8 @@ class ViewLogits(nn.Module):
 
 def tune(
     files: Sequence[FoundFile],
-    labels: Ints,
-    patients: NDArray[np.str_],
+    labels: I64,
+    patients: Strings,
     part: Part,
     *,
     recipe: Recipe,
@@ -146,7 +146,7 @@ def tune(
     steps = -(-len(part.train) // batch)
     own_labels, own_patients = labels[part.train], patients[part.train]
 
-    def order(epoch: int) -> Ints:
+    def order(epoch: int) -> I64:
         draws = epoch_draws(own_labels, own_patients, recipe.sampling, steps * batch, seed=options.seed, epoch=epoch)
         return part.train[draws]
 
@@ -209,7 +209,7 @@ def learning_groups(classifier: Classifier, card: Card, unfreeze: int, epochs: i
     ]
 
 
-def judgement(logits: Floats, labels: Ints, weights: Floats, classes: Sequence[str]) -> Judgement:
+def judgement(logits: F64, labels: I64, weights: F64, classes: Sequence[str]) -> Judgement:
     """Cross-entropy with weights `[n]` that add up to 1, accuracy and AUROC (None where a class is missing)."""
     probs = softmax(logits)
     true = np.log(np.maximum(probs[np.arange(len(labels)), labels], np.finfo(np.float64).tiny))
@@ -225,7 +225,7 @@ def _is_unset(head: nn.Module) -> bool:
     return isinstance(centre, Tensor) and isinstance(spread, Tensor) and not centre.any() and bool((spread == 1).all())
 
 
-def _standardise(head: nn.Module, statistics: Floats) -> None:
+def _standardise(head: nn.Module, statistics: F64) -> None:
     """Give a head the mean and deviation of what it reads, `[V, F]`; what never varies keeps deviation 1."""
     deviation = statistics.std(axis=0)
     for name, values in (("centre", statistics.mean(axis=0)), ("spread", np.where(deviation > 1e-6, deviation, 1.0))):

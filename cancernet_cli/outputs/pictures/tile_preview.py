@@ -7,13 +7,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F64, Bools, Pixels
 from cancernet_cli.outputs.pictures.lettering import text_band
 from cancernet_cli.outputs.pictures.size import picture_size, resized
-
-Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 _SHORTEST_LONG_SIDE_PX = 1024  # below this a caption is wider than its picture
 _TISSUE = (20, 120, 60)
@@ -22,9 +19,7 @@ _TILE = (30, 80, 220)
 _LEAST_GRID_PX = 5  # a finer grid would cover the picture: tiles are tinted instead
 
 
-def draw_tile_preview(
-    thumbnail: Pixels, tissue: Mask, pen: Mask, tiles: NDArray[np.float64], caption: Sequence[str]
-) -> Pixels:
+def draw_tile_preview(thumbnail: Pixels, tissue: Bools, pen: Bools, tiles: F64, caption: Sequence[str]) -> Pixels:
     """The thumbnail with everything that decides where tiles lie.
 
     Args:
@@ -48,7 +43,7 @@ def draw_tile_preview(
     return np.vstack([picture, text_band(size[0], caption)])
 
 
-def _draw_tiles(picture: Any, tiles: NDArray[np.float64], line: int) -> None:
+def _draw_tiles(picture: Any, tiles: F64, line: int) -> None:
     """Half-transparent outlines, or a tint where they are too small for outlines."""
     if not len(tiles):
         return

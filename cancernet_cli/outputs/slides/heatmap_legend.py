@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from cancernet_cli.core.arrays import F32, Pixels
 from cancernet_cli.outputs.pictures.lettering import BACKGROUND, QUIET, TEXT, fitted, font, line_size
-from cancernet_cli.outputs.slides.results import FAILED, Floats
+from cancernet_cli.outputs.slides.results import FAILED
 
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LONGEST_SCALE_BAR = 0.22  # of the band's width
@@ -20,12 +20,12 @@ _SMALL = 0.85  # numbers, of the size of letters
 
 def draw_legend(
     width: int,
-    scales: Mapping[str, Floats],
+    scales: Mapping[str, F32],
     *,
     threshold: float | None,
     um_per_px: float,
-    stripes: Floats | None,
-) -> NDArray[np.uint8]:
+    stripes: F32 | None,
+) -> Pixels:
     """`[h, width, 3]` uint8 RGB: scale bar at the left, colour bars at the right.
 
     Args:
@@ -79,7 +79,7 @@ def show_length(length_um: float) -> str:
 
 
 def _draw_colour_bar(
-    band: Image.Image, draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colours: Floats, size: int
+    band: Image.Image, draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colours: F32, size: int
 ) -> None:
     """The colours from left to right, and what they stand for below."""
     left, top, right, bottom = box

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cancernet_cli.outputs.slides.results import Flags, Floats, Ints, TileResults
+from cancernet_cli.core.arrays import F32, I64, Bools
+from cancernet_cli.outputs.slides.results import TileResults
 
 _ONE = 1 << 40  # probabilities are added as integers: the sum does not depend on the order, and is exact
 
@@ -17,8 +18,8 @@ class TileMap:
     """A map, or some of its rows. values: `[h, w]` float32, NaN where no tile has one. failed: `[h, w]` bool, where
     there are tiles but all of them failed."""
 
-    values: Floats
-    failed: Flags
+    values: F32
+    failed: Bools
 
 
 class TilePainter:
@@ -33,7 +34,7 @@ class TilePainter:
     """
 
     def __init__(
-        self, results: TileResults, width: int, *, step_x: float, step_y: float, values: Floats | None = None
+        self, results: TileResults, width: int, *, step_x: float, step_y: float, values: F32 | None = None
     ) -> None:
         values = results.values if values is None else values
         order = np.argsort(results.y, kind="stable")  # all are as high: their lower edges have the same order
@@ -64,12 +65,12 @@ class TilePainter:
         return TileMap(values, failed)
 
 
-def cells(places: Ints, step: float) -> Ints:
+def cells(places: I64, step: float) -> I64:
     """The first pixel of the map whose centre lies at or beyond each place."""
     return np.ceil(places / step - 0.5).astype(np.int64)
 
 
-def _covered(amounts: Ints, corners: tuple[Ints, Ints, Ints, Ints], height: int, width: int) -> Ints:
+def _covered(amounts: I64, corners: tuple[I64, I64, I64, I64], height: int, width: int) -> I64:
     """`[height, width]`: the sum of the amounts of the rectangles over each pixel, as a running sum over corners."""
     left, right, top, bottom = corners
     change = np.zeros((height + 1, width + 1), np.int64)

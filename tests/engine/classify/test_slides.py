@@ -109,7 +109,9 @@ def test_every_file_has_one_row_and_says_what_it_is(folder: Path, run: Run) -> N
     assert rows["photo.png"]["flags"] == ""
     c = rows["c.ome.tif"]
     assert (c["mpp"], c["mpp_source"], c["flags"]) == (0.5, "model", "mpp_assumed")
-    assert any(isinstance(one, Warn) and one.message.startswith("c.ome.tif: it has no resolution metadata") for one in told)
+    assert any(
+        isinstance(one, Warn) and one.message.startswith("c.ome.tif: it has no resolution metadata") for one in told
+    )
 
 
 def test_a_slides_row_counts_what_its_tiles_say(folder: Path, run: Run) -> None:

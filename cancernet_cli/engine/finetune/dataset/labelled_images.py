@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from cancernet_cli.core.arrays import F64, I64, Bools, Strings
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, Warn, silent
 from cancernet_cli.core.options import LearningOptions
@@ -29,9 +30,6 @@ from cancernet_cli.engine.finetune.dataset.leaks import guard
 from cancernet_cli.engine.finetune.dataset.listing import labelled_files, lists_among
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter, TileFacts
 
-Ints = NDArray[np.int64]
-Names = NDArray[np.str_]
-
 
 @dataclass(frozen=True)
 class LabelledImages:
@@ -49,14 +47,14 @@ class LabelledImages:
 
     files: list[FoundFile]
     classes: tuple[str, ...]
-    labels: Ints
-    patients: Names
-    unknown_patients: NDArray[np.bool_]
-    slides: Names
-    magnifications: NDArray[np.float64]
-    groups: Names
-    folds: Ints
-    splits: Names | None = None
+    labels: I64
+    patients: Strings
+    unknown_patients: Bools
+    slides: Strings
+    magnifications: F64
+    groups: Strings
+    folds: I64
+    splits: Strings | None = None
     leaks: tuple[str, ...] = ()
     tiles: TileFacts | None = None
 
@@ -148,19 +146,19 @@ def _given(data: Sequence[str], sources: list[bytes], options: LearningOptions) 
     return read_given(lists_among(data, options), resolve_base(data), sources, prefer=prefer)
 
 
-def _sides(given: GivenSplit) -> Names:
+def _sides(given: GivenSplit) -> Strings:
     return np.array([f"fold {value}" for value in given.values]) if given.column == "fold" else given.values
 
 
 def _split(
-    labels: Ints,
-    patients: Names,
-    groups: Names,
+    labels: I64,
+    patients: Strings,
+    groups: Strings,
     classes: tuple[str, ...],
     given: GivenSplit | None,
     options: LearningOptions,
     report: Reporter,
-) -> tuple[Ints, Names | None]:
+) -> tuple[I64, Strings | None]:
     """Folds and, for a single split, its parts; as given, or drawn by groups of patients."""
     if given is not None and given.column == "fold":
         folds = given.values.astype(np.int64)
@@ -184,13 +182,13 @@ def _split(
 
 
 def _completed(
-    labels: Ints,
-    groups: Names,
+    labels: I64,
+    groups: Strings,
     classes: tuple[str, ...],
-    splits: Names,
+    splits: Strings,
     options: LearningOptions,
     report: Reporter,
-) -> Names:
+) -> Strings:
     """A given split, its validation part drawn where it has none.
 
     Raises:

@@ -15,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from cancernet_cli.core import interruption
+from cancernet_cli.core.arrays import I64, Strings
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.options import LearningOptions
@@ -40,14 +41,14 @@ class Guarded:
     them. leaks: a sentence for each way in which the given split leaks; empty when it does not.
     """
 
-    groups: NDArray[np.str_]
+    groups: Strings
     leaks: tuple[str, ...]
 
 
 def guard(
     locations: Sequence[bytes],
     names: Sequence[str],
-    patients: NDArray[np.str_],
+    patients: Strings,
     sides: NDArray[Any] | None,
     options: LearningOptions,
     report: Reporter,
@@ -125,7 +126,7 @@ def find_same_pictures(locations: Sequence[bytes], options: LearningOptions, rep
     return same
 
 
-def joined_patients(patients: NDArray[np.str_], pictures: NDArray[np.int64]) -> NDArray[np.str_]:
+def joined_patients(patients: Strings, pictures: I64) -> Strings:
     """`[N]`: each image's patient or, of patients that share a picture, the first by name.
 
     Args:
@@ -140,7 +141,7 @@ def joined_patients(patients: NDArray[np.str_], pictures: NDArray[np.int64]) -> 
     return np.asarray(names[first[back]][patient], np.str_)
 
 
-def _patients_on_two_sides(patients: NDArray[np.str_], sides: NDArray[Any]) -> list[str]:
+def _patients_on_two_sides(patients: Strings, sides: NDArray[Any]) -> list[str]:
     torn = torn_patients(patients, sides)
     if not torn:
         return []
@@ -148,7 +149,7 @@ def _patients_on_two_sides(patients: NDArray[np.str_], sides: NDArray[Any]) -> l
     return [f"{_count(len(torn), 'patient is', 'patients are')} on two sides of the split ({_listed(shown, torn)})"]
 
 
-def _torn(pictures: NDArray[np.int64], sides: NDArray[Any], names: Sequence[str]) -> str:
+def _torn(pictures: I64, sides: NDArray[Any], names: Sequence[str]) -> str:
     """The files of pictures that stand on more than one side, in words; nothing where there are none."""
     torn = torn_patients(pictures, sides)
     if not torn:

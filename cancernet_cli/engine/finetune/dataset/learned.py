@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import nn
 
+from cancernet_cli.core.arrays import F64
 from cancernet_cli.core.records import Epoch
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
-from cancernet_cli.training.logistic import Floats
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Learned:
     """
 
     images: LabelledImages
-    logits: Floats
+    logits: F64
     classifier: nn.Module
     history: list[Epoch]
     others: dict[str, Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import numpy as np
 
 from cancernet_cli.classification import build_classifier
 from cancernet_cli.classification.base import Backbone
+from cancernet_cli.core.arrays import F64
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.events import Reporter
 from cancernet_cli.core.models import find_model
@@ -22,7 +23,6 @@ from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.finetune.frozen.features import image_features
 from cancernet_cli.engine.finetune.frozen.head import Linear, Scorer, Values, fill_head, fit_head, learn, learn_all
 from cancernet_cli.segmentation import segmenters
-from cancernet_cli.training.logistic import Floats
 
 
 def learn_frozen(
@@ -85,7 +85,7 @@ def _features(
     )
 
 
-def _scored(values: Values, models: dict[int, Scorer], images: LabelledImages) -> Floats:
+def _scored(values: Values, models: dict[int, Scorer], images: LabelledImages) -> F64:
     """Logits of what each model had not learned from, `[N, K]`; NaN for the rest."""
     logits = np.full((len(images.files), len(images.classes)), np.nan)
     for fold, model in models.items():
@@ -98,7 +98,7 @@ def _others(
     images: LabelledImages,
     backbone: Backbone,
     card: Card,
-    logits: Floats,
+    logits: F64,
     models: dict[int, Scorer],
     options: FinetuneOptions,
     folder: Path,

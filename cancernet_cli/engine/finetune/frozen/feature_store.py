@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.files import output_error, write_bytes
 from cancernet_cli.core.records import Failure
 
@@ -30,7 +31,7 @@ class Features:
     """
 
     values: NDArray[np.floating]
-    rows: NDArray[np.int64]
+    rows: I64
     elapsed_s: float = 0.0
 
 

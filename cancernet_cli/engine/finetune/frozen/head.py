@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cancernet_cli.core import interruption
+from cancernet_cli.core.arrays import F64, I64, Strings
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
 from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.core.records import Epoch
-from cancernet_cli.training.logistic import Floats, Ints, fit_logistic
+from cancernet_cli.training.logistic import fit_logistic
 from cancernet_cli.training.softmax import fit_softmax
 
-Names = NDArray[np.str_]
 Values = NDArray[np.floating]
 
 ROWS_AT_ONCE = 256
@@ -29,7 +29,7 @@ STANDARDISED = ("level_stats", "correlations")  # heads that keep mean and devia
 class Scorer(Protocol):
     """Anything fitted that gives features `[N, F]` logits `[N, K]`."""
 
-    def logits(self, features: Values, /) -> Floats:
+    def logits(self, features: Values, /) -> F64:
         """`[N, F]` to `[N, K]`."""
         ...
 
@@ -38,19 +38,19 @@ class Linear(Scorer, Protocol):
     """A fitted head: logits are `((x - centre) / spread) @ weight.T + bias`."""
 
     @property
-    def centre(self) -> Floats:
+    def centre(self) -> F64:
         """`[F]`."""
 
     @property
-    def spread(self) -> Floats:
+    def spread(self) -> F64:
         """`[F]`."""
 
     @property
-    def weight(self) -> Floats:
+    def weight(self) -> F64:
         """`[K, F]`."""
 
     @property
-    def bias(self) -> Floats:
+    def bias(self) -> F64:
         """`[K]`."""
 
 
@@ -62,21 +62,21 @@ class OutOfFold:
     negative. models: one a fold. history: the folds' epochs, empty where nothing is learned by epochs.
     """
 
-    logits: Floats
+    logits: F64
     models: dict[int, Scorer]
     history: list[Epoch]
 
 
 # From the rows to learn from, the rows to look at, and the name of the split.
-Fit = Callable[[Ints, Ints, str], tuple[Scorer, list[Epoch]]]
+Fit = Callable[[I64, I64, str], tuple[Scorer, list[Epoch]]]
 OnEpoch = Callable[[Epoch], None]
 
 
 def learn(
     features: Values,
-    labels: Ints,
-    patients: Names,
-    folds: Ints,
+    labels: I64,
+    patients: Strings,
+    folds: I64,
     classes: int,
     recipe: Recipe,
     seed: int,
@@ -95,7 +95,7 @@ def learn(
         report(StageAdvanced(stage, 1, figures=_figures(epoch)))
         interruption.check("the features are kept")
 
-    def fit(train: Ints, test: Ints, split: str) -> tuple[Scorer, list[Epoch]]:
+    def fit(train: I64, test: I64, split: str) -> tuple[Scorer, list[Epoch]]:
         found = fit_head(features, labels, patients, train, test, classes, recipe, seed, split=split, on_epoch=advance)
         if recipe.fit != "adam":
             report(StageAdvanced(stage, 1))
@@ -112,8 +112,8 @@ def learn(
 
 def learn_all(
     features: Values,
-    labels: Ints,
-    patients: Names,
+    labels: I64,
+    patients: Strings,
     classes: int,
     recipe: Recipe,
     seed: int,
@@ -138,10 +138,10 @@ def learn_all(
 
 def fit_head(
     features: Values,
-    labels: Ints,
-    patients: Names,
-    train: Ints,
-    validate: Ints,
+    labels: I64,
+    patients: Strings,
+    train: I64,
+    validate: I64,
     classes: int,
     recipe: Recipe,
     seed: int,
@@ -172,7 +172,7 @@ def fit_head(
     )
 
 
-def out_of_fold(values: Values, folds: Ints, classes: int, fit: Fit) -> OutOfFold:
+def out_of_fold(values: Values, folds: I64, classes: int, fit: Fit) -> OutOfFold:
     """Fit on each fold's complement, and score the fold.
 
     Args:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted
 from cancernet_cli.data.splits.pairs import Pair, read_pair
 from cancernet_cli.metrics.overlap import dice_by_patient, overlap_counts, overlap_counts_at
@@ -19,8 +19,6 @@ from cancernet_cli.segmentation import segmenters
 BASELINES = ("threshold", "watershed")
 CUTS = tuple(round(0.05 * number, 2) for number in range(1, 20))
 USUAL_CUT = 0.5
-
-Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,10 @@ class Overlaps:
 
     patients: tuple[str, ...]
     cuts: tuple[float, ...]
-    unet: Counts
-    baselines: dict[str, Counts]
+    unet: I64
+    baselines: dict[str, I64]
 
-    def at(self, cut: float) -> Counts:
+    def at(self, cut: float) -> I64:
         """`[N, 3]`, the U-Net's `overlap_counts` where its probabilities are cut at one of `cuts`."""
         return self.unet[:, self.cuts.index(cut)]
 
@@ -53,7 +51,7 @@ def overlaps(
 ) -> Overlaps:
     """Of the U-Net (on the CPU) and of the baselines `against`, on each pair at its full size."""
     baselines = {name: segmenters[name].factory(None) for name in against}
-    of_unet: list[Counts] = []
+    of_unet: list[I64] = []
     of_others: dict[str, list[tuple[int, int, int]]] = {name: [] for name in against}
     report(StageStarted(stage, len(pairs), "images"))
     for pair in pairs:
@@ -80,7 +78,7 @@ def together(parts: Sequence[Overlaps]) -> Overlaps:
     )
 
 
-def overlap_figures(unet: Counts, tested: Overlaps) -> dict[str, Any]:
+def overlap_figures(unet: I64, tested: Overlaps) -> dict[str, Any]:
     """Dice pooled and by patient, of each baseline and of the U-Net, whose `overlap_counts` `[N, 3]` are `unet`."""
     baselines = {name: dice_by_patient(counts, tested.patients) for name, counts in tested.baselines.items()}
     return {**dice_by_patient(unet, tested.patients), "baselines": baselines}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import I64, Strings
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.data.splits.folds import Part, held_out_patients, split_part
@@ -15,7 +15,7 @@ from cancernet_cli.data.splits.pairs import Pair, pair_folds
 NOTHING = np.empty(0, np.int64)
 
 
-def parts_of(pairs: Sequence[Pair], groups: NDArray[np.str_], options: FinetuneOptions) -> list[Part]:
+def parts_of(pairs: Sequence[Pair], groups: Strings, options: FinetuneOptions) -> list[Part]:
     """The trainings, `final`, whose weights are kept, last.
 
     A split that the manifest gives, or `--folds 1`, is one training, tested on its test patients. Otherwise every fold
@@ -42,7 +42,7 @@ def parts_of(pairs: Sequence[Pair], groups: NDArray[np.str_], options: FinetuneO
     return [*found, Part("final", np.arange(len(pairs)), NOTHING, NOTHING)]
 
 
-def _drawn(groups: NDArray[np.str_], options: FinetuneOptions) -> NDArray[np.str_]:
+def _drawn(groups: Strings, options: FinetuneOptions) -> Strings:
     """`train`, `val` or `test` for each pair, drawn by the seed; of two patients none is left to validate."""
     splits = np.full(len(groups), "train")
     splits[np.isin(groups, list(held_out_patients(groups.tolist(), options.test_share, options.seed)))] = "test"
@@ -62,5 +62,5 @@ def splits_of(parts: Sequence[Part], pairs: Sequence[Pair]) -> dict[str, list[st
     return {name: _patients(rows, pairs) for name, rows in named.items() if len(rows)}
 
 
-def _patients(rows: NDArray[np.int64], pairs: Sequence[Pair]) -> list[str]:
+def _patients(rows: I64, pairs: Sequence[Pair]) -> list[str]:
     return sorted({pairs[row].patient for row in rows.tolist()})
