@@ -26,10 +26,10 @@ import numpy as np
 import simplejpeg
 import torch
 from folders import images_below
-from numpy.typing import NDArray
 from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg, decode_png
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.readers import read_image, read_shrunk
 
 MAX_PIXELS = 100_000_000
@@ -42,7 +42,6 @@ SAVE: dict[str, dict[str, Any]] = {
     "webp": {"lossless": True},
 }
 
-Pixels = NDArray[np.uint8]
 Decode = Callable[[bytes], Pixels]
 
 

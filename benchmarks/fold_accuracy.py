@@ -25,12 +25,12 @@ import machine
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from numpy.typing import NDArray
 
 from cancernet_cli import classify
 from cancernet_cli.classification import build_backbone, build_classifier
 from cancernet_cli.classification.base import Backbone
 from cancernet_cli.classification.pretrained import load_pretrained
+from cancernet_cli.core.arrays import F64
 from cancernet_cli.core.cards import Card, read_card
 from cancernet_cli.core.events import silent
 from cancernet_cli.core.models import find_model
@@ -60,8 +60,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "int8": {"precision": "int8"},
     "jpeg_scale_auto": {"precision": "fp32", "jpeg_scale": "auto"},
 }
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def fold_model(trained: Trained, fold: int, options: FinetuneOptions, folder: Pa
     return folder
 
 
-def probabilities(model: Path, files: list[FoundFile], scratch: Path, **options: Any) -> Floats:
+def probabilities(model: Path, files: list[FoundFile], scratch: Path, **options: Any) -> F64:
     """Probabilities of `cancernet classify` for these files, `[N, K]` in their order."""
     listing = scratch / "files.csv"
     with listing.open("w", newline="", encoding="utf-8") as file:
@@ -140,7 +138,7 @@ def scores_of(held: HeldOut, images: LabelledImages) -> Scores:
     )
 
 
-def against(variant: Floats, reference: Floats, images: LabelledImages) -> dict[str, Any]:
+def against(variant: F64, reference: F64, images: LabelledImages) -> dict[str, Any]:
     """Metrics of a variant, and their difference from the reference's on the same images.
 
     Args:
@@ -161,7 +159,7 @@ def against(variant: Floats, reference: Floats, images: LabelledImages) -> dict[
     }
 
 
-def _logits(probs: Floats) -> Floats:
+def _logits(probs: F64) -> F64:
     return np.log(np.clip(probs, 1e-12, 1.0))
 
 

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from slide_files import write_slide
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.resolution import resolve_resolution
 from cancernet_cli.data.slides import open_slide
 from cancernet_cli.data.tiles.pixels import level_region, read_tiles
@@ -38,7 +39,6 @@ from cancernet_cli.data.tiles.tiling import TileSize, grid_starts, tile_size
 AT_ONCE = 64
 BAR = 2.0
 
-Pixels = NDArray[np.uint8]
 Places = list[tuple[int, int]]
 
 

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 import simplejpeg
 import tifffile
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Bools, Pixels
 from cancernet_cli.engine.bench.synthetic_images import GLASS, field
 
 TILE_PX = 256
@@ -28,9 +28,6 @@ FACTORS = (1, 4, 16)  # of the levels; each divides the field into whole tiles
 QUALITY = 80
 APERIO = "Aperio Image Library v11.2.1"
 BIG_PIXELS = 500_000_000  # larger files may exceed the 4 GB of a classic TIFF
-
-Pixels = NDArray[np.uint8]
-Cells = NDArray[np.bool_]
 
 
 def write_slide(
@@ -76,7 +73,7 @@ def tissue_field(seed: int) -> Pixels:
     return field(seed, FIELD_PX, FIELD_PX)
 
 
-def tissue_cells(width_px: int, height_px: int) -> Cells:
+def tissue_cells(width_px: int, height_px: int) -> Bools:
     """`[rows, columns]`: which cells of 256 x 256 pixels are in an ellipse with a margin of a twelfth on each side."""
     rows, columns = -(-height_px // TILE_PX), -(-width_px // TILE_PX)
     y = (np.arange(rows) + 0.5) * TILE_PX / height_px - 0.5
@@ -84,7 +81,7 @@ def tissue_cells(width_px: int, height_px: int) -> Cells:
     return np.asarray(x[None] ** 2 + y[:, None] ** 2 < (5 / 12) ** 2)
 
 
-def encoded_tiles(tissue: Pixels, cells: Cells | None, height_px: int, width_px: int, factor: int) -> Iterator[bytes]:
+def encoded_tiles(tissue: Pixels, cells: Bools | None, height_px: int, width_px: int, factor: int) -> Iterator[bytes]:
     """The tiles of a level as JPEG, row by row; those at the right and bottom borders are full size."""
     side = FIELD_PX // factor
     small: Any = cv2.resize(tissue, (side, side), interpolation=cv2.INTER_AREA)
@@ -110,7 +107,7 @@ def encoded_tiles(tissue: Pixels, cells: Cells | None, height_px: int, width_px:
                 yield encode(on_glass(tile_of_field(row, column), np.asarray(here), factor))
 
 
-def on_glass(tile: Pixels, cells: Cells, factor: int) -> Pixels:
+def on_glass(tile: Pixels, cells: Bools, factor: int) -> Pixels:
     """A tile of a coarser level with some cells of glass."""
     cell_px = TILE_PX // factor
     is_tissue = np.zeros((factor, factor), np.bool_)

@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from cancernet_cli.core.arrays import Pixels
 
 GLASS = (243, 241, 244)
 

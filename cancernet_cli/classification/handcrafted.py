@@ -6,12 +6,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F64, Pixels
 from cancernet_cli.core.pixels import DARKEST, UNMIX, resize, size_within
-
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float64]
 
 # Longest side at which texture is computed: 0.1 s per image, whatever its size.
 TEXTURE_SIDE_PX = 512
@@ -25,7 +22,7 @@ PATTERNS = ((8, 1), (16, 2))
 _DENSITY = -np.log10(np.maximum(np.arange(256) / 255, DARKEST)).astype(np.float32)
 
 
-def colour_features(image: Pixels) -> Floats:
+def colour_features(image: Pixels) -> F64:
     """Mean and standard deviation of red, green and blue (0 to 1), then of haematoxylin, eosin and the residual.
 
     Args:
@@ -40,7 +37,7 @@ def colour_features(image: Pixels) -> Floats:
     return np.concatenate([means, deviations, stain_means, stain_deviations])
 
 
-def texture_features(image: Pixels) -> Floats:
+def texture_features(image: Pixels) -> F64:
     """Grey-level co-occurrence (Haralick et al., IEEE Trans SMC 3(6), 1973) and uniform local binary patterns.
 
     Co-occurrence at four distances: each property's mean and range over four angles. Patterns (Ojala et al., IEEE

@@ -11,10 +11,12 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F64
+
 # Rows: haematoxylin, eosin, DAB (the residual in an H&E image), of unit length. Columns: R, G, B.
 _PUBLISHED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-STAINS: NDArray[np.float64] = np.array([row / np.linalg.norm(row) for row in _PUBLISHED], dtype=np.float64)
-UNMIX: NDArray[np.float64] = np.linalg.inv(STAINS).astype(np.float64)
+STAINS: F64 = np.array([row / np.linalg.norm(row) for row in _PUBLISHED], dtype=np.float64)
+UNMIX: F64 = np.linalg.inv(STAINS).astype(np.float64)
 
 # Lower bound of a value before its logarithm is taken (one step of an 8-bit image).
 DARKEST = 1.0 / 255.0

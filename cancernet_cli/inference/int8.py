@@ -12,10 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cancernet_cli.classification.base import heads
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.cache import cache_root
 from cancernet_cli.core.cards import Card, file_sha256
 from cancernet_cli.core.errors import InputError, ModelError
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 VIEWS = 128  # for calibrating the ranges of activations; NNCF's own default is 300
 FEW = 16
 
-Views = NDArray[np.uint8]
 
 NETWORK_LAYERS = (
     "Convolution",
@@ -80,7 +77,7 @@ def int8_sha256(path: Path) -> str:
 def make_int8(
     folder: Path,
     card: Card,
-    views: Iterable[Views],
+    views: Iterable[Pixels],
     *,
     into: Path | None = None,
     report: Reporter = silent,
@@ -123,7 +120,7 @@ def make_int8(
     return path
 
 
-def quantised(model: ov.Model, card: Card, views: list[Views]) -> ov.Model:
+def quantised(model: ov.Model, card: Card, views: list[Pixels]) -> ov.Model:
     """A converted pipeline with convolutions in int8; inputs that the head needs exactly stay fp32.
 
     Args:
@@ -160,7 +157,7 @@ def _exact(model: ov.Model, card: Card) -> list[str]:
     return [op.get_friendly_name() for op in operations if op.get_type_name() not in NETWORK_LAYERS]
 
 
-def image_views(files: Iterable[FoundFile], card: Card, max_pixels: int) -> Iterator[Views]:
+def image_views(files: Iterable[FoundFile], card: Card, max_pixels: int) -> Iterator[Pixels]:
     """The first view of each readable image."""
     for file in files:
         if file.problem is not None:

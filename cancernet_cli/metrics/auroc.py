@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from cancernet_cli.core.arrays import F64
 from cancernet_cli.metrics.resampling import Design
-from cancernet_cli.metrics.scores import Floats, Scores
+from cancernet_cli.metrics.scores import Scores
 
 _MOST_LEVELS = 8_192
 
@@ -39,16 +40,16 @@ class AurocResampler:
             )
         self.width = max(of.shape[0] for of, _ in self._pairs)
 
-    def __call__(self, weights: Floats) -> Floats:
+    def __call__(self, weights: F64) -> F64:
         """`[R, units]` to `[R]`; NaN where a resample has no image of a class."""
         each = [_mann_whitney(of @ weights.T, rest @ weights.T) for of, rest in self._pairs]
         return np.asarray(np.mean(each, axis=0))
 
 
-def _mann_whitney(positives: Floats, negatives: Floats) -> Floats:
+def _mann_whitney(positives: F64, negatives: F64) -> F64:
     """Share of pairs in the right order; weights by ascending score, `[S, R]` each."""
     below = np.cumsum(negatives, axis=0)
     pairs = positives.sum(axis=0) * below[-1]
     wins = np.einsum("sr,sr->r", positives, below - negatives / 2)
-    share: Floats = np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    share: F64 = np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
     return share

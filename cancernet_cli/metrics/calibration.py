@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-Floats = NDArray[np.float64]
+from cancernet_cli.core.arrays import F64, Bools
 
 BINS = 15  # as Guo et al., arXiv:1706.04599
 _TEMPERATURES = (0.05, 20.0)
@@ -133,14 +133,12 @@ def choose_threshold(labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | N
     return float(best[np.argmin(np.abs(best - 0.5))])
 
 
-def _confidence(
-    labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | None
-) -> tuple[NDArray[np.bool_], Floats, Floats]:
+def _confidence(labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | None) -> tuple[Bools, F64, F64]:
     """Whether the most probable class is the true one, its probability, and the weight; each `[N]`."""
     y = np.asarray(labels, dtype=np.int64)
     p = np.asarray(probs, dtype=np.float64)
     return p.argmax(axis=1) == y, p.max(axis=1), _weights(weights, len(y))
 
 
-def _weights(weights: ArrayLike | None, n: int) -> Floats:
+def _weights(weights: ArrayLike | None, n: int) -> F64:
     return np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)

@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from cancernet_cli.core.arrays import F64
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,12 @@ class PerClass:
     each class. undefined: why a class has no value, with `{}` for its name.
     """
 
-    values: Floats
-    counts: Floats
-    truth: Floats
+    values: F64
+    counts: F64
+    truth: F64
     undefined: str
 
-    def combined(self) -> Floats:
+    def combined(self) -> F64:
         """`[...]`: the positive class's value, or the mean over classes that have images; NaN if one is undefined."""
         if self.values.shape[-1] == 2:
             return np.asarray(self.values[..., 1])
@@ -45,38 +44,38 @@ class PerClass:
         return self.undefined.format(" or ".join(classes[k] for k in of if not np.isfinite(self.values[k])))
 
 
-def accuracy(matrix: Floats) -> Floats:
+def accuracy(matrix: F64) -> F64:
     """Share of images that were classified correctly."""
     return _ratio(_diagonal(matrix).sum(axis=-1), matrix.sum(axis=(-2, -1)))
 
 
-def precision(matrix: Floats) -> PerClass:
+def precision(matrix: F64) -> PerClass:
     """Positive predictive value: share of the images classified as a class that belong to it."""
     predicted = matrix.sum(axis=-2)
     return PerClass(_ratio(_diagonal(matrix), predicted), predicted, _truth(matrix), "no image was classified as {}")
 
 
-def recall(matrix: Floats) -> PerClass:
+def recall(matrix: F64) -> PerClass:
     """Sensitivity: share of the images of a class that are classified as it."""
     truth = _truth(matrix)
     return PerClass(_ratio(_diagonal(matrix), truth), truth, truth, "no image is {}")
 
 
-def specificity(matrix: Floats) -> PerClass:
+def specificity(matrix: F64) -> PerClass:
     """Share of the images of all other classes that are not classified as a class."""
     truth, predicted, hits = _truth(matrix), matrix.sum(axis=-2), _diagonal(matrix)
     others = matrix.sum(axis=(-2, -1))[..., None] - truth
     return PerClass(_ratio(others - (predicted - hits), others), others, truth, "every image is {}")
 
 
-def f1(matrix: Floats) -> PerClass:
+def f1(matrix: F64) -> PerClass:
     """Harmonic mean of precision and recall, as 2 TP / (2 TP + FP + FN)."""
     truth, predicted, hits = _truth(matrix), matrix.sum(axis=-2), _diagonal(matrix)
     either = truth + predicted
     return PerClass(_ratio(2 * hits, either), either - hits, truth, "no image is or was classified as {}")
 
 
-def mcc(matrix: Floats) -> Floats:
+def mcc(matrix: F64) -> F64:
     """Matthews correlation coefficient, -1 to 1, for K classes (Gorodkin, Comput. Biol. Chem. 28:367, 2004)."""
     truth, predicted, images = _truth(matrix), matrix.sum(axis=-2), matrix.sum(axis=(-2, -1))
     covariance = _diagonal(matrix).sum(axis=-1) * images - (truth * predicted).sum(axis=-1)
@@ -84,15 +83,15 @@ def mcc(matrix: Floats) -> Floats:
     return _ratio(covariance, np.sqrt(variances))
 
 
-def _diagonal(matrix: Floats) -> Floats:
+def _diagonal(matrix: F64) -> F64:
     return np.asarray(np.diagonal(matrix, axis1=-2, axis2=-1))
 
 
-def _truth(matrix: Floats) -> Floats:
+def _truth(matrix: F64) -> F64:
     return np.asarray(matrix.sum(axis=-1))
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
+def _ratio(part: F64, whole: F64) -> F64:
     """`part / whole`, NaN where `whole` is 0."""
-    ratio: Floats = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+    ratio: F64 = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
     return ratio

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from cancernet_cli.core.arrays import F64
 from cancernet_cli.core.figures import Figure, figures_in
 from cancernet_cli.metrics.calibration import reliability_table
 from cancernet_cli.metrics.intervals import measure_all
 from cancernet_cli.metrics.measure import confusion
 from cancernet_cli.metrics.patients import mean_of_patients, pooled, shares_right
 from cancernet_cli.metrics.resampling import Resampling
-from cancernet_cli.metrics.scores import Floats, Scores
+from cancernet_cli.metrics.scores import Scores
 
 WORST_PATIENTS = 1_000
 MOST_MAGNIFICATIONS = 50
@@ -143,7 +144,7 @@ def _of_slides(figure: Figure) -> Any:
     return replace(figure.interval, unit=figure.interval.unit.replace("image", "slide"))
 
 
-def _worst(patients: Scores, shares: Floats) -> list[dict[str, Any]]:
+def _worst(patients: Scores, shares: F64) -> list[dict[str, Any]]:
     """Patients by ascending share of right images; among equals those with more images first, then by name."""
     names = [patients.patient_names[i] if patients.patient_names else str(i) for i in patients.patients.tolist()]
     order = sorted(range(len(names)), key=lambda i: (shares[i], -patients.counts[i], names[i]))

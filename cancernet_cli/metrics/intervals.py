@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from cancernet_cli.core.arrays import F64
 from cancernet_cli.core.figures import Figure, FigureSpec, Interval
 from cancernet_cli.metrics.measure import function_of, measure, measure_resamples
 from cancernet_cli.metrics.resampling import RESAMPLERS, Design, Resampler, Resampling
-from cancernet_cli.metrics.scores import Floats, Scores
+from cancernet_cli.metrics.scores import Scores
 
 _CELLS = 2_000_000  # numbers an intermediate array may hold (16 MB): what bounds memory
 _CONFIDENCE = 0.95
@@ -45,10 +46,10 @@ def paired_bootstrap(
     return {spec.name: _interval(one[spec.name] - two[spec.name], design, spec) for spec in specs}
 
 
-def _drawn(design: Design, scores: Scores, specs: Sequence[FigureSpec], resampling: Resampling) -> dict[str, Floats]:
+def _drawn(design: Design, scores: Scores, specs: Sequence[FigureSpec], resampling: Resampling) -> dict[str, F64]:
     """The figures in each resample, `[R]`; empty for those without interval."""
     resamplers = _resamplers(design, scores, [spec for spec in specs if not _reason(design, spec)])
-    found: dict[str, list[Floats]] = {spec.name: [np.zeros(0)] for spec in specs}
+    found: dict[str, list[F64]] = {spec.name: [np.zeros(0)] for spec in specs}
     if resamplers:
         width = max(design.n_units, *(resampler.width for resampler in resamplers.values()))
         for weights in design.weights(resampling, max(1, _CELLS // width)):
@@ -83,7 +84,7 @@ class _OfDecisions:
     def __init__(self, spec: FigureSpec, counts: csr_matrix) -> None:
         self._spec, self._counts, self.width = spec, counts, counts.shape[0]
 
-    def __call__(self, weights: Floats) -> Floats:
+    def __call__(self, weights: F64) -> F64:
         k = round(self.width**0.5)
         return measure_resamples(self._spec, (self._counts @ weights.T).T.reshape(-1, k, k))
 
@@ -96,7 +97,7 @@ class _OneByOne:
     def __init__(self, spec: FigureSpec, design: Design, scores: Scores) -> None:
         self._spec, self._units, self._scores = spec, design.units, scores
 
-    def __call__(self, weights: Floats) -> Floats:
+    def __call__(self, weights: F64) -> F64:
         return np.array([self._value(row[self._units].astype(np.int64)) for row in weights])
 
     def _value(self, times: np.ndarray) -> float:
@@ -112,7 +113,7 @@ def _reason(design: Design, spec: FigureSpec) -> str:
     return design.reason
 
 
-def _interval(drawn: Floats, design: Design, spec: FigureSpec) -> Interval:
+def _interval(drawn: F64, design: Design, spec: FigureSpec) -> Interval:
     usable = drawn[np.isfinite(drawn)]
     reason = _reason(design, spec) or ("" if len(usable) else "undefined in every resample")
     if reason:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.figures import Figure, FigureSpec
 from cancernet_cli.metrics.decisions import PerClass
-from cancernet_cli.metrics.scores import Floats, Ints, Scores
+from cancernet_cli.metrics.scores import Scores
 
 
 def function_of(spec: FigureSpec) -> Callable[..., Any]:
@@ -32,13 +33,13 @@ def measure(spec: FigureSpec, scores: Scores) -> Figure:
     return Figure.of(float(found), scores.n_images)
 
 
-def measure_resamples(spec: FigureSpec, matrices: Floats) -> Floats:
+def measure_resamples(spec: FigureSpec, matrices: F64) -> F64:
     """A figure of decisions in each of many resamples: `[R, K, K]` to `[R]`."""
     found = function_of(spec)(matrices)
     return found.combined() if isinstance(found, PerClass) else np.asarray(found)
 
 
-def confusion_matrix(scores: Scores) -> Ints:
+def confusion_matrix(scores: Scores) -> I64:
     """Images by true class (rows) and decision: `[K, K]`."""
     k = len(scores.classes)
     cells = np.bincount(scores.labels * k + scores.predicted, scores.counts, k * k)

@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cancernet_cli.core.arrays import I64, Bools
 from cancernet_cli.metrics.resampling import RESAMPLES
 
 
-def overlap_counts(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[int, int, int]:
+def overlap_counts(mask: Bools, truth: Bools) -> tuple[int, int, int]:
     """Pixels in both, in the mask and in the truth."""
     return int((mask & truth).sum()), int(mask.sum()), int(truth.sum())
 
 
-def overlap_counts_at(
-    probs: NDArray[np.floating[Any]], truth: NDArray[np.bool_], cuts: Sequence[float]
-) -> NDArray[np.int64]:
+def overlap_counts_at(probs: NDArray[np.floating[Any]], truth: Bools, cuts: Sequence[float]) -> I64:
     """`overlap_counts` of `probs >= cut`, for each of C ascending cuts: `[C, 3]`."""
     reached = np.searchsorted(np.asarray(cuts, probs.dtype), probs.ravel(), side="right")  # how many cuts
     both, found = (
@@ -27,7 +26,7 @@ def overlap_counts_at(
     return np.stack([both, found, np.full(len(cuts), truth.sum())], axis=1)
 
 
-def best_cut(counts: NDArray[np.int64], cuts: Sequence[float]) -> float:
+def best_cut(counts: I64, cuts: Sequence[float]) -> float:
     """The cut with the highest Dice over the pixels of all images; of several the one nearest to 0.5.
 
     For calibrated probabilities it is half of the best Dice, not 0.5 (Lipton, Elkan, Naryanaswamy, ECML 2014,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.figures import Figure
 from cancernet_cli.metrics.resampling import Design, resampled_by
-from cancernet_cli.metrics.scores import Floats, Ints, Scores
+from cancernet_cli.metrics.scores import Scores
 
 
 class RateResampler:
@@ -19,7 +20,7 @@ class RateResampler:
             design.units, scores.counts
         )
 
-    def __call__(self, weights: Floats) -> Floats:
+    def __call__(self, weights: F64) -> F64:
         """`[R, patients]` to `[R]`."""
         return np.asarray(weights @ self._shares / weights.sum(axis=1))
 
@@ -32,7 +33,7 @@ def recognition_rate(scores: Scores) -> Figure:
     return Figure.of(value, len(shares), "the patients of the images are unknown")
 
 
-def shares_right(scores: Scores) -> Floats:
+def shares_right(scores: Scores) -> F64:
     """Share of correctly classified images of each known patient, in the order of their numbers: `[patients]`."""
     known = scores.where(scores.patients >= 0)
     at = np.unique(known.patients, return_inverse=True)[1].reshape(-1)
@@ -47,7 +48,7 @@ def mean_of_patients(scores: Scores) -> Scores:
     return Scores.of(same.labels, same.probs, classes=same.classes, patients=same.patients)
 
 
-def pooled(known: Scores, key: Ints) -> Scores:
+def pooled(known: Scores, key: I64) -> Scores:
     """One entry for each distinct row of `key`, `[N]` or `[N, 2]`: mean probabilities; the label, or -1 for several."""
     _, first, at = np.unique(key, axis=0, return_index=True, return_inverse=True)
     at = at.reshape(-1)

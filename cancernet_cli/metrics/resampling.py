@@ -14,7 +14,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from cancernet_cli.metrics.scores import Floats, Ints, Scores
+from cancernet_cli.core.arrays import F64, I64
+from cancernet_cli.metrics.scores import Scores
 
 RESAMPLES = 1_000
 _MANY_UNITS = 100_000  # above this 200 resamples suffice: the interval is far narrower than every other uncertainty
@@ -36,10 +37,10 @@ class Design:
     the units of each; one that stands for several images is repeated. per_class: units with images of each class.
     """
 
-    units: Ints
+    units: I64
     n_units: int
     unit: str
-    strata: list[Ints]
+    strata: list[I64]
     per_class: list[int]
 
     @classmethod
@@ -66,7 +67,7 @@ class Design:
         present = [n for n in self.per_class if n]
         return "" if present and min(present) >= 2 else f"fewer than 2 {self.unit}s of a class"
 
-    def weights(self, resampling: Resampling, at_once: int) -> Iterator[Floats]:
+    def weights(self, resampling: Resampling, at_once: int) -> Iterator[F64]:
         """How often each unit was drawn, `[R, units]`; the same draws for any `at_once`."""
         resamples, n = resampling.resamples, self.size
         if self.n_units > _MANY_UNITS:
@@ -91,7 +92,7 @@ class Resampler(Protocol):
     @property
     def width(self) -> int: ...
 
-    def __call__(self, weights: Floats, /) -> Floats: ...
+    def __call__(self, weights: F64, /) -> F64: ...
 
 
 _Function = TypeVar("_Function", bound=Callable[[Scores], Any])
@@ -108,7 +109,7 @@ def resampled_by(make: Callable[[Design, Scores], Resampler]) -> Callable[[_Func
     return mark
 
 
-def _strata(y: Ints, units: Ints, counts: Ints, classes: int, *, by_image: bool) -> list[Ints]:
+def _strata(y: I64, units: I64, counts: I64, classes: int, *, by_image: bool) -> list[I64]:
     """The units of each stratum; a unit that stands for several images is repeated.
 
     A patient alone in a stratum would be in every resample and therefore joins the largest one.

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from cancernet_cli.core.arrays import F64, I64, Bools
 
 
 @dataclass(frozen=True)
@@ -24,13 +22,13 @@ class Scores:
     """
 
     classes: tuple[str, ...]
-    labels: Ints
-    predicted: Ints
-    probs: Floats
-    counts: Ints
-    patients: Ints
-    magnifications: Floats
-    slides: Ints
+    labels: I64
+    predicted: I64
+    probs: F64
+    counts: I64
+    patients: I64
+    magnifications: F64
+    slides: I64
     patient_names: tuple[str, ...] = ()
 
     @classmethod

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from cancernet_cli.core.arrays import I64
 
 
 def threshold_table(
@@ -57,6 +59,6 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _sums(values: NDArray[np.int64]) -> NDArray[np.int64]:
+def _sums(values: I64) -> I64:
     """The sum of the first 0, 1, 2, ... values."""
     return np.concatenate([[0], np.cumsum(values)])

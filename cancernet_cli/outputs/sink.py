@@ -25,13 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from cancernet_cli.core.arrays import F32, Pixels
 from cancernet_cli.core.options.sinks import sinks as registry
 from cancernet_cli.core.registry import Entry, Registry
 
 if TYPE_CHECKING:  # numpy alone would double the time of `import cancernet_cli`
-    import numpy as np
-    from numpy.typing import NDArray
-
     from cancernet_cli.core.options import ClassifyOptions
     from cancernet_cli.outputs.slides.results import TileResults
 
@@ -48,10 +46,10 @@ class ImageResult:
     path: str
     classes: tuple[str, ...]
     label: str
-    probs: NDArray[np.float32]
+    probs: F32
     true_label: str | None
-    pixels: NDArray[np.uint8] | None
-    mask: Callable[[], NDArray[np.float32] | None]
+    pixels: Pixels | None
+    mask: Callable[[], F32 | None]
 
     @property
     def percent(self) -> float:
@@ -71,7 +69,7 @@ class SlideResult:
     tiles: TileResults
     row: Mapping[str, Any]
     model: str
-    thumbnail: NDArray[np.uint8]
+    thumbnail: Pixels
     downsample: float
 
 
@@ -81,7 +79,7 @@ class TileMasks:
 
     x: list[int]
     y: list[int]
-    masks: NDArray[np.float32]
+    masks: F32
 
 
 class Sink:

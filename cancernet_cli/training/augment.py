@@ -8,12 +8,10 @@ import cv2
 import numpy as np
 import simplejpeg
 from numpy.random import Generator
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.pixels import resize
 from cancernet_cli.training.stain_variation import restained, stain_change
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

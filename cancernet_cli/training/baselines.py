@@ -14,25 +14,26 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from cancernet_cli.training.logistic import INNER_FOLDS, TEMPERATURES, Floats, Ints, cross_entropy, fit_logistic
+from cancernet_cli.core.arrays import F64, I64, Strings
+from cancernet_cli.training.logistic import INNER_FOLDS, TEMPERATURES, cross_entropy, fit_logistic
 
 
 @dataclass(frozen=True)
 class Baseline:
     """A fitted baseline: `raw_logits` divided by `temperature`."""
 
-    raw_logits: Callable[[Floats], Floats]
+    raw_logits: Callable[[F64], F64]
     temperature: float = 1.0
 
-    def logits(self, features: NDArray[np.floating]) -> Floats:
+    def logits(self, features: NDArray[np.floating]) -> F64:
         """`[N, F]` to `[N, K]`."""
         return self.raw_logits(np.asarray(features, np.float64)) / self.temperature
 
 
-Fit = Callable[[Floats, Ints, NDArray[np.str_], int, int], Baseline]
+Fit = Callable[[F64, I64, Strings, int, int], Baseline]
 
 
-def fit_linear(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
+def fit_linear(features: F64, labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
     """Logistic regression (`training.logistic`).
 
     Args:
@@ -41,14 +42,14 @@ def fit_linear(features: Floats, labels: Ints, patients: NDArray[np.str_], class
     return Baseline(fit_logistic(features[:, None], labels, patients, classes, seed).logits)
 
 
-def fit_svm(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
+def fit_svm(features: F64, labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
     """A support vector machine with a Gaussian kernel on standardised features, with balanced classes.
 
     Its decision values become logits by temperature scaling (Guo et al., arXiv:1706.04599), fitted on held-out
     patients among these rows. Arguments as `fit_linear`.
     """
 
-    def fit(rows: Ints) -> Callable[[Floats], Floats]:
+    def fit(rows: I64) -> Callable[[F64], F64]:
         machine: Any = make_pipeline(StandardScaler(), SVC(class_weight="balanced", decision_function_shape="ovr"))
         machine.fit(features[rows], labels[rows])
         return lambda values: _as_logits(machine.decision_function(values))
@@ -61,7 +62,7 @@ def fit_svm(features: Floats, labels: Ints, patients: NDArray[np.str_], classes:
     return Baseline(fit(np.arange(len(labels))), TEMPERATURES[int(np.argmin(losses))] if known.any() else 1.0)
 
 
-def fit_naive_bayes(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
+def fit_naive_bayes(features: F64, labels: I64, patients: Strings, classes: int, seed: int) -> Baseline:
     """Gaussian naive Bayes on standardised features; arguments as `fit_linear`."""
     model: Any = make_pipeline(StandardScaler(), GaussianNB())
     model.fit(features, labels)
@@ -71,12 +72,12 @@ def fit_naive_bayes(features: Floats, labels: Ints, patients: NDArray[np.str_], 
 BASELINES: dict[str, Fit] = {"logistic": fit_linear, "svm": fit_svm, "naive-bayes": fit_naive_bayes}
 
 
-def _as_logits(decisions: Floats) -> Floats:
+def _as_logits(decisions: F64) -> F64:
     """From decision values `[N]` for two classes, the second positive, or `[N, K]`, to logits `[N, K]`."""
     return np.column_stack([-decisions, decisions]) if decisions.ndim == 1 else decisions
 
 
-def _inner_splits(labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> list[tuple[Ints, Ints]]:
+def _inner_splits(labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> list[tuple[I64, I64]]:
     """Patient-grouped folds whose training part has every class; none if a class has a single patient."""
     folds = min(INNER_FOLDS, *(len(np.unique(patients[labels == k])) for k in range(classes)))
     if folds < 2:

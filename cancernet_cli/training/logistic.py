@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from cancernet_cli.core.arrays import F64, I64, Strings
 
 # Candidates for the inverse strength of the L2 penalty, for features of standard deviation 1.
 STRENGTHS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -30,18 +29,18 @@ class LinearModel:
     penalty that was chosen; None without one.
     """
 
-    centre: Floats
-    spread: Floats
-    weight: Floats
-    bias: Floats
+    centre: F64
+    spread: F64
+    weight: F64
+    bias: F64
     strength: float | None = None
 
-    def logits(self, features: NDArray[np.floating]) -> Floats:
+    def logits(self, features: NDArray[np.floating]) -> F64:
         """`[N, F]` to `[N, K]`."""
         return np.asarray((features - self.centre) / self.spread @ self.weight.T + self.bias)
 
 
-def fit_logistic(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> LinearModel:
+def fit_logistic(features: F64, labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> LinearModel:
     """L2-regularised logistic regression; with 40 patients or more, the penalty is chosen by cross-validation.
 
     Classes have equal weight; within a class, a patient's weight is the square root of its number of images (see
@@ -57,7 +56,7 @@ def fit_logistic(features: Floats, labels: Ints, patients: NDArray[np.str_], cla
     return fit_at(features, labels, patients, classes, strength)
 
 
-def choose_strength(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, seed: int) -> float:
+def choose_strength(features: F64, labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> float:
     """The entry of `STRENGTHS` that predicts held-out patients best; arguments as `fit_logistic`."""
     of_class = [len(np.unique(patients[labels == k])) for k in range(classes)]
     folds = min(INNER_FOLDS, *of_class)
@@ -84,7 +83,7 @@ def choose_strength(features: Floats, labels: Ints, patients: NDArray[np.str_], 
     return STRENGTHS[int(np.argmin(losses))]
 
 
-def fit_at(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: int, strength: float) -> LinearModel:
+def fit_at(features: F64, labels: I64, patients: Strings, classes: int, strength: float) -> LinearModel:
     """Logistic regression at a given inverse penalty; `features` `[N, A, F]`, `labels` and `patients` `[N]`."""
     centre = features[:, 0].mean(axis=0)
     deviation = features[:, 0].std(axis=0)
@@ -102,7 +101,7 @@ def fit_at(features: Floats, labels: Ints, patients: NDArray[np.str_], classes: 
     return LinearModel(centre, spread, weight, bias, strength)
 
 
-def image_weights(labels: Ints, patients: NDArray[np.str_]) -> Floats:
+def image_weights(labels: I64, patients: NDArray[np.str_]) -> F64:
     """The weight of each image, `[N]`, 1 on average; classes have equal weight.
 
     Images of one patient are similar, so the tenth adds less than the first: a patient with n images has weight
@@ -115,7 +114,7 @@ def image_weights(labels: Ints, patients: NDArray[np.str_]) -> Floats:
     return np.asarray(weights / weights.mean())
 
 
-def cross_entropy(logits: Floats, labels: Ints) -> Floats:
+def cross_entropy(logits: F64, labels: I64) -> F64:
     """-log of the true class's softmax probability, `[N]`."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return np.asarray(np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels])

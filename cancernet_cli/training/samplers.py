@@ -6,13 +6,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.choices import Sampling
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
-
-def epoch_draws(labels: Ints, patients: NDArray[np.str_], how: Sampling, count: int, *, seed: int, epoch: int) -> Ints:
+def epoch_draws(labels: I64, patients: NDArray[np.str_], how: Sampling, count: int, *, seed: int, epoch: int) -> I64:
     """The rows that an epoch draws, in order; deterministic in seed and epoch.
 
     `natural` draws all images equally often, `class` all classes, `patient` all classes and, within each, all patients.
@@ -39,7 +37,7 @@ def epoch_draws(labels: Ints, patients: NDArray[np.str_], how: Sampling, count: 
     return np.asarray(rng.permutation(np.concatenate(drawn)), np.int64)
 
 
-def draw_shares(labels: Ints, patients: NDArray[np.str_], how: Sampling) -> Floats:
+def draw_shares(labels: I64, patients: NDArray[np.str_], how: Sampling) -> F64:
     """The long-run frequency of each row in `epoch_draws`: `[N]`, summing to 1."""
     shares = np.ones(len(labels))
     if how == "patient":
@@ -51,13 +49,13 @@ def draw_shares(labels: Ints, patients: NDArray[np.str_], how: Sampling) -> Floa
     return np.asarray(shares / shares.sum(), np.float64)
 
 
-def _pairs(labels: Ints, patients: NDArray[np.str_]) -> Ints:
+def _pairs(labels: I64, patients: NDArray[np.str_]) -> I64:
     """A number for each combination of class and patient, `[N]`."""
     at = np.unique(patients, return_inverse=True)[1].reshape(-1)
     return np.asarray(labels * (at.max() + 1) + at, np.int64)
 
 
-def _cycled(rows: Ints, count: int, rng: Generator) -> Ints:
+def _cycled(rows: I64, count: int, rng: Generator) -> I64:
     """`count` of the rows: all in a random order, then all again in another, and so on."""
     rounds = -(-count // len(rows))
     return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:count] if count else rows[:0]

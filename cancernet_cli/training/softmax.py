@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cancernet_cli.core.arrays import F64, I64, Strings
 from cancernet_cli.core.choices import ClassLoss, Sampling
 from cancernet_cli.core.records import Epoch
-from cancernet_cli.training.logistic import Floats, Ints, LinearModel
+from cancernet_cli.training.logistic import LinearModel
 from cancernet_cli.training.loop import fit
 from cancernet_cli.training.losses import classification_loss, share_right
 from cancernet_cli.training.samplers import epoch_draws
@@ -27,7 +28,7 @@ ROWS_AT_ONCE = 256  # of features turned to float32; 100 MB of the widest
 class SoftmaxModel(LinearModel):
     """A linear model of wide features, applied in float32 a few rows at a time."""
 
-    def logits(self, features: NDArray[np.floating]) -> Floats:
+    def logits(self, features: NDArray[np.floating]) -> F64:
         """`[N, F]` of any precision, in memory or on disk, to `[N, K]`."""
         weight = torch.from_numpy((self.weight / self.spread).astype(np.float32))
         bias = torch.from_numpy((self.bias - (self.weight / self.spread) @ self.centre).astype(np.float32))
@@ -52,10 +53,10 @@ class SoftmaxPolicy:
 
 def fit_softmax(
     features: NDArray[np.floating],
-    labels: Ints,
-    patients: NDArray[np.str_],
-    train: Ints,
-    validate: Ints,
+    labels: I64,
+    patients: Strings,
+    train: I64,
+    validate: I64,
     classes: int,
     policy: SoftmaxPolicy,
     *,
@@ -131,7 +132,7 @@ def _adam(policy: SoftmaxPolicy) -> LoopPolicy:
     )
 
 
-def _moments(features: NDArray[np.floating], rows: Ints) -> tuple[Floats, Floats]:
+def _moments(features: NDArray[np.floating], rows: I64) -> tuple[F64, F64]:
     """Mean and standard deviation of each feature over the rows; what never varies has deviation 1."""
     parts = [features[part].astype(np.float64) for part in _parts(rows)]
     centre = np.asarray(sum(part.sum(axis=0) for part in parts) / len(rows), np.float64)
@@ -140,11 +141,11 @@ def _moments(features: NDArray[np.floating], rows: Ints) -> tuple[Floats, Floats
     return centre, np.where(deviation > 1e-6, deviation, 1.0)
 
 
-def _logits(features: NDArray[np.floating], rows: Ints, weight: Tensor, bias: Tensor) -> Tensor:
+def _logits(features: NDArray[np.floating], rows: I64, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.cat([F.linear(_float(features[part]), weight, bias) for part in _parts(rows)])
 
 
-def _parts(rows: Ints) -> list[Ints]:
+def _parts(rows: I64) -> list[I64]:
     return np.array_split(rows, max(1, math.ceil(len(rows) / ROWS_AT_ONCE)))
 
 

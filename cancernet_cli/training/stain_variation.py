@@ -5,12 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F64, Pixels
 from cancernet_cli.core.pixels import DARKEST, STAINS, UNMIX
-
-Pixels = NDArray[np.uint8]
-Matrix = NDArray[np.float64]
 
 # Macenko et al. omit pixels below this optical density in any channel, and take the stains at these percentiles of the
 # angle.
@@ -26,7 +23,7 @@ _LOGARITHMS = np.log(np.maximum(np.arange(256) / 255, DARKEST)).astype(np.float3
 _DENSITY = (-_LOGARITHMS / np.log(10)).astype(np.float32)
 
 
-def macenko_basis(image: Pixels) -> Matrix | None:
+def macenko_basis(image: Pixels) -> F64 | None:
     """The image's own stain vectors (Macenko et al., ISBI 2009, doi:10.1109/ISBI.2009.5193250).
 
     Args:
@@ -59,7 +56,7 @@ def macenko_basis(image: Pixels) -> Matrix | None:
     return np.vstack([stains, rest / length]) if length > np.sin(np.radians(CLOSEST_DEGREES)) else None
 
 
-def stain_change(image: Pixels, stain: float, light: float, rng: Generator, *, own: bool) -> Matrix:
+def stain_change(image: Pixels, stain: float, light: float, rng: Generator, *, own: bool) -> F64:
     """A random change of the amounts of stain, as a matrix `[3, 3]` on rows of optical densities.
 
     Args:
@@ -76,7 +73,7 @@ def stain_change(image: Pixels, stain: float, light: float, rng: Generator, *, o
     return np.asarray(np.linalg.inv(basis) @ np.diag(amounts * all_together) @ basis)
 
 
-def restained(image: Pixels, change: Matrix) -> Pixels:
+def restained(image: Pixels, change: F64) -> Pixels:
     """The image `[H, W, 3]` uint8 with its optical densities multiplied by a matrix `[3, 3]`."""
     logarithms = cv2.LUT(image, _LOGARITHMS)  # densities are logarithms up to a factor, so the same matrix applies
     light = cv2.exp(cv2.transform(logarithms, np.ascontiguousarray(change.T, np.float32)))

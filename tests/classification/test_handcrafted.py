@@ -7,12 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.color import rgb2hed
 
-from cancernet_cli.classification.handcrafted import (
-    DISTANCES_PX,
-    PROPERTIES,
-    colour_features,
-    texture_features,
-)
+from cancernet_cli.classification.handcrafted import DISTANCES_PX, PROPERTIES, colour_features, texture_features
 from tests.he_images import he_like
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.pixels import size_within
 
 # Both are measured at a fixed longest side, so that images of different sizes are comparable.
@@ -30,7 +30,7 @@ class Quality:
     tissue_fraction: float
 
 
-def quality(image: NDArray[np.uint8]) -> Quality:
+def quality(image: Pixels) -> Quality:
     """Sharpness and tissue fraction of an image.
 
     Args:
@@ -39,7 +39,7 @@ def quality(image: NDArray[np.uint8]) -> Quality:
     return Quality(blur=sharpness(image), tissue_fraction=_tissue_fraction(image))
 
 
-def sharpness(image: NDArray[np.uint8]) -> float:
+def sharpness(image: Pixels) -> float:
     """Variance of the Laplacian of `[H, W, 3]` uint8 RGB, low in blurred images.
 
     Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy: a comparative study", ICPR 2000.
@@ -50,7 +50,7 @@ def sharpness(image: NDArray[np.uint8]) -> float:
     return spread * spread
 
 
-def _tissue_fraction(image: NDArray[np.uint8]) -> float:
+def _tissue_fraction(image: Pixels) -> float:
     """Fixed thresholds on stain colour; Otsu's would split a field that is all glass or all tissue."""
     smooth = cv2.blur(_shrunk(image, TISSUE_SIDE_PX), (5, 5))  # JPEG's chroma noise is not tissue
     red, green, blue = cv2.split(smooth)

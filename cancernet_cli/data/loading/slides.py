@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F32, I64
 from cancernet_cli.core.options import TilingOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch
@@ -36,9 +36,9 @@ class TileSpan:
 
     file: FoundFile
     size: TileSize
-    numbers: NDArray[np.int64]
-    x: NDArray[np.int64]
-    y: NDArray[np.int64]
+    numbers: I64
+    x: I64
+    y: I64
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -68,8 +68,8 @@ class DecodedTiles:
 
     span: TileSpan
     pixels: torch.Tensor
-    good: NDArray[np.int64]
-    blur: NDArray[np.float32]
+    good: I64
+    blur: F32
     failures: dict[int, Failure] = field(default_factory=dict)
 
     def pin_memory(self) -> DecodedTiles:

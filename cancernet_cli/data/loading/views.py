@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F32, Pixels
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.pixels import SQUEEZE, resize_fast
 
@@ -58,9 +58,7 @@ def view_grid(width_px: int, height_px: int, policy: InputPolicy) -> ViewGrid:
     return ViewGrid(width, height, tuple((left, top) for top in tops for left in lefts))
 
 
-def make_views(
-    image: NDArray[np.uint8], policy: InputPolicy, size_px: tuple[int, int] | None = None
-) -> NDArray[np.uint8]:
+def make_views(image: Pixels, policy: InputPolicy, size_px: tuple[int, int] | None = None) -> Pixels:
     """The views of an image.
 
     Args:
@@ -78,9 +76,7 @@ def make_views(
     return views
 
 
-def scaled_image(
-    image: NDArray[np.uint8], policy: InputPolicy, size_px: tuple[int, int] | None = None
-) -> tuple[NDArray[np.uint8], ViewGrid]:
+def scaled_image(image: Pixels, policy: InputPolicy, size_px: tuple[int, int] | None = None) -> tuple[Pixels, ViewGrid]:
     """The scaled image from which views are cut, `[H', W', 3]` uint8, and their positions; see `make_views`."""
     width_px, height_px = size_px or (image.shape[1], image.shape[0])
     grid = view_grid(width_px, height_px, policy)
@@ -88,7 +84,7 @@ def scaled_image(
     return resize_fast(image, grid.width_px, grid.height_px, enlarge="cubic"), grid
 
 
-def stitch(maps: NDArray[np.float32], width_px: int, height_px: int, policy: InputPolicy) -> NDArray[np.float32]:
+def stitch(maps: F32, width_px: int, height_px: int, policy: InputPolicy) -> F32:
     """Stitch the views' maps into one map of the image; overlapping views are averaged.
 
     Args:

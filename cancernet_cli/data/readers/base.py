@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
 from cancernet_cli.core.registry import Registry
 
@@ -19,7 +17,7 @@ Needs = Callable[[int, int], tuple[int, int]]
 class ShrunkImage:
     """An image decoded at reduced size, `[h, w, 3]` uint8 RGB, upright, and its full width and height."""
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     width_px: int
     height_px: int
 
@@ -34,7 +32,7 @@ class OpenedImage:
 
     width_px: int
     height_px: int
-    decode: Callable[[], NDArray[np.uint8]]
+    decode: Callable[[], Pixels]
     shrink: Callable[[Needs], ShrunkImage] | None = None
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from cancernet_cli.core.arrays import Pixels
+
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 _lock = threading.Lock()
@@ -31,7 +33,7 @@ def pillow_limit_lifted() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+def pillow_to_rgb(image: Image.Image) -> Pixels:
     """The pixels of a Pillow image, upright, composited on white: `[H, W, 3]` uint8.
 
     `I;16` is scaled by its full range; Pillow's own conversion to 8 bits would clip it.
@@ -47,7 +49,7 @@ def pillow_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert("RGB"))
 
 
-def samples_to_rgb(samples: NDArray[np.uint16], *, bits: int = 16) -> NDArray[np.uint8]:
+def samples_to_rgb(samples: NDArray[np.uint16], *, bits: int = 16) -> Pixels:
     """Convert gray, gray with alpha, RGB or RGBA of up to 16 bits to 8-bit RGB.
 
     Args:
@@ -62,7 +64,7 @@ def samples_to_rgb(samples: NDArray[np.uint16], *, bits: int = 16) -> NDArray[np
     return pillow_to_rgb(Image.fromarray(eight[..., 0] if eight.shape[2:] == (1,) else eight))
 
 
-def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def upright(pixels: Pixels, orientation: int) -> Pixels:
     """Apply an EXIF orientation, 1 to 8; other values change nothing."""
     if orientation in TURNED:
         pixels = pixels.swapaxes(0, 1)

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.readers.base import (
     BadImage,
@@ -34,7 +34,7 @@ T = TypeVar("T")
 _ADDRESS = re.compile(r"<([\w.]+) object at 0x[0-9a-f]+>")
 
 
-def read_image(location: bytes, *, max_pixels: int, min_side_px: int = 16) -> NDArray[np.uint8]:
+def read_image(location: bytes, *, max_pixels: int, min_side_px: int = 16) -> Pixels:
     """The pixels of an image file, upright by its EXIF orientation.
 
     Transparency is composited on white, 16 bits are scaled by their full range, and only the first page is read.

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
 from cancernet_cli.core.registry import Registry
 from cancernet_cli.data.resolution import ScaleFacts
@@ -43,7 +43,7 @@ class Slide(Protocol):
     def is_exact(self, level: int) -> bool:
         """Whether a pixel of this level has the same value in every region that contains it."""
 
-    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
         """A region in the level's own pixels, `[height_px, width_px, 3]` uint8 RGB.
 
         White outside the level, and where nothing was scanned.
@@ -107,7 +107,7 @@ class UnsupportedSlide(BadSlide):
     """A valid file of an unsupported kind."""
 
 
-def on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def on_white(rgba: Pixels) -> Pixels:
     """Composite `[H, W, 4]` RGBA, not premultiplied, on white: `[H, W, 3]`."""
     alpha = np.asarray(cv2.extractChannel(rgba, 3))  # OpenCV splits channels in an eighth of numpy's time
     if alpha.min() == 255:

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import simplejpeg
 import tifffile
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.slides.base import Level, UnreadableSlide
 from cancernet_cli.data.slides.tile_grid import TileCache, TileGrid
 
@@ -26,7 +26,6 @@ _JPEG, _CONTIGUOUS = 7, 1  # TIFF's numbers for JPEG compression and interleaved
 # From TIFF's photometric number (2 RGB, 6 YCbCr) to the Adobe marker that tells a JPEG decoder the same
 _ADOBE = {number: b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([how]) for number, how in ((2, 0), (6, 1))}
 
-Pixels = NDArray[np.uint8]
 ReadLevel = Callable[[int, int, int, int, int], Pixels]
 IsExact = Callable[[int], bool]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Bools, Pixels
 from cancernet_cli.data.slides.base import Slide, UnreadableSlide, level_for
 
 _BLOCK_PX = 2048
@@ -25,9 +25,9 @@ class Thumbnail:
     `pixels`.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     downsample: float
-    unreadable: NDArray[np.bool_]
+    unreadable: Bools
 
     def without_pixels(self) -> Thumbnail:
         """The same downsample with empty arrays."""

@@ -22,6 +22,8 @@ from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from cancernet_cli.core.arrays import F32, I64, Bools, Bytes, Pixels
+
 HASH_SIDE = 16
 BITS = HASH_SIDE * HASH_SIDE
 MAX_DISTANCE_BITS = 40
@@ -37,8 +39,6 @@ _CHUNK = 4096
 _MEETINGS = 1 << 22
 _ONES = np.unpackbits(np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1).sum(1, dtype=np.uint8)
 
-Ints = NDArray[np.int64]
-Bytes = NDArray[np.uint8]
 A = TypeVar("A", bound=np.generic)
 
 
@@ -77,11 +77,11 @@ class SamePictures:
     A file that cannot be read or is empty has unique numbers.
     """
 
-    exact: Ints
-    near: Ints
+    exact: I64
+    near: I64
 
 
-def fingerprint(pixels: Bytes) -> Fingerprint:
+def fingerprint(pixels: Pixels) -> Fingerprint:
     """The fingerprint of `[H, W, 3]` uint8 RGB."""
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).data)
@@ -117,7 +117,7 @@ def same_pictures(prints: Sequence[Fingerprint | None]) -> SamePictures:
     return SamePictures(exact, np.where(place[exact] < 0, exact, place[exact]))
 
 
-def _near(prints: Sequence[Fingerprint]) -> Ints:
+def _near(prints: Sequence[Fingerprint]) -> I64:
     """`[N]`: the first picture that is the same as each, or itself.
 
     Hashes that differ in fewer than 16 bits agree in one of 16 bands of 16 bits, so only pictures that share a band are
@@ -139,7 +139,7 @@ def _near(prints: Sequence[Fingerprint]) -> Ints:
     return first
 
 
-def _meetings(values: NDArray[np.uint16], others: NDArray[np.uint16]) -> Iterator[tuple[Ints, Ints]]:
+def _meetings(values: NDArray[np.uint16], others: NDArray[np.uint16]) -> Iterator[tuple[I64, I64]]:
     """The positions of all pairs of equal numbers, in chunks."""
     order = np.argsort(others, kind="stable")
     found = others[order]
@@ -152,7 +152,7 @@ def _meetings(values: NDArray[np.uint16], others: NDArray[np.uint16]) -> Iterato
         yield np.repeat(rows, many), order[np.repeat(start[rows], many) + inside]
 
 
-def _joined(first: Ints, pairs: Ints, looks: Bytes, turn: int) -> Ints:
+def _joined(first: I64, pairs: I64, looks: Bytes, turn: int) -> I64:
     """The first picture of each group, after joining the pairs whose detail agrees."""
     pairs = pairs[:, np.argsort(pairs[1], kind="stable")]  # if all are equal, the pairs of the first join all others
     for at in range(0, pairs.shape[1], _CHUNK):
@@ -174,14 +174,14 @@ def _turns(stack: NDArray[A]) -> list[NDArray[A]]:
     return [s[:, ::v, ::h] for s in (stack, across) for v in (1, -1) for h in (1, -1)]
 
 
-def _agree(looks: Bytes, others: Bytes, turn: int) -> NDArray[np.bool_]:
+def _agree(looks: Bytes, others: Bytes, turn: int) -> Bools:
     """Whether the detail of each thumbnail, in this orientation, agrees with the other's."""
     one, other = _detail(_turns(looks)[turn]), _detail(others)
     norm = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     return np.asarray((one * other).sum(axis=1) >= MIN_CORRELATION * norm)
 
 
-def _detail(looks: Bytes) -> NDArray[np.float32]:
+def _detail(looks: Bytes) -> F32:
     """High-pass of `[M, S, S]`, as `[M, S * S]`: uneven light and large blots are common to many fields."""
     found = [one - cv2.GaussianBlur(one, (0, 0), _LOOK_SIDE / 8) for one in looks.astype(np.float32)]
     flat = np.stack(found).reshape(len(looks), -1)

@@ -11,11 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, StratifiedKFold
 
+from cancernet_cli.core.arrays import I64, Bools, Strings
 from cancernet_cli.core.errors import InputError
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Names = NDArray[np.str_]
 
 SPLITS = ("train", "val", "test")
 _ATTEMPTS = 5
@@ -29,12 +26,12 @@ class SplitPart:
     """
 
     name: str
-    train: Ints
-    validate: Ints
-    test: Ints
+    train: I64
+    validate: I64
+    test: I64
 
 
-def patient_folds(labels: ArrayLike, patients: Sequence[str], folds: int, seed: int) -> Ints:
+def patient_folds(labels: ArrayLike, patients: Sequence[str], folds: int, seed: int) -> I64:
     """A fold for each image, grouped by patient and stratified by class as far as patients allow.
 
     Args:
@@ -57,7 +54,7 @@ def patient_folds(labels: ArrayLike, patients: Sequence[str], folds: int, seed: 
     return found
 
 
-def grouped_folds(labels: Ints, patients: Names, folds: int, seed: int) -> Ints:
+def grouped_folds(labels: I64, patients: Strings, folds: int, seed: int) -> I64:
     """A fold for each image, grouped by patient and stratified by class; a fold may have no image of a class.
 
     Raises:
@@ -116,7 +113,9 @@ def held_out(labels: ArrayLike, patients: ArrayLike, share: float, seed: int) ->
     return None
 
 
-def draw_split(labels: ArrayLike, patients: ArrayLike, test_share: float, validation_share: float, seed: int) -> Names:
+def draw_split(
+    labels: ArrayLike, patients: ArrayLike, test_share: float, validation_share: float, seed: int
+) -> Strings:
     """`train`, `val` or `test` for each image, grouped by patient and stratified by class.
 
     Args:
@@ -137,7 +136,7 @@ def draw_split(labels: ArrayLike, patients: ArrayLike, test_share: float, valida
     return with_validation(y, groups, np.where(test, "test", "train"), validation_share, seed)
 
 
-def with_validation(labels: ArrayLike, patients: ArrayLike, splits: Names, share: float, seed: int) -> Names:
+def with_validation(labels: ArrayLike, patients: ArrayLike, splits: Strings, share: float, seed: int) -> Strings:
     """The splits with about `share` of the patients of `train` moved to `val`; unchanged if they are too few."""
     y, groups = np.asarray(labels, dtype=np.int64), np.asarray(patients)
     rows = np.flatnonzero(splits == "train")
@@ -159,7 +158,7 @@ def fold_parts(
     return found
 
 
-def split_part(name: str, splits: Names) -> SplitPart:
+def split_part(name: str, splits: Strings) -> SplitPart:
     """A part from a split into train, val and test."""
     train, validate, test = (np.flatnonzero(splits == one) for one in SPLITS)
     return SplitPart(name, train, validate, test)
@@ -174,7 +173,7 @@ def split_across(patients: ArrayLike, sides: ArrayLike) -> dict[str, list[str]]:
     return {str(names[i]): [str(places[j]) for j in pairs[1][pairs[0] == i]] for i in split}
 
 
-def check_classes(labels: Ints, folds: Ints) -> None:
+def check_classes(labels: I64, folds: I64) -> None:
     """Check that the complement of each fold has every class.
 
     Raises:
@@ -186,7 +185,7 @@ def check_classes(labels: Ints, folds: Ints) -> None:
         )
 
 
-def check_patients(labels: Ints, patients: ArrayLike, classes: Sequence[str] = ()) -> None:
+def check_patients(labels: I64, patients: ArrayLike, classes: Sequence[str] = ()) -> None:
     """Check that every class has two patients or more.
 
     Args:
@@ -227,13 +226,13 @@ def held_out_patients(patients: Sequence[str], share: float, seed: int) -> set[s
     return {names[i] for i in chosen}
 
 
-def _incomplete(labels: Ints, sides: NDArray[np.generic]) -> list[object]:
+def _incomplete(labels: I64, sides: NDArray[np.generic]) -> list[object]:
     """The sides whose complement has no image of some class."""
     count = len(np.unique(labels))
     return [side for side in np.unique(sides).tolist() if len(np.unique(labels[sides != side])) < count]
 
 
-def _deviation(labels: Ints, patients: Names, rows: Bools, share: float) -> float:
+def _deviation(labels: I64, patients: Strings, rows: Bools, share: float) -> float:
     """Mean deviation of the classes' held-out shares of patients from the requested one."""
     shares = []
     for label in np.unique(labels):

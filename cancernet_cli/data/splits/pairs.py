@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import I64, Pixels
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.data.discovery.tables import TextTable
 from cancernet_cli.data.readers import UnreadableImage, read_image
@@ -74,7 +74,7 @@ def list_pairs(data: Sequence[str], *, check_split: bool = True) -> list[Pair]:
 
 def pair_folds(
     pairs: Sequence[Pair], folds: int, seed: int, *, resplit: bool = False, groups: Sequence[str] | None = None
-) -> NDArray[np.int64]:
+) -> I64:
     """A fold for each of N pairs, grouped by patient: the manifest's column `fold`, or drawn.
 
     Args:
@@ -96,7 +96,7 @@ def pair_folds(
     return grouped_folds(np.zeros(len(pairs), np.int64), units, folds, seed)
 
 
-def read_pair(pair: Pair, *, max_pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def read_pair(pair: Pair, *, max_pixels: int) -> tuple[Pixels, Pixels]:
     """The image `[H, W, 3]` uint8 RGB and its mask `[H, W]` uint8, 0 or 255.
 
     Mask values of at least half the maximum are foreground, so that both 0/1 and 0/255 files work.

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.data.tiles.tiling import TileSize
 
@@ -64,9 +64,7 @@ def read_annotations(path: Path, classes: Sequence[str]) -> Annotations:
     return Annotations(regions, tuple(sorted(others)), without_area)
 
 
-def annotated_share(
-    region: BaseGeometry, x: NDArray[np.int64], y: NDArray[np.int64], size: TileSize
-) -> NDArray[np.float64]:
+def annotated_share(region: BaseGeometry, x: I64, y: I64, size: TileSize) -> F64:
     """Fraction of each tile's area that is in a region.
 
     Args:
@@ -80,7 +78,7 @@ def annotated_share(
     """
     boxes = shapely.box(x, y, x + size.width_px, y + size.height_px)
     shapely.prepare(region)  # tiles fully inside or outside then cost next to nothing
-    share: NDArray[np.float64] = shapely.contains(region, boxes).astype(np.float64)
+    share: F64 = shapely.contains(region, boxes).astype(np.float64)
     border = np.flatnonzero(shapely.intersects(region, boxes) & (share == 0))
     share[border] = shapely.area(shapely.intersection(region, boxes[border])) / (size.width_px * size.height_px)
     return share

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from cancernet_cli.core.arrays import I64
 
 
-def spread_tiles(x: Ints, y: Ints, count: int, rng: Generator) -> Ints:
+def spread_tiles(x: I64, y: I64, count: int, rng: Generator) -> I64:
     """Indices of at most `count` of T tiles, evenly spread over the slide, ascending.
 
     The tiles are ordered along a Morton curve, which keeps neighbours close, and one random tile is drawn from each of
@@ -39,7 +39,7 @@ def even_shares(counts: Sequence[int], total: int) -> list[int]:
     return shares
 
 
-def _morton(x: Ints, y: Ints) -> NDArray[np.uint64]:
+def _morton(x: I64, y: I64) -> NDArray[np.uint64]:
     """`[T]`: interleaved bits of the ranks of x and y; ranks fit in 32 bits."""
     code = np.zeros(len(x), np.uint64)
     for shift, values in enumerate((x, y)):

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import I64, Pixels
 from cancernet_cli.core.pixels import resize
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.slides.base import Slide, UnreadableSlide, level_for
@@ -15,8 +15,6 @@ from cancernet_cli.data.tiles.tiling import TileSize
 
 _MAX_READ_PIXELS = 4_000_000  # of a level, at once: 16 MB as RGBA from OpenSlide
 _MAX_GAP = 0.5  # of a tile: smaller gaps are read along, instead of reading twice
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +62,7 @@ def read_tile(slide: Slide, x: int, y: int, size: TileSize) -> Pixels:
     return _as_view(_read(slide, region), size)
 
 
-def read_tiles(
-    slide: Slide, x: Sequence[int] | NDArray[np.int64], y: Sequence[int] | NDArray[np.int64], size: TileSize
-) -> TilePixels:
+def read_tiles(slide: Slide, x: Sequence[int] | I64, y: Sequence[int] | I64, size: TileSize) -> TilePixels:
     """Read T tiles as `read_tile` does, but decode neighbours in a row once; a damaged tile does not raise.
 
     Fastest with tiles ordered by y, then x, as from `plan_tiles`.

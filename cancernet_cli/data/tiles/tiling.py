@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cancernet_cli.data.tiles.tissue import Mask, Tissue
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float32]
+from cancernet_cli.core.arrays import F32, F64, I64, Bools
+from cancernet_cli.data.tiles.tissue import Tissue
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +32,10 @@ class TilePlan:
     """
 
     size: TileSize
-    x: Ints
-    y: Ints
-    tissue_fraction: Floats
-    pen_fraction: Floats
+    x: I64
+    y: I64
+    tissue_fraction: F32
+    pen_fraction: F32
     grid: tuple[int, int]
 
     def __len__(self) -> int:
@@ -77,7 +74,7 @@ def plan_tiles(
     )
 
 
-def grid_starts(side_px: int, tile_px: int, overlap: float) -> Ints:
+def grid_starts(side_px: int, tile_px: int, overlap: float) -> I64:
     """Positions of tiles along a side, each rounded separately, so that errors do not accumulate."""
     # As written in decimal: 0.1 is a tenth, not the nearest binary fraction
     stride = max(Fraction(1), tile_px * (1 - Fraction(str(overlap))))
@@ -87,9 +84,7 @@ def grid_starts(side_px: int, tile_px: int, overlap: float) -> Ints:
     return (2 * numbers * stride.numerator + stride.denominator) // (2 * stride.denominator)
 
 
-def _shares(
-    mask: Mask, downsample: float, across: Ints, down: Ints, size: TileSize, slide_px: tuple[int, int]
-) -> Floats:
+def _shares(mask: Bools, downsample: float, across: I64, down: I64, size: TileSize, slide_px: tuple[int, int]) -> F32:
     """`[rows, columns]` float32: the fraction of each tile that the mask covers, with exact partial pixels.
 
     The integral of the mask is bilinear between pixel corners.
@@ -102,17 +97,15 @@ def _shares(
     return np.clip(area / whole, 0, 1).astype(np.float32)
 
 
-def _between(
-    sums: NDArray[np.float64], starts: Ints, tile_px: int, side_px: int, downsample: float
-) -> NDArray[np.float64]:
+def _between(sums: F64, starts: I64, tile_px: int, side_px: int, downsample: float) -> F64:
     """`[n, ...]`: the increase of `sums`, a running sum along its first axis, over each of n tiles."""
     sums = np.concatenate([np.zeros_like(sums[:1]), sums])
 
-    def up_to(place: Ints) -> NDArray[np.float64]:
+    def up_to(place: I64) -> F64:
         at = np.minimum(np.minimum(place, side_px) / downsample, len(sums) - 1)
         below = np.minimum(at.astype(np.int64), len(sums) - 2)
         share = (at - below)[:, None]
-        mixed: NDArray[np.float64] = sums[below] * (1 - share) + sums[below + 1] * share
+        mixed: F64 = sums[below] * (1 - share) + sums[below + 1] * share
         return mixed
 
     return up_to(starts + tile_px) - up_to(starts)

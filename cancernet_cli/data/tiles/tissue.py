@@ -8,11 +8,9 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
-Mask = NDArray[np.bool_]
-Pixels = NDArray[np.uint8]
+from cancernet_cli.core.arrays import Bools, Pixels
 
 TissueMethod = Literal["none", "otsu"]
 MASK_MPP = 8.0  # a tile of 100 um is then a dozen pixels wide
@@ -47,8 +45,8 @@ class Tissue:
     mpp: micrometres per pixel of the masks.
     """
 
-    mask: Mask
-    pen: Mask
+    mask: Bools
+    pen: Bools
     downsample: float
     mpp: float
 
@@ -105,7 +103,7 @@ def find_tissue(
     return Tissue(filled & ~pen, pen, downsample, mpp)
 
 
-def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule | None = None) -> Mask:
+def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule | None = None) -> Bools:
     """Detect marks of green, blue, red and black felt pens, by colours that haematoxylin and eosin do not have.
 
     Haematoxylin is purple and eosin pink: in both, red is about as strong as blue or stronger, and green is weakest.
@@ -128,7 +126,7 @@ def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule | None = None) 
     return np.asarray(cv2.dilate(ink.astype(np.uint8), _disc(rule.pen_rim_um / mpp)) > 0)
 
 
-def _is_ink(smooth: Pixels) -> Mask:
+def _is_ink(smooth: Pixels) -> Bools:
     red, green, blue = cv2.split(smooth.astype(np.int16))
     strongest = np.maximum(np.maximum(red, green), blue)
     weakest = np.minimum(np.minimum(red, green), blue)
@@ -154,14 +152,14 @@ def _on_white_glass(thumbnail: Pixels) -> Pixels:
     return lightened
 
 
-def _saturation(picture: Pixels, smooth_px: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _saturation(picture: Pixels, smooth_px: float) -> tuple[Pixels, Pixels]:
     """HSV saturation and value, `[h, w]` uint8, of the smoothed picture."""
     smooth: Any = cv2.GaussianBlur(picture, (0, 0), max(0.5, smooth_px / 2))
     hsv = cv2.cvtColor(smooth, cv2.COLOR_RGB2HSV)
     return np.asarray(hsv[..., 1], np.uint8), np.asarray(hsv[..., 2], np.uint8)
 
 
-def _pieces(mask: Mask, least_px: int, *, connectivity: int) -> Mask:
+def _pieces(mask: Bools, least_px: int, *, connectivity: int) -> Bools:
     """The connected components with at least `least_px` pixels; scikit-image needs three times the memory for this."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=connectivity)
     is_kept = stats[:, cv2.CC_STAT_AREA] >= least_px
@@ -169,7 +167,7 @@ def _pieces(mask: Mask, least_px: int, *, connectivity: int) -> Mask:
     return np.asarray(is_kept[labels])
 
 
-def _closed(mask: Mask, gap_px: float) -> Mask:
+def _closed(mask: Bools, gap_px: float) -> Bools:
     radius = gap_px / 2
     if radius < 0.5:
         return mask

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.inference.openvino_import import ov
 from cancernet_cli.inference.openvino_model import ancestors
 
 ROUNDS = 3
 
 
-def openvino_shares(model: ov.Model, views: NDArray[np.uint8], precision_hint: str = "f32") -> dict[str, float]:
+def openvino_shares(model: ov.Model, views: Pixels, precision_hint: str = "f32") -> dict[str, float]:
     """Shares of `normalise`, `segment` and `classify`, which add up to 1.
 
     Measured with one thread, one view at a time. OpenVINO fuses combining and normalising into common kernels, so both

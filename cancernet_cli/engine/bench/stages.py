@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.cards import Card
 from cancernet_cli.data.loading.quality import quality
 from cancernet_cli.data.loading.shrinking import needed
@@ -60,7 +59,7 @@ def _file_stages(sample: Sample, card: Card, max_pixels: int, shrink: bool, repe
         pixels = read_image(location, max_pixels=max_pixels)
         return ShrunkImage(pixels, pixels.shape[1], pixels.shape[0])
 
-    def cut(image: ShrunkImage) -> NDArray[np.uint8]:
+    def cut(image: ShrunkImage) -> Pixels:
         return make_views(image.pixels, card.input, (image.width_px, image.height_px))
 
     def each(work: Callable[[Any], object], over: list[Any]) -> Cost:

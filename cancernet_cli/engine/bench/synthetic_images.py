@@ -8,10 +8,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from cancernet_cli.core import interruption
+from cancernet_cli.core.arrays import Pixels
 
 DIFFERENT = 16  # distinct images; further files are hard links to them
 GLASS, STROMA = (243, 240, 244), (226, 170, 203)
@@ -19,7 +19,7 @@ ENDINGS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif"}
 SAVE: dict[str, dict[str, Any]] = {"png": {}, "jpeg": {"quality": 90}, "tiff": {"compression": "tiff_lzw"}}
 
 
-def field(seed: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+def field(seed: int, width_px: int, height_px: int) -> Pixels:
     """A field of view with purple nuclei, fibrous pink stroma and glass, `[H, W, 3]` uint8 RGB.
 
     Camera noise makes a 700 x 460 pixel PNG as large as those of BreakHis (580 kB), and as slow to decode.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F32, F64
 from cancernet_cli.core.options import Pool
 
 
-def pooled(probs: NDArray[np.float32], pool: Pool, *, positive: int | None, top_k: int) -> NDArray[np.float32]:
+def pooled(probs: F32, pool: Pool, *, positive: int | None, top_k: int) -> F32:
     """Slide probabilities `[K]` float32 from tile probabilities `[T, K]`, computed in float64.
 
     `mean`: over all tiles. `topk`: mean over the `top_k` most positive tiles. `max`: of the most positive tile.
@@ -35,7 +35,7 @@ def pooled(probs: NDArray[np.float32], pool: Pool, *, positive: int | None, top_
     return np.asarray(found, np.float32)
 
 
-def _one(values: NDArray[np.float64], pool: Pool, top_k: int) -> float:
+def _one(values: F64, pool: Pool, top_k: int) -> float:
     if pool == "max":
         return float(values.max())
     if pool == "topk":

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import I64, Bools
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.paths import real_path
 from cancernet_cli.data.discovery.tables import TextTable
@@ -23,7 +23,6 @@ from cancernet_cli.outputs.sink import SlideResult, TileMasks
 
 REGION_COLUMNS = ("slide", "x", "y", "width_px", "height_px")
 
-Boxes = NDArray[np.int64]
 Writes = list[Callable[[], None]]
 
 
@@ -44,7 +43,7 @@ def slide_writes(slide: SlideState, row: Mapping[str, Any], job: Job) -> Writes:
     ]
 
 
-def tile_writes(tiles: DecodedTiles, answer: Outputs, boxes: Boxes | None, job: Job) -> Writes:
+def tile_writes(tiles: DecodedTiles, answer: Outputs, boxes: I64 | None, job: Job) -> Writes:
     """One write per sink for the tiles of a batch that intersect the slide's regions."""
     sinks = [sink for sink in job.sinks if sink.writes("tile")]
     if not sinks or boxes is None or answer.mask is None or not len(tiles.good):
@@ -61,7 +60,7 @@ def tile_writes(tiles: DecodedTiles, answer: Outputs, boxes: Boxes | None, job: 
     ]
 
 
-def read_regions(file: Path) -> dict[str, Boxes]:
+def read_regions(file: Path) -> dict[str, I64]:
     """`[R, 4]` int64 by slide: left, top, right and bottom at level 0.
 
     Raises:
@@ -87,7 +86,7 @@ def read_regions(file: Path) -> dict[str, Boxes]:
     return {slide: np.array(boxes, np.int64) for slide, boxes in found.items()}
 
 
-def intersecting(span: TileSpan, boxes: Boxes) -> NDArray[np.bool_]:
+def intersecting(span: TileSpan, boxes: I64) -> Bools:
     """`[T]` bool: which tiles share a pixel with one of the boxes."""
     left, top, right, bottom = boxes.T[:, None]
     across = (span.x[:, None] < right) & (span.x[:, None] + span.size.width_px > left)

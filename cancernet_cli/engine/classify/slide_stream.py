@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from cancernet_cli.core.arrays import I64, Pixels
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageGrew, StageStarted, Warn
 from cancernet_cli.core.options import TilingOptions
 from cancernet_cli.core.records import Failure, FoundFile
@@ -21,7 +21,7 @@ from cancernet_cli.data.tiles.target_mpp import target_mpp
 from cancernet_cli.engine.classify.batches import Batch, ImageSource
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.predictions import slide_batch
-from cancernet_cli.engine.classify.slide_files import Boxes, read_regions, slide_writes, tile_writes
+from cancernet_cli.engine.classify.slide_files import read_regions, slide_writes, tile_writes
 from cancernet_cli.engine.classify.slide_state import SlideState
 from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.inference.runner import Outputs
@@ -54,7 +54,7 @@ class SlideStream:
         self._planning = 0
         self._spans: deque[deque[Any]] = deque()
         self._states: dict[str, SlideState] = {}
-        self._regions: dict[str, Boxes] = {}
+        self._regions: dict[str, I64] = {}
         if job.options.mask_regions is not None:
             self._regions = read_regions(job.options.mask_regions)
         report(StageStarted(STAGE, 0, "tiles"))
@@ -175,7 +175,7 @@ def slide_decoder(job: Job, images: BatchDecoder | None = None) -> SlideDecoder:
     return SlideDecoder(images or BatchDecoder(policy, 0), cut, tiling, keep_thumbnails=job.needs("thumbnail"))
 
 
-def tile_views(slides: Iterable[FoundFile], job: Job, most: int) -> Iterator[NDArray[np.uint8]]:
+def tile_views(slides: Iterable[FoundFile], job: Job, most: int) -> Iterator[Pixels]:
     """Yield at most `most` tiles per slide, evenly spaced over its tissue, each `[1, h, w, 3]` uint8."""
     decoder = slide_decoder(job)
     for file in slides:

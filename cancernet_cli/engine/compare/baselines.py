@@ -10,6 +10,7 @@ import numpy as np
 
 from cancernet_cli import __version__
 from cancernet_cli.classification.handcrafted import colour_features, texture_features
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.events import Reporter
 from cancernet_cli.core.options import CompareOptions
@@ -24,7 +25,6 @@ from cancernet_cli.engine.finetune.frozen.features import Rows, files_digest, fi
 from cancernet_cli.engine.finetune.frozen.head import OutOfFold, out_of_fold
 from cancernet_cli.inference.runtime import resolve
 from cancernet_cli.training.baselines import BASELINES as LEARNERS
-from cancernet_cli.training.logistic import Floats, Ints
 
 DESCRIPTIONS = {"colour": colour_features, "texture": texture_features}
 
@@ -33,7 +33,7 @@ DESCRIPTIONS = {"colour": colour_features, "texture": texture_features}
 class DescribedImage(DecodedImage):
     """An image with its features, `[F]`."""
 
-    described: Floats
+    described: F64
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def baseline_cell(
     """Train and test one baseline; returns the contents of `cell.json`."""
     values = np.asarray(features.values[:, 0], np.float64)
 
-    def train(seen: LabelledImages, folds: Ints, name: str) -> OutOfFold:
-        def fit(rows: Ints, test: Ints, split: str) -> tuple[Any, list[Epoch]]:
+    def train(seen: LabelledImages, folds: I64, name: str) -> OutOfFold:
+        def fit(rows: I64, test: I64, split: str) -> tuple[Any, list[Epoch]]:
             learner = LEARNERS[cell.classifier]
             return learner(values[rows], seen.labels[rows], seen.patients[rows], len(seen.classes), options.seed), []
 

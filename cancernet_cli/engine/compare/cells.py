@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.files import write_bytes
 from cancernet_cli.core.options import CompareOptions
 from cancernet_cli.engine.compare.figures import cell_figures, leaking_folds, scored_folds
@@ -21,13 +22,12 @@ from cancernet_cli.engine.finetune.frozen.head import OutOfFold
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.outputs.reports.history import write_history
 from cancernet_cli.outputs.tables.predictions import write_image_predictions
-from cancernet_cli.training.logistic import Floats, Ints
 
 SCHEMA = 1
 PREDICTIONS_FILE, HISTORY_FILE = "predictions.parquet", "history.parquet"
 
 # From the images with features, the fold of each, and the name of the split.
-Train = Callable[[LabelledImages, Ints, str], OutOfFold]
+Train = Callable[[LabelledImages, I64, str], OutOfFold]
 
 
 def judged(
@@ -75,7 +75,7 @@ def finish(found: dict[str, Any], key: dict[str, Any], folder: Path) -> dict[str
     return found
 
 
-def _write_predictions(cell: Cell, logits: Floats, images: LabelledImages, path: Path) -> None:
+def _write_predictions(cell: Cell, logits: F64, images: LabelledImages, path: Path) -> None:
     """The out-of-fold predictions as a table that `cancernet evaluate` reads; the most probable class is the label."""
     scored = np.flatnonzero(np.isfinite(logits).all(axis=1))
     seen, probs = images.only(scored), softmax(logits[scored])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.figures import figures_in, plain
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.metrics.groups import image_metrics, patient_metrics
@@ -15,7 +16,6 @@ from cancernet_cli.metrics.intervals import measure_all
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.metrics.resampling import Resampling
 from cancernet_cli.metrics.scores import Scores
-from cancernet_cli.training.logistic import Floats, Ints
 
 _RANKED = ("auroc", "auprc")
 # Probabilities distinguish logits up to about 36; a classifier with a hundred thousand unregularized features gives far
@@ -23,12 +23,12 @@ _RANKED = ("auroc", "auprc")
 _MAX_LOGIT_DIFFERENCE = 30.0
 
 
-def scored_folds(images: LabelledImages) -> Ints:
+def scored_folds(images: LabelledImages) -> I64:
     """The test fold of each image, `[N]`; with a single split 0 for test images and -1 for all others."""
     return images.folds if images.splits is None else np.where(images.splits == "test", 0, -1)
 
 
-def leaking_folds(images: LabelledImages, seed: int) -> Ints:
+def leaking_folds(images: LabelledImages, seed: int) -> I64:
     """As `scored_folds`, of the same number and size, but split by image, so that patients are on both sides."""
     labels, folds = images.labels, scored_folds(images)
     count = len(np.unique(folds))
@@ -44,7 +44,7 @@ def leaking_folds(images: LabelledImages, seed: int) -> Ints:
     return found
 
 
-def cell_figures(logits: Floats, images: LabelledImages) -> dict[str, Any]:
+def cell_figures(logits: F64, images: LabelledImages) -> dict[str, Any]:
     """Figures of the images with logits, as JSON, and the confusion matrix; the label is the most probable class.
 
     Args:
@@ -79,7 +79,7 @@ def cell_figures(logits: Floats, images: LabelledImages) -> dict[str, Any]:
     return figures
 
 
-def _rescaled(logits: Floats) -> Floats:
+def _rescaled(logits: F64) -> F64:
     """Two-class logits scaled down so that their probabilities stay distinct, in the same order of images."""
     if logits.shape[1] != 2:
         return logits

@@ -11,6 +11,7 @@ import torch
 from cancernet_cli.classification import build_backbone
 from cancernet_cli.classification.base import Backbone
 from cancernet_cli.classification.pretrained import Pretrained, load_pretrained
+from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.events import Reporter, Warn
 from cancernet_cli.core.models import find_model
@@ -24,7 +25,6 @@ from cancernet_cli.engine.finetune.frozen.features import image_features
 from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, OutOfFold
 from cancernet_cli.inference.runtime import resolve
 from cancernet_cli.segmentation import segmenters
-from cancernet_cli.training.logistic import Ints
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def network_cell(
     )
     classes = len(images.classes)
 
-    def train(seen: LabelledImages, folds: Ints, name: str) -> OutOfFold:
+    def train(seen: LabelledImages, folds: I64, name: str) -> OutOfFold:
         trainer = HeadTrainer(features.values, seen.labels, seen.patients, classes, recipe, options.seed)
         return trainer.by_folds(folds, report, stage=f"{name}, {title}")
 

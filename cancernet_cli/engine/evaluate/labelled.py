@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F64, I64, Bools
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.paths import display_path
 from cancernet_cli.core.records import Kind
-from cancernet_cli.metrics.scores import Bools, Floats, Ints, Scores
+from cancernet_cli.metrics.scores import Scores
 
 Change = Callable[[pa.RecordBatch], pa.RecordBatch]
 
@@ -157,18 +157,18 @@ def has_prediction(rows: pa.Table) -> Bools:
     return np.asarray(pc.fill_null(pc.is_in(rows["status"].cast(pa.string()), words), False), dtype=bool)
 
 
-def probabilities(rows: pa.Table, classes: Sequence[str]) -> Floats:
+def probabilities(rows: pa.Table, classes: Sequence[str]) -> F64:
     """The probability of each class, `[N, K]`; NaN where null."""
     return np.column_stack([_floats(rows[f"prob_{name}"]) for name in classes])
 
 
-def class_numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> Ints:
+def class_numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> I64:
     """Class names as their numbers, -1 for null and other names."""
     found = pc.index_in(column.cast(pa.string()), value_set=pa.array(classes, pa.string()))
     return np.asarray(pc.fill_null(found, -1), dtype=np.int64)
 
 
-def numbered(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
+def numbered(column: pa.ChunkedArray) -> tuple[I64, list[str]]:
     """Names as numbers in the order in which they first occur, -1 for null; and the names."""
     encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
     return np.asarray(encoded.indices.fill_null(-1), dtype=np.int64), encoded.dictionary.to_pylist()
@@ -186,6 +186,6 @@ def _readable(table: Path) -> Iterator[None]:
         ) from error
 
 
-def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
+def _floats(column: pa.ChunkedArray) -> F64:
     """A number column; null becomes NaN."""
     return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)

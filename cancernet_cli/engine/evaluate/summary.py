@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cancernet_cli.core.arrays import Bools
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.figures import plain
 from cancernet_cli.core.files import write_bytes
@@ -16,7 +17,7 @@ from cancernet_cli.core.records import Kind
 from cancernet_cli.engine.evaluate.labelled import Labelled, kinds_in, read_labelled
 from cancernet_cli.metrics.groups import grouped_metrics
 from cancernet_cli.metrics.resampling import Resampling
-from cancernet_cli.metrics.scores import Bools, Scores
+from cancernet_cli.metrics.scores import Scores
 
 SCHEMA = 1
 _FEW_PATIENTS = 10  # of a class; with fewer, the percentile bootstrap itself is too narrow

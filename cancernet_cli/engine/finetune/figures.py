@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F64, I64, Bools, Strings
 from cancernet_cli.core.cards import Card, Decision
 from cancernet_cli.core.figures import Figure, Table, figures_in
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
@@ -18,7 +18,6 @@ from cancernet_cli.metrics.groups import grouped_metrics
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.outputs.tables.predictions import write_image_predictions
-from cancernet_cli.training.logistic import Floats, Ints
 
 ON_FOLDS = "out-of-fold predictions of the training patients ({folds} folds, {apart})"
 ON_VALIDATION = "{images} validation images of {patients} patients"
@@ -33,13 +32,13 @@ class HeldOut:
     thresholds: `[M]`, the decision threshold of each; NaN with more than two classes.
     """
 
-    rows: Ints
-    probs: Floats
-    predicted: Ints
-    thresholds: Floats
+    rows: I64
+    probs: F64
+    predicted: I64
+    thresholds: F64
 
 
-def held_out(logits: Floats, images: LabelledImages, basis: Floats | None = None) -> HeldOut:
+def held_out(logits: F64, images: LabelledImages, basis: F64 | None = None) -> HeldOut:
     """The predictions on each fold, with the decision of the other folds; for a single split, on its test images.
 
     Args:
@@ -63,7 +62,7 @@ def held_out(logits: Floats, images: LabelledImages, basis: Floats | None = None
     return HeldOut(rows, probs[rows], predicted[rows], thresholds[rows])
 
 
-def final_decision(logits: Floats, images: LabelledImages) -> Decision:
+def final_decision(logits: F64, images: LabelledImages) -> Decision:
     """The card's decision: from all out-of-fold predictions, or from the validation part of a single split."""
     if images.splits is None:
         chosen = np.ones(len(logits), dtype=bool)
@@ -82,7 +81,7 @@ def final_decision(logits: Floats, images: LabelledImages) -> Decision:
     return replace(decision, chosen_on=on)
 
 
-def decide(logits: Floats, labels: Ints, patients: NDArray[np.str_], classes: tuple[str, ...]) -> Decision:
+def decide(logits: F64, labels: I64, patients: Strings, classes: tuple[str, ...]) -> Decision:
     """Temperature (Guo et al., arXiv:1706.04599) and, for two classes, the threshold of best balanced accuracy.
 
     Every patient has the same weight, so that one with many images does not dominate. Without images, or with those of
@@ -151,7 +150,7 @@ def write_predictions(held: HeldOut, images: LabelledImages, card: Card, path: P
     )
 
 
-def _sides(images: LabelledImages) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+def _sides(images: LabelledImages) -> list[tuple[Bools, Bools]]:
     """Pairs of test rows and of the rows that decide for them; each `[N]` bool."""
     if images.splits is not None:
         return [(images.splits == "test", images.splits == "val")]

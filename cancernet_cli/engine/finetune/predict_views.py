@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cancernet_cli.core import interruption
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, chunks, load_batches
 from cancernet_cli.inference.torch_runner import TorchRunner
 from cancernet_cli.training.distributed import Processes
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class CardViews:
     max_pixels: int
     processes: Processes
 
-    def pooled(self, runner: TorchRunner, rows: Ints) -> Floats:
+    def pooled(self, runner: TorchRunner, rows: I64) -> F64:
         """The pipeline's outputs, averaged over the views of each image, `[n, F]`, for n of the files.
 
         Raises:
@@ -44,12 +41,12 @@ class CardViews:
                 found[rank :: self.processes.count] = share
         return found
 
-    def every(self, runner: TorchRunner, rows: Ints) -> Floats:
+    def every(self, runner: TorchRunner, rows: I64) -> F64:
         """The outputs of every view, `[V, F]`, in the order of the rows of each process."""
         own = self._outputs(runner, rows[self.processes.rank :: self.processes.count])
         return np.concatenate([value for share in self.processes.gathered(own) for value in share])
 
-    def _outputs(self, runner: TorchRunner, rows: Ints) -> list[Floats]:
+    def _outputs(self, runner: TorchRunner, rows: I64) -> list[F64]:
         """One array `[views, F]` per row."""
         runtime = runner.runtime
         decoder = BatchDecoder(self.policy, self.max_pixels)
@@ -59,7 +56,7 @@ class CardViews:
             workers=runtime.workers if len(rows) > runtime.batch_size else 0,
             pin_memory=runtime.device.type == "cuda",
         )
-        found: list[Floats] = []
+        found: list[F64] = []
         for batch in batches:
             logits = runner.start(batch.pixels)().logits.astype(np.float64)
             start = 0

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cancernet_cli.core.arrays import I64, Pixels
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import DeviceError, InputError
 from cancernet_cli.core.paths import display_path
@@ -25,9 +26,7 @@ from cancernet_cli.data.splits.pairs import Pair, read_pair
 from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.training.augment import AugmentPolicy, random_crop, random_view
 from cancernet_cli.training.distributed import Processes
-from cancernet_cli.training.samplers import Ints
 
-Pixels = NDArray[np.uint8]
 # Makes a random variant of a row, and its target; both arrays have the same shape for all rows.
 Maker = Callable[[int, Random], tuple[NDArray[np.generic], NDArray[np.generic]]]
 Made = tuple[Tensor, Tensor] | str
@@ -43,12 +42,12 @@ class ViewMaker:
     """
 
     locations: tuple[bytes, ...]
-    labels: Ints
+    labels: I64
     policy: InputPolicy
     augment: AugmentPolicy
     max_pixels: int
 
-    def __call__(self, row: int, rng: Random) -> tuple[Pixels, Ints]:
+    def __call__(self, row: int, rng: Random) -> tuple[Pixels, I64]:
         """`[h, w, 3]` uint8 and a label.
 
         Raises:
@@ -116,7 +115,7 @@ def scaled_pair(pair: Pair, scale: float, max_pixels: int) -> tuple[Pixels, Pixe
 
 def random_batches(
     maker: Maker,
-    order: Callable[[int], Ints],
+    order: Callable[[int], I64],
     batch: int,
     job: FinetuneJob,
     *,
@@ -166,7 +165,7 @@ class _Draw(NamedTuple):
     row: int
 
 
-def _draws(order: Callable[[int], Ints], batch: int, first: int, processes: Processes) -> Iterator[list[_Draw]]:
+def _draws(order: Callable[[int], I64], batch: int, first: int, processes: Processes) -> Iterator[list[_Draw]]:
     share = processes.share(batch)
     for epoch in count(first):
         rows = order(epoch).tolist()

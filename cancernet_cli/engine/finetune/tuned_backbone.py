@@ -13,6 +13,7 @@ from torch import nn
 
 from cancernet_cli.classification import Classifier, build_classifier, heads
 from cancernet_cli.classification.base import Backbone
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.events import Note
 from cancernet_cli.core.records import Epoch
@@ -22,7 +23,7 @@ from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.fit import fit_with_progress
 from cancernet_cli.engine.finetune.frozen.features import FeatureExtractor
 from cancernet_cli.engine.finetune.job import FinetuneJob
-from cancernet_cli.engine.finetune.predict_views import CardViews, Floats, Ints
+from cancernet_cli.engine.finetune.predict_views import CardViews
 from cancernet_cli.engine.finetune.random_batches import ViewMaker, random_batches
 from cancernet_cli.engine.finetune.tuning_setup import (
     AUGMENT,
@@ -55,7 +56,7 @@ class Tuned:
     classifier: Classifier
     history: list[Epoch]
     best_epoch: int
-    logits: Callable[[Ints], Floats]
+    logits: Callable[[I64], F64]
 
 
 def train_tuned(images: LabelledImages, backbone: Backbone, card: Card, job: FinetuneJob) -> TrainingOutcome:
@@ -172,7 +173,7 @@ class Tuner:
         batch = options.batch_size if isinstance(options.batch_size, int) else BATCH
         steps = -(-len(part.train) // batch)
 
-        def order(epoch: int) -> Ints:
+        def order(epoch: int) -> I64:
             draws = epoch_draws(
                 labels[part.train], patients[part.train], recipe.sampling, steps * batch, seed=options.seed, epoch=epoch
             )

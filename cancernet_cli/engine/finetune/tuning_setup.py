@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cancernet_cli.classification import Classifier
+from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.cards import Card
 from cancernet_cli.engine.finetune.backbone_stages import backbone_stages
 from cancernet_cli.inference.pipeline import Pipeline
@@ -16,7 +17,6 @@ from cancernet_cli.metrics.predictions import auroc
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.training.augment import AugmentPolicy
-from cancernet_cli.training.logistic import Floats, Ints
 from cancernet_cli.training.schedules import thaw_epochs
 from cancernet_cli.training.task import Group, Judgement
 
@@ -61,7 +61,7 @@ def learning_groups(classifier: Classifier, card: Card, unfreeze: int, epochs: i
     ]
 
 
-def judgement(logits: Floats, labels: Ints, weights: Floats, classes: Sequence[str]) -> Judgement:
+def judgement(logits: F64, labels: I64, weights: F64, classes: Sequence[str]) -> Judgement:
     """Cross-entropy with weights `[n]` that add up to 1, accuracy and AUROC (None if a class is missing)."""
     probs = softmax(logits)
     true = np.log(np.maximum(probs[np.arange(len(labels)), labels], np.finfo(np.float64).tiny))
@@ -77,7 +77,7 @@ def is_unset(head: nn.Module) -> bool:
     return isinstance(centre, Tensor) and isinstance(spread, Tensor) and not centre.any() and bool((spread == 1).all())
 
 
-def set_statistics(head: nn.Module, features: Floats) -> None:
+def set_statistics(head: nn.Module, features: F64) -> None:
     """Set a head's mean and deviation to those of features `[V, F]`; constant features keep deviation 1."""
     deviation = features.std(axis=0)
     for name, values in (("centre", features.mean(axis=0)), ("spread", np.where(deviation > 1e-6, deviation, 1.0))):

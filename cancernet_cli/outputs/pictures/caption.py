@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.percent import show_percent
 from cancernet_cli.outputs.pictures.lettering import BACKGROUND, QUIET, TEXT, fitted, font
 
@@ -17,7 +17,7 @@ _RIGHT = (92, 214, 132)
 _WRONG = (255, 107, 98)
 
 
-def caption_band(width: int, label: str, percent: float, true_label: str | None) -> NDArray[np.uint8]:
+def caption_band(width: int, label: str, percent: float, true_label: str | None) -> Pixels:
     """Draw the caption; its font size scales with the width.
 
     Args:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F32, Pixels
 from cancernet_cli.core.files import write_bytes
 
 JPEG_QUALITY = 90
 
 
-def write_png(image: NDArray[np.uint8], path: Path) -> None:
+def write_png(image: Pixels, path: Path) -> None:
     """Write `[H, W]` gray or `[H, W, 3]` RGB pixels as 8-bit PNG.
 
     Raises:
@@ -22,7 +22,7 @@ def write_png(image: NDArray[np.uint8], path: Path) -> None:
     _write(image, path, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 
-def write_jpeg(image: NDArray[np.uint8], path: Path, *, quality: int = JPEG_QUALITY) -> None:
+def write_jpeg(image: Pixels, path: Path, *, quality: int = JPEG_QUALITY) -> None:
     """Write `[H, W]` gray or `[H, W, 3]` RGB pixels as JPEG without chroma subsampling.
 
     Raises:
@@ -35,7 +35,7 @@ def write_jpeg(image: NDArray[np.uint8], path: Path, *, quality: int = JPEG_QUAL
     _write(image, path, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality, *full_colour])
 
 
-def write_mask(mask: NDArray[np.float32], path: Path) -> None:
+def write_mask(mask: F32, path: Path) -> None:
     """Write a mask `[H, W]`, 0 to 1, as 8-bit gray PNG, 0 to 255.
 
     Raises:
@@ -44,7 +44,7 @@ def write_mask(mask: NDArray[np.float32], path: Path) -> None:
     write_png(np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8), path)
 
 
-def _write(image: NDArray[np.uint8], path: Path, ending: str, parameters: list[int]) -> None:
+def _write(image: Pixels, path: Path, ending: str, parameters: list[int]) -> None:
     """Encode in memory and write with Python, since cv2.imwrite cannot open every valid file name."""
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     encoded, content = cv2.imencode(ending, pixels, parameters)

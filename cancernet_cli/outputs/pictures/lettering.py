@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from cancernet_cli.core.arrays import Pixels
 
 BACKGROUND = (24, 27, 33)
 TEXT = (245, 246, 248)
@@ -37,7 +38,7 @@ def line_size(width: int) -> int:
     return round(min(30, max(13, width / 62)))
 
 
-def text_band(width: int, lines: Sequence[str]) -> NDArray[np.uint8]:
+def text_band(width: int, lines: Sequence[str]) -> Pixels:
     """Caption with one line of text below the other, `[h, width, 3]` uint8 RGB; its font size scales with the width."""
     size = line_size(width)
     pad = round(size * 0.8)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F32, Pixels
 from cancernet_cli.outputs.pictures.caption import caption_band
 from cancernet_cli.outputs.pictures.size import centred, picture_size, resized
-
-Pixels = NDArray[np.uint8]
 
 _SHORTEST_LONG_SIDE_PX = 480  # below this, the caption would be wider than the image
 _LINE = (225, 255, 60)  # yellow-green, complementary to the pink and purple of H&E
@@ -19,7 +17,7 @@ _OUTSIDE = 0.86  # brightness outside the mask
 
 def draw_overlay(
     image: Pixels,
-    mask: NDArray[np.float32] | None,
+    mask: F32 | None,
     *,
     label: str,
     percent: float,
@@ -47,7 +45,7 @@ def draw_overlay(
     return np.vstack([centred(picture, band.shape[1]), band]).astype(np.uint8, copy=False)
 
 
-def _with_contour(picture: Pixels, mask: NDArray[np.float32], threshold: float) -> Pixels:
+def _with_contour(picture: Pixels, mask: F32, threshold: float) -> Pixels:
     """Dim everything outside the mask and draw its contour, a bright line with dark rims.
 
     The line follows the 0.5 level of the blurred mask with sub-pixel distances (level / gradient), which is smooth,

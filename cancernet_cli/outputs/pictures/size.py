@@ -6,8 +6,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.pixels import resize
 from cancernet_cli.outputs.pictures.lettering import BACKGROUND
 
@@ -21,13 +21,13 @@ def picture_size(width: int, height: int, *, shortest_px: int) -> tuple[int, int
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def resized(image: Pixels, size: tuple[int, int]) -> Pixels:
     """A copy of `[h, w, 3]` pixels at (width, height): area averages where it shrinks, cubic where it grows."""
     changed = resize(image, *size, enlarge="cubic")
     return changed.copy() if changed is image else changed
 
 
-def centred(picture: Any, width: int) -> NDArray[np.uint8]:
+def centred(picture: Any, width: int) -> Pixels:
     """Center a narrow picture in `width` px; the margins have the background color of captions."""
     missing = max(0, width - picture.shape[1])
     left = missing // 2

@@ -7,13 +7,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F64, Bools, Pixels
 from cancernet_cli.outputs.pictures.lettering import text_band
 from cancernet_cli.outputs.pictures.size import picture_size, resized
-
-Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 _SHORTEST_LONG_SIDE_PX = 1024  # below this, the caption would be wider than the picture
 _TISSUE = (20, 120, 60)
@@ -22,9 +19,7 @@ _TILE = (30, 80, 220)
 _LEAST_GRID_PX = 5  # a finer grid would hide the picture: tiles are tinted instead
 
 
-def draw_tile_preview(
-    thumbnail: Pixels, tissue: Mask, pen: Mask, tiles: NDArray[np.float64], caption: Sequence[str]
-) -> Pixels:
+def draw_tile_preview(thumbnail: Pixels, tissue: Bools, pen: Bools, tiles: F64, caption: Sequence[str]) -> Pixels:
     """Draw everything that determines the positions of tiles.
 
     Args:
@@ -49,7 +44,7 @@ def draw_tile_preview(
     return np.vstack([picture, text_band(size[0], caption)])
 
 
-def _draw_tiles(picture: Any, tiles: NDArray[np.float64], line: int) -> None:
+def _draw_tiles(picture: Any, tiles: F64, line: int) -> None:
     """Draw semi-transparent outlines, or a tint if the tiles are too small for outlines."""
     if not len(tiles):
         return

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F64
 from cancernet_cli.outputs.plots.canvas import INK, colour, legend, new_figure, save, short, style
 
 Row = Mapping[str, float | None]
@@ -66,13 +66,13 @@ def plot_history(
     save(figure, path, title=title or f"{measure.capitalize()} per epoch", stamp=stamp)
 
 
-def _curve(rows: Sequence[Row], key: str) -> NDArray[np.float64]:
+def _curve(rows: Sequence[Row], key: str) -> F64:
     """`[E, 2]`: the epochs in which the figure exists, and its values."""
     points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
     return np.array(sorted(points), dtype=np.float64).reshape(-1, 2)
 
 
-def _draw(axes: Axes, curves: list[NDArray[np.float64]], ink: str, line: Any) -> None:
+def _draw(axes: Axes, curves: list[F64], ink: str, line: Any) -> None:
     """One thick line, or thin ones and their thick mean."""
     if len(curves) > 1:
         for curve in curves:
@@ -83,7 +83,7 @@ def _draw(axes: Axes, curves: list[NDArray[np.float64]], ink: str, line: Any) ->
     axes.plot(*curve.T, color=ink, linewidth=2, linestyle=line, marker=marker)
 
 
-def _mean(curves: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _mean(curves: list[F64]) -> F64:
     """Mean over the runs that reached an epoch, while at least half of them did."""
     points = np.concatenate(curves)
     epochs, at = np.unique(points[:, 0], return_inverse=True)

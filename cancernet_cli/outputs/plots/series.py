@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from cancernet_cli.core.arrays import F64, Bools
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,12 @@ class Series:
     """
 
     name: str
-    labels: NDArray[np.bool_]
-    scores: NDArray[np.float64]
-    weights: NDArray[np.float64] | None = None
+    labels: Bools
+    scores: F64
+    weights: F64 | None = None
 
     @property
-    def counts(self) -> NDArray[np.float64]:
+    def counts(self) -> F64:
         """The weights, or ones."""
         return np.ones(len(self.labels)) if self.weights is None else np.asarray(self.weights, dtype=np.float64)
 

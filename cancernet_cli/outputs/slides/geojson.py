@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from cancernet_cli.core.arrays import F32
 from cancernet_cli.core.files import atomic_write
 from cancernet_cli.outputs.pictures.class_colours import FAILED_COLOUR, RGB, class_colours
-from cancernet_cli.outputs.slides.results import FAILED, Floats, TileResults
+from cancernet_cli.outputs.slides.results import FAILED, TileResults
 
 _TILES_AT_ONCE = 4096
 
@@ -90,7 +91,7 @@ def _feature(
     }
 
 
-def _shortest(probs: Floats) -> list[Any]:
+def _shortest(probs: F32) -> list[Any]:
     """The shortest decimals that round-trip to the same float32, as table readers display them."""
     shortest: list[Any] = probs.astype("U32").astype(float).tolist()
     return shortest

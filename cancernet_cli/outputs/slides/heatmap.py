@@ -7,16 +7,14 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from matplotlib import colormaps
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F32, I64, Pixels
 from cancernet_cli.outputs.pictures.class_colours import class_colours
 from cancernet_cli.outputs.pictures.lettering import text_band
 from cancernet_cli.outputs.pictures.size import centred, picture_size, resized
 from cancernet_cli.outputs.slides.heatmap_legend import draw_legend
-from cancernet_cli.outputs.slides.results import Floats, TileResults
+from cancernet_cli.outputs.slides.results import TileResults
 from cancernet_cli.outputs.slides.tile_map import TilePainter
-
-Pixels = NDArray[np.uint8]
 
 _SHORTEST_LONG_SIDE_PX = 1024
 _LEAST_WIDTH_PX = 720  # a narrower picture is centered, so that the legend has room
@@ -69,7 +67,7 @@ def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, cap
     return np.vstack([centred(drawn, width), legend, text_band(width, caption)])
 
 
-def _scales(results: TileResults) -> dict[str, Floats]:
+def _scales(results: TileResults) -> dict[str, F32]:
     """Color bars by title: `[256, 3]` float32 RGB, 0 to 255, for probabilities from 0 to 1.
 
     With two classes, from blue through pale yellow (at the threshold) to red: ColorBrewer's RdYlBu, which has equal
@@ -84,7 +82,7 @@ def _scales(results: TileResults) -> dict[str, Floats]:
     return {name: (255 + p[:, None] * (np.array(rgb) - 255)).astype(np.float32) for name, rgb in colours.items()}
 
 
-def _most_probable(results: TileResults, size: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.int64]:
+def _most_probable(results: TileResults, size: tuple[int, int], step_x: float, step_y: float) -> I64:
     """`[h, w]`: index of the class with the highest mean probability over the tiles at each pixel."""
     best = np.full(size[::-1], -1, np.float32)
     which = np.zeros(size[::-1], np.int64)
@@ -96,7 +94,7 @@ def _most_probable(results: TileResults, size: tuple[int, int], step_x: float, s
     return which
 
 
-def _striped(grey: Floats, longest_px: int) -> Floats:
+def _striped(grey: F32, longest_px: int) -> F32:
     """The pixels, lightened, under dark stripes that rise to the right."""
     period = max(8, round(longest_px / 128))
     y, x = np.indices(grey.shape, np.int32)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from cancernet_cli.core.arrays import F32, Pixels
 from cancernet_cli.outputs.pictures.lettering import BACKGROUND, QUIET, TEXT, fitted, font, line_size
-from cancernet_cli.outputs.slides.results import FAILED, Floats
+from cancernet_cli.outputs.slides.results import FAILED
 
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LONGEST_SCALE_BAR = 0.22  # of the legend's width
@@ -20,12 +20,12 @@ _SMALL = 0.85  # size of numbers relative to letters
 
 def draw_legend(
     width: int,
-    scales: Mapping[str, Floats],
+    scales: Mapping[str, F32],
     *,
     threshold: float | None,
     um_per_px: float,
-    stripes: Floats | None,
-) -> NDArray[np.uint8]:
+    stripes: F32 | None,
+) -> Pixels:
     """Draw the scale bar on the left and the color bars on the right.
 
     Args:
@@ -83,7 +83,7 @@ def show_length(length_um: float) -> str:
 
 
 def _draw_colour_bar(
-    band: Image.Image, draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colours: Floats, size: int
+    band: Image.Image, draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colours: F32, size: int
 ) -> None:
     """Draw the colors from left to right, with ticks below."""
     left, top, right, bottom = box

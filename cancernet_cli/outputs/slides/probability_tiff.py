@@ -17,10 +17,10 @@ from typing import IO
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import F32, Bytes
 from cancernet_cli.core.files import atomic_write
-from cancernet_cli.outputs.slides.results import Floats, TileResults
+from cancernet_cli.outputs.slides.results import TileResults
 from cancernet_cli.outputs.slides.tile_map import TileMap, TilePainter
 
 NO_TILE, FAILED_TILE, LOWEST, STEPS = 0, 1, 5, 250
@@ -30,7 +30,6 @@ _MOST_STEPS, _USUAL_STEPS = 32, 16  # map pixels per shorter tile side: maximum,
 
 _SPOOLED_FAILED = -1.0
 
-Codes = NDArray[np.uint8]
 Rows = Callable[[int, int], TileMap]
 
 
@@ -86,7 +85,7 @@ def step_px(results: TileResults) -> int:
     return shared if shared * _MOST_STEPS >= smaller else max(1, smaller // _USUAL_STEPS)
 
 
-def _blocks(rows: Rows, shape: tuple[int, int], spool: IO[bytes] | None) -> Iterator[Codes]:
+def _blocks(rows: Rows, shape: tuple[int, int], spool: IO[bytes] | None) -> Iterator[Bytes]:
     """A level's blocks in row-major order; the rows of the next level are written to the spool."""
     height, width = shape
     for top in range(0, height, _BLOCK_PX):
@@ -99,7 +98,7 @@ def _blocks(rows: Rows, shape: tuple[int, int], spool: IO[bytes] | None) -> Iter
             yield np.ascontiguousarray(strip[:, left : left + _BLOCK_PX])
 
 
-def _halved(part: TileMap) -> Floats:
+def _halved(part: TileMap) -> F32:
     """Mean of the pixels with a value in each 2 x 2 square; else `_SPOOLED_FAILED` if any failed, else NaN."""
     height, width = part.values.shape
     squares = (height // 2, 2, width // 2, 2)
@@ -120,7 +119,7 @@ def _rows_of(spool: IO[bytes], width: int, first: int, count: int) -> TileMap:
     return TileMap(np.where(failed, np.float32(np.nan), values), failed)
 
 
-def _encoded(part: TileMap) -> Codes:
+def _encoded(part: TileMap) -> Bytes:
     is_there = ~np.isnan(part.values)
     codes = np.where(part.failed, FAILED_TILE, NO_TILE).astype(np.uint8)
     codes[is_there] = np.rint(part.values[is_there].astype(np.float64) * STEPS).astype(np.uint8) + LOWEST

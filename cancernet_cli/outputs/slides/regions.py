@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from cancernet_cli.outputs.slides.results import Floats, TileResults
+from cancernet_cli.core.arrays import F32
+from cancernet_cli.outputs.slides.results import TileResults
 
 Ring = list[list[int]]
 
@@ -29,7 +30,7 @@ class Region:
     rings: list[Ring]
     tiles: int
     area_um2: float
-    probs: Floats | None
+    probs: F32 | None
 
 
 def merge_tiles(results: TileResults) -> Iterator[Region]:

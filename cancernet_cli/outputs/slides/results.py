@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float32]
-Flags = NDArray[np.bool_]
+from cancernet_cli.core.arrays import F32, I64, Bools
 
 FAILED = "failed"
 
@@ -46,9 +43,9 @@ class TileResults:
     mpp: float
     tile_width_px: int
     tile_height_px: int
-    x: Ints
-    y: Ints
-    probs: Floats
+    x: I64
+    y: I64
+    probs: F32
     labels: list[str | None]
     classes: tuple[str, ...]
     positive: str
@@ -76,22 +73,22 @@ class TileResults:
         return len(self.x)
 
     @cached_property
-    def right(self) -> Ints:
+    def right(self) -> I64:
         """`[T]`: right edge of each tile, clipped to the slide."""
         return np.minimum(self.x + self.tile_width_px, self.width_px)
 
     @cached_property
-    def bottom(self) -> Ints:
+    def bottom(self) -> I64:
         """`[T]`: bottom edge of each tile, clipped to the slide."""
         return np.minimum(self.y + self.tile_height_px, self.height_px)
 
     @cached_property
-    def failed(self) -> Flags:
+    def failed(self) -> Bools:
         """`[T]` bool: tiles without probabilities."""
         return np.asarray(np.isnan(self.probs).any(axis=1), np.bool_)
 
     @cached_property
-    def values(self) -> Floats:
+    def values(self) -> F32:
         """`[T]`, 0 to 1: the value shown in maps, described by `shown`; NaN for failed tiles."""
         if self.positive:
             return np.asarray(self.probs[:, self.classes.index(self.positive)], np.float32)

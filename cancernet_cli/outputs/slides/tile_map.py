@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cancernet_cli.outputs.slides.results import Flags, Floats, Ints, TileResults
+from cancernet_cli.core.arrays import F32, I64, Bools
+from cancernet_cli.outputs.slides.results import TileResults
 
 _ONE = 1 << 40  # probabilities are added as integers, so that sums are exact and independent of the order
 
@@ -21,8 +22,8 @@ class TileMap:
         failed: `[h, w]` bool, true where there are tiles but all of them failed.
     """
 
-    values: Floats
-    failed: Flags
+    values: F32
+    failed: Bools
 
 
 class TilePainter:
@@ -40,7 +41,7 @@ class TilePainter:
     """
 
     def __init__(
-        self, results: TileResults, width: int, *, step_x: float, step_y: float, values: Floats | None = None
+        self, results: TileResults, width: int, *, step_x: float, step_y: float, values: F32 | None = None
     ) -> None:
         values = results.values if values is None else values
         order = np.argsort(
@@ -73,12 +74,12 @@ class TilePainter:
         return TileMap(values, failed)
 
 
-def cells(places: Ints, step: float) -> Ints:
+def cells(places: I64, step: float) -> I64:
     """Index of the first map pixel whose center is at or beyond each position."""
     return np.ceil(places / step - 0.5).astype(np.int64)
 
 
-def _covered(amounts: Ints, corners: tuple[Ints, Ints, Ints, Ints], height: int, width: int) -> Ints:
+def _covered(amounts: I64, corners: tuple[I64, I64, I64, I64], height: int, width: int) -> I64:
     """`[height, width]`: sum of the amounts of all rectangles that cover each pixel (2-D difference array)."""
     left, right, top, bottom = corners
     change = np.zeros((height + 1, width + 1), np.int64)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.files import atomic_write
 from cancernet_cli.core.records import FoundFile
 
@@ -122,8 +123,8 @@ def write_image_predictions(
     classes: Sequence[str],
     *,
     probs: NDArray[np.floating[Any]],
-    predicted: NDArray[np.int64],
-    labels: NDArray[np.int64],
+    predicted: I64,
+    labels: I64,
     thresholds: NDArray[np.floating[Any]],
     metadata: Mapping[str, str],
 ) -> None:

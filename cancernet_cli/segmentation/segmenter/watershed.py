@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.segmentation.base import segmenters
 from cancernet_cli.segmentation.segmenter.threshold import Threshold
 
@@ -38,7 +39,7 @@ class Watershed(nn.Module):
         return torch.from_numpy(split).to(pixels.device)[:, None].float()
 
 
-def split_nuclei(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def split_nuclei(mask: Pixels) -> Pixels:
     """Split a binary mask between touching nuclei (Meyer's flooding, `cv2.watershed`).
 
     Args:
@@ -65,12 +66,12 @@ def split_nuclei(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # A component of the mask without a peak is too thin to be a nucleus, whichever marker flooded it.
     pieces, piece = cv2.connectedComponents(mask)
     has_peak = np.bincount(piece[peaks], minlength=pieces) > 0
-    nuclei: NDArray[np.uint8] = (inside & has_peak[piece]).astype(np.uint8)
+    nuclei: Pixels = (inside & has_peak[piece]).astype(np.uint8)
     return nuclei
 
 
-def _stretched(distance: NDArray[Any]) -> NDArray[np.uint8]:
-    relief: NDArray[np.uint8] = np.clip(np.rint(distance * (255 / distance.max())), 0, 255).astype(np.uint8)
+def _stretched(distance: NDArray[Any]) -> Pixels:
+    relief: Pixels = np.clip(np.rint(distance * (255 / distance.max())), 0, 255).astype(np.uint8)
     return relief
 
 

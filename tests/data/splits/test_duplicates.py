@@ -10,15 +10,14 @@ import cv2
 import imagehash
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.readers import read_image
 from cancernet_cli.data.splits import duplicates
 from cancernet_cli.data.splits.duplicates import MAX_DISTANCE_BITS, Fingerprint, fingerprint, same_pictures
 from tests.he_images import he_like
 
-Pixels = NDArray[np.uint8]
 FIELDS = [he_like(seed, 280, 184) for seed in range(6)]
 
 

@@ -8,9 +8,7 @@ import pytest
 
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.engine.bench.breakdown import stage_costs
-from cancernet_cli.engine.bench.limits import (
-    ModelOnly,
-)
+from cancernet_cli.engine.bench.limits import ModelOnly
 from cancernet_cli.engine.bench.sample import find_images, take_sample
 from cancernet_cli.engine.bench.synthetic_images import write_fields
 from cancernet_cli.engine.bench.timing import Spread

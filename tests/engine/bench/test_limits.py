@@ -11,13 +11,7 @@ from torch import nn
 from cancernet_cli.core.cards import read_card
 from cancernet_cli.data.loading.images import BatchDecoder
 from cancernet_cli.engine.bench import limits
-from cancernet_cli.engine.bench.limits import (
-    batch_latencies,
-    decode_only,
-    flops_per_view,
-    latency_ms,
-    model_only,
-)
+from cancernet_cli.engine.bench.limits import batch_latencies, decode_only, flops_per_view, latency_ms, model_only
 from cancernet_cli.engine.bench.sample import find_images
 from cancernet_cli.engine.bench.synthetic_images import write_fields
 from cancernet_cli.inference.pipeline import Pipeline

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 
-import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from PIL import JpegImagePlugin
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.readers.base import Needs, OpenedImage, ShrunkImage, readers
 from cancernet_cli.data.readers.pixels import TURNED, exif_orientation, pillow_to_rgb, upright
 
@@ -32,8 +31,8 @@ def jpeg(data: bytes) -> OpenedImage:
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
         return OpenedImage(*image.size, decode=lambda: pillow_to_rgb(image))
 
-    def decode() -> NDArray[np.uint8]:
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    def decode() -> Pixels:
+        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True)
         return upright(pixels, _orientation(data))
 
     def shrink(needs: Needs) -> ShrunkImage:

@@ -7,10 +7,9 @@ import zlib
 from functools import partial
 
 import imagecodecs
-import numpy as np
-from numpy.typing import NDArray
 from PIL import PngImagePlugin
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.readers.base import ChecksumMismatch, OpenedImage, TruncatedImage, readers
 from cancernet_cli.data.readers.pixels import exif_orientation, pillow_to_rgb, samples_to_rgb, upright
 
@@ -27,7 +26,7 @@ def png(data: bytes) -> OpenedImage:
     return OpenedImage(width, height, partial(_decode, data))
 
 
-def _decode(data: bytes) -> NDArray[np.uint8]:
+def _decode(data: bytes) -> Pixels:
     chunks = _checked_chunks(data)
     depth, colours = data[24], data[25]
     if b"tRNS" not in chunks and (depth == 16 or (depth == 8 and colours == _RGB)):

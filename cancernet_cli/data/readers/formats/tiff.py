@@ -8,9 +8,9 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.readers.base import OpenedImage, TruncatedImage, UnsupportedPixels, readers
 from cancernet_cli.data.readers.pixels import pillow_limit_lifted, pillow_to_rgb, samples_to_rgb, upright
 from cancernet_cli.data.signatures import TIFF
@@ -41,7 +41,7 @@ def tiff(data: bytes) -> OpenedImage:
     return OpenedImage(width, height, partial(_decode, data, bits))
 
 
-def _decode(data: bytes, bits: int) -> NDArray[np.uint8]:
+def _decode(data: bytes, bits: int) -> Pixels:
     image = TiffImagePlugin.TiffImageFile(io.BytesIO(data))  # not Image.open, which checks Pillow's limit on pixels
     with pillow_limit_lifted():
         image.load()
@@ -50,7 +50,7 @@ def _decode(data: bytes, bits: int) -> NDArray[np.uint8]:
     return pillow_to_rgb(image)
 
 
-def _decode_16_bit(data: bytes, tags: Any) -> NDArray[np.uint8]:
+def _decode_16_bit(data: bytes, tags: Any) -> Pixels:
     photometric = tags.get(_PHOTOMETRIC, _BLACK_IS_ZERO)
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
         raise UnsupportedPixels(f"16-bit color with photometric {photometric}; save it as RGB or gray")
@@ -62,7 +62,7 @@ def _decode_16_bit(data: bytes, tags: Any) -> NDArray[np.uint8]:
     return upright(samples_to_rgb(samples), int(tags.get(_ORIENTATION, 1)))
 
 
-def _decode_rare(data: bytes, tags: Any, bits: int) -> NDArray[np.uint8]:
+def _decode_rare(data: bytes, tags: Any, bits: int) -> Pixels:
     """Compressions that microscope software uses: JPEG 2000, JPEG XR, JPEG XL, WebP."""
     import tifffile  # slow to import, and few files need it
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import WebPImagePlugin
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.readers.base import OpenedImage, TruncatedImage, UnsupportedPixels, readers
 from cancernet_cli.data.readers.pixels import pillow_limit_lifted, pillow_to_rgb
 
@@ -19,7 +18,7 @@ def webp(data: bytes) -> OpenedImage:
     Its size is read here, because Pillow allocates the whole canvas on opening.
     """
 
-    def decode() -> NDArray[np.uint8]:
+    def decode() -> Pixels:
         with pillow_limit_lifted():
             image = WebPImagePlugin.WebPImageFile(io.BytesIO(data))
         return pillow_to_rgb(image)

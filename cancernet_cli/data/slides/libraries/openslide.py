@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import openslide
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
 from cancernet_cli.data.signatures import DICOM, TIFF, ZEISS_CZI
@@ -56,7 +56,7 @@ class OpenSlideSlide:
         drift = abs(found.downsample - round(found.downsample)) * max(found.width_px, found.height_px)
         return drift / found.downsample < _EXACT
 
-    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
         """See `Slide`."""
         if self._jpeg is not None and level in self._jpeg:
             with suppress(ValueError, OSError):  # a damaged tile, perhaps; OpenSlide reports it
@@ -69,7 +69,7 @@ class OpenSlideSlide:
             self._jpeg.close()
         self._slide.close()
 
-    def _drawn(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+    def _drawn(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
         """A region drawn by OpenSlide."""
         downsample = self.levels[level].downsample
         origin = round(x * downsample), round(y * downsample)

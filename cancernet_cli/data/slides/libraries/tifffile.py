@@ -11,6 +11,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.readers.pixels import samples_to_rgb
 from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
@@ -59,7 +60,7 @@ class TiffSlide:
         """See `Slide`; always true, because coordinates are in pixels of the level."""
         return True
 
-    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
         """See `Slide`."""
         size = self.levels[level]
         out = np.full((height_px, width_px, 3), 255, np.uint8)
@@ -173,7 +174,7 @@ def _white(page: Any) -> int:
     return 0 if page.photometric.name == "MINISWHITE" else int(np.iinfo(page.dtype).max)
 
 
-def _to_rgb(samples: NDArray[Any], page: Any) -> NDArray[np.uint8]:
+def _to_rgb(samples: NDArray[Any], page: Any) -> Pixels:
     """`[H, W, 1 to 4]` as RGB; a second or fourth channel is alpha."""
     if page.photometric.name == "MINISWHITE":
         samples = np.iinfo(page.dtype).max - samples

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import nn
 
+from cancernet_cli.core.arrays import F64, I64, Bools, Strings
 from cancernet_cli.core.events import Reporter, Warn, silent
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import Epoch, Failure, FoundFile
@@ -21,9 +22,6 @@ from cancernet_cli.engine.finetune.dataset.listing import DataSource, labelled_f
 from cancernet_cli.engine.finetune.dataset.reading import read_fingerprints
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter, TileFacts
 from cancernet_cli.engine.finetune.dataset.splitting import assign_splits
-from cancernet_cli.training.logistic import Floats, Ints
-
-Names = NDArray[np.str_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +35,11 @@ class UnsplitImages:
 
     files: list[FoundFile]
     classes: tuple[str, ...]
-    labels: Ints
-    patients: Names
-    unknown_patients: NDArray[np.bool_]
-    slides: Names
-    magnifications: NDArray[np.float64]
+    labels: I64
+    patients: Strings
+    unknown_patients: Bools
+    slides: Strings
+    magnifications: F64
     tiles: TileFacts | None = None
     given: GivenSplit | None = None
 
@@ -56,9 +54,9 @@ class LabelledImages(UnsplitImages):
     leaks: a sentence for each way in which the given split leaks; every figure derived from it carries them.
     """
 
-    groups: Names
-    folds: Ints
-    splits: Names | None = None
+    groups: Strings
+    folds: I64
+    splits: Strings | None = None
     leaks: tuple[str, ...] = ()
 
     def only(self, rows: ArrayLike) -> LabelledImages:
@@ -87,7 +85,7 @@ class TrainingOutcome:
     """
 
     images: LabelledImages
-    logits: Floats
+    logits: F64
     classifier: nn.Module
     history: list[Epoch]
     others: dict[str, Any] = field(default_factory=dict)

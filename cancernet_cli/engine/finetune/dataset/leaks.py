@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from cancernet_cli.core.arrays import I64, Strings
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, Warn
 from cancernet_cli.core.options import LearningOptions
@@ -36,7 +37,7 @@ class Guarded:
     leaks: a sentence for each way in which the given split leaks; empty if it does not.
     """
 
-    groups: NDArray[np.str_]
+    groups: Strings
     leaks: tuple[str, ...]
 
 
@@ -52,7 +53,7 @@ def refuse_split_patients(patients: NDArray[np.str_], sides: NDArray[Any], optio
 def guard(
     prints: Sequence[Fingerprint | Failure | None],
     names: Sequence[str],
-    patients: NDArray[np.str_],
+    patients: Strings,
     sides: NDArray[Any] | None,
     options: LearningOptions,
     report: Reporter,
@@ -104,7 +105,7 @@ def guard_pairs(pairs: Sequence[Pair], options: LearningOptions, report: Reporte
     return guard(prints, [str(pair.image) for pair in pairs], patients, sides, options, report)
 
 
-def joined_patients(patients: NDArray[np.str_], pictures: NDArray[np.int64]) -> NDArray[np.str_]:
+def joined_patients(patients: Strings, pictures: I64) -> Strings:
     """`[N]`: each image's patient or, of patients that share a picture, the first by name.
 
     Args:
@@ -127,7 +128,7 @@ def _patients_on_two_sides(patients: NDArray[np.str_], sides: NDArray[Any]) -> l
     return [f"{_count(len(split), 'patient is', 'patients are')} on two sides of the split ({_listed(shown, split)})"]
 
 
-def _pictures_across(pictures: NDArray[np.int64], sides: NDArray[Any], names: Sequence[str]) -> str:
+def _pictures_across(pictures: I64, sides: NDArray[Any], names: Sequence[str]) -> str:
     """The files whose picture is on more than one side, as text; empty if there are none."""
     split = split_across(pictures, sides)
     if not split:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cancernet_cli.core import interruption
+from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.options import LearningOptions
@@ -54,9 +54,7 @@ def read_fingerprints(
     return found
 
 
-def readable_rows(
-    files: Sequence[FoundFile], found: Sequence[Fingerprint | Failure], report: Reporter
-) -> NDArray[np.int64]:
+def readable_rows(files: Sequence[FoundFile], found: Sequence[Fingerprint | Failure], report: Reporter) -> I64:
     """The row numbers of the readable files, ascending; the others are reported as left out.
 
     Raises:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cancernet_cli import __version__
 from cancernet_cli.core import interruption
+from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.files import write_bytes
 from cancernet_cli.core.options import FinetuneOptions, TilingOptions
@@ -59,7 +59,7 @@ class SlideTiles:
 class _Chosen:
     """Rows of a plan, and the label of each."""
 
-    rows: NDArray[np.int64]
+    rows: I64
     labels: list[str]
     others: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
@@ -203,9 +203,7 @@ def _annotated(
     return _Chosen(rows, [labelled[row] for row in rows.tolist()], annotations.others, warnings)
 
 
-def _write(
-    slide: Slide, x: NDArray[np.int64], y: NDArray[np.int64], size: TileSize, folder: Path
-) -> dict[tuple[int, int], str]:
+def _write(slide: Slide, x: I64, y: I64, size: TileSize, folder: Path) -> dict[tuple[int, int], str]:
     """Write the missing tiles; returns by (x, y) why some cannot be read."""
     missing = [
         i for i, (left, top) in enumerate(zip(x.tolist(), y.tolist(), strict=True)) if not _is_there(folder, left, top)

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import I64, Strings
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, Warn, silent
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.data.splits.folds import check_classes, draw_split, patient_folds, with_validation
 from cancernet_cli.data.splits.given_splits import GivenSplit
-from cancernet_cli.training.logistic import Ints
-
-Names = NDArray[np.str_]
 
 
 def assign_splits(
-    labels: Ints,
-    groups: Names,
+    labels: I64,
+    groups: Strings,
     classes: tuple[str, ...],
     given: GivenSplit | None,
     options: LearningOptions,
     report: Reporter = silent,
-) -> tuple[Ints, Names | None]:
+) -> tuple[I64, Strings | None]:
     """A fold for each of N images and, with a single split, its part; as given, or drawn by group.
 
     Args:
@@ -56,13 +53,13 @@ def assign_splits(
 
 
 def _completed(
-    labels: Ints,
-    groups: Names,
+    labels: I64,
+    groups: Strings,
     classes: tuple[str, ...],
-    splits: Names,
+    splits: Strings,
     options: LearningOptions,
     report: Reporter,
-) -> Names:
+) -> Strings:
     """A given split, with a validation part drawn if it has none.
 
     Raises:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cancernet_cli.classification import build_classifier
 from cancernet_cli.classification.base import Backbone
+from cancernet_cli.core.arrays import F64
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, TrainingOutcome, split_parts
@@ -18,7 +19,6 @@ from cancernet_cli.engine.finetune.frozen.features import image_features
 from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, Scorer, Values, fill_head
 from cancernet_cli.engine.finetune.job import FinetuneJob, also_segmenters
 from cancernet_cli.engine.finetune.model_folder import work_folder
-from cancernet_cli.training.logistic import Floats
 
 
 def frozen_features(files: list[FoundFile], backbone: Backbone, card: Card, job: FinetuneJob) -> Features:
@@ -85,7 +85,7 @@ def _features(
     )
 
 
-def _scored(values: Values, models: dict[int, Scorer], images: LabelledImages) -> Floats:
+def _scored(values: Values, models: dict[int, Scorer], images: LabelledImages) -> F64:
     """Logits `[N, K]` of each image by a model that was not trained on it; NaN for the rest."""
     logits = np.full((len(images.files), len(images.classes)), np.nan)
     for fold, model in models.items():
@@ -98,7 +98,7 @@ def _others(
     images: LabelledImages,
     backbone: Backbone,
     card: Card,
-    logits: Floats,
+    logits: F64,
     models: dict[int, Scorer],
     job: FinetuneJob,
 ) -> dict[str, Any]:

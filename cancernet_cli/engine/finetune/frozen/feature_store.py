@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from cancernet_cli.core.arrays import I64, Pixels
 from cancernet_cli.core.files import output_error, write_bytes
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.splits.duplicates import PACKED_BYTES, Fingerprint
@@ -33,7 +34,7 @@ class Features:
     """
 
     values: NDArray[np.floating]
-    rows: NDArray[np.int64]
+    rows: I64
     elapsed_s: float = 0.0
     fingerprints: tuple[Fingerprint | None, ...] = ()
 
@@ -62,7 +63,7 @@ class FeatureStore:
     failed: dict[int, str] = field(default_factory=dict)
     elapsed_s: float = 0.0
     _values: NDArray[np.floating] | None = None
-    _prints: NDArray[np.uint8] | None = None
+    _prints: Pixels | None = None
 
     def __post_init__(self) -> None:
         self.key = json.loads(json.dumps(self.key))  # tuples become lists, as when read back

@@ -14,13 +14,13 @@ from torch import nn
 
 from cancernet_cli.classification import heads
 from cancernet_cli.core import interruption
+from cancernet_cli.core.arrays import F64, I64, Strings
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
 from cancernet_cli.core.recipes import Recipe
 from cancernet_cli.core.records import Epoch
-from cancernet_cli.training.logistic import Floats, Ints, LinearModel, fit_logistic
+from cancernet_cli.training.logistic import LinearModel, fit_logistic
 from cancernet_cli.training.softmax import SoftmaxPolicy, fit_softmax
 
-Names = NDArray[np.str_]
 Values = NDArray[np.floating]
 
 ROWS_AT_ONCE = 256
@@ -29,7 +29,7 @@ ROWS_AT_ONCE = 256
 class Scorer(Protocol):
     """Anything fitted that turns features `[N, F]` into logits `[N, K]`."""
 
-    def logits(self, features: Values, /) -> Floats:
+    def logits(self, features: Values, /) -> F64:
         """`[N, F]` to `[N, K]`."""
         ...
 
@@ -42,13 +42,13 @@ class OutOfFold:
     models: one per fold. history: the folds' epochs; empty for a fit without epochs.
     """
 
-    logits: Floats
+    logits: F64
     models: dict[int, Scorer]
     history: list[Epoch]
 
 
 # Takes the training rows, the rows to report on, and the name of the split.
-Fit = Callable[[Ints, Ints, str], tuple[Scorer, list[Epoch]]]
+Fit = Callable[[I64, I64, str], tuple[Scorer, list[Epoch]]]
 OnEpoch = Callable[[Epoch], None]
 
 
@@ -61,13 +61,13 @@ class HeadTrainer:
     """
 
     features: Values
-    labels: Ints
-    patients: Names
+    labels: I64
+    patients: Strings
     classes: int
     recipe: Recipe
     seed: int
 
-    def by_folds(self, folds: Ints, report: Reporter = silent, *, stage: str = "folds") -> OutOfFold:
+    def by_folds(self, folds: I64, report: Reporter = silent, *, stage: str = "folds") -> OutOfFold:
         """Fit on each fold's complement and score the fold.
 
         Args:
@@ -77,7 +77,7 @@ class HeadTrainer:
         total = count * self.recipe.epochs if has_epochs else count
         report(StageStarted(stage, total, "epochs" if has_epochs else "folds"))
 
-        def fit(train: Ints, test: Ints, split: str) -> tuple[Scorer, list[Epoch]]:
+        def fit(train: I64, test: I64, split: str) -> tuple[Scorer, list[Epoch]]:
             found = self.fit(train, test, split=split, on_epoch=_advance(stage, report))
             if not has_epochs:
                 report(StageAdvanced(stage, 1))
@@ -98,7 +98,7 @@ class HeadTrainer:
         return found
 
     def fit(
-        self, train: Ints, validate: Ints, *, split: str, on_epoch: OnEpoch = lambda epoch: None
+        self, train: I64, validate: I64, *, split: str, on_epoch: OnEpoch = lambda epoch: None
     ) -> tuple[LinearModel, list[Epoch]]:
         """Fit on the rows `train`; the rows `validate` are only reported, after each epoch."""
         recipe = self.recipe
@@ -127,7 +127,7 @@ class HeadTrainer:
         )
 
 
-def out_of_fold(values: Values, folds: Ints, classes: int, fit: Fit) -> OutOfFold:
+def out_of_fold(values: Values, folds: I64, classes: int, fit: Fit) -> OutOfFold:
     """Fit on each fold's complement and score the fold.
 
     Args:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted
 from cancernet_cli.data.splits.pairs import Pair, read_pair
 from cancernet_cli.inference.pipeline import to_tensor
@@ -20,8 +20,6 @@ from cancernet_cli.segmentation import segmenters
 BASELINES = tuple(entry.name for entry in segmenters if entry.facts.get("baseline"))
 CUTS = tuple(round(0.05 * number, 2) for number in range(1, 20))
 USUAL_CUT = 0.5
-
-Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -34,10 +32,10 @@ class Overlaps:
 
     patients: tuple[str, ...]
     cuts: tuple[float, ...]
-    unet: Counts
-    baselines: dict[str, Counts]
+    unet: I64
+    baselines: dict[str, I64]
 
-    def at(self, cut: float) -> Counts:
+    def at(self, cut: float) -> I64:
         """`[N, 3]`, the U-Net's `overlap_counts` at one of the thresholds `cuts`."""
         return self.unet[:, self.cuts.index(cut)]
 
@@ -58,7 +56,7 @@ def overlaps(
         InputError: a pair cannot be read.
     """
     baselines = {name: segmenters[name].factory(None) for name in against}
-    of_unet: list[Counts] = []
+    of_unet: list[I64] = []
     of_others: dict[str, list[tuple[int, int, int]]] = {name: [] for name in against}
     report(StageStarted(stage, len(pairs), "images"))
     for pair in pairs:
@@ -85,7 +83,7 @@ def together(parts: Sequence[Overlaps]) -> Overlaps:
     )
 
 
-def overlap_figures(unet: Counts, tested: Overlaps) -> dict[str, Any]:
+def overlap_figures(unet: I64, tested: Overlaps) -> dict[str, Any]:
     """Dice, pooled and by patient, of each baseline and of the U-Net, whose `overlap_counts` are `unet` `[N, 3]`."""
     baselines = {name: dice_by_patient(counts, tested.patients) for name, counts in tested.baselines.items()}
     return {**dice_by_patient(unet, tested.patients), "baselines": baselines}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.data.splits.folds import SplitPart, held_out_patients, split_part
@@ -62,5 +63,5 @@ def card_splits(parts: Sequence[SplitPart], pairs: Sequence[Pair]) -> dict[str, 
     return {name: _patients(rows, pairs) for name, rows in named.items() if len(rows)}
 
 
-def _patients(rows: NDArray[np.int64], pairs: Sequence[Pair]) -> list[str]:
+def _patients(rows: I64, pairs: Sequence[Pair]) -> list[str]:
     return sorted({pairs[row].patient for row in rows.tolist()})

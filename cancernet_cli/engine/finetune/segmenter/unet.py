@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cancernet_cli.classification import build_backbone
 from cancernet_cli.classification.pretrained import Pretrained, fill, load_pretrained
+from cancernet_cli.core.arrays import I64, Pixels
 from cancernet_cli.core.cards import Architecture, InputPolicy
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.events import Note
@@ -20,14 +21,14 @@ from cancernet_cli.data.splits.pairs import Pair
 from cancernet_cli.engine.finetune.checkpoints import Checkpoints
 from cancernet_cli.engine.finetune.fit import fit_with_progress
 from cancernet_cli.engine.finetune.job import FinetuneJob
-from cancernet_cli.engine.finetune.random_batches import Pixels, crop_maker, random_batches, scaled_pair
+from cancernet_cli.engine.finetune.random_batches import crop_maker, random_batches, scaled_pair
 from cancernet_cli.inference.pipeline import to_tensor
 from cancernet_cli.inference.runtime import PRECISIONS
 from cancernet_cli.metrics.overlap import dice, overlap_counts
 from cancernet_cli.segmentation.unet import UNet, build_network
 from cancernet_cli.training.augment import AugmentPolicy
 from cancernet_cli.training.losses import dice_cross_entropy, share_of_pixels_right
-from cancernet_cli.training.samplers import Ints, epoch_draws
+from cancernet_cli.training.samplers import epoch_draws
 from cancernet_cli.training.task import Group, Judgement, LoopPolicy, Task
 
 DECODER_CHANNELS = (64, 48, 32, 16, 8)
@@ -107,7 +108,7 @@ def train_unet(job: FinetuneJob, checkpoints: Checkpoints, pairs: Sequence[Pair]
     job.report(Note(f"{part.name}: {len(learned)} images of {patients} patients, {job.recipe.epochs * steps} steps"))
     rows, nobody = np.zeros(len(learned), np.int64), np.zeros(len(learned), str)
 
-    def order(epoch: int) -> Ints:
+    def order(epoch: int) -> I64:
         return epoch_draws(rows, nobody, "natural", steps * batch, seed=options.seed, epoch=epoch)
 
     def batches(first_epoch: int) -> Generator[tuple[Tensor, Tensor]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Event, StageStarted, Warn
 from cancernet_cli.core.options import LearningOptions
@@ -19,8 +19,6 @@ from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.dataset.leaks import guard_pairs, joined_patients
 from cancernet_cli.engine.finetune.dataset.reading import STAGE
 from tests.he_images import he_like
-
-Pixels = NDArray[np.uint8]
 
 
 def options(**changed: object) -> LearningOptions:
