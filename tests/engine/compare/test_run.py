@@ -205,8 +205,8 @@ def test_weights_come_from_a_file_that_is_named(labelled: Path, tmp_path: Path) 
         ({"weights": f"{NETWORK}=nowhere.safetensors"}, OptionError, "file not found"),
         ({"backbones": "vgg16,vgg16"}, OptionError, "each once"),
         ({"segmenters": ""}, OptionError, "name one or more"),
-        ({"backbones": "vgg61"}, ModelError, "no backbone is called 'vgg61'"),
-        ({"segmenters": "unett"}, ModelError, "no segmenter is called 'unett'"),
+        ({"backbones": "vgg61"}, ModelError, "unknown backbone 'vgg61'"),
+        ({"segmenters": "unett"}, ModelError, "unknown segmenter 'unett'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_any_work(
