@@ -80,7 +80,7 @@ def slide_metrics(scores: Scores, threshold: float | None = 0.5, resampling: Res
     known = scores.where(scores.slides >= 0)
     if not known.n_images:
         return {"count": 0, "images_without_slide": without, "reason": "the slides of the images are unknown"}
-    slides = pooled(known, np.column_stack([known.patients, known.slides]))
+    slides = pooled(known, known.patients * (known.slides.max() + 1) + known.slides)
     same = slides.where(slides.labels >= 0)
     once = Scores.of(
         same.labels,

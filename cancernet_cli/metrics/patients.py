@@ -49,9 +49,8 @@ def mean_of_patients(scores: Scores) -> Scores:
 
 
 def pooled(known: Scores, key: I64) -> Scores:
-    """One entry for each distinct row of `key`, `[N]` or `[N, 2]`: mean probabilities; the label, or -1 for several."""
-    _, first, at = np.unique(key, axis=0, return_index=True, return_inverse=True)
-    at = at.reshape(-1)
+    """One entry for each distinct `key`, `[N]`: mean probabilities; the label, or -1 for several."""
+    _, first, at = np.unique(key, return_index=True, return_inverse=True)
     n, k = len(first), len(known.classes)
     counts = np.bincount(at, known.counts, n)
     has = np.bincount(at * k + known.labels, minlength=n * k).reshape(n, k) > 0

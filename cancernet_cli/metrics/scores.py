@@ -84,7 +84,9 @@ class Scores:
         return int(self.counts.sum())
 
     def where(self, chosen: Bools) -> Scores:
-        """The chosen entries, `[N]` bool."""
+        """The chosen entries, `[N]` bool; no copy if all are."""
+        if chosen.all():
+            return self
         return replace(
             self,
             labels=self.labels[chosen],

@@ -31,8 +31,8 @@ def figure_columns(group: Mapping[str, Any]) -> list[str]:
 
 def figure_line(figures: Mapping[str, Figure]) -> str:
     """`AUROC 0.91 (0.85-0.95), accuracy 0.85 (0.80-0.90)`."""
-    titles = {spec.name: spec for spec in figures_in("slides") + figures_in("patients")}
-    return ", ".join(f"{titles[name].column} {figure.text()}" for name, figure in figures.items())
+    specs = {spec.name: spec for spec in figures_in("slides") + figures_in("patients")}
+    return ", ".join(f"{specs[name].title} {figure.text(specs[name].decimals)}" for name, figure in figures.items())
 
 
 def difference_table(differences: Mapping[str, Mapping[str, Any]], this: str, other: str) -> FittedTable:

@@ -20,11 +20,11 @@ from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.finetune.frozen.head import OutOfFold
 from cancernet_cli.metrics.probabilities import softmax
-from cancernet_cli.outputs.reports.history import write_history
+from cancernet_cli.outputs.reports.history import HISTORY_FILE, write_history
 from cancernet_cli.outputs.tables.predictions import write_image_predictions
 
 SCHEMA = 1
-PREDICTIONS_FILE, HISTORY_FILE = "predictions.parquet", "history.parquet"
+PREDICTIONS_FILE = "predictions.parquet"
 
 # From the images with features, the fold of each, and the name of the split.
 Train = Callable[[LabelledImages, I64, str], OutOfFold]

@@ -7,11 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cancernet_cli.engine.compare.cells import HISTORY_FILE
 from cancernet_cli.engine.compare.plan import Cell
 from cancernet_cli.outputs.plots import plot_confusion, plot_history, plot_intervals
 from cancernet_cli.outputs.reports.comparison_table import figure_of, network_text, table_row
-from cancernet_cli.outputs.reports.history import read_history
+from cancernet_cli.outputs.reports.history import HISTORY_FILE, read_history
 from cancernet_cli.segmentation import segmenters
 
 

@@ -66,16 +66,17 @@ def read_labelled(table: Path, classes: Sequence[str], kind: Kind, change: Chang
     ok, probs = has_prediction(rows), probabilities(rows, classes)
     known = ok & has_label & (labels >= 0)
     usable = known & (predicted >= 0) & np.isfinite(probs).all(axis=1)
-    chosen = rows.filter(pa.array(usable))
+    chosen = rows.select(["patient", "slide", "magnification", "decision_threshold"]).filter(pa.array(usable))
+    kept = slice(None) if usable.all() else usable
     patients, patient_names = numbered(chosen["patient"])
     unknown = rows["true_label"].filter(pa.array(ok & has_label & ~known)).cast(pa.string())
     counts = sorted(pc.value_counts(unknown).to_pylist(), key=lambda entry: -entry["counts"])[:_LISTED]
     return Labelled(
         Scores.of(
-            labels[usable],
-            probs[usable],
+            labels[kept],
+            probs[kept],
             classes=classes,
-            predicted=predicted[usable],
+            predicted=predicted[kept],
             patients=patients,
             magnifications=_floats(chosen["magnification"]),
             slides=numbered(chosen["slide"])[0],

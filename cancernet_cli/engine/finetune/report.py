@@ -14,10 +14,9 @@ from cancernet_cli.engine.evaluate.run import evaluate
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.figures import HeldOut, write_predictions
 from cancernet_cli.outputs.plots import plot_history
-from cancernet_cli.outputs.reports.history import write_history
+from cancernet_cli.outputs.reports.history import HISTORY_FILE, write_history
 
 EVALUATION = "evaluation"
-HISTORY_FILE = "history.parquet"
 MEASURES: tuple[Literal["accuracy", "loss"], ...] = ("accuracy", "loss")
 
 

@@ -13,6 +13,7 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.files import atomic_write
 from cancernet_cli.core.records import Epoch
 
+HISTORY_FILE = "history.parquet"
 HISTORY_SCHEMA = pa.schema(
     [
         pa.field("split", pa.dictionary(pa.int32(), pa.string()), nullable=False),
