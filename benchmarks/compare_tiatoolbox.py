@@ -102,7 +102,7 @@ def check_model(model: Path, card: Card) -> None:
         "backbone resnet50": card.architecture.backbone.split(".")[0] == "resnet50",  # timm writes resnet50.a1_in1k
         "head linear": card.architecture.head == "linear" and card.architecture.levels in ((), (4,)),
         "view resize": card.input.view == "resize",
-        "density as_is": card.input.density == "as_is",
+        "stain_normalization none": card.input.stain_normalization == "none",
         "segmenter none": card.segmentation.segmenter == "none",
     }
     if missing := [name for name, is_met in wanted.items() if not is_met]:

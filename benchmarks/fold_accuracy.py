@@ -51,7 +51,14 @@ from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.segmentation import segmenters
 
 MAX_PIXELS = 100_000_000
-SQUEEZED = {"head": "linear", "levels": "4", "segmenter": "none", "view": "resize", "density": "as_is", "scale": 1.0}
+SQUEEZED = {
+    "head": "linear",
+    "levels": "4",
+    "segmenter": "none",
+    "view": "resize",
+    "stain_normalization": "none",
+    "scale": 1.0,
+}
 SIDE_PX = 224
 # Variants compared with the reference, as options of `classify`.
 REFERENCE = "fp32"

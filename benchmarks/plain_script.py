@@ -25,7 +25,7 @@ from cancernet_cli.core.cards import Card, InputPolicy, read_card
 from cancernet_cli.data.loading.views import view_grid
 from cancernet_cli.inference.pipeline import load_pipeline
 from cancernet_cli.segmentation import combine
-from cancernet_cli.segmentation.density import scale_density
+from cancernet_cli.segmentation.stain_normalization import normalize_stain
 
 
 class Images(Dataset[Tensor]):
@@ -58,17 +58,17 @@ class Network(nn.Module):
         pipeline = load_pipeline(folder, card)
         self.classifier = pipeline.classifier
         self.segmenter = pipeline.segmenter if card.segmentation.segmenter != "none" else None
-        self.keep = card.segmentation.keep
-        self.density = card.input.density
+        self.background_weight = card.segmentation.background_weight
+        self.stain_normalization = card.input.stain_normalization
         self.normalise = transforms.Normalize(card.input.mean, card.input.std)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """`[B, 3, H, W]` to `[B, K]`."""
         mask = None if self.segmenter is None else self.segmenter(pixels)
-        if self.density != "as_is":
-            pixels = scale_density(pixels, balance=self.density == "balanced")
+        if self.stain_normalization != "none":
+            pixels = normalize_stain(pixels, balance=self.stain_normalization == "balanced")
         if mask is not None:
-            pixels = combine(pixels, mask, self.keep)
+            pixels = combine(pixels, mask, self.background_weight)
         logits: Tensor = self.classifier(self.normalise(pixels))
         return logits
 

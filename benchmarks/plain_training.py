@@ -114,14 +114,14 @@ class Network(nn.Module):
         pipeline = load_pipeline(folder, card)
         self.classifier = cast(Classifier, pipeline.classifier)
         self.segmenter = pipeline.segmenter
-        self.keep = card.segmentation.keep
+        self.background_weight = card.segmentation.background_weight
         self.normalise = transforms.Normalize(card.input.mean, card.input.std)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """`[B, 3, H, W]` to `[B, K]`."""
         with torch.no_grad():
             mask = self.segmenter(pixels)
-        logits: Tensor = self.classifier(self.normalise(combine(pixels, mask, self.keep)))
+        logits: Tensor = self.classifier(self.normalise(combine(pixels, mask, self.background_weight)))
         return logits
 
 

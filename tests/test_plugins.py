@@ -138,7 +138,9 @@ RUN = """
             task="classify",
             architecture=architecture,
             input=InputPolicy(view="resize", width_px=64, height_px=64),
-            segmentation=SegmentationPolicy(segmenter="toy_segmenter", keep=0.5, allowed=("toy_segmenter",)),
+            segmentation=SegmentationPolicy(
+                segmenter="toy_segmenter", background_weight=0.5, allowed=("toy_segmenter",)
+            ),
             decision=Decision(positive="yes", threshold=0.5, chosen_on="nothing"),
             weights=Weights(sha256=file_sha256(model / WEIGHTS_FILE)),
         )

@@ -37,7 +37,9 @@ def write_tiny_model(folder: Path, *, seed: int = 0, view: str = "resize", segme
         summary="Random weights, for tests.",
         architecture=architecture,
         input=InputPolicy(view=view, width_px=64, height_px=64, overlap=0.25),  # type: ignore[arg-type]
-        segmentation=SegmentationPolicy(segmenter=segmenter, keep=0.5, allowed=("none", "threshold", "watershed")),
+        segmentation=SegmentationPolicy(
+            segmenter=segmenter, background_weight=0.5, allowed=("none", "threshold", "watershed")
+        ),
         decision=Decision(positive="malignant", threshold=0.5, chosen_on="nothing"),
         weights=Weights(sha256=file_sha256(folder / WEIGHTS_FILE)),
         training=Training(data="none", splits={"train": ["99-00001"]}),

@@ -24,11 +24,11 @@ def views(count: int, first: int = 0) -> Tensor:
     return torch.stack(made) if made else torch.empty(0, 64, 64, 3, dtype=torch.uint8)
 
 
-def tiny_pipeline(folder: Path, *, segmenter: str, head: str = "linear", density: str = "as_is") -> Pipeline:
+def tiny_pipeline(folder: Path, *, segmenter: str, head: str = "linear", stain_normalization: str = "none") -> Pipeline:
     """Two small networks, or one; a U-Net works on half the size, as the bundled one does."""
     torch.manual_seed(0)
     card = read_card(write_tiny_model(folder / "tiny"))
-    card = replace(card, input=replace(card.input, density=density))
+    card = replace(card, input=replace(card.input, stain_normalization=stain_normalization))
     architecture = Architecture(backbone="test_efficientnet", head=head, levels=(2, 4), classes=("benign", "malignant"))
     unet = write_tiny_unet(folder / "tiny_unet") if segmenter == "unet" else None
     return Pipeline(card, segmenters[segmenter].factory(unet), build_classifier(architecture)).eval()

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 import tomli_w
 
-from cancernet_cli.core.choices import Density, View
+from cancernet_cli.core.choices import StainNormalization, View
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.validation import NO_LIMITS, InvalidValue, Limits, check_fields, checked_value, field_types
 
@@ -25,8 +25,10 @@ WEIGHTS_FILE = "model.safetensors"
 
 Task = Literal["classify", "segment"]
 
-# Keys of earlier releases: "section.old_key" to the new key in the same section. Read with a warning for one release.
-RENAMED: dict[str, str] = {}
+# Keys and values of version 0.1: "section.old_key" to the new key in the same section, and old values under the new
+# name. Read with a warning for one release.
+RENAMED = {"input.density": "stain_normalization", "segmentation.keep": "background_weight"}
+RENAMED_VALUES = {("input.stain_normalization", "as_is"): "none"}
 
 
 class RenamedKey(FutureWarning):
@@ -86,9 +88,9 @@ class InputPolicy(_Checked):
         scale times `scale`, with views of that size that overlap by at least `overlap` (fraction of a side), and
         averages their logits. An image smaller than a view is enlarged to fill one.
     max_views: an image that would need more views is shrunk until it needs no more.
-    density: `scaled` scales each channel's optical density to a fixed darkest value before classification
-        (`segmentation.density`), a stain normalization; `balanced` also removes the tint of the lightest pixels;
-        `as_is` leaves pixels unchanged.
+    stain_normalization: `scaled` scales each channel's optical density to a common maximum before classification
+        (`segmentation.stain_normalization`); `balanced` also removes the tint of the lightest pixels; `none` leaves
+        pixels unchanged.
     magnifications: objectives of the training images, for information and for warnings.
     mpp: micrometres per pixel of the training images, before `scale`.
     mean, std: per channel (RGB), for pixels scaled to 0..1.
@@ -100,7 +102,7 @@ class InputPolicy(_Checked):
     scale: float = entry(1.0, above=0)
     overlap: float = entry(0.0, min=0, max=1)
     max_views: int = entry(64, min=1)
-    density: Density = "as_is"
+    stain_normalization: StainNormalization = "none"
     magnifications: tuple[float, ...] = entry((), above=0)
     mpp: float | None = entry(None, above=0)
     mean: tuple[float, ...] = entry((0.485, 0.456, 0.406), length=3)
@@ -113,14 +115,15 @@ class SegmentationPolicy(_Checked):
 
     segmenter: name in the segmentation registry.
     model, sha256: segmentation model, for a segmenter that needs one, and the checksum of its weights.
-    keep: pixels become `pixel * (m + (1 - m) * keep)` for a mask `m`; 0 blanks the background, 1 ignores the mask.
+    background_weight: pixels become `pixel * (m + (1 - m) * background_weight)` for a mask `m`; 0 blanks the
+        background, 1 ignores the mask.
     allowed: segmenters that `--segmenter` may choose instead.
     """
 
     segmenter: str = "none"
     model: str = ""
     sha256: str = _sha256()
-    keep: float = entry(1.0, min=0, max=1)
+    background_weight: float = entry(1.0, min=0, max=1)
     allowed: tuple[str, ...] = ("none",)
 
 
@@ -305,6 +308,7 @@ def _with_new_names(table: dict[str, Any], path: Path, where: str) -> dict[str, 
             if new in table:
                 raise ModelError(f"{path} has both {where}{key} and {where}{new}", fix=f"remove {where}{key}")
             warnings.warn(f"{path}: {where}{key} is now called {where}{new}; rename it", RenamedKey, stacklevel=2)
+            value = RENAMED_VALUES.get((f"{where}{new}", str(value)), value)
         found[new] = value
     return found
 

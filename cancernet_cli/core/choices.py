@@ -6,7 +6,7 @@ from typing import Literal
 
 # How an image becomes views, and how their stain is normalised (see `core.cards.InputPolicy`).
 View = Literal["resize", "grid"]
-Density = Literal["as_is", "scaled", "balanced"]
+StainNormalization = Literal["none", "scaled", "balanced"]
 # How often training draws an image, and what a classifier minimises (see `FinetuneOptions`).
 Sampling = Literal["natural", "class", "patient"]
 ClassLoss = Literal["cross-entropy", "weighted", "focal"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from cancernet_cli.core.choices import ClassLoss, Density, RecipeName, Sampling, View
+from cancernet_cli.core.choices import ClassLoss, RecipeName, Sampling, StainNormalization, View
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options import FinetuneOptions
 
@@ -26,12 +26,12 @@ class Recipe:
     levels: tuple[int, ...]
     fit: Literal["logistic", "adam"]
     normalise: bool
-    keep: float
+    background_weight: float
     view: View
     view_width_px: int
     view_height_px: int
     scale: float
-    density: Density
+    stain_normalization: StainNormalization
     epochs: int
     learning_rate: float
     sampling: Sampling
@@ -45,12 +45,12 @@ PAPER = Recipe(
     levels=(4,),
     fit="adam",
     normalise=False,
-    keep=0.0,
+    background_weight=0.0,
     view="resize",
     view_width_px=224,
     view_height_px=224,
     scale=1.0,
-    density="as_is",
+    stain_normalization="none",
     epochs=25,
     learning_rate=1e-3,
     sampling="natural",
@@ -63,19 +63,19 @@ MODERN = Recipe(
     levels=(2,),
     fit="logistic",
     normalise=True,
-    keep=0.75,
+    background_weight=0.75,
     view="grid",
     view_width_px=352,
     view_height_px=224,
     scale=0.5,
-    density="scaled",
+    stain_normalization="scaled",
     epochs=30,
     learning_rate=3e-4,
     sampling="patient",
     loss="cross-entropy",
 )
 # A U-Net: ImageNet encoder, random crops at half the scale of a 40x image.
-SEGMENT = replace(MODERN, density="as_is", epochs=60, learning_rate=1e-3)
+SEGMENT = replace(MODERN, stain_normalization="none", epochs=60, learning_rate=1e-3)
 
 RECIPES: dict[RecipeName, Recipe] = {"paper": PAPER, "modern": MODERN}
 

@@ -100,7 +100,7 @@ def cache_key(card: Card) -> str:
         "weights": card.weights.sha256,
         "segmenter": card.segmentation.segmenter,
         "segmentation_weights": card.segmentation.sha256,
-        "keep": card.segmentation.keep,
+        "background_weight": card.segmentation.background_weight,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 

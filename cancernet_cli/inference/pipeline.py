@@ -14,7 +14,7 @@ from cancernet_cli.core.cards import Card, read_card, with_segmenter
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.models import bundled_models, find_model
 from cancernet_cli.segmentation import combine, segmenters
-from cancernet_cli.segmentation.density import scale_density
+from cancernet_cli.segmentation.stain_normalization import normalize_stain
 
 
 class PipelineOutput(NamedTuple):
@@ -65,8 +65,8 @@ class Pipeline(nn.Module):
 
     def __init__(self, card: Card, segmenter: nn.Module, classifier: nn.Module) -> None:
         super().__init__()
-        self.keep = card.segmentation.keep
-        self.density = card.input.density
+        self.background_weight = card.segmentation.background_weight
+        self.stain_normalization = card.input.stain_normalization
         self.segmenter = segmenter
         adapt = getattr(segmenter, "at_scale", None)
         if adapt is not None and card.input.view == "grid":  # the scale of a resized image depends on its size
@@ -102,13 +102,13 @@ class Pipeline(nn.Module):
         return PipelineOutput(batch.logits, batch.mask_fraction, batch.mask)
 
     def _normalise_stain(self, batch: Batch) -> Batch:
-        if self.density == "as_is":
+        if self.stain_normalization == "none":
             return batch
-        return batch._replace(pixels=scale_density(batch.pixels, balance=self.density == "balanced"))
+        return batch._replace(pixels=normalize_stain(batch.pixels, balance=self.stain_normalization == "balanced"))
 
     def _combine(self, batch: Batch) -> Batch:
         assert batch.mask is not None
-        pixels = combine(batch.pixels, batch.mask, self.keep)
+        pixels = combine(batch.pixels, batch.mask, self.background_weight)
         return batch._replace(pixels=pixels, mask_fraction=batch.mask.float().mean(dim=(1, 2, 3)))
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from cancernet_cli.core import cards
 from cancernet_cli.core.cards import (
     CARD_FILE,
     WEIGHTS_FILE,
@@ -66,7 +65,7 @@ def test_a_wrong_card_names_what_is_wrong(tmp_path: Path, text: str, message: st
         ("task", '"clasify"', "choose one of: classify, segment"),
         ("input", "3", "use a table"),
         ("input.view", '"grit"', "choose one of: resize, grid"),
-        ("input.density", '"scalled"', "choose one of: as_is, scaled, balanced"),
+        ("input.stain_normalization", '"scalled"', "choose one of: none, scaled, balanced"),
         ("input.mean", '["a"]', "use a list of 3 values, each a number"),
         ("input.mean", "[0.5, 0.5]", "use a list of 3 values, each a number"),
         ("input.std", "[0.5, 0.5, 0.0]", "use a list of 3 values, each a number above 0"),
@@ -77,7 +76,7 @@ def test_a_wrong_card_names_what_is_wrong(tmp_path: Path, text: str, message: st
         ("input.overlap", "1.5", "use a number from 0 to 1"),
         ("architecture.levels", "[-1]", "use a list of values, each an integer of at least 0"),
         ("architecture.classes", '"benign"', "use a list of values, each text"),
-        ("segmentation.keep", "2", "use a number from 0 to 1"),
+        ("segmentation.background_weight", "2", "use a number from 0 to 1"),
         ("segmentation.sha256", '"abc"', "use 64 lower-case hexadecimal digits, or nothing"),
         ("decision.temperature", "0", "use a number above 0"),
         ("decision.temperature", "nan", "use a number above 0"),
@@ -116,23 +115,27 @@ def test_a_card_made_in_python_is_checked_too() -> None:
         replace(Decision(), temperature=-1)
 
 
-def test_a_key_of_an_earlier_release_is_read_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(cards.RENAMED, "segmentation.background", "keep")
-    (tmp_path / CARD_FILE).write_text('schema = 1\nname = "x"\ntask = "classify"\n[segmentation]\nbackground = 0.25\n')
-    with pytest.warns(RenamedKey, match=r"segmentation\.background is now called segmentation\.keep; rename it"):
+def test_keys_of_an_earlier_release_are_read_with_a_warning(tmp_path: Path) -> None:
+    text = 'schema = 1\nname = "x"\ntask = "classify"\n[input]\ndensity = "as_is"\n[segmentation]\nkeep = 0.25\n'
+    (tmp_path / CARD_FILE).write_text(text)
+    with pytest.warns(RenamedKey) as told:
         card = read_card(tmp_path)
-    assert card.segmentation == SegmentationPolicy(keep=0.25)
+    assert [str(one.message).partition(": ")[2] for one in told] == [
+        "input.density is now called input.stain_normalization; rename it",
+        "segmentation.keep is now called segmentation.background_weight; rename it",
+    ]
+    assert card.segmentation == SegmentationPolicy(background_weight=0.25)
+    assert card.input.stain_normalization == "none"
     write_card(card, tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_card(tmp_path) == card
 
 
-def test_an_old_key_next_to_its_new_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(cards.RENAMED, "segmentation.background", "keep")
-    text = 'schema = 1\nname = "x"\ntask = "classify"\n[segmentation]\nbackground = 0.25\nkeep = 0.5\n'
+def test_an_old_key_next_to_its_new_one_is_refused(tmp_path: Path) -> None:
+    text = 'schema = 1\nname = "x"\ntask = "classify"\n[segmentation]\nkeep = 0.25\nbackground_weight = 0.5\n'
     (tmp_path / CARD_FILE).write_text(text)
-    with pytest.raises(ModelError, match=r"has both segmentation\.background and segmentation\.keep; remove"):
+    with pytest.raises(ModelError, match=r"has both segmentation\.keep and segmentation\.background_weight; remove"):
         read_card(tmp_path)
 
 

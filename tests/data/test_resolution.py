@@ -27,7 +27,7 @@ def test_the_sources_are_asked_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("mpp", [0.0, -0.25, math.inf, math.nan, 0.0001, 25.4e3, 25_400 / 72, 25_400 / 96, 84.7, 21.2])
-def test_what_no_scanner_has_is_not_believed(mpp: float) -> None:
+def test_what_no_scanner_hnone_not_believed(mpp: float) -> None:
     assert not is_plausible_mpp(mpp)
     found = resolved(ScaleFacts(mpp=(mpp, mpp), tiff_mpp=TIFF_72_DPI, objective_power=20))
     assert found == Resolution(0.5, "objective", ("mpp_not_believed", "mpp_from_objective"))

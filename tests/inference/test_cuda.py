@@ -89,13 +89,13 @@ def test_a_run_gives_the_cpus_probabilities(
 
 @pytest.mark.parametrize("precision", TOLERANCES)
 @pytest.mark.parametrize(
-    ("segmenter", "head", "density"),
-    [("unet", "correlations", "scaled"), ("unet", "level_stats", "balanced"), ("threshold", "flatten", "as_is")],
+    ("segmenter", "head", "stain_normalization"),
+    [("unet", "correlations", "scaled"), ("unet", "level_stats", "balanced"), ("threshold", "flatten", "none")],
 )
 def test_the_cascade_gives_the_cpus_probabilities(
-    tmp_path: Path, segmenter: str, head: str, density: str, precision: str
+    tmp_path: Path, segmenter: str, head: str, stain_normalization: str, precision: str
 ) -> None:
-    pipeline = tiny_pipeline(tmp_path, segmenter=segmenter, head=head, density=density)
+    pipeline = tiny_pipeline(tmp_path, segmenter=segmenter, head=head, stain_normalization=stain_normalization)
     expected = by_cpu(pipeline, views(6))
     runner = CudaRunner(pipeline, on("cuda", 4, precision), VIEW_PX, want_mask=True, mode=None)
     found = runner.start(views(6).pin_memory())()  # the second pass is half empty
@@ -105,9 +105,11 @@ def test_the_cascade_gives_the_cpus_probabilities(
     assert found.mask_fraction == pytest.approx(expected.mask_fraction, abs=TOLERANCES[precision])
 
 
-@pytest.mark.parametrize(("segmenter", "density"), [("unet", "scaled"), ("threshold", "as_is")])
-def test_the_cascade_compiles_into_one_graph(tmp_path: Path, segmenter: str, density: str) -> None:
-    pipeline = tiny_pipeline(tmp_path, segmenter=segmenter, head="correlations", density=density)
+@pytest.mark.parametrize(("segmenter", "stain_normalization"), [("unet", "scaled"), ("threshold", "none")])
+def test_the_cascade_compiles_into_one_graph(tmp_path: Path, segmenter: str, stain_normalization: str) -> None:
+    pipeline = tiny_pipeline(
+        tmp_path, segmenter=segmenter, head="correlations", stain_normalization=stain_normalization
+    )
     told: list[Event] = []
     runner = CudaRunner(pipeline, on("cuda", 4, "fp16"), VIEW_PX, mode=COMPILED, report=told.append)
     assert told == []  # neither that it cannot be compiled nor a shortage of memory
@@ -168,7 +170,7 @@ def test_starting_a_batch_does_not_wait_for_earlier_ones(tmp_path: Path) -> None
 
 
 def test_once_opened_nothing_is_allocated_on_the_device(tmp_path: Path) -> None:
-    pipeline = tiny_pipeline(tmp_path, segmenter="unet", density="scaled")
+    pipeline = tiny_pipeline(tmp_path, segmenter="unet", stain_normalization="scaled")
     runner = CudaRunner(pipeline, on("cuda"), VIEW_PX, want_mask=True, mode=None)
     before = torch.cuda.memory_stats()["allocation.all.allocated"]
     for i in range(8):

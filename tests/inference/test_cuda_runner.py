@@ -176,11 +176,13 @@ def test_a_run_says_how_many_files_it_has_so_that_few_are_not_compiled_for(tiny_
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.05), ("fp16", 0.005)])
-@pytest.mark.parametrize(("segmenter", "density"), [("none", "as_is"), ("threshold", "balanced"), ("unet", "scaled")])
+@pytest.mark.parametrize(
+    ("segmenter", "stain_normalization"), [("none", "none"), ("threshold", "balanced"), ("unet", "scaled")]
+)
 def test_half_precision_gives_about_the_same(
-    segmenter: str, density: str, precision: str, tolerance: float, tmp_path: Path, late: type[Late]
+    segmenter: str, stain_normalization: str, precision: str, tolerance: float, tmp_path: Path, late: type[Late]
 ) -> None:
-    pipeline = tiny_pipeline(tmp_path, segmenter=segmenter, density=density)
+    pipeline = tiny_pipeline(tmp_path, segmenter=segmenter, stain_normalization=stain_normalization)
     exact = TorchRunner(pipeline, runtime(4), want_mask=True).start(views(4))()
     found = CudaRunner(pipeline, runtime(4, precision), VIEW_PX, want_mask=True, mode=None).start(views(4))()
     scale = np.abs(exact.logits).max()
@@ -212,11 +214,13 @@ def test_norms_that_cannot_be_folded_keep_their_statistics() -> None:
     assert float(made.network[0].running_var[0]) == pytest.approx(1e-9)
 
 
-@pytest.mark.parametrize("density", ["as_is", "scaled", "balanced"])
+@pytest.mark.parametrize("stain_normalization", ["none", "scaled", "balanced"])
 @pytest.mark.parametrize("segmenter", ["none", "threshold", "unet"])
-def test_the_cascade_is_one_graph(segmenter: str, density: str, tmp_path: Path) -> None:
+def test_the_cascade_is_one_graph(segmenter: str, stain_normalization: str, tmp_path: Path) -> None:
     head = {"none": "linear", "threshold": "level_stats", "unet": "correlations"}[segmenter]
-    made = reduce_precision(tiny_pipeline(tmp_path, segmenter=segmenter, head=head, density=density), torch.float32)
+    made = reduce_precision(
+        tiny_pipeline(tmp_path, segmenter=segmenter, head=head, stain_normalization=stain_normalization), torch.float32
+    )
     graphs: list[torch.fx.GraphModule] = []
 
     def keep(graph: torch.fx.GraphModule, inputs: object) -> Callable[..., Any]:

@@ -51,7 +51,7 @@ def test_a_unet_works_at_any_scale(scale: float, views: torch.Tensor, tmp_path: 
     """PyTorch's antialiased interpolation could not be converted."""
     unet = read_card(write_tiny_unet(tmp_path / "unet", seed=round(100 * scale), scale=scale))
     model = write_tiny_model(tmp_path / "model")
-    policy = SegmentationPolicy(segmenter="unet", model="unet", sha256=unet.weights.sha256, keep=0.5)
+    policy = SegmentationPolicy(segmenter="unet", model="unet", sha256=unet.weights.sha256, background_weight=0.5)
     card = replace(read_card(model), segmentation=policy)
     runtime = with_library(resolve(ClassifyOptions(device="cpu")), "openvino", card)
     small = views[:, :64, :64].contiguous()

@@ -12,7 +12,7 @@ from cancernet_cli.core.cards import SegmentationPolicy, read_card
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.inference.pipeline import load_pipeline
 from cancernet_cli.segmentation import combine
-from cancernet_cli.segmentation.density import scale_density
+from cancernet_cli.segmentation.stain_normalization import normalize_stain
 from tests.he_images import he_like
 from tests.tiny_model import write_tiny_model, write_tiny_unet
 
@@ -21,23 +21,23 @@ def views(*seeds: int) -> torch.Tensor:
     return torch.stack([torch.from_numpy(he_like(seed, 64, 64)) for seed in seeds])
 
 
-@pytest.mark.parametrize("density", ["as_is", "scaled", "balanced"])
-def test_a_batch_equals_the_steps_one_by_one(density: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stain_normalization", ["none", "scaled", "balanced"])
+def test_a_batch_equals_the_steps_one_by_one(stain_normalization: str, tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     card = read_card(folder)
-    card = replace(card, input=replace(card.input, density=density))
+    card = replace(card, input=replace(card.input, stain_normalization=stain_normalization))
     pipeline = load_pipeline(folder, card)
     batch = views(1, 2)
     with torch.inference_mode():
         found = pipeline(batch)
         pixels = batch.permute(0, 3, 1, 2).float() / 255
         mask = pipeline.segmenter(pixels)
-        if density != "as_is":
-            pixels = scale_density(pixels, balance=density == "balanced")
-        dimmed = pixels * (mask + (1 - mask) * card.segmentation.keep)
+        if stain_normalization != "none":
+            pixels = normalize_stain(pixels, balance=stain_normalization == "balanced")
+        dimmed = pixels * (mask + (1 - mask) * card.segmentation.background_weight)
         mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (card.input.mean, card.input.std))
         expected = pipeline.classifier((dimmed - mean) / std)
-        same = pipeline.classifier((combine(pixels, mask, card.segmentation.keep) - mean) / std)
+        same = pipeline.classifier((combine(pixels, mask, card.segmentation.background_weight) - mean) / std)
     assert torch.equal(found.logits, same)
     torch.testing.assert_close(found.logits, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.mask_fraction, mask.mean(dim=(1, 2, 3)))
@@ -53,7 +53,7 @@ def test_a_segmenter_that_was_not_measured_is_refused(tmp_path: Path) -> None:
 def test_the_neighbouring_segmentation_model_is_pinned_by_its_checksum(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     unet = read_card(write_tiny_unet(tmp_path / "tiny_unet"))
-    pinned = SegmentationPolicy(segmenter="unet", model="tiny_unet", sha256=unet.weights.sha256, keep=0.5)
+    pinned = SegmentationPolicy(segmenter="unet", model="tiny_unet", sha256=unet.weights.sha256, background_weight=0.5)
     card = replace(read_card(folder), segmentation=pinned)
     with torch.inference_mode():
         assert load_pipeline(folder, card)(views(1)).logits.shape == (1, 2)

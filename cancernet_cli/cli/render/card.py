@@ -73,7 +73,8 @@ def model(card: Card, folder: Path) -> dict[str, str]:
     }
     if card.task == "classify":
         facts["segmenter"] = (
-            f"{segmentation.segmenter}, keep {segmentation.keep:g} (allowed: {', '.join(segmentation.allowed)})"
+            f"{segmentation.segmenter}, background weight {segmentation.background_weight:g} "
+            f"(allowed: {', '.join(segmentation.allowed)})"
         )
         facts["segmentation model"] = segmentation.model
         facts["decision"] = (

@@ -32,7 +32,7 @@ class CompareOptions(LearningOptions):
         group="Model",
     )
     recipe: RecipeName = option("paper", help="Training recipe of every cell.", group="Model")
-    keep: float | None = option(
+    background_weight: float | None = option(
         None, help="Weight of pixels outside the mask (0 to 1); default: the recipe's.", min=0, max=1, group="Model"
     )
     baselines: bool = option(

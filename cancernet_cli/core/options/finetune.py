@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cancernet_cli.core.choices import ClassLoss, Density, RecipeName, Sampling, View
+from cancernet_cli.core.choices import ClassLoss, RecipeName, Sampling, StainNormalization, View
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.learning import LearningOptions
 from cancernet_cli.core.options.tiling import TilingOptions
@@ -65,7 +65,7 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     also_segmenters: str = option(
         "", help="Other segmenters, comma-separated, to evaluate and allow for this model.", group="Model"
     )
-    keep: float | None = option(
+    background_weight: float | None = option(
         None,
         help="Weight of the background: 0 blanks pixels outside the mask, 1 ignores the mask.",
         min=0,
@@ -80,9 +80,9 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     scale: float | None = option(
         None, help="Resize factor applied to images (0.5 = half size).", min=0.05, max=4, group="Model"
     )
-    density: Density | None = option(
+    stain_normalization: StainNormalization | None = option(
         None,
-        help="Stain normalization. `as_is`: none; `scaled`: scale each channel's optical density to a common maximum; "
+        help="Stain normalization. `none`: none; `scaled`: scale each channel's optical density to a common maximum; "
         "`balanced`: also remove the tint of the lightest pixels.",
         group="Model",
     )
@@ -123,7 +123,7 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     crop_px: int = option(
         192, help="Side of a U-Net's training crops, in pixels after --scale.", min=32, group="Training"
     )
-    mask_cut: float | None = option(
+    mask_threshold: float | None = option(
         None,
         help="Probability threshold of a U-Net's mask; default: the one of highest Dice on held-out patients.",
         min=0.01,

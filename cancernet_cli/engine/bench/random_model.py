@@ -95,6 +95,6 @@ def _any_segmenter() -> SegmentationPolicy:
         card = read_card(folder)
         if card.task == "segment":
             allowed = tuple(segmenters.names())
-            return SegmentationPolicy(model=name, sha256=card.weights.sha256, keep=0.75, allowed=allowed)
+            return SegmentationPolicy(model=name, sha256=card.weights.sha256, background_weight=0.75, allowed=allowed)
     without_weights = tuple(entry.name for entry in segmenters if not entry.facts.get("needs_model"))
-    return SegmentationPolicy(keep=0.75, allowed=without_weights)
+    return SegmentationPolicy(background_weight=0.75, allowed=without_weights)

@@ -52,8 +52,8 @@ class Cell:
 def comparison_recipe(options: CompareOptions) -> Recipe:
     """The recipe of the cells, with the values of options that override it; each cell has its own backbone."""
     recipe = replace(RECIPES[options.recipe], backbone="")
-    if options.keep is not None:
-        recipe = replace(recipe, keep=options.keep)
+    if options.background_weight is not None:
+        recipe = replace(recipe, background_weight=options.background_weight)
     return recipe if options.epochs is None else replace(recipe, epochs=options.epochs)
 
 

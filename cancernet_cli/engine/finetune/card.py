@@ -53,7 +53,7 @@ def first_card(
             segmenter=segmenter,
             model=segmentation_model.resolve().name if segmentation_model else "",
             sha256=read_card(segmentation_model).weights.sha256 if segmentation_model else "",
-            keep=recipe.keep,
+            background_weight=recipe.background_weight,
             allowed=(segmenter,),
         ),
         weights=Weights(started_from=source.source),

@@ -61,7 +61,7 @@ def test_the_better_one_is_named_and_mcnemar_counted(good: Path, tmp_path: Path)
     assert found["words"][-1].startswith("McNemar's exact test: ")
 
 
-def test_what_only_one_table_has_is_counted_and_said(good: Path, tmp_path: Path) -> None:
+def test_what_only_one_table_hnone_counted_and_said(good: Path, tmp_path: Path) -> None:
     fewer = write_predictions(
         tmp_path / "fewer.parquet",
         metadata=OURS,

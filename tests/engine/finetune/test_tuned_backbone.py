@@ -90,7 +90,7 @@ def card_of(options: FinetuneOptions) -> Card:
         task="classify",
         architecture=architecture,
         input=policy,
-        segmentation=SegmentationPolicy(segmenter="threshold", keep=recipe.keep),
+        segmentation=SegmentationPolicy(segmenter="threshold", background_weight=recipe.background_weight),
     )
 
 

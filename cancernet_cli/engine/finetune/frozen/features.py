@@ -171,7 +171,7 @@ def _key(
         "segmentation": {
             "segmenter": card.segmentation.segmenter,
             "sha256": card.segmentation.sha256,
-            "keep": card.segmentation.keep,
+            "background_weight": card.segmentation.background_weight,
         },
         "precision": runtime.precision,
         "variants": [variants, options.seed] if variants else [],

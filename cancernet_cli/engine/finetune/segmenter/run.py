@@ -62,7 +62,7 @@ def train_segmenter(
             measured.add(trained, pairs, part, job)
     choice = CutChoice()
     if job.processes.is_first:
-        choice = measured.choice(options.mask_cut)
+        choice = measured.choice(options.mask_threshold)
         move_cut(trained.network, choice.cut)
     card = _card(trained, choice, parts, pairs, guarded.leaks, job)
     if job.processes.is_first:
@@ -86,9 +86,9 @@ class _Measured:
         """Run a trained U-Net on its part's validation and test pairs."""
         options = job.options
         unet = UNet(trained.network, trained.policy).eval()
-        cuts = CUTS if options.mask_cut is None else (options.mask_cut,)
+        cuts = CUTS if options.mask_threshold is None else (options.mask_threshold,)
         measure = partial(overlaps, unet, max_pixels=options.max_pixels, report=job.report, cuts=cuts)
-        if len(part.validate) and options.mask_cut is None:  # they choose the threshold, without the baselines
+        if len(part.validate) and options.mask_threshold is None:  # they choose the threshold, without the baselines
             chosen = [pairs[row] for row in part.validate.tolist()]
             self.validated = measure(chosen, stage=f"validate {part.name}", against=())
         if len(part.test):

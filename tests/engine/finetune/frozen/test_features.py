@@ -33,7 +33,7 @@ CARD = Card(
         backbone="test_efficientnet", head="level_stats", levels=(1, 2), classes=("benign", "malignant")
     ),
     input=InputPolicy(view="grid", width_px=48, height_px=48),
-    segmentation=SegmentationPolicy(segmenter="threshold", keep=0.5),
+    segmentation=SegmentationPolicy(segmenter="threshold", background_weight=0.5),
 )
 
 

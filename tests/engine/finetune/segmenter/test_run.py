@@ -124,7 +124,7 @@ def test_a_given_split_validates_and_tests_on_its_own_patients(split: Path, tmp_
 
 
 def test_at_a_cut_of_a_half_the_network_is_kept_as_it_learned(masked: Path, undisturbed: Path, tmp_path: Path) -> None:
-    train(masked, options_of(tmp_path / "unet", mask_cut=0.5))
+    train(masked, options_of(tmp_path / "unet", mask_threshold=0.5))
     kept, moved = (load_file(folder / WEIGHTS_FILE) for folder in (tmp_path / "unet", undisturbed))
     changed = {name for name in kept if not torch.equal(kept[name], moved[name])}
     assert changed == {"segmentation_head.0.bias"}

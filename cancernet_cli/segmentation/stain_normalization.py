@@ -15,7 +15,7 @@ LEAST = 0.05  # lower bound of the percentile, so that views without tissue are 
 EVERY = 3  # one in three pixels is sampled; the percentile is the same to two digits
 
 
-def scale_density(pixels: Tensor, *, balance: bool = False) -> Tensor:
+def normalize_stain(pixels: Tensor, *, balance: bool = False) -> Tensor:
     """Scale each channel's optical density (-log10 of a pixel) so that its 98th percentile is 0.8.
 
     Staining time and illumination scale optical densities (Beer-Lambert law), so this removes most differences in
