@@ -1,7 +1,7 @@
 """Every option of every command: type, default, range and help, declared once; one file per command.
 
 The command line (`cli.bind`) and library callers use the same dataclasses. Rules between fields are in `__post_init__`
-and name the flags.
+and name the flags. This module only shortens imports: a new command's options need no entry here.
 """
 
 from cancernet_cli.core.options.base import Options, OptionSpec, flag_name, option
