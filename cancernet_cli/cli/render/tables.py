@@ -32,11 +32,6 @@ class FittedTable:
         """Append a row."""
         self._rows.append((cells, style))
 
-    @property
-    def row_count(self) -> int:
-        """How many rows there are."""
-        return len(self._rows)
-
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(self._width(self._keep), self._width(len(self._headers)))
 
