@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,15 @@ N, WIDTH = 60, 12
 TRAIN, VALIDATE = np.arange(40), np.arange(40, 60)
 LABELS = np.arange(N) % 2
 PATIENTS = np.array([f"p{i // 3}" for i in range(N)])
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for one another would take most of the time of so small a layer."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def test_images_of_unknown_magnification_are_counted(tmp_path: Path) -> None:
     file = a_list(tmp_path, "path,label,patient,magnification", *rows)
     said: list[Event] = []
     assert len(listed(file, said, magnification="100").files) == 8
-    assert Warn("the magnification of 3 of 11 images is unknown: they are left out") in said
+    assert Warn("the magnification of 3 of 11 images is unknown; they are left out") in said
     with pytest.raises(InputError, match=r"available: 100 \(8 images\), and 3 images of unknown magnification"):
         listed(file, magnification="40")
 
