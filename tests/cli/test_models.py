@@ -125,7 +125,7 @@ def test_unknown_model_names_the_nearest(one_model: Path, capsys: pytest.Capture
     assert code == 4
     assert out == ""
     assert "there is no bundled model 'tinny'" in err
-    assert "choose a bundled one (tiny)" in err
+    assert "did you mean tiny?" in err
 
 
 @pytest.mark.parametrize("name", models.bundled_models() or [pytest.param("", marks=pytest.mark.skip("no model yet"))])
