@@ -40,7 +40,7 @@ def run_ours(folder: Path, model: str, steps: int, batch: int, unfreeze: int, de
     from cancernet_cli.core.events import Event, StageAdvanced
     from cancernet_cli.core.models import find_model
     from cancernet_cli.core.options import FinetuneOptions
-    from cancernet_cli.core.recipes import recipe_of
+    from cancernet_cli.core.options.recipes import recipe_of
     from cancernet_cli.core.records import FoundFile
     from cancernet_cli.data.splits.folds import SplitPart
     from cancernet_cli.engine.finetune.checkpoints import open_checkpoints

@@ -35,7 +35,7 @@ from cancernet_cli.core.cards import Card, read_card
 from cancernet_cli.core.events import silent
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.recipes import Recipe, recipe_of
+from cancernet_cli.core.options.recipes import Recipe, recipe_of
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.engine.finetune.card import first_card
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images

@@ -199,3 +199,13 @@ def undefined(figures: Mapping[str, Figure]) -> dict[str, list[str]]:
 def read_figures(found: Mapping[str, Any], table: Table) -> dict[str, Figure]:
     """The figures of a table that a group of a metrics file has, by name; older files may have fewer."""
     return {spec.name: Figure.from_json(found[spec.name]) for spec in figures_in(table) if spec.name in found}
+
+
+def show_percent(percent: float) -> str:
+    """`97.3 %`; a value that would round to 0 or 100 but is neither is shown as `<0.1 %` or `>99.9 %`."""
+    text = f"{percent:.1f}"
+    if text == "100.0" and percent < 100:
+        return ">99.9 %"
+    if text == "0.0" and percent > 0:
+        return "<0.1 %"
+    return f"{text} %"

@@ -1,9 +1,10 @@
-"""Write files atomically: a file has its name only once it is complete. Check output folders before a run."""
+"""Files: written atomically, in output folders that are checked, and named in valid Unicode."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -11,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cancernet_cli.core.errors import OutputError
-from cancernet_cli.core.paths import display_path
 
+_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 _FIXES = {
     errno.ENOSPC: "free some disk space, or choose another --out",
     errno.EDQUOT: "free some of your quota, or choose another --out",
@@ -149,3 +150,25 @@ def _sync_folder(folder: Path) -> None:
     with suppress(OSError):
         os.fsync(handle)
     os.close(handle)
+
+
+def display_path(location: bytes) -> str:
+    r"""A POSIX path as valid Unicode; bytes that are not UTF-8 become `\xHH`.
+
+    A backslash that would read as such an escape becomes `\x5c`, so that no two files share a name and `real_path` is
+    the exact inverse.
+    """
+    text = location.decode("utf-8", "surrogateescape")
+    text = re.sub(r"\\(?=x[0-9a-f]{2})", r"\\x5c", text)
+    text = "".join(f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in text)
+    return text if os.sep == "/" else text.replace(os.sep, "/")
+
+
+def real_path(path: str) -> bytes:
+    """The bytes of a file name from the text of `display_path`."""
+    parts: list[bytes] = []
+    end = 0
+    for match in _ESCAPE.finditer(path):
+        parts += [path[end : match.start()].encode(), bytes([int(match[1], 16)])]
+        end = match.end()
+    return b"".join([*parts, path[end:].encode()])

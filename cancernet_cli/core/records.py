@@ -31,7 +31,7 @@ class Truth:
 class FoundFile:
     """A file found by discovery.
 
-    path: its name in the table (`core.paths.display_path`). location: absolute path, as bytes. problem: set if the file
+    path: its name in the table (`core.files.display_path`). location: absolute path, as bytes. problem: set if the file
     cannot be accessed (a dangling link, a listed name that does not exist). kind: images are read at once, slides in
     tiles.
     """

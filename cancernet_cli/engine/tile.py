@@ -16,11 +16,10 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import read_card
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn, silent
-from cancernet_cli.core.files import atomic_write, check_output_folder, output_error
+from cancernet_cli.core.figures import show_percent
+from cancernet_cli.core.files import atomic_write, check_output_folder, output_error, real_path
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import TileOptions
-from cancernet_cli.core.paths import real_path
-from cancernet_cli.core.percent import show_percent
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.discovery.find_slides import find_slides
 from cancernet_cli.data.discovery.inputs import resolve_base

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cancernet_cli.core.percent import show_percent
+from cancernet_cli.core.figures import show_percent
 
 _BAR_WIDTH = 10
 _STATUS_STYLES = {"ok": "green", "partial": "yellow", "failed": "bold red"}

@@ -15,7 +15,7 @@ from cancernet_cli.core.registry import BACKBONES, HEADS, SEGMENTERS, check_entr
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneOptions(LearningOptions, TilingOptions):
-    """Options of `cancernet finetune`; None: the recipe (`core.recipes`) decides."""
+    """Options of `cancernet finetune`; None: the recipe (`core.options.recipes`) decides."""
 
     out: Path = option(Path("models/mine"), help="Folder to write the model to.", short="-o", group="Output")
     overwrite: bool = option(False, help="Replace an existing model.", group="Output")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.paths import display_path
+from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import FoundFile, Kind, Truth
 from cancernet_cli.data.discovery.endings import Endings, registered_endings
 from cancernet_cli.data.discovery.entries import Entry, absolute, entry_at

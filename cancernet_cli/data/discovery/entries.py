@@ -7,7 +7,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from cancernet_cli.core.paths import display_path
+from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import Failure
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.paths import display_path
+from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import Truth
 from cancernet_cli.data.discovery.entries import absolute, real
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule, Manifest

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.paths import real_path
+from cancernet_cli.core.files import real_path
 from cancernet_cli.core.records import Truth
 from cancernet_cli.data.discovery.entries import absolute
 from cancernet_cli.data.discovery.scratch import scratch_database

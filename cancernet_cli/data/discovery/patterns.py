@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from cancernet_cli.core.paths import display_path
+from cancernet_cli.core.files import display_path
 from cancernet_cli.data.discovery.scratch import scratch_database
 from cancernet_cli.data.discovery.walk import ExcludedFolders, listed
 

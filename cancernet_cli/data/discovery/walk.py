@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from cancernet_cli.core.paths import display_path
+from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.discovery.entries import Entry, entry_of, status_of
 from cancernet_cli.data.discovery.scratch import scratch_database

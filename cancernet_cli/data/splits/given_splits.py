@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.paths import display_path, real_path
+from cancernet_cli.core.files import display_path, real_path
 from cancernet_cli.data.discovery.entries import absolute
 from cancernet_cli.data.discovery.tables import TextTable
 

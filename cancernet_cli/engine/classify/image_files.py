@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cancernet_cli.core.cards import Card
-from cancernet_cli.core.paths import real_path
+from cancernet_cli.core.files import real_path
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.loading.images import DecodedBatch, DecodedImage
 from cancernet_cli.data.loading.views import stitch

@@ -12,7 +12,7 @@ import numpy as np
 
 from cancernet_cli.core.arrays import I64, Bools
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.paths import real_path
+from cancernet_cli.core.files import real_path
 from cancernet_cli.data.discovery.tables import TextTable
 from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
 from cancernet_cli.engine.classify.job import Job

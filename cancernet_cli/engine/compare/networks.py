@@ -16,7 +16,7 @@ from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.events import Reporter, Warn
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import CompareOptions
-from cancernet_cli.core.recipes import Recipe
+from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.engine.compare.cells import finish, judged
 from cancernet_cli.engine.compare.plan import Cell
 from cancernet_cli.engine.finetune.card import first_card

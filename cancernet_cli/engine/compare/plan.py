@@ -17,7 +17,7 @@ from cancernet_cli.core.cards import file_sha256, read_card
 from cancernet_cli.core.errors import OptionError, OutputError
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import CompareOptions
-from cancernet_cli.core.recipes import RECIPES, Recipe
+from cancernet_cli.core.options.recipes import RECIPES, Recipe
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.frozen.features import files_digest
 from cancernet_cli.inference.runtime import resolve

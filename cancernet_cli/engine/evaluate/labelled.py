@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from cancernet_cli.core.arrays import F64, I64, Bools
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.paths import display_path
+from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import Kind
 from cancernet_cli.metrics.scores import Scores
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.paths import real_path
+from cancernet_cli.core.files import real_path
 from cancernet_cli.core.records import Truth
 from cancernet_cli.data.discovery.entries import absolute
 from cancernet_cli.data.discovery.label_file import LabelFile

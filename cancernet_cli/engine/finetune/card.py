@@ -10,7 +10,7 @@ import numpy as np
 
 from cancernet_cli.classification.pretrained import Pretrained
 from cancernet_cli.core.cards import Architecture, Card, InputPolicy, SegmentationPolicy, Use, Weights, read_card
-from cancernet_cli.core.recipes import Recipe
+from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.engine.finetune.dataset.labelled_images import UnsplitImages
 from cancernet_cli.engine.finetune.model_folder import NOT_FOR
 

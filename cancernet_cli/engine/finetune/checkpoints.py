@@ -16,7 +16,7 @@ from torch import Tensor
 from cancernet_cli import __version__
 from cancernet_cli.core.files import partial_folder, write_bytes
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.recipes import Recipe
+from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.core.system import package_versions
 from cancernet_cli.inference.runtime import Runtime

@@ -19,7 +19,7 @@ from cancernet_cli.core.cards import Card, Training
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.recipes import Recipe
+from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import FinetuneResult
 from cancernet_cli.engine.finetune.card import first_card
 from cancernet_cli.engine.finetune.dataset.labelled_images import (

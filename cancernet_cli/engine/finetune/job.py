@@ -11,7 +11,7 @@ from torch import nn
 from cancernet_cli.core.events import Reporter, silent
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.recipes import Recipe
+from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.engine.finetune.model_folder import read_about
 from cancernet_cli.inference.runtime import Runtime, resolve
 from cancernet_cli.outputs.reports.tensorboard import check_board

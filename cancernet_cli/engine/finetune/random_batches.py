@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from cancernet_cli.core.arrays import I64, Pixels
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import DeviceError, InputError
-from cancernet_cli.core.paths import display_path
+from cancernet_cli.core.files import display_path
 from cancernet_cli.core.pixels import resize_fast
 from cancernet_cli.data.loading.views import scaled_image
 from cancernet_cli.data.loading.workers import start_workers

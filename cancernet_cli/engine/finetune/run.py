@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cancernet_cli.core.events import Reporter, silent
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.recipes import recipe_of
+from cancernet_cli.core.options.recipes import recipe_of
 from cancernet_cli.core.records import FinetuneResult
 from cancernet_cli.engine.finetune.classifier import train_classifier
 from cancernet_cli.engine.finetune.model_folder import check_out

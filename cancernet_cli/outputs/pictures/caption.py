@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cancernet_cli.core.arrays import Pixels
-from cancernet_cli.core.percent import show_percent
+from cancernet_cli.core.figures import show_percent
 from cancernet_cli.outputs.pictures.lettering import BACKGROUND, QUIET, TEXT, fitted, font
 
 _BAR = (104, 172, 255)

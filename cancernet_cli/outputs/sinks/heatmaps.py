@@ -29,7 +29,7 @@ class HeatMaps(Sink):
 
 
 def _caption(slide: SlideResult, pool: str) -> list[str]:
-    from cancernet_cli.core.percent import show_percent
+    from cancernet_cli.core.figures import show_percent
 
     row, count = slide.row, len(slide.tiles)
     label = row["label"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.paths import real_path
+from cancernet_cli.core.files import real_path
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.discover import discover
 from cancernet_cli.data.discovery.inputs import resolve_base

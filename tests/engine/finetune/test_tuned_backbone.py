@@ -22,7 +22,7 @@ from cancernet_cli.core.cards import Architecture, Card, InputPolicy, Segmentati
 from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Event, StageAdvanced, silent
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.recipes import recipe_of
+from cancernet_cli.core.options.recipes import recipe_of
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.views import make_views
 from cancernet_cli.data.splits.folds import SplitPart

@@ -17,9 +17,9 @@ from cancernet_cli import __version__
 from cancernet_cli.core import interruption
 from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.figures import show_percent
 from cancernet_cli.core.files import write_bytes
 from cancernet_cli.core.options import FinetuneOptions, TilingOptions
-from cancernet_cli.core.percent import show_percent
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.resolution import is_plausible_mpp
 from cancernet_cli.data.slides import Slide, UnreadableSlide, open_slide

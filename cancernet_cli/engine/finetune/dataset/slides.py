@@ -15,7 +15,7 @@ from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.recipes import Recipe
+from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import FoundFile, Truth
 from cancernet_cli.core.system import available_cores
 from cancernet_cli.data.tiles.annotation_files import find_annotations

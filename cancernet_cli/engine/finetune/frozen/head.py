@@ -16,7 +16,7 @@ from cancernet_cli.classification import heads
 from cancernet_cli.core import interruption
 from cancernet_cli.core.arrays import F64, I64, Strings
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
-from cancernet_cli.core.recipes import Recipe
+from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import Epoch
 from cancernet_cli.training.logistic import LinearModel, fit_logistic
 from cancernet_cli.training.softmax import SoftmaxPolicy, fit_softmax

@@ -10,7 +10,7 @@ from functools import partial
 from cancernet_cli.core.cards import Card, Decision, Training, Use, Weights
 from cancernet_cli.core.events import Reporter, silent
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.recipes import Recipe
+from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import Epoch, FinetuneResult
 from cancernet_cli.data.splits.folds import SplitPart
 from cancernet_cli.data.splits.pairs import Pair, list_pairs

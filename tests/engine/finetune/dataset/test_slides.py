@@ -19,7 +19,7 @@ from cancernet_cli.classification.pretrained import Pretrained
 from cancernet_cli.core.cards import WEIGHTS_FILE, read_card
 from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Event, Note, Warn
-from cancernet_cli.core.recipes import recipe_of
+from cancernet_cli.core.options.recipes import recipe_of
 from cancernet_cli.data.discovery.inputs import resolve_base
 from cancernet_cli.data.tiles.target_mpp import target_mpp
 from cancernet_cli.engine.finetune.card import first_card

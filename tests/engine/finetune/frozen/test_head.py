@@ -10,7 +10,7 @@ import torch
 
 from cancernet_cli.classification import heads
 from cancernet_cli.core.events import Event, StageAdvanced, StageStarted
-from cancernet_cli.core.recipes import MODERN, PAPER, Recipe
+from cancernet_cli.core.options.recipes import MODERN, PAPER, Recipe
 from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, fill_head
 
 N = 24

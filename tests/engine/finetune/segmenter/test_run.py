@@ -22,7 +22,7 @@ from cancernet_cli.core.cards import WEIGHTS_FILE, read_card
 from cancernet_cli.core.errors import InputError, Interrupted, OutputError
 from cancernet_cli.core.events import Event, StageAdvanced
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.recipes import recipe_of
+from cancernet_cli.core.options.recipes import recipe_of
 from cancernet_cli.core.records import FinetuneResult
 from cancernet_cli.engine.finetune import random_batches
 from cancernet_cli.engine.finetune.segmenter import unet as finetune_unet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cancernet_cli.core.percent import show_percent
+from cancernet_cli.core.figures import show_percent
 
 
 @pytest.mark.parametrize(

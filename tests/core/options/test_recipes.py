@@ -9,7 +9,7 @@ import pytest
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.recipes import MODERN, PAPER, SEGMENT, Recipe, recipe_of
+from cancernet_cli.core.options.recipes import MODERN, PAPER, SEGMENT, Recipe, recipe_of
 
 RECIPES_ONLY = {"fit", "normalise"}  # no option sets them
 

@@ -1,6 +1,6 @@
 import pytest
 
-from cancernet_cli.core.paths import display_path, real_path
+from cancernet_cli.core.files import display_path, real_path
 
 NAMES = [
     b"plain.png",
