@@ -1,4 +1,4 @@
-"""A backbone, head, segmenter, image reader and slide reader, each from one file outside the package."""
+"""A backbone, head, segmenter, image reader, slide reader and output sink, each from one file outside the package."""
 
 from __future__ import annotations
 
@@ -113,6 +113,19 @@ FILES = {
         def toy():
             return SlideReader(takes, Toy, rank=2)
         """,
+    "toy_notes": """
+        from cancernet_cli.core.files import write_bytes
+        from cancernet_cli.outputs.sink import Sink, sinks
+
+        @sinks.register("toy_notes", help="Write a note per image and slide to this folder.", title="notes",
+                        suffix=".txt", kinds=("image", "slide"))
+        class Notes(Sink):
+            def write_image(self, image, path):
+                write_bytes(path, image.label.encode())
+
+            def write_slide(self, slide, path):
+                write_bytes(path, slide.row["label"].encode())
+        """,
 }
 
 RUN = """
@@ -146,7 +159,8 @@ RUN = """
         )
         write_card(card, model)
         main(["classify", str(folder / "data"), "--model", str(model), "--out", str(folder / "p.parquet"),
-              "--masks", str(folder / "masks"), "--tissue", "none", "--workers", "1", "--device", "cpu", *sys.argv[2:]])
+              "--masks", str(folder / "masks"), "--toy-notes", str(folder / "notes"), "--tissue", "none",
+              "--workers", "1", "--device", "cpu", *sys.argv[2:]])
     """
 
 
@@ -184,3 +198,5 @@ def test_classify_runs_with_plug_ins_alone(tmp_path: Path, runtime: str) -> None
     }
     assert rows["slide.toyslide"]["mpp"] == 0.5
     assert [file.name for file in (tmp_path / "masks").iterdir()] == ["image.toy.png"]
+    notes = {file.name: file.read_text() for file in (tmp_path / "notes").iterdir()}
+    assert notes == {f"{path}.txt": row["label"] for path, row in rows.items()}
