@@ -39,6 +39,3 @@ def __getattr__(name: str) -> Any:
             module = importlib.import_module(f"{__name__}.engine.{name}.run")
         return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-from cancernet_cli.outputs import sinks as _sinks  # noqa: E402, F401  # registers the folder options of `ClassifyOptions`

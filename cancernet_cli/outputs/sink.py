@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from cancernet_cli.core.arrays import F32, Pixels
 from cancernet_cli.core.options.sinks import sinks as registry
 from cancernet_cli.core.registry import Entry, Registry
 
 if TYPE_CHECKING:  # numpy alone would double the time of `import cancernet_cli`
+    from cancernet_cli.core.arrays import F32, Pixels
     from cancernet_cli.core.options import ClassifyOptions
     from cancernet_cli.outputs.slides.results import TileResults
 
