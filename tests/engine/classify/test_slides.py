@@ -271,7 +271,7 @@ def test_a_slide_that_changes_during_the_run_fails(run: Run, tmp_path: Path) -> 
     write_svs(path, tissue_slide(900, 600), mpp="0.5")
     touch = once_planned(lambda file: os.utime(path, ns=(0, 0)))
     row = rows_of(run(path, hooks=touch))["slide.svs"]
-    assert row["error"] == "read: FileChanged: the file has changed since the run began"
+    assert row["error"] == "read: FileChanged: the file has changed since the run started"
 
 
 def test_masks_of_chosen_regions(folder: Path, run: Run, tmp_path: Path) -> None:
