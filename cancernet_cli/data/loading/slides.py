@@ -110,7 +110,6 @@ class SlideDecoder:
                 return self.images[files]
 
     def apart(self, work: Work) -> list[Work]:
-        """See `Decoder`: one piece per image or tile."""
         match work:
             case TileSpan():
                 return [work.part(slice(i, i + 1)) for i in range(len(work))]
@@ -120,7 +119,6 @@ class SlideDecoder:
                 return [work]
 
     def lost(self, piece: Work, failure: Failure) -> Done:
-        """See `Decoder`."""
         match piece:
             case SlideToPlan(file):
                 return PlannedSlide(file, failure)
@@ -132,7 +130,6 @@ class SlideDecoder:
                 return piece
 
     def join(self, loaded: Sequence[Done]) -> Done:
-        """See `Decoder`."""
         tiles = [one for one in loaded if isinstance(one, DecodedTiles)]
         if tiles:
             return _joined(tiles)

@@ -58,6 +58,12 @@ def view_grid(width_px: int, height_px: int, policy: InputPolicy) -> ViewGrid:
     return ViewGrid(width, height, tuple((left, top) for top in tops for left in lefts))
 
 
+def scaled_size(policy: InputPolicy, width_px: int, height_px: int) -> tuple[int, int]:
+    """Width and height to which an image of this size is scaled before its views are cut."""
+    grid = view_grid(width_px, height_px, policy)
+    return grid.width_px, grid.height_px
+
+
 def make_views(image: Pixels, policy: InputPolicy, size_px: tuple[int, int] | None = None) -> Pixels:
     """The views of an image.
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -37,7 +37,7 @@ def start_workers(
     loader: DataLoader[T] = DataLoader(
         dataset,  # type: ignore[arg-type]  # only needs __getitem__
         batch_size=None,
-        sampler=_Lazy(items),
+        sampler=items,
         num_workers=workers,
         worker_init_fn=_start_worker if workers else None,
         collate_fn=_identity,  # without a batch size it gets one item, not a list
@@ -55,16 +55,6 @@ def start_workers(
         # when its batch is due.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     return started
-
-
-class _Lazy(Sampler[Any]):
-    """A sampler over items that are not known in advance."""
-
-    def __init__(self, items: Iterable[Any]) -> None:
-        self._items = items
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._items)
 
 
 def _identity(item: Any) -> Any:
