@@ -164,8 +164,14 @@ def display_path(location: bytes) -> str:
     return text if os.sep == "/" else text.replace(os.sep, "/")
 
 
-def real_path(path: str) -> bytes:
-    """The bytes of a file name from the text of `display_path`."""
+def real_path(path: str | bytes) -> bytes:
+    """The bytes of a file name from the text of `display_path`; bytes are returned unchanged.
+
+    Lists may also have bytes or numbers as names.
+    """
+    if isinstance(path, bytes):
+        return path
+    path = str(path)
     parts: list[bytes] = []
     end = 0
     for match in _ESCAPE.finditer(path):

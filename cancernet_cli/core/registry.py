@@ -87,10 +87,6 @@ class Registry(Generic[T]):
         """All names, sorted; imports every entry. `entry_names` imports none."""
         return [entry.name for entry in self]
 
-    def registered(self) -> list[str]:
-        """Names of the entries imported so far."""
-        return list(self._entries)
-
     def _load(self) -> None:
         if not self._is_loaded:
             for name in _modules(self.package):
@@ -125,8 +121,8 @@ def entry_names(package: str) -> list[str]:
 
     Entries of plug-ins are included once they are imported.
     """
-    registry = _registries.get(package)
-    return sorted({*_modules(package), *(registry.registered() if registry else ())})
+    imported = _registries[package]._entries if package in _registries else ()
+    return sorted({*_modules(package), *imported})
 
 
 def check_entry(flag: str, package: str, name: str) -> None:

@@ -17,7 +17,18 @@ from cancernet_cli.data.discovery.scratch import scratch_database
 _FACTS = "label, patient, slide, magnification, mpp"
 
 
-class LabelFile:
+class LabelSource:
+    """A source of labels and metadata; this base has none."""
+
+    def truth(self, location: bytes) -> Truth:
+        """The label and metadata of the file at an absolute path; empty if unknown."""
+        return Truth()
+
+    def report(self, on_problem: Callable[[str], None]) -> None:
+        """Report rows that matched no file; called after the last file."""
+
+
+class LabelFile(LabelSource):
     """A label file, kept in a database on disk so that memory use is constant.
 
     Paths are relative to the label file's folder or, if that file is not among the inputs, to the base folder. Folders
@@ -46,7 +57,6 @@ class LabelFile:
                 self._check_same(key, truth, row.where)
 
     def truth(self, location: bytes) -> Truth:
-        """The truth in the file's row; an empty one if there is none."""
         key = _key(location)
         for column in ("by_folder", "by_base"):
             found = self._db.execute(f"SELECT rowid, {_FACTS} FROM row WHERE {column} = ?", (key,)).fetchone()
@@ -56,7 +66,6 @@ class LabelFile:
         return Truth()
 
     def report(self, on_problem: Callable[[str], None]) -> None:
-        """Report the number of rows that matched no file."""
         query = "SELECT count(*), sum(used IS NULL), min(CASE WHEN used IS NULL THEN rowid END) FROM row"
         rows, unused, first = self._db.execute(query).fetchone()
         if unused:

@@ -83,7 +83,7 @@ class Manifest:
             name = values["path"]
             if name is None:
                 raise InputError(f"{where} has no path", fix="fill in the column 'path', or remove the row")
-            row = ManifestRow(_bytes_of(name), self._truth(values, where), line, where)
+            row = ManifestRow(real_path(name), self._truth(values, where), line, where)
             if labels is not None:
                 labels.add(absolute(row.name, folder), row)
             yield row
@@ -135,10 +135,6 @@ class _LabelsSoFar:
                 f"{row.where} labels a file {row.truth.label!r} that is {label!r} in row {line}",
                 fix="remove one of the two rows",
             )
-
-
-def _bytes_of(name: Any) -> bytes:
-    return name if isinstance(name, bytes) else real_path(str(name))
 
 
 def _text(value: Any) -> str | None:

@@ -39,9 +39,9 @@ class FolderWalk:
         on_problem: Callable[[str], None],
         takes: Callable[[bytes], bool],
     ) -> None:
-        self._excluded = excluded
-        self._takes = takes
-        self._on_problem = on_problem
+        self.excluded = excluded
+        self.takes = takes
+        self.on_problem = on_problem
         self._db = scratch_database(
             """
             CREATE TABLE pending (is_link INTEGER, folder BLOB, PRIMARY KEY (is_link, folder)) WITHOUT ROWID;
@@ -57,7 +57,7 @@ class FolderWalk:
         while pending := self._db.execute("SELECT * FROM pending ORDER BY is_link, folder LIMIT 1").fetchone():
             self._db.execute("DELETE FROM pending WHERE is_link = ? AND folder = ?", pending)
             folder = pending[1]
-            if folder not in self._excluded and self._is_new(folder):
+            if folder not in self.excluded and self._is_new(folder):
                 yield from self._files_in(folder)
 
     def _is_new(self, folder: bytes) -> bool:
@@ -74,7 +74,7 @@ class FolderWalk:
             if entry.is_dir(follow_symlinks=False):
                 self._db.execute("INSERT OR IGNORE INTO pending VALUES (0, ?)", (entry.path,))
                 continue
-            is_taken = self._takes(entry.name)
+            is_taken = self.takes(entry.name)
             if entry.is_symlink():
                 status = status_of(entry.path)
                 if isinstance(status, os.stat_result) and stat.S_ISDIR(status.st_mode):
@@ -85,7 +85,7 @@ class FolderWalk:
                 yield entry_of(entry.path, status_of(entry.path))
 
     def _report(self, folder: bytes, error: OSError) -> None:
-        self._on_problem(f"{display_path(folder)} cannot be listed and is skipped: {error.strerror}")
+        self.on_problem(f"{display_path(folder)} cannot be listed and is skipped: {error.strerror}")
 
 
 def listed(folder: bytes, on_error: Callable[[bytes, OSError], None]) -> Iterator[os.DirEntry[bytes]]:

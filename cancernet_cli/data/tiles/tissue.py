@@ -36,6 +36,9 @@ class TissueRule:
     pen_rim_um: float = 60.0
 
 
+RULE = TissueRule()
+
+
 @dataclass(frozen=True)
 class Tissue:
     """Tissue and pen marks of a slide.
@@ -71,7 +74,7 @@ def find_tissue(
     downsample: float,
     mpp: float,
     method: TissueMethod = "otsu",
-    rule: TissueRule | None = None,
+    rule: TissueRule = RULE,
 ) -> Tissue:
     """Detect the tissue on a thumbnail.
 
@@ -83,9 +86,8 @@ def find_tissue(
         downsample: level-0 pixels per thumbnail pixel.
         mpp: micrometres per thumbnail pixel.
         method: `otsu` or `none`.
-        rule: sizes; default: `TissueRule()`.
+        rule: lengths and areas.
     """
-    rule = rule or TissueRule()
     shape = thumbnail.shape[:2]
     if method == "none":
         return Tissue(np.ones(shape, np.bool_), np.zeros(shape, np.bool_), downsample, mpp)
@@ -103,7 +105,7 @@ def find_tissue(
     return Tissue(filled & ~pen, pen, downsample, mpp)
 
 
-def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule | None = None) -> Bools:
+def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule = RULE) -> Bools:
     """Detect marks of green, blue, red and black felt pens, by colours that haematoxylin and eosin do not have.
 
     Haematoxylin is purple and eosin pink: in both, red is about as strong as blue or stronger, and green is weakest.
@@ -111,12 +113,11 @@ def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule | None = None) 
     Args:
         thumbnail: `[h, w, 3]` uint8 RGB.
         mpp: micrometres per thumbnail pixel.
-        rule: sizes; default: `TissueRule()`.
+        rule: lengths and areas.
 
     Returns:
         `[h, w]` bool.
     """
-    rule = rule or TissueRule()
     smooth: Any = cv2.GaussianBlur(thumbnail, (0, 0), max(0.5, rule.smooth_um / mpp / 2))
     # In strips: 16-bit copies and intermediate results of the whole would need ten times the memory of the thumbnail
     seeds = np.concatenate([_is_ink(smooth[top : top + _ROWS]) for top in range(0, len(smooth), _ROWS)])

@@ -13,7 +13,7 @@ from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
 from cancernet_cli.data.signatures import DICOM, TIFF, ZEISS_CZI
-from cancernet_cli.data.slides.base import Level, Slide, SlideReader, UnreadableSlide, on_white, slide_readers
+from cancernet_cli.data.slides.base import Level, SlideReader, UnreadableSlide, on_white, slide_readers
 from cancernet_cli.data.slides.jpeg_tiles import open_jpeg_tiles
 from cancernet_cli.data.slides.tiff import tiff_shape
 
@@ -21,10 +21,8 @@ _ENDINGS = (
     ".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm", ".czi", ".tif", ".tiff",
 )  # fmt: skip
 GENERIC = "generic-tiff"
-_PLAIN_TIFFS = (
-    GENERIC,
-    "aperio",
-)  # one page per level, tiles on a regular grid; in other formats they may be shifted, overlap or be missing
+# One page per level, tiles on a regular grid; in other formats they may be shifted, overlap or be missing
+_PLAIN_TIFFS = (GENERIC, "aperio")
 # OpenSlide takes coordinates in whole pixels of level 0. If these are whole pixels of the level up to this fraction, it
 # copies pixels; otherwise it interpolates. (cairo's fixed-point numbers have 8 fractional bits.)
 _EXACT = 1 / 512
@@ -47,7 +45,6 @@ class OpenSlideSlide:
         self._jpeg = open_jpeg_tiles(self._path, self.levels, *drawn) if is_plain else None
 
     def is_exact(self, level: int) -> bool:
-        """See `Slide`."""
         return (self._jpeg is not None and level in self._jpeg) or self._is_drawn_exactly(level)
 
     def _is_drawn_exactly(self, level: int) -> bool:
@@ -57,14 +54,12 @@ class OpenSlideSlide:
         return drift / found.downsample < _EXACT
 
     def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
-        """See `Slide`."""
         if self._jpeg is not None and level in self._jpeg:
             with suppress(ValueError, OSError):  # a damaged tile, perhaps; OpenSlide reports it
                 return self._jpeg.read(level, x, y, width_px, height_px)
         return self._drawn(level, x, y, width_px, height_px)
 
     def close(self) -> None:
-        """See `Slide`."""
         if self._jpeg is not None:
             self._jpeg.close()
         self._slide.close()
@@ -117,11 +112,7 @@ def vendor_of(location: bytes) -> str | None:
 )
 def openslide_reader() -> SlideReader:
     """OpenSlide (Goode et al., J Pathol Inform 4:27, 2013)."""
-
-    def open_slide(location: bytes) -> Slide:
-        return OpenSlideSlide(location)
-
-    return SlideReader(takes, open_slide, rank=0)
+    return SlideReader(takes, OpenSlideSlide, rank=0)
 
 
 def _scale(facts: Any, vendor: str) -> ScaleFacts:
