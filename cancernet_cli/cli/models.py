@@ -56,8 +56,7 @@ def show_model(
     if format == "json":
         output.record(asdict(card))
     elif format == "human":
-        for part in card_parts(card, folder):
-            output.show(part)
+        output.show(*card_parts(card, folder))
 
 
 @app.command("quantise")

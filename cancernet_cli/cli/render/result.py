@@ -56,19 +56,17 @@ def _closing_lines(result: RunResult) -> str:
     lines = [
         f"{result.files:,} files with {escape(result.model)}: {counts}, {result.failed:,} failed"
         f" ({result.elapsed_s:.1f} s, {rate:.1f} files/s)",
-        f"predictions  {escape(str(result.out))}",
-        f"run record   {escape(str(result.run_file))}",
     ]
-    if result.tiles_file is not None:
-        lines.insert(2, f"tiles        {escape(str(result.tiles_file))}")
-    if result.partial:
-        lines.insert(1, f"{result.partial:,} of {result.slides:,} slides were predicted without their failed tiles")
     if result.reused:
-        lines.insert(1, f"{result.reused:,} of them were reused from an earlier run")
-    if result.metrics_file is not None:
-        lines.append(f"{'metrics':<12} {escape(str(result.metrics_file))}")
-    lines += [
-        f"{sinks[name].facts['title']:<12} {escape(str(folder))}" for name, folder in sorted(result.outputs.items())
+        lines.append(f"{result.reused:,} of them were reused from an earlier run")
+    if result.partial:
+        lines.append(f"{result.partial:,} of {result.slides:,} slides were predicted without their failed tiles")
+    paths = [
+        ("predictions", result.out),
+        ("tiles", result.tiles_file),
+        ("run record", result.run_file),
+        ("metrics", result.metrics_file),
+        *((sinks[name].facts["title"], folder) for name, folder in sorted(result.outputs.items())),
     ]
-    lines.append("Research use only: not for diagnosis.")
-    return "\n".join(lines)
+    lines += [f"{title:<12} {escape(str(path))}" for title, path in paths if path is not None]
+    return "\n".join([*lines, "Research use only: not for diagnosis."])

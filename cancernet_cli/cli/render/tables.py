@@ -86,11 +86,6 @@ class SideBySide:
         yield grid
 
 
-def make_table(*headers: str) -> FittedTable:
-    """An empty table; `>` in front of a header aligns its column right."""
-    return FittedTable(*headers)
-
-
 def shortened(name: str, most: int = 16) -> Text:
     """A name on one line of at most so many characters."""
     name = one_line(name)
