@@ -30,16 +30,9 @@ T = TypeVar("T", np.uint8, np.float32)
 
 
 def resize(pixels: NDArray[T], width_px: int, height_px: int, *, enlarge: Enlarge) -> NDArray[T]:
-    """Resize by area averaging where neither side grows, by interpolation otherwise.
+    """Resize `[H, W]` or `[H, W, C]` by area averaging if neither side grows, otherwise by interpolation (`enlarge`).
 
-    Args:
-        pixels: `[H, W]` or `[H, W, C]`, uint8 or float32.
-        width_px: the new width.
-        height_px: the new height.
-        enlarge: interpolation where a side grows.
-
-    Returns:
-        `pixels` itself where the size does not change.
+    Returns `pixels` itself if the size does not change.
     """
     height, width = pixels.shape[:2]
     if (width, height) == (width_px, height_px):

@@ -38,11 +38,8 @@ class Entry(Generic[T]):
 class Registry(Generic[T]):
     """Factories by name.
 
-    An entry is a module of `package` with the entry's name, imported on first use, or is registered by a plug-in.
-
-    Args:
-        noun: what an entry is called in messages, for example "backbone".
-        package: dotted name of the package whose modules register the built-in entries.
+    An entry is a module of `package` (a dotted name) with the entry's name, imported on first use, or is registered by
+    a plug-in. `noun` is what messages call an entry, for example "backbone".
     """
 
     def __init__(self, noun: str, package: str) -> None:

@@ -21,13 +21,8 @@ _UNIONS = (Union, types.UnionType)
 class Limits:
     """What a value must satisfy beyond its type; in a tuple, each item must.
 
-    Args:
-        min: inclusive lower bound.
-        max: inclusive upper bound.
-        above: exclusive lower bound.
-        pattern: regular expression that matches the whole text.
-        form: `pattern` in words, for messages.
-        length: number of items in a tuple.
+    min, max: inclusive bounds. above: exclusive lower bound. pattern: regular expression that matches the whole text.
+    form: `pattern` in words, for messages. length: number of items in a tuple.
     """
 
     min: float | None = None

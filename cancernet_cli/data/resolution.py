@@ -50,10 +50,8 @@ def resolve_resolution(facts: ScaleFacts, *, target_mpp: float, slide_mpp: float
     """The resolution of a slide, from the best available source; doubtful values are flagged, never an error.
 
     In this order: the scanner's metadata, the TIFF tags, the objective's power (10 / power), `slide_mpp` (the user's
-    value for slides without resolution metadata), `target_mpp`. Values outside `MIN_MPP` to `MAX_MPP` are ignored.
-
-    Args:
-        target_mpp: resolution of the tiles; determines the flag `magnified`.
+    value for slides without resolution metadata), `target_mpp` (that of the tiles, which also determines the flag
+    `magnified`). Values outside `MIN_MPP` to `MAX_MPP` are ignored.
     """
     flags: list[str] = []
     found = _from_metadata(facts, flags)
@@ -94,11 +92,9 @@ def is_plausible_mpp(mpp: float) -> bool:
 
 
 def mpp_from_tiff(resolution: tuple[float, float] | None, unit: str) -> tuple[float, float] | None:
-    """Convert TIFF's pixels per unit to micrometers per pixel; None if the unit is unknown or a resolution is 0.
+    """Micrometers per pixel from XResolution and YResolution, in pixels per `inch` or `centimeter`.
 
-    Args:
-        resolution: XResolution and YResolution.
-        unit: `inch` or `centimeter`; anything else is unknown.
+    None if the unit is another one or a resolution is 0.
     """
     um = {"inch": 25_400.0, "centimeter": 10_000.0}.get(unit.lower())
     if um is None or resolution is None or not all(value > 0 for value in resolution):

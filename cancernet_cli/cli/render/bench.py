@@ -27,11 +27,7 @@ _STAGES = {
 
 
 def bench_parts(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """The record of `engine.bench.run`, formatted for people.
-
-    Args:
-        found: the record as written by --json.
-    """
+    """A measurement, as written by --json, formatted for people."""
     settings = found["settings"]
     machine = found["machine"]
     yield Text(f"{settings['model']}, segmenter {settings['segmenter']}, {settings['view']}", style="bold")

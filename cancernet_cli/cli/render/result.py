@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import pyarrow.parquet as pq
 from rich.markup import escape
@@ -28,7 +27,8 @@ def present_result(result: RunResult, format: str) -> None:
 
 
 def _present_tables(result: RunResult) -> None:
-    output.show(render_predictions(_first_rows(result)))
+    first = next(pq.ParquetFile(result.out).iter_batches(batch_size=ROWS_SHOWN), None)
+    output.show(render_predictions(first.to_pylist() if first is not None else []))
     if result.files > ROWS_SHOWN:
         output.show(f"... and {result.files - ROWS_SHOWN:,} more")
     for path, error in result.failures:
@@ -44,18 +44,12 @@ def _present_tables(result: RunResult) -> None:
     output.show(_closing_lines(result))
 
 
-def _first_rows(result: RunResult) -> list[dict[str, Any]]:
-    batches = pq.ParquetFile(result.out).iter_batches(batch_size=ROWS_SHOWN)
-    first = next(batches, None)
-    return first.to_pylist() if first is not None else []
-
-
 def _closing_lines(result: RunResult) -> str:
     counts = ", ".join(f"{count:,} {escape(label)}" for label, count in result.label_counts.items())
     rate = (result.files - result.reused) / result.elapsed_s if result.elapsed_s else 0.0
     lines = [
         f"{result.files:,} files with {escape(result.model)}: {counts}, {result.failed:,} failed"
-        f" ({result.elapsed_s:.1f} s, {rate:.1f} files/s)",
+        f" ({result.elapsed_s:.1f} s, {rate:.1f} files/s)"
     ]
     if result.reused:
         lines.append(f"{result.reused:,} of them were reused from an earlier run")

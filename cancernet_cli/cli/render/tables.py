@@ -17,11 +17,9 @@ _PROSE = 40  # a cell longer than this is text, which is folded
 
 
 class FittedTable:
-    """A table that drops whole columns from the right, and names them below, where the terminal is too narrow.
+    """A table that drops whole columns from the right, and names them below, if the terminal is too narrow.
 
-    Args:
-        headers: one per column; `>` in front aligns it right.
-        keep: how many columns on the left are never dropped.
+    headers: `>` in front aligns a column right. keep: how many columns on the left are never dropped.
     """
 
     def __init__(self, *headers: str, keep: int = 1, padding: int = 1) -> None:

@@ -15,11 +15,7 @@ _MOST_ROWS = 40
 
 
 def tile_parts(rows: list[dict[str, Any]]) -> Iterator[RenderableType]:
-    """Tiles, tissue and resolution of each slide, and reasons for failures.
-
-    Args:
-        rows: those of slides.parquet.
-    """
+    """Tiles, tissue and resolution of each slide, and reasons for failures, from the rows of slides.parquet."""
     good = [row for row in rows if row["status"] == "ok"]
     if good:
         table = FittedTable("slide", ">tiles", ">tissue mm2", ">um/px", "from", "flags")

@@ -12,8 +12,8 @@ from cancernet_cli.core.options.classify import Pool as Pool
 from cancernet_cli.core.options.compare import CompareOptions as CompareOptions
 from cancernet_cli.core.options.evaluate import EvaluateOptions as EvaluateOptions
 from cancernet_cli.core.options.finetune import FinetuneOptions as FinetuneOptions
-from cancernet_cli.core.options.inference import InferenceOptions as InferenceOptions
 from cancernet_cli.core.options.learning import LearningOptions as LearningOptions
+from cancernet_cli.core.options.loading import InferenceOptions as InferenceOptions
 from cancernet_cli.core.options.loading import LoaderOptions as LoaderOptions
 from cancernet_cli.core.options.tile import TileOptions as TileOptions
 from cancernet_cli.core.options.tiling import TilingOptions as TilingOptions

@@ -72,7 +72,35 @@ def discover(
     endings = registered_endings()
     walk = FolderWalk(excluded, report_unlisted, endings.matcher(slides=kind != "image"))
     found = _found(parsed, manifests, os.fsencode(base), labels, source, walk, stdin, on_problem)
-    return found if kind == "image" else _with_kinds(found, kind, endings)
+    if kind == "image":
+        return found
+    return (replace(file, kind=_kind(file, kind, endings)) for file in found if not is_part(file.location))
+
+
+def find_slides(
+    inputs: Sequence[str],
+    *,
+    base: Path,
+    kind: Wanted = "auto",
+    exclude: Sequence[Path] = (),
+    on_problem: Callable[[str], None] = lambda message: None,
+) -> list[FoundFile]:
+    """The slides that `discover` finds, without duplicates, sorted by path.
+
+    A missing TIFF, whose content is unknown, counts as a slide.
+
+    Raises:
+        InputError: as `discover`.
+    """
+    found: dict[bytes, FoundFile] = {}
+    either = registered_endings().either
+    for file in discover(
+        inputs, base=base, labels="none", classes=(), exclude=exclude, kind=kind, on_problem=on_problem
+    ):
+        is_missing = file.problem is not None and file.location.lower().endswith(either)
+        if file.kind == "slide" or (is_missing and kind != "image"):
+            found.setdefault(file.location, file)
+    return sorted(found.values(), key=lambda file: os.fsencode(file.path))
 
 
 def _found(
@@ -101,13 +129,6 @@ def _found(
         walk.add(one.location)
     yield from map(known, walk)
     source.report(on_problem)
-
-
-def _with_kinds(files: Iterator[FoundFile], wanted: Wanted, endings: Endings) -> Iterator[FoundFile]:
-    """The files with their kinds, without those that are parts of a slide."""
-    for file in files:
-        if not is_part(file.location):
-            yield replace(file, kind=_kind(file, wanted, endings))
 
 
 def _kind(file: FoundFile, wanted: Wanted, endings: Endings) -> Kind:

@@ -41,7 +41,7 @@ def parse_inputs(inputs: Sequence[str | Input]) -> list[Input]:
         InputError: there are none, or one does not exist.
     """
     if not inputs:
-        raise InputError("no input was given", fix="name folders, files, patterns, a CSV or Parquet list, or -")
+        raise InputError("no input was given", fix="pass folders, files, patterns, a CSV or Parquet list, or -")
     return [one if isinstance(one, Input) else _parse(os.fspath(one)) for one in inputs]
 
 

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import Truth
 from cancernet_cli.data.discovery.entries import absolute, real
-from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule, Manifest
+from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule, Manifest, check_same_label
 from cancernet_cli.data.discovery.scratch import scratch_database
 
 _FACTS = "label, patient, slide, magnification, mpp"
@@ -54,7 +53,7 @@ class LabelFile(LabelSource):
             facts = (truth.label, truth.patient, truth.slide, truth.magnification, truth.mpp)
             insert = f"INSERT OR IGNORE INTO row (line, name, by_folder, by_base, {_FACTS}) VALUES (?,?,?,?,?,?,?,?,?)"
             if not self._db.execute(insert, (row.line, row.name, key, base_key, *facts)).rowcount:
-                self._check_same(key, truth, row.where)
+                check_same_label(self._db, "by_folder", key, row)
 
     def truth(self, location: bytes) -> Truth:
         key = _key(location)
@@ -73,20 +72,10 @@ class LabelFile(LabelSource):
             first_row = f"{display_path(name)!r}, row {line}"
             on_problem(f"{unused} of {rows} rows in {self._file} match no file; the first is {first_row}")
 
-    def _check_same(self, key: bytes, truth: Truth, where: str) -> None:
-        line, label = self._db.execute("SELECT line, label FROM row WHERE by_folder = ?", (key,)).fetchone()
-        if label != truth.label:
-            raise InputError(
-                f"{where} labels a file {truth.label!r} that is {label!r} in row {line}",
-                fix="remove one of the two rows",
-            )
-
 
 def _key(location: bytes) -> bytes:
     folder, name = os.path.split(location)
     return os.path.join(_real_folder(folder), name)
 
 
-@lru_cache(maxsize=4096)
-def _real_folder(folder: bytes) -> bytes:
-    return real(folder)
+_real_folder = lru_cache(maxsize=4096)(real)

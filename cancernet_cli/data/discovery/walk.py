@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import Failure
-from cancernet_cli.data.discovery.entries import Entry, entry_of, status_of
+from cancernet_cli.data.discovery.entries import Entry, entry_at, status_of
 from cancernet_cli.data.discovery.scratch import scratch_database
 
 
@@ -27,17 +27,11 @@ class FolderWalk:
     """A walk that keeps one open folder in memory and the others on disk.
 
     Real folders are visited first, then links to folders that have not been visited, each in path order. So link loops
-    end, and each regular file is found once, always by the same path.
-
-    Args:
-        takes: whether to include a file, by its name.
+    end, and each regular file is found once, always by the same path. `takes` selects files by name.
     """
 
     def __init__(
-        self,
-        excluded: ExcludedFolders,
-        on_problem: Callable[[str], None],
-        takes: Callable[[bytes], bool],
+        self, excluded: ExcludedFolders, on_problem: Callable[[str], None], takes: Callable[[bytes], bool]
     ) -> None:
         self.excluded = excluded
         self.takes = takes
@@ -80,9 +74,9 @@ class FolderWalk:
                 if isinstance(status, os.stat_result) and stat.S_ISDIR(status.st_mode):
                     self._db.execute("INSERT OR IGNORE INTO pending VALUES (1, ?)", (entry.path,))
                 elif is_taken and (isinstance(status, Failure) or stat.S_ISREG(status.st_mode)):
-                    yield entry_of(entry.path, status)
+                    yield entry_at(entry.path, status)
             elif is_taken and entry.is_file(follow_symlinks=False):
-                yield entry_of(entry.path, status_of(entry.path))
+                yield entry_at(entry.path)
 
     def _report(self, folder: bytes, error: OSError) -> None:
         self.on_problem(f"{display_path(folder)} cannot be listed and is skipped: {error.strerror}")

@@ -147,14 +147,8 @@ def load_batches(
 ) -> Iterator[Loaded]:
     """Decode batches in order; `batches` is read lazily, a few batches ahead of the workers.
 
-    The workers start immediately. If one dies (a crash in a decoder, the kernel's out-of-memory killer), only the piece
-    that killed it is lost.
-
-    Args:
-        batches: work items.
-        decoder: runs in the workers.
-        workers: number of processes; 0 decodes in this one.
-        pin_memory: put pixels into pinned memory, for copies to a GPU.
+    The workers start immediately; with 0 workers, this process decodes. If one dies (a crash in a decoder, the kernel's
+    out-of-memory killer), only the piece that killed it is lost. Pinned memory is for copies to a GPU.
     """
     source = iter(batches)
     pending: deque[Item] = deque()

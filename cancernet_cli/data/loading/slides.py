@@ -178,14 +178,9 @@ def _joined(tiles: Sequence[DecodedTiles]) -> DecodedTiles:
     """Concatenate the pieces of one span."""
     starts = np.cumsum([0, *(len(one.span) for one in tiles)])[:-1].tolist()
     spans = [one.span for one in tiles]
-    whole = replace(
-        spans[0],
-        numbers=np.concatenate([span.numbers for span in spans]),
-        x=np.concatenate([span.x for span in spans]),
-        y=np.concatenate([span.y for span in spans]),
-    )
+    columns = {name: np.concatenate([getattr(span, name) for span in spans]) for name in ("numbers", "x", "y")}
     return DecodedTiles(
-        whole,
+        replace(spans[0], **columns),
         torch.cat([one.pixels for one in tiles]),
         np.concatenate([one.good + start for one, start in zip(tiles, starts, strict=True)]),
         np.concatenate([one.blur for one in tiles]),

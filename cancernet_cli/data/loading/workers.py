@@ -27,12 +27,8 @@ def start_workers(
 ) -> Iterator[T]:
     """`dataset[item]` for each item, in order; the workers start immediately and read `items` lazily.
 
-    Args:
-        dataset: does the work.
-        items: work items.
-        workers: number of processes; 0 does the work in this one.
-        pin_memory: put results into pinned memory, for copies to a GPU.
-        ahead: results that each worker prepares in advance.
+    With 0 workers, this process does the work. Each worker prepares `ahead` results in advance. Pinned memory is for
+    copies to a GPU.
     """
     loader: DataLoader[T] = DataLoader(
         dataset,  # type: ignore[arg-type]  # only needs __getitem__

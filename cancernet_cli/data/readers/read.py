@@ -51,11 +51,7 @@ def read_image(location: bytes, *, max_pixels: int) -> Pixels:
 
 
 def read_shrunk(location: bytes, needs: Needs, *, max_pixels: int) -> ShrunkImage:
-    """The same, at a reduced size in formats that decode it faster, such as JPEG.
-
-    Args:
-        needs: from the full width and height to the minimum width and height to decode.
-    """
+    """The same, at a reduced size in formats that decode it faster, such as JPEG."""
 
     def decode(opened: OpenedImage) -> ShrunkImage:
         if opened.shrink is not None:

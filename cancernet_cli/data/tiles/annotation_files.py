@@ -22,7 +22,6 @@ def find_annotations(slides: Sequence[bytes], lists: Sequence[Path], base: Path)
 
     Args:
         slides: absolute paths.
-        lists: CSV or Parquet files with a column `path`.
         base: folder for paths that match no slide relative to their list's folder.
 
     Raises:

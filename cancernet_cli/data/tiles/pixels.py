@@ -46,7 +46,7 @@ def level_region(slide: Slide, x: int, y: int, size: TileSize) -> LevelRegion:
     The corner is rounded to the nearest pixel, so that a tile moves by at most half a pixel of that level, and pixels
     are not interpolated.
     """
-    level = level_for(slide, _downsample(size))
+    level = level_for(slide, size.width_px / size.view_width_px)
     scale = slide.levels[level].downsample
     width, height = max(1, round(size.width_px / scale)), max(1, round(size.height_px / scale))
     return LevelRegion(level, round(x / scale), round(y / scale), width, height)
@@ -58,8 +58,7 @@ def read_tile(slide: Slide, x: int, y: int, size: TileSize) -> Pixels:
     Raises:
         UnreadableSlide: the tile cannot be decoded.
     """
-    region = level_region(slide, x, y, size)
-    return _as_view(_read(slide, region), size)
+    return _as_view(_read(slide, level_region(slide, x, y, size)), size)
 
 
 def read_tiles(slide: Slide, x: Sequence[int] | I64, y: Sequence[int] | I64, size: TileSize) -> TilePixels:
@@ -79,13 +78,9 @@ def read_tiles(slide: Slide, x: Sequence[int] | I64, y: Sequence[int] | I64, siz
                 continue
             strip = None  # one of them is damaged: read them one by one
         for i in range(first, end):
+            left = regions[i].x - regions[first].x
             try:
-                region = regions[i]
-                if strip is None:
-                    cut = _read(slide, region)
-                else:
-                    left = region.x - regions[first].x
-                    cut = strip[:, left : left + region.width_px]
+                cut = _read(slide, regions[i]) if strip is None else strip[:, left : left + regions[i].width_px]
                 pixels[i] = _as_view(cut, size)
             except UnreadableSlide as error:
                 failures[i] = error.failure
@@ -120,7 +115,3 @@ def _read(slide: Slide, region: LevelRegion) -> Pixels:
 
 def _as_view(pixels: Pixels, size: TileSize) -> Pixels:
     return resize(pixels, size.view_width_px, size.view_height_px, enlarge="cubic")
-
-
-def _downsample(size: TileSize) -> float:
-    return size.width_px / size.view_width_px

@@ -69,12 +69,7 @@ _TINT = 0.85  # relative to the lightest channel: above it, a tint of the glass,
 
 
 def find_tissue(
-    thumbnail: Pixels,
-    *,
-    downsample: float,
-    mpp: float,
-    method: TissueMethod = "otsu",
-    rule: TissueRule = RULE,
+    thumbnail: Pixels, *, downsample: float, mpp: float, method: TissueMethod = "otsu", rule: TissueRule = RULE
 ) -> Tissue:
     """Detect the tissue on a thumbnail.
 
@@ -85,8 +80,6 @@ def find_tissue(
         thumbnail: `[h, w, 3]` uint8 RGB.
         downsample: level-0 pixels per thumbnail pixel.
         mpp: micrometres per thumbnail pixel.
-        method: `otsu` or `none`.
-        rule: lengths and areas.
     """
     shape = thumbnail.shape[:2]
     if method == "none":
@@ -106,17 +99,10 @@ def find_tissue(
 
 
 def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule = RULE) -> Bools:
-    """Detect marks of green, blue, red and black felt pens, by colours that haematoxylin and eosin do not have.
+    """Where felt pens left marks, `[h, w]` bool: green, blue, red and black that haematoxylin and eosin do not have.
 
     Haematoxylin is purple and eosin pink: in both, red is about as strong as blue or stronger, and green is weakest.
-
-    Args:
-        thumbnail: `[h, w, 3]` uint8 RGB.
-        mpp: micrometres per thumbnail pixel.
-        rule: lengths and areas.
-
-    Returns:
-        `[h, w]` bool.
+    `thumbnail`: `[h, w, 3]` uint8 RGB of `mpp` micrometres per pixel.
     """
     smooth: Any = cv2.GaussianBlur(thumbnail, (0, 0), max(0.5, rule.smooth_um / mpp / 2))
     # In strips: 16-bit copies and intermediate results of the whole would need ten times the memory of the thumbnail

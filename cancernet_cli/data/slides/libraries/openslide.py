@@ -39,7 +39,8 @@ class OpenSlideSlide:
         sizes = zip(self._slide.level_dimensions, self._slide.level_downsamples, strict=True)
         self.levels = tuple(Level(width, height, downsample) for (width, height), downsample in sizes)
         self.scale = _scale(facts, self.vendor)
-        self.scan_origin = _scan_origin(facts)
+        left, top = (_number(facts, f"openslide.bounds-{axis}") for axis in "xy")
+        self.scan_origin = round(left or 0), round(top or 0)
         is_plain = self.vendor in _PLAIN_TIFFS
         drawn = self._drawn, self._is_drawn_exactly
         self._jpeg = open_jpeg_tiles(self._path, self.levels, *drawn) if is_plain else None
@@ -105,10 +106,7 @@ def vendor_of(location: bytes) -> str | None:
 
 
 @slide_readers.register(
-    "openslide",
-    endings=_ENDINGS,
-    signatures=(*TIFF, DICOM, ZEISS_CZI),
-    index_endings=(".mrxs", ".vms", ".vmu"),
+    "openslide", endings=_ENDINGS, signatures=(*TIFF, DICOM, ZEISS_CZI), index_endings=(".mrxs", ".vms", ".vmu")
 )
 def openslide_reader() -> SlideReader:
     """OpenSlide (Goode et al., J Pathol Inform 4:27, 2013)."""
@@ -116,21 +114,19 @@ def openslide_reader() -> SlideReader:
 
 
 def _scale(facts: Any, vendor: str) -> ScaleFacts:
-    mpp = _number(facts, "openslide.mpp-x"), _number(facts, "openslide.mpp-y")
-    both = (mpp[0], mpp[1]) if mpp[0] is not None and mpp[1] is not None else None
-    pixels = _number(facts, "tiff.XResolution"), _number(facts, "tiff.YResolution")
-    per_unit = (pixels[0], pixels[1]) if pixels[0] is not None and pixels[1] is not None else None
+    mpp = _pair(facts, "openslide.mpp-x", "openslide.mpp-y")
+    per_unit = _pair(facts, "tiff.XResolution", "tiff.YResolution")
     return ScaleFacts(
         # For generic TIFFs, OpenSlide's mpp is from the resolution tags
-        mpp=None if vendor == GENERIC else both,
+        mpp=None if vendor == GENERIC else mpp,
         tiff_mpp=mpp_from_tiff(per_unit, facts.get("tiff.ResolutionUnit", "")),
         objective_power=_number(facts, "openslide.objective-power"),
     )
 
 
-def _scan_origin(facts: Any) -> tuple[int, int]:
-    found = _number(facts, "openslide.bounds-x"), _number(facts, "openslide.bounds-y")
-    return round(found[0] or 0), round(found[1] or 0)
+def _pair(facts: Any, x: str, y: str) -> tuple[float, float] | None:
+    both = _number(facts, x), _number(facts, y)
+    return None if both[0] is None or both[1] is None else (both[0], both[1])
 
 
 def _number(facts: Any, name: str) -> float | None:

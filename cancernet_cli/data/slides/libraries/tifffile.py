@@ -113,15 +113,7 @@ class TiffSlide:
 @slide_readers.register("tifffile", endings=(".btf", ".tf8", ".tif", ".tiff"), signatures=TIFF)
 def tifffile_reader() -> SlideReader:
     """tifffile (Gohlke, doi:10.5281/zenodo.6795860)."""
-    return SlideReader(_takes, TiffSlide, rank=1)
-
-
-def _takes(location: bytes) -> bool:
-    try:
-        with open(location, "rb") as file:
-            return is_tiff(file.read(4))
-    except OSError:
-        return False
+    return SlideReader(is_tiff, TiffSlide, rank=1)
 
 
 def _check(page: Any) -> None:
