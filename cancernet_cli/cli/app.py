@@ -96,7 +96,7 @@ def _first_example(doc: str) -> str:
 def _warning_text(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """A warning meant for the user as one line; those of libraries as Python formats them."""
+    """Warnings for the user on one line; those of libraries as Python formats them."""
     if issubclass(category, RenamedKey):
         return f"warning: {message}\n"
     return _python_warning_text(message, category, filename, lineno, line)

@@ -104,7 +104,6 @@ def summary(name: str, card: Card, folder: Path) -> dict[str, Any]:
 
 
 def list_table(rows: list[dict[str, Any]]) -> RenderableType:
-    """The list of models as a table."""
     from rich.table import Table
     from rich.text import Text
 

@@ -57,11 +57,7 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 def publish(made: Path, path: Path, *, durable: bool = True) -> None:
-    """Replace `path` with the finished file `made` on the same file system, in one step; see `atomic_write`.
-
-    Raises:
-        OutputError: as for `atomic_write`.
-    """
+    """Replace `path` with the finished file `made` on the same file system, in one step; raises as `atomic_write`."""
     try:
         _refuse_special(path)
         if durable:

@@ -50,7 +50,6 @@ def bench_parts(found: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _stages(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """Each stage by itself."""
     table = FittedTable("stage (by itself)", ">ms/image", ">min-max", ">CPU ms", ">share", ">ms/view")
     for stage in found["stages"]:
         name = _STAGES[stage["name"]]
@@ -67,7 +66,6 @@ def _stages(found: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _rates(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """The end-to-end rate and its limits."""
     limits, whole, latency = found["limits"], found["whole"], found["latency_ms"]
     arithmetic = limits["arithmetic"]
     table = FittedTable("rate", ">images/s", ">min-max")
@@ -100,7 +98,6 @@ def _workers(count: int) -> str:
 
 
 def _machine(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """CPU time, memory and start-up time."""
     whole, process = found["whole"], found["process"]
     cores = f"wall time is {whole['wall_over_cores']:.2f} x CPU time / cores"
     if whole["wall_over_apart"] is not None:

@@ -35,7 +35,6 @@ def card_parts(card: Card, folder: Path) -> Iterator[RenderableType]:
 
 
 def training(card: Card) -> dict[str, str]:
-    """The training data."""
     splits = {
         f"split {name}": f"{len(members)}: {', '.join(members)}" for name, members in card.training.splits.items()
     }

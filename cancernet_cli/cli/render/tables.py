@@ -27,7 +27,6 @@ class FittedTable:
         self._rows: list[tuple[Sequence[Text | str], str]] = []
 
     def add_row(self, *cells: Text | str, style: str = "") -> None:
-        """Append a row."""
         self._rows.append((cells, style))
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
@@ -85,6 +84,6 @@ class SideBySide:
 
 
 def shortened(name: str, most: int = 16) -> Text:
-    """A name on one line of at most so many characters."""
+    """A name on one line, truncated to at most `most` characters."""
     name = one_line(name)
     return Text(name if len(name) <= most else name[: most - 3] + "...", no_wrap=True)

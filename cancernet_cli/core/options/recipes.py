@@ -1,4 +1,4 @@
-"""Recipes: default training settings, for whatever the user leaves open."""
+"""Recipes: default training settings, for options that are not set."""
 
 from __future__ import annotations
 

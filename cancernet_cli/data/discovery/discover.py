@@ -87,10 +87,7 @@ def find_slides(
 ) -> list[FoundFile]:
     """The slides that `discover` finds, without duplicates, sorted by path.
 
-    A missing TIFF, whose content is unknown, counts as a slide.
-
-    Raises:
-        InputError: as `discover`.
+    A missing TIFF, whose content is unknown, counts as a slide. Raises as `discover`.
     """
     found: dict[bytes, FoundFile] = {}
     either = registered_endings().either

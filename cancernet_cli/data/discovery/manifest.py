@@ -73,7 +73,6 @@ class Manifest:
 
     @property
     def has_labels(self) -> bool:
-        """Whether it has a label column."""
         return self._label is not None
 
     def __iter__(self) -> Iterator[ManifestRow]:

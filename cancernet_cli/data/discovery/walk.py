@@ -14,7 +14,7 @@ from cancernet_cli.data.discovery.scratch import scratch_database
 
 
 class ExcludedFolders:
-    """Folders to skip, whatever path leads to them; they need not exist yet."""
+    """Folders to skip, by any path that leads to them; they need not exist yet."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._real = {os.path.realpath(os.fsencode(folder)) for folder in folders}
@@ -44,7 +44,6 @@ class FolderWalk:
         )
 
     def add(self, folder: bytes) -> None:
-        """Add a folder, by its absolute path."""
         self._db.execute("INSERT OR IGNORE INTO pending VALUES (?, ?)", (os.path.islink(folder), folder))
 
     def __iter__(self) -> Iterator[Entry]:

@@ -54,7 +54,7 @@ class DecodedBatch:
     """One batch of files, in path order.
 
     `images[i]` belongs to `files[i]`. `pixels` is `[V, h, w, 3]` uint8, the views of all decoded files in order (V may
-    be 0). `originals` has the full images of the decoded files, `[H, W, 3]` uint8, where they were requested.
+    be 0). `originals` has the full images of the decoded files, `[H, W, 3]` uint8, if requested.
     """
 
     files: list[FoundFile]

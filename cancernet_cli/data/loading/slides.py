@@ -44,7 +44,6 @@ class TileSpan:
         return len(self.numbers)
 
     def part(self, at: slice) -> TileSpan:
-        """A slice of the tiles."""
         return replace(self, numbers=self.numbers[at], x=self.x[at], y=self.y[at])
 
 
@@ -150,7 +149,7 @@ class SlideDecoder:
             read = read_tiles(_opened(span.file), span.x, span.y, span.size)
         except UnreadableSlide as error:
             return self._failed(span, error.failure)
-        except Exception as error:  # likewise
+        except Exception as error:  # per span: one bad slide never ends a run
             return self._failed(span, Failure.of("decode", error))
         good = np.array([i for i in range(len(span)) if i not in read.failures], np.int64)
         pixels = read.pixels if len(good) == len(span) else read.pixels[good]
@@ -175,7 +174,6 @@ def _opened(file: FoundFile) -> Slide:
 
 
 def _joined(tiles: Sequence[DecodedTiles]) -> DecodedTiles:
-    """Concatenate the pieces of one span."""
     starts = np.cumsum([0, *(len(one.span) for one in tiles)])[:-1].tolist()
     spans = [one.span for one in tiles]
     columns = {name: np.concatenate([getattr(span, name) for span in spans]) for name in ("numbers", "x", "y")}

@@ -60,7 +60,6 @@ class JpegTiles:
         return found
 
     def close(self) -> None:
-        """Close the file."""
         self._cache.clear()
         self._file.close()
 

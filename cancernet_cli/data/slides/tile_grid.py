@@ -70,7 +70,6 @@ class TileCache:
         return tile
 
     def clear(self) -> None:
-        """Drop all tiles."""
         self._tiles.clear()
         self.held_bytes = 0
 

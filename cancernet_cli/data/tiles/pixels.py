@@ -52,19 +52,10 @@ def level_region(slide: Slide, x: int, y: int, size: TileSize) -> LevelRegion:
     return LevelRegion(level, round(x / scale), round(y / scale), width, height)
 
 
-def read_tile(slide: Slide, x: int, y: int, size: TileSize) -> Pixels:
-    """The tile at (x, y) of level 0 as a view, `[h, w, 3]` uint8 RGB; white outside the slide.
-
-    Raises:
-        UnreadableSlide: the tile cannot be decoded.
-    """
-    return _as_view(_read(slide, level_region(slide, x, y, size)), size)
-
-
 def read_tiles(slide: Slide, x: Sequence[int] | I64, y: Sequence[int] | I64, size: TileSize) -> TilePixels:
-    """Read T tiles as `read_tile` does, but decode neighbours in a row once; a damaged tile does not raise.
+    """Read the T tiles at these places of level 0 as views; white outside the slide. A damaged tile does not raise.
 
-    Fastest with tiles ordered by y, then x, as from `plan_tiles`.
+    Neighbours in a row are decoded once: fastest with tiles ordered by y, then x, as from `plan_tiles`.
     """
     regions = [level_region(slide, int(left), int(top), size) for left, top in zip(x, y, strict=True)]
     pixels = np.full((len(regions), size.view_height_px, size.view_width_px, 3), 255, np.uint8)
@@ -88,7 +79,7 @@ def read_tiles(slide: Slide, x: Sequence[int] | I64, y: Sequence[int] | I64, siz
 
 
 def _together(slide: Slide, regions: list[LevelRegion]) -> Iterator[tuple[int, int]]:
-    """(first, end) of tiles to read at once: neighbours in a row, where the level can be read at any position."""
+    """(first, end) of tiles to read at once: neighbours in a row, if the level can be read at any position."""
     first = 0
     for i in range(1, len(regions) + 1):
         if i < len(regions) and slide.is_exact(regions[i].level) and _fits(regions[first], regions[i - 1], regions[i]):

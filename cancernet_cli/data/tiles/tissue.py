@@ -126,7 +126,7 @@ def _is_ink(smooth: Pixels) -> Bools:
 
 
 def _on_white_glass(thumbnail: Pixels) -> Pixels:
-    """The thumbnail white-balanced to its glass, where the glass is tinted."""
+    """The thumbnail white-balanced to its glass, if the glass is tinted."""
     flat = thumbnail.reshape(-1, 3)
     is_seen = flat.min(axis=1) != 255  # pure white is outside the scan
     if not is_seen.any():

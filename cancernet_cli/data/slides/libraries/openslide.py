@@ -66,7 +66,6 @@ class OpenSlideSlide:
         self._slide.close()
 
     def _drawn(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
-        """A region drawn by OpenSlide."""
         downsample = self.levels[level].downsample
         origin = round(x * downsample), round(y * downsample)
         try:
