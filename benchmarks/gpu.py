@@ -39,9 +39,9 @@ from torch import Tensor
 from cancernet_cli.core.events import Event, Note, Warn, silent
 from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.core.options.inference import InferencePrecision
+from cancernet_cli.core.options.loading import InferencePrecision
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.data.loading.shrinking import batch_decoder
+from cancernet_cli.data.loading.images import BatchDecoder
 from cancernet_cli.data.readers import read_image
 from cancernet_cli.engine.bench.end_to_end import WholeRun, whole_run
 from cancernet_cli.engine.bench.limits import (
@@ -231,7 +231,7 @@ def loader_rate(job: Job, files: list[FoundFile], repeat: int) -> DecodeOnly:
     runtime, policy = job.runtime, job.card.input
     return decode_only(
         files,
-        batch_decoder(policy, MAX_PIXELS, shrink=job.options.jpeg_scale == "auto"),
+        BatchDecoder(policy, MAX_PIXELS, shrink=job.options.jpeg_scale == "auto"),
         files_per_batch=runtime.batch_size if policy.view == "resize" else max(1, runtime.batch_size // 4),
         workers=runtime.workers,
         pin_memory=runtime.device.type == "cuda",

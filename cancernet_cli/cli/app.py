@@ -61,11 +61,7 @@ def options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its exit code (see `core.errors`).
-
-    Args:
-        arguments: the words after `cancernet`; default: those of the process.
-    """
+    """Run the command line with the process's arguments, or with these, and exit with its code (see `core.errors`)."""
     # Read when PyTorch is loaded. Its threads would spin while they wait, and take the cores from the workers that
     # decode: measured on 2 busy cores, EfficientNet-Lite0 ran 2 to 5 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -100,7 +96,7 @@ def _first_example(doc: str) -> str:
 def _warning_text(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """A warning meant for the user as one line; those of libraries as Python formats them."""
+    """Warnings for the user on one line; those of libraries as Python formats them."""
     if issubclass(category, RenamedKey):
         return f"warning: {message}\n"
     return _python_warning_text(message, category, filename, lineno, line)

@@ -29,7 +29,7 @@ def bench(*, options: BenchOptions, format: Annotated[Format, FORMAT] = "human")
         cancernet bench --backbone resnet50 --image-format jpeg --size 1024x768 --files 200
     """
     with progress.reporter(format) as report:
-        from cancernet_cli.engine.bench.run import bench as measure  # torch comes in here, not at --help
+        from cancernet_cli.engine.bench.run import bench as measure  # torch is imported here, not at --help
 
         record = measure(options, report)
     if format == "json":
@@ -37,8 +37,7 @@ def bench(*, options: BenchOptions, format: Annotated[Format, FORMAT] = "human")
     elif format == "human":
         from cancernet_cli.cli.render.bench import bench_parts
 
-        for part in bench_parts(record):
-            output.show(part)
+        output.show(*bench_parts(record))
         for name, path in (("record", options.json), ("plot", options.plot)):
             if path:
                 output.line(f"{name:<12} {path}")

@@ -48,7 +48,11 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
         else:
             result = engine.classify(inputs, options, report)
     if options.dry_run:
-        present_dry_run(planned, format)
+        if format == "json":
+            output.record(planned)
+        elif format == "human":
+            for name, value in planned.items():
+                output.line(f"{name.replace('_', ' '):<16} {value}")
         return
     from cancernet_cli.cli.render.result import present_result
 
@@ -65,12 +69,3 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
             fix=f"their rows in {result.out} have status = failed or partial and the reason in error; "
             "after fixing them (permissions included), run the same command again with --overwrite",
         )
-
-
-def present_dry_run(planned: dict[str, object], format: str) -> None:
-    """Print the result of a dry run."""
-    if format == "json":
-        output.record(planned)
-    elif format == "human":
-        for name, value in planned.items():
-            output.line(f"{name.replace('_', ' '):<16} {value}")

@@ -24,7 +24,7 @@ def compare(data: Data, *, options: CompareOptions, format: Annotated[Format, FO
         cancernet compare labels.csv --backbones vgg16,densenet121 --segmenters none,unet --weights vgg16=v.safetensors
     """
     with progress.reporter(format) as report:
-        from cancernet_cli.engine.compare.run import compare as run  # torch comes in here, not at --help
+        from cancernet_cli.engine.compare.run import compare as run  # torch is imported here, not at --help
 
         result = run(data, options, report)
     if format == "json":
@@ -32,6 +32,5 @@ def compare(data: Data, *, options: CompareOptions, format: Annotated[Format, FO
     elif format == "human":
         from cancernet_cli.cli.render.comparison import comparison_parts
 
-        for part in comparison_parts(result.comparison):
-            output.show(part)
+        output.show(*comparison_parts(result.comparison))
         output.talk(f"Table, plots and cells are in {options.out}.")

@@ -35,7 +35,9 @@ def evaluate(table: Table, *, options: EvaluateOptions, format: Annotated[Format
         cancernet evaluate preds.parquet --format json --no-plots
     """
     with progress.reporter(format) as report:
-        from cancernet_cli.engine.evaluate.run import evaluate as measure  # scikit-learn comes in here, not at --help
+        from cancernet_cli.engine.evaluate.run import (
+            evaluate as measure,
+        )  # scikit-learn is imported here, not at --help
 
         result = measure(table, options, report)
     if format == "json":
@@ -43,8 +45,7 @@ def evaluate(table: Table, *, options: EvaluateOptions, format: Annotated[Format
     elif format == "human":
         from cancernet_cli.cli.render.evaluation import evaluation_parts
 
-        for part in evaluation_parts(result.metrics):
-            output.show(part)
+        output.show(*evaluation_parts(result.metrics))
         output.show("")
         for name, path in (("report", result.report_file), ("metrics", result.metrics_file)):
             output.line(f"{name:<12} {path}")

@@ -40,7 +40,7 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
     if os.environ.get("RANK", "0") != "0":  # started by torchrun: only the first process prints
         format = "quiet"
     with progress.reporter(format) as report:
-        from cancernet_cli.engine.finetune.run import finetune as train  # torch comes in here, not at --help
+        from cancernet_cli.engine.finetune.run import finetune as train  # torch is imported here, not at --help
 
         result = train(data, options, report)
     if format == "json":
@@ -49,8 +49,7 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
         from cancernet_cli.cli.render.card import card_parts
         from cancernet_cli.core.cards import read_card
 
-        for part in card_parts(read_card(options.out), options.out):
-            output.show(part)
+        output.show(*card_parts(read_card(options.out), options.out))
         output.talk(f"Model written to {options.out}.")
         if options.task == "classify":
             output.talk(f"Evaluation on held-out patients: {options.out / 'evaluation' / 'report.md'}")

@@ -56,8 +56,7 @@ def show_model(
     if format == "json":
         output.record(asdict(card))
     elif format == "human":
-        for part in card_parts(card, folder):
-            output.show(part)
+        output.show(*card_parts(card, folder))
 
 
 @app.command("quantise")
@@ -105,24 +104,17 @@ def summary(name: str, card: Card, folder: Path) -> dict[str, Any]:
 
 
 def list_table(rows: list[dict[str, Any]]) -> RenderableType:
-    """The list of models as a table."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), caption="* the default", caption_justify="left")
     for column in ("name", "task", "network", "classes", "size", "figure"):
         # Names, and sizes with their unit, are never wrapped; the rest wraps between words.
-        table.add_column(column, no_wrap=column in ("name", "size"), min_width=_longest_word(rows, column))
+        words = [word for row in rows for word in row[column].split()] if column in ("network", "figure") else []
+        table.add_column(column, no_wrap=column in ("name", "size"), min_width=max(map(len, words), default=None))
     for row in rows:
         name = f"{row['name']} *" if row["default"] else row["name"]
         size = f"{row['size_bytes'] / 1e6:.1f} MB" if row["size_bytes"] else "no weights"
         classes = ", ".join(row["classes"])
         table.add_row(*map(Text, (name, row["task"], row["network"], classes, size, row["figure"])))
     return table
-
-
-def _longest_word(rows: list[dict[str, Any]], column: str) -> int | None:
-    """Length of the longest word in a column that wraps; None for other columns."""
-    if column not in ("network", "figure"):
-        return None
-    return max((len(word) for row in rows for word in row[column].split()), default=None)

@@ -1,7 +1,7 @@
 """The only module, with `cli.progress`, that prints: data to stdout, messages to stderr.
 
-A reader that leaves (`cancernet models show | head -1`) is no failure: the rest of the output is dropped, and the
-command goes on to its own exit code.
+A reader that leaves (`cancernet models show | head -1`) is not an error: the rest of the output is dropped, and the
+exit code stays the same.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ def record(value: Any) -> None:
     line(json.dumps(value, indent=2, default=str, allow_nan=False))
 
 
-def show(renderable: RenderableType) -> None:
-    """Print a table or panel to stdout."""
+def show(*parts: RenderableType) -> None:
+    """Print tables, panels and text to stdout, one below the other."""
     found = console()
-    with found.capture() as text:  # Rich would exit where the reader has left
-        found.print(renderable)
-    _write(sys.stdout, text.get())
+    for part in parts:
+        with found.capture() as text:  # Rich would exit if the reader has left
+            found.print(part)
+        _write(sys.stdout, text.get())
 
 
 def talk(text: str) -> None:
@@ -49,7 +50,7 @@ def error(problem: CancernetError) -> None:
 
 
 def flush() -> None:
-    """Write what is still buffered, so that Python does not fail at exit where the reader has left."""
+    """Write what is still buffered, so that Python does not fail at exit if the reader has left."""
     for stream in (sys.stdout, sys.stderr):
         _write(stream, "", flush=True)
 

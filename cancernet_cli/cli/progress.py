@@ -9,17 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from cancernet_cli.cli import output
-from cancernet_cli.core.events import (
-    Event,
-    Note,
-    Reporter,
-    StageAdvanced,
-    StageFinished,
-    StageGrew,
-    StageStarted,
-    Warn,
-    silent,
-)
+from cancernet_cli.core import events
+from cancernet_cli.core.events import Event, Reporter, silent
 
 LINE_EVERY_S = 10.0
 
@@ -45,11 +36,11 @@ class Lines:
     def __call__(self, event: Event) -> None:
         now = time.monotonic()
         match event:
-            case Note(message):
+            case events.Note(message):
                 output.talk(message)
-            case Warn(message):
+            case events.Warn(message):
                 output.talk(f"warning: {message}")
-            case StageStarted(stage, total, unit):
+            case events.StageStarted(stage, total, unit):
                 self._stages[stage] = {
                     "total": total,
                     "unit": unit,
@@ -59,7 +50,7 @@ class Lines:
                     "failed": 0,
                     "figures": {},
                 }
-            case StageAdvanced(stage, done, failed, figures):
+            case events.StageAdvanced(stage, done, failed, figures):
                 state = self._stages[stage]
                 state["done"] += done
                 state["failed"] += failed
@@ -67,9 +58,9 @@ class Lines:
                 if now - state["last"] >= LINE_EVERY_S:
                     state["last"] = now
                     self._line(stage, state, now)
-            case StageGrew(stage, more):
+            case events.StageGrew(stage, more):
                 self._stages[stage]["total"] += more
-            case StageFinished(stage):
+            case events.StageFinished(stage):
                 self._line(stage, self._stages.pop(stage), now)
 
     def _line(self, stage: str, state: dict[str, Any], now: float) -> None:
@@ -87,51 +78,41 @@ class Lines:
 
 @contextmanager
 def _bars() -> Iterator[Reporter]:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress as bars
 
     columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[extra]}"),
+        bars.SpinnerColumn(),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[rate]}"),
+        bars.TimeElapsedColumn(),
+        bars.TimeRemainingColumn(),
+        bars.TextColumn("{task.fields[extra]}"),
     )
-    with Progress(*columns, console=output.console(stderr=True), transient=False) as progress:
-        tasks: dict[str, Any] = {}
-        failed: dict[str, int] = {}
+    with bars.Progress(*columns, console=output.console(stderr=True), transient=False) as progress:
+        tasks: dict[str, bars.Task] = {}
 
         def report(event: Event) -> None:
             match event:
-                case Note(message):
+                case events.Note(message):
                     progress.console.print(message, markup=False)
-                case Warn(message):
+                case events.Warn(message):
                     progress.console.print(f"warning: {message}", style="yellow", markup=False)
-                case StageStarted(stage, total, _):
-                    tasks[stage] = progress.add_task(stage, total=total, rate="", extra="")
-                    failed[stage] = 0
-                case StageAdvanced(stage, done, bad, figures):
-                    failed[stage] += bad
-                    task = progress.tasks[progress.task_ids.index(tasks[stage])]
+                case events.StageStarted(stage, total, _):
+                    progress.add_task(stage, total=total, rate="", extra="", failed=0)
+                    tasks[stage] = progress.tasks[-1]
+                case events.StageAdvanced(stage, done, bad, figures):
+                    task = tasks[stage]
+                    failed = task.fields["failed"] + bad
                     speed = task.finished_speed or task.speed
-                    extra = [f"[red]{failed[stage]} failed[/red]"] if failed[stage] else []
+                    extra = [f"[red]{failed} failed[/red]"] if failed else []
                     extra += [f"{name} {value:.4g}" for name, value in figures.items()]
                     rate = f"{speed:.1f}/s" if speed else ""
-                    progress.update(tasks[stage], advance=done, rate=rate, extra=" ".join(extra))
-                case StageGrew(stage, more):
-                    task = progress.tasks[progress.task_ids.index(tasks[stage])]
-                    progress.update(tasks[stage], total=(task.total or 0) + more)
-                case StageFinished(stage):
-                    progress.stop_task(tasks[stage])
+                    progress.update(task.id, advance=done, failed=failed, rate=rate, extra=" ".join(extra))
+                case events.StageGrew(stage, more):
+                    progress.update(tasks[stage].id, total=(tasks[stage].total or 0) + more)
+                case events.StageFinished(stage):
+                    progress.stop_task(tasks[stage].id)
 
         yield report

@@ -46,8 +46,7 @@ def tile(inputs: Inputs, *, options: TileOptions, format: Annotated[Format, FORM
     elif format == "human":
         from cancernet_cli.cli.render.tiles import tile_parts
 
-        for part in tile_parts(result.rows):
-            output.show(part)
+        output.show(*tile_parts(result.rows))
         output.line(f"{'tiles':<12} {result.tiles:,} of {result.slides:,} slides: {result.tiles_file}")
         output.line(f"{'slides':<12} {result.slides_file}")
         output.line(f"{'pictures':<12} {result.out}")

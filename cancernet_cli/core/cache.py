@@ -26,14 +26,8 @@ def cache_root() -> Path:
 def cached_folder(kind: str, key: str, make: Callable[[Path], None], report: Reporter = silent) -> Iterator[Path]:
     """The cache folder for `key`, filled by `make` if it does not exist yet.
 
-    It appears complete or not at all, even if several processes create it at the same time. Where the cache cannot be
-    written, the block gets a temporary folder, with a warning.
-
-    Args:
-        kind: subfolder of the cache.
-        key: name of the entry.
-        make: fills an empty folder.
-        report: receives the warning.
+    It appears complete or not at all, even if several processes create it at the same time. If the cache cannot be
+    written, the block gets a temporary folder, with a warning. `kind` is a subfolder of the cache.
     """
     shelf = cache_root() / kind
     entry = shelf / key

@@ -157,7 +157,7 @@ class Training(_Checked):
     """The training data.
 
     labels: origin of the labels of slide tiles; empty where each image has its own.
-    leaks: why the metrics are invalid, where a leaking split was allowed.
+    leaks: why the metrics are invalid, if a leaking split was allowed.
     splits: patients by name of the split.
     """
 

@@ -7,26 +7,21 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Event:
-    """Base class of events."""
-
-
-@dataclass(frozen=True)
-class Note(Event):
+class Note:
     """A one-line remark for the user."""
 
     message: str
 
 
 @dataclass(frozen=True)
-class Warn(Event):
+class Warn:
     """A one-line warning."""
 
     message: str
 
 
 @dataclass(frozen=True)
-class StageStarted(Event):
+class StageStarted:
     """A stage begins; `total` counts `unit`, None if unknown."""
 
     stage: str
@@ -35,7 +30,7 @@ class StageStarted(Event):
 
 
 @dataclass(frozen=True)
-class StageAdvanced(Event):
+class StageAdvanced:
     """`done` more items of the stage are done; `figures`, such as the loss, are shown next to the progress bar."""
 
     stage: str
@@ -45,7 +40,7 @@ class StageAdvanced(Event):
 
 
 @dataclass(frozen=True)
-class StageGrew(Event):
+class StageGrew:
     """The stage has `more` items than known before; its `total` must be known."""
 
     stage: str
@@ -53,12 +48,13 @@ class StageGrew(Event):
 
 
 @dataclass(frozen=True)
-class StageFinished(Event):
+class StageFinished:
     """The stage has ended."""
 
     stage: str
 
 
+Event = Note | Warn | StageStarted | StageAdvanced | StageGrew | StageFinished
 Reporter = Callable[[Event], None]
 
 

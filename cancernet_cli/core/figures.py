@@ -9,6 +9,10 @@ from typing import Any, Literal
 
 Table = Literal["images", "magnifications", "slides", "patients", "differences", "comparison", "headline"]
 
+# From keys in metrics files to fields of `Interval`, in the order in which they are written
+_INTERVAL_KEYS = {"low": "low", "high": "high", "interval_unit": "unit", "interval_units": "units"}
+_INTERVAL_KEYS |= {"resamples": "resamples", "interval_reason": "reason"}
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -53,14 +57,7 @@ class Figure:
             return cls(None)
         interval = None
         if "interval_unit" in found or found.get("low") is not None:
-            interval = Interval(
-                found.get("low"),
-                found.get("high"),
-                found.get("interval_unit", "patient"),
-                found.get("interval_units", 0),
-                found.get("resamples", 0),
-                found.get("interval_reason", ""),
-            )
+            interval = Interval(**{name: found[key] for key, name in _INTERVAL_KEYS.items() if key in found})
         parameters = {name: found[name] for name in ("bins",) if name in found}
         return cls(found["value"], found.get("count", 0), found.get("reason", ""), interval, parameters)
 
@@ -70,15 +67,9 @@ class Figure:
         if self.value is None:
             found["reason"] = self.reason
         if self.interval is not None:
-            found |= {
-                "low": self.interval.low,
-                "high": self.interval.high,
-                "interval_unit": self.interval.unit,
-                "interval_units": self.interval.units,
-                "resamples": self.interval.resamples,
-            }
-            if self.interval.reason:
-                found["interval_reason"] = self.interval.reason
+            found |= {key: getattr(self.interval, name) for key, name in _INTERVAL_KEYS.items()}
+            if not self.interval.reason:
+                del found["interval_reason"]
         return found
 
     @property

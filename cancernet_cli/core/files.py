@@ -34,7 +34,6 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
     Missing folders are created. On any error or interruption, the temporary file is removed and `path` stays as it was.
 
     Args:
-        path: the file to write.
         durable: wait until the bytes are on disk, so that a power cut leaves the old file or the new one. Turn off for
             thousands of side files.
 
@@ -58,25 +57,17 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 def publish(made: Path, path: Path, *, durable: bool = True) -> None:
-    """Replace `path` with a finished file on the same file system, in one step.
-
-    Args:
-        made: the finished file.
-        path: the name to give it.
-        durable: as for `atomic_write`.
-
-    Raises:
-        OutputError: as for `atomic_write`.
-    """
+    """Replace `path` with the finished file `made` on the same file system, in one step; raises as `atomic_write`."""
     try:
         _refuse_special(path)
         if durable:
-            _sync(made)
+            _sync(made, os.O_RDWR)  # Windows flushes only files open for writing
         os.replace(made, path)
     except OSError as error:
         raise output_error(path, error) from error
     if durable:
-        _sync_folder(path.parent)
+        with suppress(OSError):  # not supported on Windows and some network file systems
+            _sync(path.parent, os.O_RDONLY)
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -94,12 +85,7 @@ def output_error(path: Path, error: OSError) -> OutputError:
 
 
 def check_output_folder(folder: Path, *, overwrite: bool, marker: str = "*") -> None:
-    """Refuse a folder that already has output, before any work is done.
-
-    Args:
-        folder: the output folder; it may not exist yet.
-        overwrite: accept a folder that has output.
-        marker: glob pattern of the files that count as output.
+    """Refuse a folder that already has output, that is files that match the glob pattern `marker`.
 
     Raises:
         OutputError: the folder is a file or cannot be read, or it has output and `overwrite` is not set.
@@ -132,24 +118,13 @@ def _refuse_special(path: Path) -> None:
         raise OutputError(f"{path} is not a regular file", fix="name a file instead of a device or pipe")
 
 
-def _sync(path: Path) -> None:
-    """Wait until the file's bytes are on disk."""
-    handle = os.open(path, os.O_RDWR)  # Windows flushes only files open for writing
+def _sync(path: Path, flags: int) -> None:
+    """Wait until a file's bytes, or a folder's entries, are on disk."""
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Wait until the folder's entries are on disk, where supported (not on Windows and some network file systems)."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    with suppress(OSError):
-        os.fsync(handle)
-    os.close(handle)
 
 
 def display_path(location: bytes) -> str:
@@ -164,8 +139,14 @@ def display_path(location: bytes) -> str:
     return text if os.sep == "/" else text.replace(os.sep, "/")
 
 
-def real_path(path: str) -> bytes:
-    """The bytes of a file name from the text of `display_path`."""
+def real_path(path: str | bytes) -> bytes:
+    """The bytes of a file name from the text of `display_path`; bytes are returned unchanged.
+
+    Lists may also have bytes or numbers as names.
+    """
+    if isinstance(path, bytes):
+        return path
+    path = str(path)
     parts: list[bytes] = []
     end = 0
     for match in _ESCAPE.finditer(path):

@@ -21,7 +21,7 @@ UNMIX: F64 = np.linalg.inv(STAINS).astype(np.float64)
 # Lower bound of a value before its logarithm is taken (one step of an 8-bit image).
 DARKEST = 1.0 / 255.0
 
-# An image may be shrunk linearly to half a side, and to a twentieth less where it is squeezed into one view.
+# An image may be shrunk linearly to half a side, and by a twentieth more where it is compressed into one view.
 SQUEEZE = 0.05
 _LINEAR_DOWN_TO = 2 * (1 + SQUEEZE)
 
@@ -30,16 +30,9 @@ T = TypeVar("T", np.uint8, np.float32)
 
 
 def resize(pixels: NDArray[T], width_px: int, height_px: int, *, enlarge: Enlarge) -> NDArray[T]:
-    """Resize by area averaging where neither side grows, by interpolation otherwise.
+    """Resize `[H, W]` or `[H, W, C]` by area averaging if neither side grows, otherwise by interpolation (`enlarge`).
 
-    Args:
-        pixels: `[H, W]` or `[H, W, C]`, uint8 or float32.
-        width_px: the new width.
-        height_px: the new height.
-        enlarge: interpolation where a side grows.
-
-    Returns:
-        `pixels` itself where the size does not change.
+    Returns `pixels` itself if the size does not change.
     """
     height, width = pixels.shape[:2]
     if (width, height) == (width_px, height_px):

@@ -62,6 +62,14 @@ class Failure:
         return f"{self.stage}: {self.error}: {self.message}"
 
 
+class Unreadable(Exception):
+    """Base of the errors of files that cannot be read; `failure` has the stage and the reason."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
 @dataclass(frozen=True)
 class RunResult:
     """A finished `classify` run.

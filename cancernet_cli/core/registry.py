@@ -38,11 +38,8 @@ class Entry(Generic[T]):
 class Registry(Generic[T]):
     """Factories by name.
 
-    An entry is a module of `package` with the entry's name, imported on first use, or is registered by a plug-in.
-
-    Args:
-        noun: what an entry is called in messages, for example "backbone".
-        package: dotted name of the package whose modules register the built-in entries.
+    An entry is a module of `package` (a dotted name) with the entry's name, imported on first use, or is registered by
+    a plug-in. `noun` is what messages call an entry, for example "backbone".
     """
 
     def __init__(self, noun: str, package: str) -> None:
@@ -87,10 +84,6 @@ class Registry(Generic[T]):
         """All names, sorted; imports every entry. `entry_names` imports none."""
         return [entry.name for entry in self]
 
-    def registered(self) -> list[str]:
-        """Names of the entries imported so far."""
-        return list(self._entries)
-
     def _load(self) -> None:
         if not self._is_loaded:
             for name in _modules(self.package):
@@ -125,8 +118,8 @@ def entry_names(package: str) -> list[str]:
 
     Entries of plug-ins are included once they are imported.
     """
-    registry = _registries.get(package)
-    return sorted({*_modules(package), *(registry.registered() if registry else ())})
+    imported = _registries[package]._entries if package in _registries else ()
+    return sorted({*_modules(package), *imported})
 
 
 def check_entry(flag: str, package: str, name: str) -> None:

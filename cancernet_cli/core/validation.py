@@ -21,13 +21,8 @@ _UNIONS = (Union, types.UnionType)
 class Limits:
     """What a value must satisfy beyond its type; in a tuple, each item must.
 
-    Args:
-        min: inclusive lower bound.
-        max: inclusive upper bound.
-        above: exclusive lower bound.
-        pattern: regular expression that matches the whole text.
-        form: `pattern` in words, for messages.
-        length: number of items in a tuple.
+    min, max: inclusive bounds. above: exclusive lower bound. pattern: regular expression that matches the whole text.
+    form: `pattern` in words, for messages. length: number of items in a tuple.
     """
 
     min: float | None = None
@@ -131,7 +126,7 @@ def _converted(value: Any, hint: Any, limits: Limits) -> Any:
 
 
 def _alternatives(hint: Any) -> list[Any]:
-    """The types that a union admits besides None, choices before others (`auto` before a number)."""
+    """The types of a union except None, choices before others (`auto` before a number)."""
     inner = typing.get_args(hint) if typing.get_origin(hint) in _UNIONS else (hint,)
     return sorted((one for one in inner if one is not type(None)), key=lambda one: not _is_choice(one))
 

@@ -14,11 +14,6 @@ _ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0
 _DEEPEST = 32
 
 
-def is_dicom(head: bytes) -> bool:
-    """Whether a file with these first 132 bytes is DICOM (PS3.10, section 7.1)."""
-    return has_signature(head, [DICOM])
-
-
 def series_of(path: str) -> str | None:
     """SeriesInstanceUID; None if the file is not DICOM, has none, or uses an encoding that slides never use.
 
@@ -26,7 +21,7 @@ def series_of(path: str) -> str | None:
     """
     try:
         with open(path, "rb") as file:
-            if not is_dicom(file.read(132)):
+            if not has_signature(file.read(132), [DICOM]):
                 return None
             while True:
                 tag, length = _element(file)

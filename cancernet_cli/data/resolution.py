@@ -50,10 +50,8 @@ def resolve_resolution(facts: ScaleFacts, *, target_mpp: float, slide_mpp: float
     """The resolution of a slide, from the best available source; doubtful values are flagged, never an error.
 
     In this order: the scanner's metadata, the TIFF tags, the objective's power (10 / power), `slide_mpp` (the user's
-    value for slides without resolution metadata), `target_mpp`. Values outside `MIN_MPP` to `MAX_MPP` are ignored.
-
-    Args:
-        target_mpp: resolution of the tiles; determines the flag `magnified`.
+    value for slides without resolution metadata), `target_mpp` (that of the tiles, which also determines the flag
+    `magnified`). Values outside `MIN_MPP` to `MAX_MPP` are ignored.
     """
     flags: list[str] = []
     found = _from_metadata(facts, flags)
@@ -64,30 +62,27 @@ def resolve_resolution(facts: ScaleFacts, *, target_mpp: float, slide_mpp: float
     mpp, source = found or (target_mpp, "model")
     if mpp > target_mpp * MAX_MAGNIFICATION * (1 + 1e-9):
         flags.append(MAGNIFIED)
-    return Resolution(mpp, source, tuple(flags))
+    return Resolution(mpp, source, tuple(dict.fromkeys(flags)))
 
 
 def _from_metadata(facts: ScaleFacts, flags: list[str]) -> tuple[float, Source] | None:
     """The first plausible value in a slide's metadata and its source; adds to `flags`."""
-    pairs: tuple[tuple[tuple[float, float] | None, Source], ...] = (
-        (facts.mpp, "slide"),
-        (facts.tiff_mpp, "tiff_resolution"),
-    )
-    for pair, source in pairs:
+    sources: tuple[Source, Source] = ("slide", "tiff_resolution")
+    for pair, source in zip((facts.mpp, facts.tiff_mpp), sources, strict=True):
         if pair is None:
             continue
         if all(map(is_plausible_mpp, pair)):
             if max(pair) > min(pair) * _ANISOTROPY:
                 flags.append(ANISOTROPIC)
             return (pair[0] if pair[0] == pair[1] else math.sqrt(pair[0] * pair[1])), source
-        _add(flags, NOT_BELIEVED)
+        flags.append(NOT_BELIEVED)
     power = facts.objective_power
     if power is None:
         return None
     if 0 < power <= MAX_POWER:
         flags.append(FROM_OBJECTIVE)
         return UM_TIMES_POWER / power, "objective"
-    _add(flags, NOT_BELIEVED)
+    flags.append(NOT_BELIEVED)
     return None
 
 
@@ -97,18 +92,11 @@ def is_plausible_mpp(mpp: float) -> bool:
 
 
 def mpp_from_tiff(resolution: tuple[float, float] | None, unit: str) -> tuple[float, float] | None:
-    """Convert TIFF's pixels per unit to micrometers per pixel; None if the unit is unknown or a resolution is 0.
+    """Micrometers per pixel from XResolution and YResolution, in pixels per `inch` or `centimeter`.
 
-    Args:
-        resolution: XResolution and YResolution.
-        unit: `inch` or `centimeter`; anything else is unknown.
+    None if the unit is another one or a resolution is 0.
     """
     um = {"inch": 25_400.0, "centimeter": 10_000.0}.get(unit.lower())
     if um is None or resolution is None or not all(value > 0 for value in resolution):
         return None
     return um / resolution[0], um / resolution[1]
-
-
-def _add(flags: list[str], flag: str) -> None:
-    if flag not in flags:
-        flags.append(flag)

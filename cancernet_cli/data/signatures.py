@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-# "?" stands for any byte.
+# "?" matches any byte.
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, both byte orders
 DICOM = b"?" * 128 + b"DICM"  # PS3.10, section 7.1
 ZEISS_CZI = b"ZISRAWFILE"

@@ -7,7 +7,6 @@ JPEG files. DICOM: the files of one series in a folder; the first by name repres
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import lru_cache
 
 from cancernet_cli.data.dicom import series_of
@@ -23,9 +22,7 @@ def is_part(location: bytes) -> bool:
     lower = name.lower()
     if lower.endswith(_MRXS_PARTS):
         return any(os.path.exists(folder + ending) for ending in (b".mrxs", b".MRXS"))
-    if lower.endswith((b".jpg", b".jpeg", b".opt")):
-        return name in _companions(folder).listed
-    return lower.endswith(b".dcm") and name in _companions(folder).dicom
+    return lower.endswith((b".jpg", b".jpeg", b".opt", b".dcm")) and name in _parts(folder)
 
 
 def missing_companion(location: bytes) -> str:
@@ -41,40 +38,32 @@ def missing_companion(location: bytes) -> str:
     return ""
 
 
-@dataclass(frozen=True)
-class _Companions:
+def _parts(folder: bytes) -> set[bytes]:
     """Names of the parts in one folder: files in an index, and DICOM files after the first of a series."""
-
-    listed: frozenset[bytes]
-    dicom: frozenset[bytes]
-
-
-def _companions(folder: bytes) -> _Companions:
     try:
         return _scan(folder, os.stat(folder).st_mtime_ns)
     except OSError:
-        return _Companions(frozenset(), frozenset())
+        return set()
 
 
 @lru_cache(maxsize=64)
-def _scan(folder: bytes, mtime_ns: int) -> _Companions:
+def _scan(folder: bytes, mtime_ns: int) -> set[bytes]:
     """`mtime_ns` is part of the cache key, so that a folder is scanned again once its files have changed."""
     with os.scandir(folder) as entries:
         endings = (*_INDEX_ENDINGS, b".dcm")
         names = sorted(entry.name for entry in entries if entry.name.lower().endswith(endings))
-    listed: set[bytes] = set()
-    dicom: set[bytes] = set()
+    parts: set[bytes] = set()
     series: set[str] = set()
     for name in names:
         if name.lower().endswith(_INDEX_ENDINGS):
-            listed |= _listed_in(os.path.join(folder, name))
+            parts |= _listed_in(os.path.join(folder, name))
             continue
         uid = series_of(os.fsdecode(os.path.join(folder, name)))
         if uid in series:
-            dicom.add(name)
+            parts.add(name)
         if uid:
             series.add(uid)
-    return _Companions(frozenset(listed), frozenset(dicom))
+    return parts
 
 
 def _listed_in(index: bytes) -> set[bytes]:

@@ -21,7 +21,7 @@ from cancernet_cli.core.files import atomic_write, check_output_folder, output_e
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import TileOptions
 from cancernet_cli.core.records import Failure, FoundFile
-from cancernet_cli.data.discovery.find_slides import find_slides
+from cancernet_cli.data.discovery.discover import find_slides
 from cancernet_cli.data.discovery.inputs import resolve_base
 from cancernet_cli.data.slides import Slide, UnreadableSlide, open_slide
 from cancernet_cli.data.tiles.pixels import read_tiles

@@ -102,7 +102,7 @@ class TestReader:
     def test_limits_on_pixels_hold(self, name: str, tmp_path: Path) -> None:
         data = content(name, 120, 90)
         assert failure(tmp_path, data, max_pixels=120 * 90 - 1).error == "TooManyPixels"
-        assert failure(tmp_path, data, min_side_px=91).error == "TooFewPixels"
+        assert failure(tmp_path, content(name, 120, 15)).error == "TooFewPixels"
 
     def test_signatures_are_its_own_and_endings_are_lower_case(self, name: str) -> None:
         head = content(name, 60, 40)[:64]

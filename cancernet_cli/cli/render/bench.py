@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from cancernet_cli.cli.render.predictions import one_line
-from cancernet_cli.cli.render.tables import make_table
+from cancernet_cli.cli.render.tables import FittedTable
 
 _STAGES = {
     "read": "read file",
@@ -27,11 +27,7 @@ _STAGES = {
 
 
 def bench_parts(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """The record of `engine.bench.run`, formatted for people.
-
-    Args:
-        found: the record as written by --json.
-    """
+    """A measurement, as written by --json, formatted for people."""
     settings = found["settings"]
     machine = found["machine"]
     yield Text(f"{settings['model']}, segmenter {settings['segmenter']}, {settings['view']}", style="bold")
@@ -54,8 +50,7 @@ def bench_parts(found: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _stages(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """Each stage by itself."""
-    table = make_table("stage (by itself)", ">ms/image", ">min-max", ">CPU ms", ">share", ">ms/view")
+    table = FittedTable("stage (by itself)", ">ms/image", ">min-max", ">CPU ms", ">share", ">ms/view")
     for stage in found["stages"]:
         name = _STAGES[stage["name"]]
         if stage["ms"] is None:
@@ -71,10 +66,9 @@ def _stages(found: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _rates(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """The end-to-end rate and its limits."""
     limits, whole, latency = found["limits"], found["whole"], found["latency_ms"]
     arithmetic = limits["arithmetic"]
-    table = make_table("rate", ">images/s", ">min-max")
+    table = FittedTable("rate", ">images/s", ">min-max")
     workers = limits["decode_only"]["workers"]
     table.add_row("end to end", *_spread(whole["images_per_s"]), style="bold")
     table.add_row(f"loader alone, {_workers(workers)}", *_spread(limits["decode_only"]["images_per_s"]))
@@ -104,7 +98,6 @@ def _workers(count: int) -> str:
 
 
 def _machine(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """CPU time, memory and start-up time."""
     whole, process = found["whole"], found["process"]
     cores = f"wall time is {whole['wall_over_cores']:.2f} x CPU time / cores"
     if whole["wall_over_apart"] is not None:
@@ -135,7 +128,7 @@ def _machine(found: dict[str, Any]) -> Iterator[RenderableType]:
 def _sweep(name: str, rows: list[dict[str, Any]]) -> Iterator[RenderableType]:
     with_difference = any("probability_difference" in row for row in rows)
     headers = [">images/s", ">min-max"] + ([">change in probabilities"] if with_difference else [])
-    table = make_table(name.replace("_", " "), *headers)
+    table = FittedTable(name.replace("_", " "), *headers)
     for row in rows:
         if "error" in row:
             table.add_row(str(row[name]), "-", one_line(row["error"]), style="dim")
@@ -166,7 +159,7 @@ def _comparison(found: dict[str, Any]) -> Iterator[RenderableType]:
     yield Text(f"\nCompared with the measurement of {found['old_date']}", style="bold")
     yield from (Text(f"- different {one_line(words)}", style="yellow") for words in found["differs"])
     for title, key, show in (("ms/image", "stages", _ms), ("images/s", "rates", _rate)):
-        table = make_table(title, ">before", ">now", ">change")
+        table = FittedTable(title, ">before", ">now", ">change")
         for name, row in found[key].items():
             change = "-" if row["change_percent"] is None else f"{row['change_percent']:+.0f} %"
             table.add_row(_STAGES.get(name, name), show(row["old"]), show(row["new"]), change)

@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 COMPARED = "other_segmenters"  # only the figures of COMPARED_BY are shown for these; JSON has all
 COMPARED_BY = (("images", "auroc"), ("images", "accuracy"), ("patients", "auroc"))
-HEADLINES = (
-    "auroc",
-    "dice",
-    "accuracy",
-)  # the first of these on a card is its figure in a list of models
+HEADLINES = ("auroc", "dice", "accuracy")  # the first of these on a card is shown in the list of models
 
 
 def card_parts(card: Card, folder: Path) -> Iterator[RenderableType]:
@@ -39,7 +35,6 @@ def card_parts(card: Card, folder: Path) -> Iterator[RenderableType]:
 
 
 def training(card: Card) -> dict[str, str]:
-    """The training data."""
     splits = {
         f"split {name}": f"{len(members)}: {', '.join(members)}" for name, members in card.training.splits.items()
     }
@@ -83,16 +78,15 @@ def model(card: Card, folder: Path) -> dict[str, str]:
             else ""
         )
         facts["temperature"] = f"{decision.temperature:.3f}"
-        facts["chosen on"] = decision.chosen_on
     else:
         facts["decision"] = f"a nucleus when its probability is at least {decision.threshold:.3f}"
-        facts["chosen on"] = decision.chosen_on
     try:
         checked_weights(folder, card)
         state = f"{card.weights.size_bytes / 1e6:.1f} MB, SHA-256 {card.weights.sha256[:16]}..., matches the card"
     except ModelError as error:
         state = str(error)
     facts |= {
+        "chosen on": decision.chosen_on,
         "weights": state,
         "licence": card.weights.licence,
         "started from": card.weights.started_from,
@@ -154,17 +148,14 @@ def figure_text(figure: Any) -> str:
 
 def headline(card: Card) -> str:
     """The main figure of a card with its interval; empty if it has none."""
-    found = _headline(card.metrics)
-    return f"LEAKING SPLIT: {found}" if found and card.training.leaks else found
-
-
-def _headline(metrics: dict[str, Any]) -> str:
-    found = list(figures(metrics))
-    for wanted in HEADLINES:
-        for path, figure in found:
-            if path[-1] == wanted:
-                bare = {k: v for k, v in figure.items() if k in ("value", "low", "high")}
-                return (
-                    f"{wanted} {figure_text(bare)}" if isinstance(figure, dict) else f"{wanted} {figure_text(figure)}"
-                )
+    first: dict[str, Any] = {}
+    for path, figure in figures(card.metrics):
+        first.setdefault(path[-1], figure)
+    for name in HEADLINES:
+        if name in first:
+            figure = first[name]
+            bare = (
+                {k: figure[k] for k in ("value", "low", "high") if k in figure} if isinstance(figure, dict) else figure
+            )
+            return f"{'LEAKING SPLIT: ' if card.training.leaks else ''}{name} {figure_text(bare)}"
     return ""

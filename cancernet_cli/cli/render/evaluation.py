@@ -11,17 +11,13 @@ from rich.text import Text
 from cancernet_cli.cli.render.figures import difference_table
 from cancernet_cli.cli.render.metrics import render_metrics
 from cancernet_cli.cli.render.predictions import one_line
-from cancernet_cli.cli.render.tables import make_table, shortened
+from cancernet_cli.cli.render.tables import FittedTable, shortened
 
 _SHARES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
 
 
 def evaluation_parts(metrics: dict[str, Any]) -> Iterator[RenderableType]:
-    """An evaluation for people.
-
-    Args:
-        metrics: as metrics.json has them.
-    """
+    """An evaluation, as in metrics.json, formatted for people."""
     yield from _leaks(metrics["leaks"], "LEAKING SPLIT: no figure below is an estimate")
     yield render_metrics(metrics)
     if not metrics["by_slide"]["count"]:
@@ -41,7 +37,7 @@ def _leaks(leaks: list[str], means: str) -> Iterator[RenderableType]:
 def _thresholds(rows: list[dict[str, Any]], positive: str) -> Iterator[RenderableType]:
     """Every tenth, and the thresholds with a note."""
     yield Text(f"\nThresholds on the probability of {one_line(positive)}", style="bold")
-    table = make_table("threshold", *(f">{name.upper() if len(name) < 4 else name}" for name in _SHARES))
+    table = FittedTable("threshold", *(f">{name.upper() if len(name) < 4 else name}" for name in _SHARES))
     notes = list(dict.fromkeys(row["note"] for row in rows if row["note"]))
     for row in rows:
         if row["note"] or round(row["threshold"] * 100) % 10 == 0:
@@ -61,7 +57,7 @@ def _against(found: dict[str, Any]) -> Iterator[RenderableType]:
     yield Text(f"{found['images']:,} images of {found['patients']:,} known patients, labelled and predicted in both")
     yield difference_table(found["differences"], this, other)
     test = found["mcnemar"]
-    table = make_table("images", f">{other} right", f">{other} wrong")
+    table = FittedTable("images", f">{other} right", f">{other} wrong")
     table.add_row(f"{this} right", f"{test['both_right']:,}", f"{test['only_this_right']:,}")
     table.add_row(f"{this} wrong", f"{test['only_other_right']:,}", f"{test['both_wrong']:,}")
     yield Text()

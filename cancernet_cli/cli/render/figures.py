@@ -36,7 +36,6 @@ def figure_line(figures: Mapping[str, Figure]) -> str:
 
 
 def difference_table(differences: Mapping[str, Mapping[str, Any]], this: str, other: str) -> FittedTable:
-    """The figures of two classifiers and their differences."""
     figures = read_figures(differences, "differences")
     table = FittedTable("figure", ">difference", f">{this}", f">{other}", keep=2)
     for spec in figures_in("differences"):

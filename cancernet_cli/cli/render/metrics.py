@@ -10,7 +10,7 @@ from rich.text import Text
 
 from cancernet_cli.cli.render.figures import figure_columns, figure_line, figure_table, reasons
 from cancernet_cli.cli.render.predictions import one_line
-from cancernet_cli.cli.render.tables import FittedTable, SideBySide, make_table, shortened
+from cancernet_cli.cli.render.tables import FittedTable, SideBySide, shortened
 from cancernet_cli.core.figures import figures_in, interval_note, read_figures
 
 WORST_SHOWN = 5
@@ -64,11 +64,11 @@ def _confusion_table(confusion: dict[str, Any]) -> RenderableType:
     if len(classes) > _MOST_CLASSES:
         return Text(f"confusion matrix of {len(classes)} classes: see the metrics file", style="dim")
     if "tp" not in confusion:
-        table = make_table("true \\ predicted", *(f">{i}" for i in range(1, len(classes) + 1)))
+        table = FittedTable("true \\ predicted", *(f">{i}" for i in range(1, len(classes) + 1)))
         for i, (name, row) in enumerate(zip(classes, confusion["true_by_predicted"], strict=True), start=1):
             table.add_row(shortened(f"{i} {name}", 24), *(f"{n:,}" for n in row))
         return table
-    table = make_table("true \\ predicted", *(f">{shortened(name)}" for name in classes))
+    table = FittedTable("true \\ predicted", *(f">{shortened(name)}" for name in classes))
     for name, row in zip(classes, confusion["true_by_predicted"], strict=True):
         table.add_row(shortened(name), *(f"{n:,}" for n in row))
     sums = "  ".join(f"{name.upper()} {confusion[name]:,}" for name in ("tn", "fp", "fn", "tp"))
@@ -77,7 +77,7 @@ def _confusion_table(confusion: dict[str, Any]) -> RenderableType:
 
 def _magnification_table(groups: dict[str, Any]) -> FittedTable:
     columns = [f">{spec.column}" for spec in figures_in("magnifications")]
-    table = make_table("magnification", ">images", ">patients", *columns)
+    table = FittedTable("magnification", ">images", ">patients", *columns)
     for name in sorted(groups, key=lambda n: (n == "unknown", float(n) if n != "unknown" else 0)):
         group = groups[name]
         title = name if name == "unknown" else f"{name}x"
@@ -104,7 +104,7 @@ def _patients(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     if not wrong:
         return
     has_one_prob = not isinstance(wrong[0]["mean_prob"], dict)
-    table = make_table(
+    table = FittedTable(
         "worst patients", "label", ">right", ">images", ">score", *([">mean prob"] if has_one_prob else [])
     )
     yield Text()

@@ -20,11 +20,7 @@ _STATUS_STYLES = {"ok": "green", "partial": "yellow", "failed": "bold red"}
 
 
 def render_predictions(rows: Iterable[Mapping[str, Any]]) -> Table:
-    """Table of path, label, probability with a bar, correctness if known, and status.
-
-    Args:
-        rows: of the predictions table, as dicts.
-    """
+    """Path, label, probability with a bar, correctness if known, and status of rows of the predictions table."""
     shown = list(rows)
     has_truth = any(row.get("true_label") is not None for row in shown)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))

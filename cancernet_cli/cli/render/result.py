@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import pyarrow.parquet as pq
 from rich.markup import escape
@@ -28,7 +27,8 @@ def present_result(result: RunResult, format: str) -> None:
 
 
 def _present_tables(result: RunResult) -> None:
-    output.show(render_predictions(_first_rows(result)))
+    first = next(pq.ParquetFile(result.out).iter_batches(batch_size=ROWS_SHOWN), None)
+    output.show(render_predictions(first.to_pylist() if first is not None else []))
     if result.files > ROWS_SHOWN:
         output.show(f"... and {result.files - ROWS_SHOWN:,} more")
     for path, error in result.failures:
@@ -44,31 +44,23 @@ def _present_tables(result: RunResult) -> None:
     output.show(_closing_lines(result))
 
 
-def _first_rows(result: RunResult) -> list[dict[str, Any]]:
-    batches = pq.ParquetFile(result.out).iter_batches(batch_size=ROWS_SHOWN)
-    first = next(batches, None)
-    return first.to_pylist() if first is not None else []
-
-
 def _closing_lines(result: RunResult) -> str:
     counts = ", ".join(f"{count:,} {escape(label)}" for label, count in result.label_counts.items())
     rate = (result.files - result.reused) / result.elapsed_s if result.elapsed_s else 0.0
     lines = [
         f"{result.files:,} files with {escape(result.model)}: {counts}, {result.failed:,} failed"
-        f" ({result.elapsed_s:.1f} s, {rate:.1f} files/s)",
-        f"predictions  {escape(str(result.out))}",
-        f"run record   {escape(str(result.run_file))}",
+        f" ({result.elapsed_s:.1f} s, {rate:.1f} files/s)"
     ]
-    if result.tiles_file is not None:
-        lines.insert(2, f"tiles        {escape(str(result.tiles_file))}")
-    if result.partial:
-        lines.insert(1, f"{result.partial:,} of {result.slides:,} slides were predicted without their failed tiles")
     if result.reused:
-        lines.insert(1, f"{result.reused:,} of them were reused from an earlier run")
-    if result.metrics_file is not None:
-        lines.append(f"{'metrics':<12} {escape(str(result.metrics_file))}")
-    lines += [
-        f"{sinks[name].facts['title']:<12} {escape(str(folder))}" for name, folder in sorted(result.outputs.items())
+        lines.append(f"{result.reused:,} of them were reused from an earlier run")
+    if result.partial:
+        lines.append(f"{result.partial:,} of {result.slides:,} slides were predicted without their failed tiles")
+    paths = [
+        ("predictions", result.out),
+        ("tiles", result.tiles_file),
+        ("run record", result.run_file),
+        ("metrics", result.metrics_file),
+        *((sinks[name].facts["title"], folder) for name, folder in sorted(result.outputs.items())),
     ]
-    lines.append("Research use only: not for diagnosis.")
-    return "\n".join(lines)
+    lines += [f"{title:<12} {escape(str(path))}" for title, path in paths if path is not None]
+    return "\n".join([*lines, "Research use only: not for diagnosis."])

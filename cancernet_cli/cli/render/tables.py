@@ -17,11 +17,9 @@ _PROSE = 40  # a cell longer than this is text, which is folded
 
 
 class FittedTable:
-    """A table that drops whole columns from the right, and names them below, where the terminal is too narrow.
+    """A table that drops whole columns from the right, and names them below, if the terminal is too narrow.
 
-    Args:
-        headers: one per column; `>` in front aligns it right.
-        keep: how many columns on the left are never dropped.
+    headers: `>` in front aligns a column right. keep: how many columns on the left are never dropped.
     """
 
     def __init__(self, *headers: str, keep: int = 1, padding: int = 1) -> None:
@@ -29,7 +27,6 @@ class FittedTable:
         self._rows: list[tuple[Sequence[Text | str], str]] = []
 
     def add_row(self, *cells: Text | str, style: str = "") -> None:
-        """Append a row."""
         self._rows.append((cells, style))
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
@@ -86,12 +83,7 @@ class SideBySide:
         yield grid
 
 
-def make_table(*headers: str) -> FittedTable:
-    """An empty table; `>` in front of a header aligns its column right."""
-    return FittedTable(*headers)
-
-
 def shortened(name: str, most: int = 16) -> Text:
-    """A name on one line of at most so many characters."""
+    """A name on one line, truncated to at most `most` characters."""
     name = one_line(name)
     return Text(name if len(name) <= most else name[: most - 3] + "...", no_wrap=True)

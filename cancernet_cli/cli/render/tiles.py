@@ -9,20 +9,16 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from cancernet_cli.cli.render.predictions import one_line
-from cancernet_cli.cli.render.tables import make_table, shortened
+from cancernet_cli.cli.render.tables import FittedTable, shortened
 
 _MOST_ROWS = 40
 
 
 def tile_parts(rows: list[dict[str, Any]]) -> Iterator[RenderableType]:
-    """Tiles, tissue and resolution of each slide, and reasons for failures.
-
-    Args:
-        rows: those of slides.parquet.
-    """
+    """Tiles, tissue and resolution of each slide, and reasons for failures, from the rows of slides.parquet."""
     good = [row for row in rows if row["status"] == "ok"]
     if good:
-        table = make_table("slide", ">tiles", ">tissue mm2", ">um/px", "from", "flags")
+        table = FittedTable("slide", ">tiles", ">tissue mm2", ">um/px", "from", "flags")
         for row in good[:_MOST_ROWS]:
             table.add_row(
                 shortened(row["path"], 40),

@@ -14,7 +14,11 @@ Auto = Literal["auto"]
 
 @dataclass(frozen=True)
 class OptionSpec:
-    """What the command line needs to know beyond a field's name, type and default."""
+    """What the command line needs to know beyond a field's name, type and default.
+
+    short: one-letter flag, for example `-o`. group: panel of `--help`. changes_result: predictions depend on the
+    option: it is stored in the table's metadata and decides what a resumed run may reuse.
+    """
 
     help: str
     limits: Limits = NO_LIMITS
@@ -33,16 +37,7 @@ def option(
     group: str = "Options",
     changes_result: bool = False,
 ) -> Any:
-    """Declare a dataclass field that is also a command-line flag.
-
-    Args:
-        min: inclusive lower bound of a number.
-        max: inclusive upper bound of a number.
-        short: one-letter flag, for example `-o`.
-        group: panel of `--help` in which the flag is shown.
-        changes_result: predictions depend on the option: it is stored in the table's metadata and decides what a
-            resumed run may reuse.
-    """
+    """Declare a dataclass field that is also a command-line flag; see `OptionSpec` and `Limits`."""
     spec = OptionSpec(help, Limits(min, max), short, group, changes_result)
     return field(default=default, metadata={"option": spec})
 

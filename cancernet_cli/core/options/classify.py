@@ -8,8 +8,7 @@ from typing import Literal
 
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options.base import option
-from cancernet_cli.core.options.inference import InferenceOptions
-from cancernet_cli.core.options.loading import LoaderOptions
+from cancernet_cli.core.options.loading import InferenceOptions, LoaderOptions
 from cancernet_cli.core.options.sinks import SinkOptions
 from cancernet_cli.core.options.tiling import TilingOptions
 

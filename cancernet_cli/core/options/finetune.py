@@ -55,9 +55,7 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         group="Model",
     )
     segmenter: str = option(
-        "unet",
-        help=f"Segmenter applied before classification: {', '.join(entry_names(SEGMENTERS))}.",
-        group="Model",
+        "unet", help=f"Segmenter applied before classification: {', '.join(entry_names(SEGMENTERS))}.", group="Model"
     )
     segmentation_model: str = option(
         "tnbc_unet", help="U-Net for --segmenter unet: a bundled model or a folder.", group="Model"
@@ -97,10 +95,7 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     epochs: int | None = option(None, help="Passes over the training images.", min=1, group="Training")
     learning_rate: float | None = option(None, help="Peak learning rate.", min=0, group="Training")
     patience: int = option(
-        8,
-        help="Epochs without a lower validation loss before training stops early; 0: never.",
-        min=0,
-        group="Training",
+        8, help="Epochs without a lower validation loss before training stops early; 0: never.", min=0, group="Training"
     )
     sampling: Sampling | None = option(
         None,
@@ -109,9 +104,7 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         group="Training",
     )
     loss: ClassLoss | None = option(
-        None,
-        help="Loss: cross-entropy, the same weighted by inverse class frequency, or focal.",
-        group="Training",
+        None, help="Loss: cross-entropy, the same weighted by inverse class frequency, or focal.", group="Training"
     )
     variants: int = option(
         0,

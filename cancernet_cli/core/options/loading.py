@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options.base import Auto, Options, option
+from cancernet_cli.core.registry import SEGMENTERS, entry_names
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+InferencePrecision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +39,7 @@ class LoaderOptions(DeviceOptions):
     """Options of the commands that read images and run networks."""
 
     max_megapixels: float = option(
-        100.0,
-        help="Largest image to read, in megapixels.",
-        min=0.001,
-        group="Input",
-        changes_result=True,
+        100.0, help="Largest image to read, in megapixels.", min=0.001, group="Input", changes_result=True
     )
     labels: str = option(
         "auto",
@@ -54,3 +53,37 @@ class LoaderOptions(DeviceOptions):
     def max_pixels(self) -> int:
         """`max_megapixels` in pixels."""
         return round(self.max_megapixels * 1e6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceOptions(DeviceOptions):
+    """Model, segmenter, precision, runtime and decoding; `bench` forwards every option declared here to `classify`."""
+
+    model: str = option(
+        DEFAULT_MODEL, help="Name of a bundled model, or path of a model folder.", short="-m", group="Model"
+    )
+    segmenter: str | None = option(
+        None,
+        help=f"Segmenter, if the model card allows it: {', '.join(entry_names(SEGMENTERS))}; default: the card's.",
+        group="Model",
+        changes_result=True,
+    )
+    precision: InferencePrecision = option(  # type: ignore[assignment]  # int8 cannot train
+        "auto",
+        help="Numeric precision of inference; auto: fp32 on CPU, fp16 on CUDA. int8 (CPU only) is faster; "
+        "probabilities change slightly.",
+        group="Machine",
+        changes_result=True,
+    )
+    runtime: Literal["auto", "torch", "openvino"] = option(
+        "auto",
+        help="Inference library; auto: OpenVINO on CPU if it supports the model, PyTorch otherwise.",
+        group="Machine",
+    )
+    jpeg_scale: Literal["full", "auto"] = option(
+        "full",
+        help="Resolution at which JPEGs are decoded; auto decodes at 1/2, 1/4 or 1/8 size when the model needs no more "
+        "pixels: faster; probabilities change slightly.",
+        group="Input",
+        changes_result=True,
+    )

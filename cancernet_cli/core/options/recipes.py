@@ -1,4 +1,4 @@
-"""Recipes: default training settings, for whatever the user leaves open."""
+"""Recipes: default training settings, for options that are not set."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ RECIPES: dict[RecipeName, Recipe] = {"paper": PAPER, "modern": MODERN}
 
 
 def recipe_of(options: FinetuneOptions) -> Recipe:
-    """The recipe that the options name, with the options that are set in place of its own values.
+    """The recipe that the options name, in which options that are set replace the defaults.
 
     Raises:
         OptionError: `--levels` is not a list of levels.

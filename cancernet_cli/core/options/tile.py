@@ -24,11 +24,7 @@ class TileOptions(TilingOptions):
         group="Model",
     )
     tile_mpp: float | None = option(
-        None,
-        help="Resolution of tiles in um/px; default: the model card's.",
-        min=0.02,
-        max=10,
-        group="Model",
+        None, help="Resolution of tiles in um/px; default: the model card's.", min=0.02, max=10, group="Model"
     )
     tile_size_px: int | None = option(
         None,

@@ -15,7 +15,8 @@ from cancernet_cli.core.records import FoundFile, Kind, Truth
 from cancernet_cli.data.discovery.endings import Endings, registered_endings
 from cancernet_cli.data.discovery.entries import Entry, absolute, entry_at
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, read_names
-from cancernet_cli.data.discovery.labels import LabelSource, filled, open_labels
+from cancernet_cli.data.discovery.label_file import LabelSource
+from cancernet_cli.data.discovery.labels import filled, open_labels
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule, Manifest
 from cancernet_cli.data.discovery.patterns import matches
 from cancernet_cli.data.discovery.walk import ExcludedFolders, FolderWalk
@@ -69,11 +70,34 @@ def discover(
         on_unlisted()
 
     endings = registered_endings()
-    takes = endings.matcher(slides=kind != "image")
-    found = _found(
-        parsed, manifests, os.fsencode(base), labels, source, excluded, stdin, takes, on_problem, report_unlisted
-    )
-    return found if kind == "image" else _with_kinds(found, kind, endings)
+    walk = FolderWalk(excluded, report_unlisted, endings.matcher(slides=kind != "image"))
+    found = _found(parsed, manifests, os.fsencode(base), labels, source, walk, stdin, on_problem)
+    if kind == "image":
+        return found
+    return (replace(file, kind=_kind(file, kind, endings)) for file in found if not is_part(file.location))
+
+
+def find_slides(
+    inputs: Sequence[str],
+    *,
+    base: Path,
+    kind: Wanted = "auto",
+    exclude: Sequence[Path] = (),
+    on_problem: Callable[[str], None] = lambda message: None,
+) -> list[FoundFile]:
+    """The slides that `discover` finds, without duplicates, sorted by path.
+
+    A missing TIFF, whose content is unknown, counts as a slide. Raises as `discover`.
+    """
+    found: dict[bytes, FoundFile] = {}
+    either = registered_endings().either
+    for file in discover(
+        inputs, base=base, labels="none", classes=(), exclude=exclude, kind=kind, on_problem=on_problem
+    ):
+        is_missing = file.problem is not None and file.location.lower().endswith(either)
+        if file.kind == "slide" or (is_missing and kind != "image"):
+            found.setdefault(file.location, file)
+    return sorted(found.values(), key=lambda file: os.fsencode(file.path))
 
 
 def _found(
@@ -82,11 +106,9 @@ def _found(
     base: bytes,
     labels: str,
     source: LabelSource,
-    excluded: ExcludedFolders,
+    walk: FolderWalk,
     stdin: IO[bytes] | None,
-    takes: Callable[[bytes], bool],
     on_problem: Callable[[str], None],
-    on_unlisted: Callable[[str], None],
 ) -> Iterator[FoundFile]:
     def known(entry: Entry) -> FoundFile:
         return _file(entry, base, source.truth(entry.location))
@@ -98,20 +120,12 @@ def _found(
         yield known(entry_at(one.location))
     if of_kind["stdin"]:
         yield from map(known, _named(stdin or sys.stdin.buffer))
-    walk = FolderWalk(excluded, on_unlisted, takes)
     for one in of_kind["pattern"]:
-        yield from map(known, _matching(one, walk, takes, excluded, on_unlisted))
+        yield from map(known, _matching(one, walk))
     for one in of_kind["folder"]:
         walk.add(one.location)
     yield from map(known, walk)
     source.report(on_problem)
-
-
-def _with_kinds(files: Iterator[FoundFile], wanted: Wanted, endings: Endings) -> Iterator[FoundFile]:
-    """The files with their kinds, without those that are parts of a slide."""
-    for file in files:
-        if not is_part(file.location):
-            yield replace(file, kind=_kind(file, wanted, endings))
 
 
 def _kind(file: FoundFile, wanted: Wanted, endings: Endings) -> Kind:
@@ -143,19 +157,13 @@ def _named(stream: IO[bytes]) -> Iterator[Entry]:
         yield entry
 
 
-def _matching(
-    pattern: Input,
-    walk: FolderWalk,
-    takes: Callable[[bytes], bool],
-    excluded: ExcludedFolders,
-    on_problem: Callable[[str], None],
-) -> Iterator[Entry]:
+def _matching(pattern: Input, walk: FolderWalk) -> Iterator[Entry]:
     """Files that match a pattern; folders that match are added to the walk."""
     nothing = True
-    for location in matches(pattern.location, pattern.pattern, excluded, on_problem):
+    for location in matches(pattern.location, pattern.pattern, walk.excluded, walk.on_problem):
         if os.path.isdir(location):
             walk.add(location)
-        elif takes(location):
+        elif walk.takes(location):
             yield entry_at(location)
         else:
             continue

@@ -37,13 +37,10 @@ def status_of(location: bytes) -> os.stat_result | Failure:
         return Failure.of("discover", error)
 
 
-def entry_at(location: bytes) -> Entry:
-    """The file at a path; its `problem` is set if it is not a regular file."""
-    return entry_of(location, status_of(location))
-
-
-def entry_of(location: bytes, status: os.stat_result | Failure) -> Entry:
-    """The file with a status from `status_of`."""
+def entry_at(location: bytes, status: os.stat_result | Failure | None = None) -> Entry:
+    """The file at a path, with its status if known; its `problem` is set if it is not a regular file."""
+    if status is None:
+        status = status_of(location)
     if isinstance(status, Failure):
         return Entry(location, problem=status)
     if stat.S_ISDIR(status.st_mode):

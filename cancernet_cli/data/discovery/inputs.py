@@ -33,7 +33,7 @@ class Input:
 
 
 def parse_inputs(inputs: Sequence[str | Input]) -> list[Input]:
-    """What each argument is; a name that exists is that file or folder, whatever wildcards are in it.
+    """Parse each argument; an existing path is that file or folder, even if it contains wildcards.
 
     Inputs that are parsed already are returned as they are.
 
@@ -46,11 +46,7 @@ def parse_inputs(inputs: Sequence[str | Input]) -> list[Input]:
 
 
 def resolve_base(inputs: Sequence[str | Input]) -> Path:
-    """The folder that table paths are relative to: the deepest one that holds all that is named.
-
-    Raises:
-        InputError: as `parse_inputs`.
-    """
+    """The folder that table paths are relative to: the deepest one with all inputs; raises as `parse_inputs`."""
     folders = [parsed.folder for parsed in parse_inputs(inputs)]
     return Path(os.fsdecode(folders[0] if len(folders) == 1 else os.path.commonpath(folders)))
 

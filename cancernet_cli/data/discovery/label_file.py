@@ -7,17 +7,27 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import Truth
 from cancernet_cli.data.discovery.entries import absolute, real
-from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule, Manifest
+from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule, Manifest, check_same_label
 from cancernet_cli.data.discovery.scratch import scratch_database
 
 _FACTS = "label, patient, slide, magnification, mpp"
 
 
-class LabelFile:
+class LabelSource:
+    """A source of labels and metadata; this base has none."""
+
+    def truth(self, location: bytes) -> Truth:
+        """The label and metadata of the file at an absolute path; empty if unknown."""
+        return Truth()
+
+    def report(self, on_problem: Callable[[str], None]) -> None:
+        """Report rows that matched no file; called after the last file."""
+
+
+class LabelFile(LabelSource):
     """A label file, kept in a database on disk so that memory use is constant.
 
     Paths are relative to the label file's folder or, if that file is not among the inputs, to the base folder. Folders
@@ -43,10 +53,9 @@ class LabelFile:
             facts = (truth.label, truth.patient, truth.slide, truth.magnification, truth.mpp)
             insert = f"INSERT OR IGNORE INTO row (line, name, by_folder, by_base, {_FACTS}) VALUES (?,?,?,?,?,?,?,?,?)"
             if not self._db.execute(insert, (row.line, row.name, key, base_key, *facts)).rowcount:
-                self._check_same(key, truth, row.where)
+                check_same_label(self._db, "by_folder", key, row)
 
     def truth(self, location: bytes) -> Truth:
-        """The truth in the file's row; an empty one if there is none."""
         key = _key(location)
         for column in ("by_folder", "by_base"):
             found = self._db.execute(f"SELECT rowid, {_FACTS} FROM row WHERE {column} = ?", (key,)).fetchone()
@@ -56,7 +65,6 @@ class LabelFile:
         return Truth()
 
     def report(self, on_problem: Callable[[str], None]) -> None:
-        """Report the number of rows that matched no file."""
         query = "SELECT count(*), sum(used IS NULL), min(CASE WHEN used IS NULL THEN rowid END) FROM row"
         rows, unused, first = self._db.execute(query).fetchone()
         if unused:
@@ -64,20 +72,10 @@ class LabelFile:
             first_row = f"{display_path(name)!r}, row {line}"
             on_problem(f"{unused} of {rows} rows in {self._file} match no file; the first is {first_row}")
 
-    def _check_same(self, key: bytes, truth: Truth, where: str) -> None:
-        line, label = self._db.execute("SELECT line, label FROM row WHERE by_folder = ?", (key,)).fetchone()
-        if label != truth.label:
-            raise InputError(
-                f"{where} labels a file {truth.label!r} that is {label!r} in row {line}",
-                fix="remove one of the two rows",
-            )
-
 
 def _key(location: bytes) -> bytes:
     folder, name = os.path.split(location)
     return os.path.join(_real_folder(folder), name)
 
 
-@lru_cache(maxsize=4096)
-def _real_folder(folder: bytes) -> bytes:
-    return real(folder)
+_real_folder = lru_cache(maxsize=4096)(real)

@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.records import Truth
 from cancernet_cli.data.discovery.breakhis import parse_breakhis
-from cancernet_cli.data.discovery.label_file import LabelFile
+from cancernet_cli.data.discovery.label_file import LabelFile, LabelSource
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule
 
 
-class LabelSource(Protocol):
-    """A source of labels and metadata."""
-
-    def truth(self, location: bytes) -> Truth:
-        """The label and metadata of the file at this absolute path."""
-
-    def report(self, on_problem: Callable[[str], None]) -> None:
-        """Report rows that matched no file; called after the last file."""
-
-
-class NoLabels:
-    """No labels."""
-
-    def truth(self, location: bytes) -> Truth:
-        """An empty truth."""
-        return Truth()
-
-    def report(self, on_problem: Callable[[str], None]) -> None:
-        """Nothing to report."""
-
-
-class NameLabels:
+class NameLabels(LabelSource):
     """Labels from BreakHis file names, from folders named after classes, or from both, the file name first.
 
     Patient, slide and magnification always come from a BreakHis name: files sorted into class folders still belong to
@@ -51,7 +29,6 @@ class NameLabels:
         self._folder_class = lru_cache(maxsize=1024)(self._class_of_folder)
 
     def truth(self, location: bytes) -> Truth:
-        """The truth from the file's name and folders."""
         folder, name = os.path.split(location)
         known = parse_breakhis(os.fsdecode(name))
         label = None
@@ -62,9 +39,6 @@ class NameLabels:
         if known is None:
             return Truth(label)
         return Truth(label, known.patient, known.slide, known.magnification)
-
-    def report(self, on_problem: Callable[[str], None]) -> None:
-        """Nothing to report: a file without a label is not an error."""
 
     def _class_of_folder(self, folder: bytes) -> str | None:
         """The class of the nearest enclosing folder that is named after one, up to the base folder."""
@@ -87,7 +61,7 @@ def open_labels(labels: str, base: Path, classes: Sequence[str], rule: LabelRule
         InputError: it is neither a keyword nor a readable file, or the file has an invalid row.
     """
     if labels == "none":
-        return NoLabels()
+        return LabelSource()
     if labels in ("auto", "folders", "breakhis"):
         return NameLabels(base, classes, use_name=labels != "folders", use_folder=labels != "breakhis")
     file = Path(labels)

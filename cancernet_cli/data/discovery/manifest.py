@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,20 +73,23 @@ class Manifest:
 
     @property
     def has_labels(self) -> bool:
-        """Whether it has a label column."""
         return self._label is not None
 
     def __iter__(self) -> Iterator[ManifestRow]:
         folder = os.path.dirname(absolute(os.fsencode(self.file)))
-        labels = _LabelsSoFar() if self.has_labels else None
+        # On disk, so that memory use is constant
+        database = scratch_database("CREATE TABLE row (location BLOB PRIMARY KEY, label, line) WITHOUT ROWID")
+        insert = "INSERT OR IGNORE INTO row VALUES (?, ?, ?)"
         for line, values in self._table:
             where = self._table.where(line)
             name = values["path"]
             if name is None:
                 raise InputError(f"{where} has no path", fix="fill in the column 'path', or remove the row")
-            row = ManifestRow(_bytes_of(name), self._truth(values, where), line, where)
-            if labels is not None:
-                labels.add(absolute(row.name, folder), row)
+            row = ManifestRow(real_path(name), self._truth(values, where), line, where)
+            if self.has_labels:
+                location = absolute(row.name, folder)
+                if not database.execute(insert, (location, row.truth.label, line)).rowcount:
+                    check_same_label(database, "location", location, row)
             yield row
 
     def _truth(self, values: dict[str, Any], where: str) -> Truth:
@@ -114,31 +118,18 @@ class Manifest:
         return self._classes[label.casefold()]
 
 
-class _LabelsSoFar:
-    """The labels of a manifest's files so far, on disk so that memory use is constant."""
+def check_same_label(database: sqlite3.Connection, column: str, key: bytes, row: ManifestRow) -> None:
+    """Check that a row has the same label as an earlier one of the same file, whose `column` in table `row` is `key`.
 
-    def __init__(self) -> None:
-        self._db = scratch_database("CREATE TABLE row (location BLOB PRIMARY KEY, label, line) WITHOUT ROWID")
-
-    def add(self, location: bytes, row: ManifestRow) -> None:
-        """Add a row.
-
-        Raises:
-            InputError: an earlier row has another label for the same file.
-        """
-        insert = "INSERT OR IGNORE INTO row VALUES (?, ?, ?)"
-        if self._db.execute(insert, (location, row.truth.label, row.line)).rowcount:
-            return
-        label, line = self._db.execute("SELECT label, line FROM row WHERE location = ?", (location,)).fetchone()
-        if label != row.truth.label:
-            raise InputError(
-                f"{row.where} labels a file {row.truth.label!r} that is {label!r} in row {line}",
-                fix="remove one of the two rows",
-            )
-
-
-def _bytes_of(name: Any) -> bytes:
-    return name if isinstance(name, bytes) else real_path(str(name))
+    Raises:
+        InputError: it has another label.
+    """
+    label, line = database.execute(f"SELECT label, line FROM row WHERE {column} = ?", (key,)).fetchone()
+    if label != row.truth.label:
+        raise InputError(
+            f"{row.where} labels a file {row.truth.label!r} that is {label!r} in row {line}",
+            fix="remove one of the two rows",
+        )
 
 
 def _text(value: Any) -> str | None:

@@ -20,10 +20,7 @@ def matches(
     """Absolute paths below `folder` that match a pattern, in no particular order, without duplicates.
 
     As in a shell: `**` matches any number of folders but does not follow links, and wildcards do not match a leading
-    dot.
-
-    Args:
-        pattern: its parts, split at slashes.
+    dot. `pattern` is split at slashes.
     """
     parts = [*pattern, "*"] if pattern[-1] == "**" else list(pattern)
     database = scratch_database(

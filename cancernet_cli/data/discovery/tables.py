@@ -13,10 +13,10 @@ _BATCH_ROWS = 4096
 
 
 class TextTable:
-    """A CSV or Parquet file with named columns.
+    """A CSV or Parquet file with named columns, in lower case.
 
-    `columns` are the column names in lower case. Iteration yields (line, values by column name); lines of a CSV are
-    counted as in an editor, rows of a Parquet file from 1. Empty cells are None.
+    Iteration yields (line, values of the `wanted` columns by name); lines of a CSV are counted as in an editor, rows of
+    a Parquet file from 1. Empty cells are None.
     """
 
     def __init__(self, file: Path, wanted: Sequence[str]) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import Failure
-from cancernet_cli.data.discovery.entries import Entry, entry_of, status_of
+from cancernet_cli.data.discovery.entries import Entry, entry_at, status_of
 from cancernet_cli.data.discovery.scratch import scratch_database
 
 
 class ExcludedFolders:
-    """Folders to skip, whatever path leads to them; they need not exist yet."""
+    """Folders to skip, by any path that leads to them; they need not exist yet."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._real = {os.path.realpath(os.fsencode(folder)) for folder in folders}
@@ -27,21 +27,15 @@ class FolderWalk:
     """A walk that keeps one open folder in memory and the others on disk.
 
     Real folders are visited first, then links to folders that have not been visited, each in path order. So link loops
-    end, and each regular file is found once, always by the same path.
-
-    Args:
-        takes: whether to include a file, by its name.
+    end, and each regular file is found once, always by the same path. `takes` selects files by name.
     """
 
     def __init__(
-        self,
-        excluded: ExcludedFolders,
-        on_problem: Callable[[str], None],
-        takes: Callable[[bytes], bool],
+        self, excluded: ExcludedFolders, on_problem: Callable[[str], None], takes: Callable[[bytes], bool]
     ) -> None:
-        self._excluded = excluded
-        self._takes = takes
-        self._on_problem = on_problem
+        self.excluded = excluded
+        self.takes = takes
+        self.on_problem = on_problem
         self._db = scratch_database(
             """
             CREATE TABLE pending (is_link INTEGER, folder BLOB, PRIMARY KEY (is_link, folder)) WITHOUT ROWID;
@@ -50,14 +44,13 @@ class FolderWalk:
         )
 
     def add(self, folder: bytes) -> None:
-        """Add a folder, by its absolute path."""
         self._db.execute("INSERT OR IGNORE INTO pending VALUES (?, ?)", (os.path.islink(folder), folder))
 
     def __iter__(self) -> Iterator[Entry]:
         while pending := self._db.execute("SELECT * FROM pending ORDER BY is_link, folder LIMIT 1").fetchone():
             self._db.execute("DELETE FROM pending WHERE is_link = ? AND folder = ?", pending)
             folder = pending[1]
-            if folder not in self._excluded and self._is_new(folder):
+            if folder not in self.excluded and self._is_new(folder):
                 yield from self._files_in(folder)
 
     def _is_new(self, folder: bytes) -> bool:
@@ -74,18 +67,18 @@ class FolderWalk:
             if entry.is_dir(follow_symlinks=False):
                 self._db.execute("INSERT OR IGNORE INTO pending VALUES (0, ?)", (entry.path,))
                 continue
-            is_taken = self._takes(entry.name)
+            is_taken = self.takes(entry.name)
             if entry.is_symlink():
                 status = status_of(entry.path)
                 if isinstance(status, os.stat_result) and stat.S_ISDIR(status.st_mode):
                     self._db.execute("INSERT OR IGNORE INTO pending VALUES (1, ?)", (entry.path,))
                 elif is_taken and (isinstance(status, Failure) or stat.S_ISREG(status.st_mode)):
-                    yield entry_of(entry.path, status)
+                    yield entry_at(entry.path, status)
             elif is_taken and entry.is_file(follow_symlinks=False):
-                yield entry_of(entry.path, status_of(entry.path))
+                yield entry_at(entry.path)
 
     def _report(self, folder: bytes, error: OSError) -> None:
-        self._on_problem(f"{display_path(folder)} cannot be listed and is skipped: {error.strerror}")
+        self.on_problem(f"{display_path(folder)} cannot be listed and is skipped: {error.strerror}")
 
 
 def listed(folder: bytes, on_error: Callable[[bytes, OSError], None]) -> Iterator[os.DirEntry[bytes]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -14,9 +16,9 @@ from torch.utils.data import Dataset
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.quality import Quality, quality
-from cancernet_cli.data.loading.views import make_views
+from cancernet_cli.data.loading.views import make_views, scaled_size
 from cancernet_cli.data.loading.workers import start_workers
-from cancernet_cli.data.readers import UnreadableImage, read_image
+from cancernet_cli.data.readers import UnreadableImage, read_image, read_shrunk
 
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
@@ -52,7 +54,7 @@ class DecodedBatch:
     """One batch of files, in path order.
 
     `images[i]` belongs to `files[i]`. `pixels` is `[V, h, w, 3]` uint8, the views of all decoded files in order (V may
-    be 0). `originals` has the full images of the decoded files, `[H, W, 3]` uint8, where they were requested.
+    be 0). `originals` has the full images of the decoded files, `[H, W, 3]` uint8, if requested.
     """
 
     files: list[FoundFile]
@@ -67,11 +69,16 @@ class DecodedBatch:
 
 @dataclass(frozen=True)
 class BatchDecoder(Dataset[DecodedBatch]):
-    """Decode a list of files into a DecodedBatch; called in DataLoader workers."""
+    """Decode a list of files into a DecodedBatch; called in DataLoader workers.
+
+    shrink: decode JPEGs at 1/2, 1/4 or 1/8 scale if the views need no more pixels, and measure quality on these; sizes
+    and originals are those of the full image.
+    """
 
     policy: InputPolicy
     max_pixels: int
     keep_originals: bool = False
+    shrink: bool = False
 
     def __getitem__(self, files: list[FoundFile]) -> DecodedBatch:
         images: list[DecodedImage | Failure] = []
@@ -96,16 +103,22 @@ class BatchDecoder(Dataset[DecodedBatch]):
         return DecodedBatch(files, images, pixels, originals)
 
     def decode(self, file: FoundFile) -> tuple[np.ndarray, DecodedImage, np.ndarray]:
-        """The pixels of a file, `[H, W, 3]` uint8, and the results of `look_at`.
+        """The pixels of a file, `[H, W, 3]` uint8, its size and quality, and its views `[V, h, w, 3]`.
 
         Raises:
             UnreadableImage: the file cannot be decoded.
         """
+        if self.shrink:
+            found = read_shrunk(file.location, partial(scaled_size, self.policy), max_pixels=self.max_pixels)
+            views = make_views(found.pixels, self.policy, (found.width_px, found.height_px))
+            decoded = DecodedImage(found.width_px, found.height_px, len(views), quality(found.pixels))
+            whole = read_image(file.location, max_pixels=self.max_pixels) if self.keep_originals else found.pixels
+            return whole, decoded, views
         image = read_image(file.location, max_pixels=self.max_pixels)
         return image, *self.look_at(file, image)
 
     def look_at(self, file: FoundFile, image: np.ndarray) -> tuple[DecodedImage, np.ndarray]:
-        """Size and quality of an image, and its views `[V, h, w, 3]`; a subclass may compute more."""
+        """Size, quality and views of an image in full resolution; a subclass may compute more."""
         its_views = make_views(image, self.policy)
         height_px, width_px = image.shape[:2]
         return DecodedImage(width_px, height_px, len(its_views), quality(image)), its_views
@@ -115,16 +128,18 @@ class BatchDecoder(Dataset[DecodedBatch]):
         return torch.empty((0, self.policy.height_px, self.policy.width_px, 3), dtype=torch.uint8)
 
     def apart(self, files: list[FoundFile]) -> list[list[FoundFile]]:
-        """See `Decoder`: one piece per file."""
         return [[file] for file in files]
 
     def lost(self, files: list[FoundFile], failure: Failure) -> DecodedBatch:
-        """See `Decoder`."""
         return DecodedBatch(files, [failure] * len(files), self.no_views())
 
     def join(self, batches: Sequence[DecodedBatch]) -> DecodedBatch:
-        """See `Decoder`."""
-        return join(batches)
+        return DecodedBatch(
+            [file for batch in batches for file in batch.files],
+            [image for batch in batches for image in batch.images],
+            torch.cat([batch.pixels for batch in batches]),
+            [original for batch in batches for original in batch.originals],
+        )
 
 
 def load_batches(
@@ -132,14 +147,8 @@ def load_batches(
 ) -> Iterator[Loaded]:
     """Decode batches in order; `batches` is read lazily, a few batches ahead of the workers.
 
-    The workers start immediately. If one dies (a crash in a decoder, the kernel's out-of-memory killer), only the piece
-    that killed it is lost.
-
-    Args:
-        batches: work items.
-        decoder: runs in the workers.
-        workers: number of processes; 0 decodes in this one.
-        pin_memory: put pixels into pinned memory, for copies to a GPU.
+    The workers start immediately; with 0 workers, this process decodes. If one dies (a crash in a decoder, the kernel's
+    out-of-memory killer), only the piece that killed it is lost. Pinned memory is for copies to a GPU.
     """
     source = iter(batches)
     pending: deque[Item] = deque()
@@ -183,23 +192,8 @@ def _decode_apart(piece: Item, decoder: Decoder[Item, Loaded]) -> Loaded:
         return decoder.lost(piece, Failure("decode", "WorkerDied", " ".join(str(error).split())))
 
 
-def join(batches: Sequence[DecodedBatch]) -> DecodedBatch:
-    """Concatenate batches."""
-    return DecodedBatch(
-        [file for batch in batches for file in batch.files],
-        [image for batch in batches for image in batch.images],
-        torch.cat([batch.pixels for batch in batches]),
-        [original for batch in batches for original in batch.originals],
-    )
-
-
 def chunks(files: Iterable[FoundFile], size: int) -> Iterator[list[FoundFile]]:
     """Consecutive lists of `size` files; the last one may be shorter."""
-    chunk: list[FoundFile] = []
-    for file in files:
-        chunk.append(file)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
+    rest = iter(files)
+    while chunk := list(islice(rest, size)):
         yield chunk

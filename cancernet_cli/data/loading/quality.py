@@ -31,11 +31,7 @@ class Quality:
 
 
 def quality(image: Pixels) -> Quality:
-    """Sharpness and tissue fraction of an image.
-
-    Args:
-        image: `[H, W, 3]` uint8 RGB.
-    """
+    """Sharpness and tissue fraction of `[H, W, 3]` uint8 RGB."""
     return Quality(blur=sharpness(image), tissue_fraction=_tissue_fraction(image))
 
 

@@ -44,7 +44,6 @@ class TileSpan:
         return len(self.numbers)
 
     def part(self, at: slice) -> TileSpan:
-        """A slice of the tiles."""
         return replace(self, numbers=self.numbers[at], x=self.x[at], y=self.y[at])
 
 
@@ -110,7 +109,6 @@ class SlideDecoder:
                 return self.images[files]
 
     def apart(self, work: Work) -> list[Work]:
-        """See `Decoder`: one piece per image or tile."""
         match work:
             case TileSpan():
                 return [work.part(slice(i, i + 1)) for i in range(len(work))]
@@ -120,7 +118,6 @@ class SlideDecoder:
                 return [work]
 
     def lost(self, piece: Work, failure: Failure) -> Done:
-        """See `Decoder`."""
         match piece:
             case SlideToPlan(file):
                 return PlannedSlide(file, failure)
@@ -132,7 +129,6 @@ class SlideDecoder:
                 return piece
 
     def join(self, loaded: Sequence[Done]) -> Done:
-        """See `Decoder`."""
         tiles = [one for one in loaded if isinstance(one, DecodedTiles)]
         if tiles:
             return _joined(tiles)
@@ -153,7 +149,7 @@ class SlideDecoder:
             read = read_tiles(_opened(span.file), span.x, span.y, span.size)
         except UnreadableSlide as error:
             return self._failed(span, error.failure)
-        except Exception as error:  # likewise
+        except Exception as error:  # per span: one bad slide never ends a run
             return self._failed(span, Failure.of("decode", error))
         good = np.array([i for i in range(len(span)) if i not in read.failures], np.int64)
         pixels = read.pixels if len(good) == len(span) else read.pixels[good]
@@ -178,17 +174,11 @@ def _opened(file: FoundFile) -> Slide:
 
 
 def _joined(tiles: Sequence[DecodedTiles]) -> DecodedTiles:
-    """Concatenate the pieces of one span."""
     starts = np.cumsum([0, *(len(one.span) for one in tiles)])[:-1].tolist()
     spans = [one.span for one in tiles]
-    whole = replace(
-        spans[0],
-        numbers=np.concatenate([span.numbers for span in spans]),
-        x=np.concatenate([span.x for span in spans]),
-        y=np.concatenate([span.y for span in spans]),
-    )
+    columns = {name: np.concatenate([getattr(span, name) for span in spans]) for name in ("numbers", "x", "y")}
     return DecodedTiles(
-        whole,
+        replace(spans[0], **columns),
         torch.cat([one.pixels for one in tiles]),
         np.concatenate([one.good + start for one, start in zip(tiles, starts, strict=True)]),
         np.concatenate([one.blur for one in tiles]),

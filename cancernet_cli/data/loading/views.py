@@ -58,16 +58,16 @@ def view_grid(width_px: int, height_px: int, policy: InputPolicy) -> ViewGrid:
     return ViewGrid(width, height, tuple((left, top) for top in tops for left in lefts))
 
 
+def scaled_size(policy: InputPolicy, width_px: int, height_px: int) -> tuple[int, int]:
+    """Width and height to which an image of this size is scaled before its views are cut."""
+    grid = view_grid(width_px, height_px, policy)
+    return grid.width_px, grid.height_px
+
+
 def make_views(image: Pixels, policy: InputPolicy, size_px: tuple[int, int] | None = None) -> Pixels:
-    """The views of an image.
+    """The views of an image, `[H, W, 3]` uint8 RGB: `[V, h, w, 3]` uint8, in the order of `view_grid`'s corners.
 
-    Args:
-        image: `[H, W, 3]` uint8 RGB.
-        policy: size, scale and overlap of the views.
-        size_px: width and height of the full image, where `image` was decoded at a reduced scale; default: its own.
-
-    Returns:
-        `[V, h, w, 3]` uint8, in the order of `view_grid`'s corners.
+    size_px: width and height of the full image if `image` was decoded at a reduced scale; default: its own.
     """
     scaled, grid = scaled_image(image, policy, size_px)
     views = np.empty((len(grid.corners), policy.height_px, policy.width_px, 3), np.uint8)
@@ -85,16 +85,10 @@ def scaled_image(image: Pixels, policy: InputPolicy, size_px: tuple[int, int] | 
 
 
 def stitch(maps: F32, width_px: int, height_px: int, policy: InputPolicy) -> F32:
-    """Stitch the views' maps into one map of the image; overlapping views are averaged.
+    """Stitch the views' maps into one map of the image, `[H, W]` float32; overlapping views are averaged.
 
     Args:
         maps: `[V, h, w]` float32, one per view and of its size, in the order of `make_views`.
-        width_px: width of the image.
-        height_px: height of the image.
-        policy: the policy that the views were cut with.
-
-    Returns:
-        `[H, W]` float32, within the range of `maps`.
 
     Raises:
         ValueError: number or size of the maps do not match the image.
@@ -116,15 +110,11 @@ def _at_least(side_px: float, view_px: int) -> int:
     return view_px if side_px < view_px * (1 + SQUEEZE) else round(side_px)
 
 
-def _overlap_px(view_px: int, overlap: float) -> int:
-    return min(view_px - 1, math.ceil(view_px * overlap - 1e-9))
-
-
 def _count(side_px: int, view_px: int, overlap: float) -> int:
     """Number of views that cover a side when neighbours overlap by at least `overlap` (fraction of a view)."""
     if side_px <= view_px:
         return 1
-    shared = _overlap_px(view_px, overlap)
+    shared = min(view_px - 1, math.ceil(view_px * overlap - 1e-9))
     return math.ceil((side_px - shared) / (view_px - shared))
 
 

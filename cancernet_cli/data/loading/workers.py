@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -27,17 +27,13 @@ def start_workers(
 ) -> Iterator[T]:
     """`dataset[item]` for each item, in order; the workers start immediately and read `items` lazily.
 
-    Args:
-        dataset: does the work.
-        items: work items.
-        workers: number of processes; 0 does the work in this one.
-        pin_memory: put results into pinned memory, for copies to a GPU.
-        ahead: results that each worker prepares in advance.
+    With 0 workers, this process does the work. Each worker prepares `ahead` results in advance. Pinned memory is for
+    copies to a GPU.
     """
     loader: DataLoader[T] = DataLoader(
         dataset,  # type: ignore[arg-type]  # only needs __getitem__
         batch_size=None,
-        sampler=_Lazy(items),
+        sampler=items,
         num_workers=workers,
         worker_init_fn=_start_worker if workers else None,
         collate_fn=_identity,  # without a batch size it gets one item, not a list
@@ -55,16 +51,6 @@ def start_workers(
         # when its batch is due.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     return started
-
-
-class _Lazy(Sampler[Any]):
-    """A sampler over items that are not known in advance."""
-
-    def __init__(self, items: Iterable[Any]) -> None:
-        self._items = items
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._items)
 
 
 def _identity(item: Any) -> Any:

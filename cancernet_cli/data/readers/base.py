@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cancernet_cli.core.arrays import Pixels
-from cancernet_cli.core.records import Failure
+from cancernet_cli.core.records import Unreadable
 from cancernet_cli.core.registry import Registry
 
 # From the width and height of an upright image to the minimum width and height at which it is needed.
@@ -44,15 +44,8 @@ Reader = Callable[[bytes], OpenedImage]
 readers: Registry[Reader] = Registry("image reader", "cancernet_cli.data.readers.formats")
 
 
-class UnreadableImage(Exception):
-    """A file that cannot be read as an image; `failure` has the stage and the reason."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure)
-        self.failure = failure
-
-    def __str__(self) -> str:
-        return str(self.failure)
+class UnreadableImage(Unreadable):
+    """A file that cannot be read as an image."""
 
 
 class BadImage(ValueError):

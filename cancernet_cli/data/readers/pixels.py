@@ -82,4 +82,4 @@ def exif_orientation(block: bytes) -> int:
         exif.load(block)
         return int(exif.get(ExifTags.Base.Orientation, 1))
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, IndexError):
-        return 1  # invalid metadata is no reason to reject the image
+        return 1  # an image with invalid metadata is still readable

@@ -30,11 +30,12 @@ from cancernet_cli.data.readers.base import (
 from cancernet_cli.data.signatures import has_signature
 
 MAX_FILE_BYTES = 4 * 1024**3
+MIN_SIDE_PX = 16
 T = TypeVar("T")
 _ADDRESS = re.compile(r"<([\w.]+) object at 0x[0-9a-f]+>")
 
 
-def read_image(location: bytes, *, max_pixels: int, min_side_px: int = 16) -> Pixels:
+def read_image(location: bytes, *, max_pixels: int) -> Pixels:
     """The pixels of an image file, upright by its EXIF orientation.
 
     Transparency is composited on white, 16 bits are scaled by their full range, and only the first page is read.
@@ -46,15 +47,11 @@ def read_image(location: bytes, *, max_pixels: int, min_side_px: int = 16) -> Pi
         UnreadableImage: with stage `read` (no access to the file), `check` (empty, not an image, too large, too small,
             wrong checksum) or `decode` (the decoder fails). Nothing else, whatever the file.
     """
-    return _decoded(location, max_pixels, min_side_px, lambda opened: np.ascontiguousarray(opened.decode()))
+    return _decoded(location, max_pixels, lambda opened: np.ascontiguousarray(opened.decode()))
 
 
-def read_shrunk(location: bytes, needs: Needs, *, max_pixels: int, min_side_px: int = 16) -> ShrunkImage:
-    """The same, at a reduced size in formats that decode it faster, such as JPEG.
-
-    Args:
-        needs: from the full width and height to the minimum width and height to decode.
-    """
+def read_shrunk(location: bytes, needs: Needs, *, max_pixels: int) -> ShrunkImage:
+    """The same, at a reduced size in formats that decode it faster, such as JPEG."""
 
     def decode(opened: OpenedImage) -> ShrunkImage:
         if opened.shrink is not None:
@@ -63,10 +60,10 @@ def read_shrunk(location: bytes, needs: Needs, *, max_pixels: int, min_side_px: 
         pixels = np.ascontiguousarray(opened.decode())
         return ShrunkImage(pixels, pixels.shape[1], pixels.shape[0])
 
-    return _decoded(location, max_pixels, min_side_px, decode)
+    return _decoded(location, max_pixels, decode)
 
 
-def _decoded(location: bytes, max_pixels: int, min_side_px: int, decode: Callable[[OpenedImage], T]) -> T:
+def _decoded(location: bytes, max_pixels: int, decode: Callable[[OpenedImage], T]) -> T:
     """Open and check a file, then `decode` it; raises as `read_image`."""
     stage = "read"
     try:
@@ -75,7 +72,7 @@ def _decoded(location: bytes, max_pixels: int, min_side_px: int, decode: Callabl
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of unusual metadata, in every worker
             opened = _open(data)
-            _check_size(opened, max_pixels, min_side_px)
+            _check_size(opened, max_pixels)
             stage = "decode"
             return decode(opened)
     except BadImage as error:
@@ -120,15 +117,15 @@ def _open(data: bytes) -> OpenedImage:
     raise NotAnImage(f"its first bytes, {data[:8]!r}, match none of the supported formats: {names}")
 
 
-def _check_size(opened: OpenedImage, max_pixels: int, min_side_px: int) -> None:
+def _check_size(opened: OpenedImage, max_pixels: int) -> None:
     width, height = opened.width_px, opened.height_px
     if width * height > max_pixels:
         raise TooManyPixels(
             f"{width} x {height} is {width * height / 1e6:.1f} megapixels, more than {max_pixels / 1e6:g}; "
             "raise --max-megapixels to read it"
         )
-    if min(width, height) < min_side_px:
-        raise TooFewPixels(f"{width} x {height}, but each side must have at least {min_side_px} pixels")
+    if min(width, height) < MIN_SIDE_PX:
+        raise TooFewPixels(f"{width} x {height}, but each side must have at least {MIN_SIDE_PX} pixels")
 
 
 def _failure(stage: str, error: Exception, words: str) -> Failure:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from cancernet_cli.core.arrays import Pixels
-from cancernet_cli.core.records import Failure
+from cancernet_cli.core.records import Unreadable
 from cancernet_cli.core.registry import Registry
 from cancernet_cli.data.resolution import ScaleFacts
 
@@ -72,19 +72,12 @@ class SlideReader:
 # Facts:
 #   endings: lower-case file name endings, such as `.svs`. Required.
 #   signatures: first bytes of its files (see `data.signatures`). Required; empty if they have none.
-#   index_endings: endings that make a file a slide whatever its content, such as `.mrxs`, which begins as a JPEG.
+#   index_endings: endings of slides, regardless of content, such as `.mrxs`, which begins as a JPEG.
 slide_readers: Registry[Callable[[], SlideReader]] = Registry("slide reader", "cancernet_cli.data.slides.libraries")
 
 
-class UnreadableSlide(Exception):
-    """A slide, or a region of one, that cannot be read; `failure` has the stage and the reason."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure)
-        self.failure = failure
-
-    def __str__(self) -> str:
-        return str(self.failure)
+class UnreadableSlide(Unreadable):
+    """A slide, or a region of one, that cannot be read."""
 
 
 class BadSlide(ValueError):

@@ -10,7 +10,6 @@ from collections import OrderedDict
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.slide_parts import missing_companion
 from cancernet_cli.data.slides.base import (
-    BadSlide,
     MissingCompanion,
     NotASlide,
     Slide,
@@ -30,10 +29,7 @@ def shared_slide(location: bytes) -> Slide:
     """The open slide at a path; reused between calls unless the file has changed. The caller must not close it.
 
     The `MAX_OPEN` most recently used slides stay open. For one thread per process; a forked child opens its own,
-    because processes that share a handle would move each other's file position.
-
-    Raises:
-        UnreadableSlide: as `open_slide`.
+    because processes that share a handle would move each other's file position. Raises as `open_slide`.
     """
     status = _look(location)
     key = (location, status.st_size, status.st_mtime_ns)
@@ -68,8 +64,6 @@ def open_slide(location: bytes) -> Slide:
         raise NotASlide("no slide reader supports its format")
     except UnreadableSlide:
         raise
-    except BadSlide as error:
-        raise UnreadableSlide(Failure.of("open", error)) from None
     except OSError as error:
         words = error.strerror or " ".join(str(error).split()) or "no message"
         raise UnreadableSlide(Failure("open", type(error).__name__, words)) from None
@@ -77,7 +71,7 @@ def open_slide(location: bytes) -> Slide:
         raise UnreadableSlide(Failure("open", "TruncatedSlide", f"its directory is truncated: {error}")) from None
     except MemoryError:
         raise UnreadableSlide(Failure("open", "MemoryError", "not enough memory to open it")) from None
-    except Exception as error:  # the per-slide edge: readers raise anything
+    except Exception as error:  # a `BadSlide`, or anything that readers raise
         raise UnreadableSlide(Failure.of("open", error)) from None
 
 

@@ -35,11 +35,11 @@ class JpegTiles:
 
     def __init__(self, path: str, pages: dict[int, _Page]) -> None:
         self._file = open(path, "rb")  # noqa: SIM115
-        self._pages = pages.copy()
+        self.pages = pages
         self._cache = TileCache()
 
     def __contains__(self, level: int) -> bool:
-        return level in self._pages
+        return level in self.pages
 
     def read(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
         """A region in the level's own pixels, `[height_px, width_px, 3]` uint8 RGB; white beyond the level.
@@ -47,7 +47,7 @@ class JpegTiles:
         Raises:
             ValueError, OSError: a tile cannot be decoded, or read.
         """
-        page = self._pages[level]
+        page = self.pages[level]
         grid = page.grid
         left, top = max(x, 0), max(y, 0)
         right, bottom = min(x + width_px, grid.width_px), min(y + height_px, grid.height_px)
@@ -59,37 +59,31 @@ class JpegTiles:
             grid.copy_region(inside, left, top, lambda index: self._cache.get(level, index, self._decode))
         return found
 
-    def drop(self, level: int) -> None:
-        """Remove a level."""
-        del self._pages[level]
-
     def close(self) -> None:
-        """Close the file."""
         self._cache.clear()
         self._file.close()
 
     def _decode(self, level: int, index: int) -> Pixels:
-        page = self._pages[level]
+        page = self.pages[level]
         self._file.seek(page.starts[index])
         data = self._file.read(page.counts[index])
-        tile: Pixels = simplejpeg.decode_jpeg(page.whole_jpeg(data), "RGB")
+        tile: Pixels = simplejpeg.decode_jpeg(page.head + data[2:], "RGB")
         if tile.shape != (page.grid.tile_height_px, page.grid.tile_width_px, 3):
             raise ValueError(f"tile {index} has {tile.shape[1]} x {tile.shape[0]} pixels")
         return tile
 
 
 class _Page:
-    """A level's grid, the positions of its tiles in the file, and the tables and markers that they share."""
+    """A level's grid, the positions of its tiles in the file, and the start of each one as a complete JPEG.
+
+    head: start marker, color marker and shared tables; the tile follows without its own start marker.
+    """
 
     def __init__(self, page: Any) -> None:
         self.grid = TileGrid(int(page.imagewidth), int(page.imagelength), int(page.tilewidth), int(page.tilelength))
         self.starts, self.counts = array("Q", page.dataoffsets), array("Q", page.databytecounts)
         tables: bytes = page.jpegtables or b"\xff\xd8\xff\xd9"
-        self._before = b"\xff\xd8" + _ADOBE[int(page.photometric)] + tables[2:-2]
-
-    def whole_jpeg(self, data: bytes) -> bytes:
-        """A tile as a complete JPEG: with the shared tables and the color marker after its start marker."""
-        return self._before + data[2:]
+        self.head = b"\xff\xd8" + _ADOBE[int(page.photometric)] + tables[2:-2]
 
 
 def open_jpeg_tiles(path: str, levels: Sequence[Level], read_level: ReadLevel, is_exact: IsExact) -> JpegTiles | None:
@@ -105,9 +99,7 @@ def open_jpeg_tiles(path: str, levels: Sequence[Level], read_level: ReadLevel, i
     if not pages:
         return None
     tiles = JpegTiles(path, pages)
-    for i in pages:
-        if not _looks_same(tiles, i, levels[i], read_level, is_exact(i)):
-            tiles.drop(i)
+    tiles.pages = {i: page for i, page in pages.items() if _looks_same(tiles, i, levels[i], read_level, is_exact(i))}
     return tiles
 
 
@@ -116,14 +108,11 @@ def _jpeg_pages(path: str, levels: Sequence[Level]) -> dict[int, _Page]:
         pages: list[Any] = [page.aspage() for page in file.pages]
         found = {}
         for i, level in enumerate(levels):
-            of_size = [page for page in pages if _size(page) == (level.width_px, level.height_px)]
+            size = level.width_px, level.height_px
+            of_size = [page for page in pages if (page.imagewidth, page.imagelength) == size]
             if len(of_size) == 1 and _is_jpeg(of_size[0]):
                 found[i] = _Page(of_size[0])
         return found
-
-
-def _size(page: Any) -> tuple[int, int]:
-    return int(page.imagewidth), int(page.imagelength)
 
 
 def _is_jpeg(page: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +34,11 @@ class TiffShape:
     is_sub_pyramid: bool
 
 
-def is_tiff(head: bytes) -> bool:
-    """Whether a file with these first bytes is a TIFF or BigTIFF."""
-    return has_signature(head, TIFF)
+def is_tiff(location: bytes) -> bool:
+    """Whether a file is a TIFF or BigTIFF; False if it cannot be read."""
+    with suppress(OSError), open(location, "rb") as file:
+        return has_signature(file.read(4), TIFF)
+    return False
 
 
 def tiff_shape(location: bytes) -> TiffShape | None:
@@ -45,11 +48,7 @@ def tiff_shape(location: bytes) -> TiffShape | None:
             page = file.pages.first
             levels = pyramid_pages(file)
             return TiffShape(
-                page.imagewidth,
-                page.imagelength,
-                page.is_tiled,
-                len(levels),
-                bool(page.subifds) and len(levels) > 1,
+                page.imagewidth, page.imagelength, page.is_tiled, len(levels), bool(page.subifds) and len(levels) > 1
             )
     except Exception:  # tifffile raises many kinds of errors on damaged directories
         return None
@@ -92,9 +91,8 @@ def bytes_missing(location: bytes) -> int:
     """
     try:
         size = os.path.getsize(location)
-        with open(location, "rb") as head:
-            if not is_tiff(head.read(4)):
-                return 0
+        if not is_tiff(location):
+            return 0
         with tifffile.TiffFile(os.fsdecode(location)) as file:
             if file.is_ndpi:  # its 64-bit offsets in a 32-bit file are ambiguous
                 return 0

@@ -18,7 +18,7 @@ Tile = NDArray[Any] | None  # [h, w, S]; None where the file has no tile
 class TileGrid:
     """How a level is divided into tiles or strips; the last row and column may be incomplete.
 
-    planes: 1, or the number of channels where each is stored as an image of its own.
+    planes: 1, or the number of channels if each is stored as a separate image.
     """
 
     width_px: int
@@ -28,11 +28,9 @@ class TileGrid:
     planes: int = 1
 
     def copy_region(self, out: NDArray[Any], left: int, top: int, tile_at: Callable[[int], Tile]) -> None:
-        """Fill an array with the region of its size at (left, top), which must be inside the level.
+        """Fill `[H, W, S]` with the region of its size at (left, top), which must be inside the level.
 
-        Args:
-            out: `[H, W, S]`; keeps its values where there is no tile.
-            tile_at: from a tile's index in the file to its samples.
+        `tile_at` returns the tile with an index in the file; without one, `out` keeps its values.
         """
         rows, columns = self.tile_height_px, self.tile_width_px
         down, across = -(-self.height_px // rows), -(-self.width_px // columns)
@@ -72,7 +70,6 @@ class TileCache:
         return tile
 
     def clear(self) -> None:
-        """Drop all tiles."""
         self._tiles.clear()
         self.held_bytes = 0
 

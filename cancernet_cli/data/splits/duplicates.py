@@ -98,7 +98,7 @@ def fingerprint(pixels: Pixels) -> Fingerprint:
 
 
 def same_pictures(prints: Sequence[Fingerprint | None]) -> SamePictures:
-    """Group N files by picture; None stands for one that could not be read.
+    """Group N files by picture; None is one that could not be read.
 
     Time is linear in N as long as few files show the same picture: 100,000 take about a minute.
     """

@@ -59,7 +59,7 @@ def read_given(
             if row.get(column) is None or row.get("path") is None:
                 continue
             value = _value(row[column], column, table.where(line))
-            name = row["path"] if isinstance(row["path"], bytes) else real_path(str(row["path"]))
+            name = real_path(row["path"])
             if by_folder.setdefault(absolute(name, folder), value) != value:
                 raise InputError(
                     f"{table.where(line)} gives {display_path(name)!r} the {column} {value}, another row "

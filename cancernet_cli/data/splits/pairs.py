@@ -14,7 +14,7 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.data.discovery.tables import TextTable
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.slides.kinds import kind_of
-from cancernet_cli.data.splits.folds import SPLITS, grouped_folds
+from cancernet_cli.data.splits.folds import SPLITS, grouped_folds, split_across
 from cancernet_cli.data.splits.given_splits import fold_number
 
 COLUMNS = ("image", "mask", "patient", "split", "fold")
@@ -126,12 +126,9 @@ def _refuse_slide(file: Path) -> None:
 
 
 def _check_split(pairs: list[Pair]) -> None:
-    splits: dict[str, set[str]] = {}
-    for pair in pairs:
-        splits.setdefault(pair.patient, set()).add(pair.split)
-    if split := sorted(patient for patient, names in splits.items() if len(names) > 1):
+    if split := split_across([pair.patient for pair in pairs], [pair.split for pair in pairs]):
         raise InputError(
-            f"{len(split)} patients are in several splits ({', '.join(split[:5])}): the figures would be worthless",
+            f"{len(split)} patients are in several splits ({', '.join([*split][:5])}): the figures would be worthless",
             fix="give all images of a patient the same split, or pass --resplit, or --allow-leak to continue anyway",
         )
     missing = {"train", "test"} - {pair.split for pair in pairs}

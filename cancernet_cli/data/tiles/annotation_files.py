@@ -22,7 +22,6 @@ def find_annotations(slides: Sequence[bytes], lists: Sequence[Path], base: Path)
 
     Args:
         slides: absolute paths.
-        lists: CSV or Parquet files with a column `path`.
         base: folder for paths that match no slide relative to their list's folder.
 
     Raises:
@@ -35,26 +34,22 @@ def find_annotations(slides: Sequence[bytes], lists: Sequence[Path], base: Path)
             continue
         folder = os.path.dirname(absolute(os.fsencode(table.file)))
         for line, row in table:
-            name = _bytes(row["path"])
+            name = real_path(row["path"] or "")
             slide = next((s for s in (absolute(name, folder), absolute(name, os.fsencode(base))) if s in wanted), None)
             if slide is None:
                 continue
             given = row["annotations"]
-            file = None if given is None else absolute(_bytes(given), folder)
+            file = None if given is None else absolute(real_path(given), folder)
             if file is not None and not os.path.isfile(file):
                 raise InputError(
                     f"{table.where(line)}, column 'annotations': {display_path(file)} does not exist",
                     fix="correct the path, or leave it empty for slides without annotations",
                 )
             listed[slide] = None if file is None else Path(os.fsdecode(file))
-    found = {slide: listed[slide] if slide in listed else _beside(slide) for slide in slides}
+    found = {slide: listed[slide] if slide in listed else _next_to(slide) for slide in slides}
     return {slide: file for slide, file in found.items() if file is not None}
 
 
-def _beside(slide: bytes) -> Path | None:
+def _next_to(slide: bytes) -> Path | None:
     names = os.path.splitext(slide)[0] + ENDING, slide + ENDING
     return next((Path(os.fsdecode(name)) for name in names if os.path.isfile(name)), None)
-
-
-def _bytes(name: object) -> bytes:
-    return name if isinstance(name, bytes) else real_path(str(name or ""))

@@ -65,17 +65,7 @@ def read_annotations(path: Path, classes: Sequence[str]) -> Annotations:
 
 
 def annotated_share(region: BaseGeometry, x: I64, y: I64, size: TileSize) -> F64:
-    """Fraction of each tile's area that is in a region.
-
-    Args:
-        region: in level-0 pixels.
-        x: `[T]` left edges of the tiles at level 0.
-        y: `[T]` top edges of the tiles at level 0.
-        size: of every tile.
-
-    Returns:
-        `[T]`, 0 to 1.
-    """
+    """Fraction of each tile's area that is in a region, `[T]`; tiles are at `x`, `y` `[T]`, all in level-0 pixels."""
     boxes = shapely.box(x, y, x + size.width_px, y + size.height_px)
     shapely.prepare(region)  # tiles fully inside or outside then cost next to nothing
     share: F64 = shapely.contains(region, boxes).astype(np.float64)

@@ -17,12 +17,7 @@ def spread_tiles(x: I64, y: I64, count: int, rng: Generator) -> I64:
     The tiles are ordered along a Morton curve, which keeps neighbours close, and one random tile is drawn from each of
     `count` equal segments (as in the generalised random tessellation of Stevens and Olsen, J. Am. Stat. Assoc.
     99(465):262-278, 2004).
-
-    Args:
-        x: `[T]` left edges of the tiles, 0 or more.
-        y: `[T]` top edges of the tiles, 0 or more.
-        count: number of tiles to choose.
-        rng: source of randomness.
+    `x`, `y`: `[T]` left and top edges of the tiles, 0 or more.
     """
     if len(x) <= count:
         return np.arange(len(x), dtype=np.int64)

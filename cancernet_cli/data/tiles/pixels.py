@@ -46,26 +46,16 @@ def level_region(slide: Slide, x: int, y: int, size: TileSize) -> LevelRegion:
     The corner is rounded to the nearest pixel, so that a tile moves by at most half a pixel of that level, and pixels
     are not interpolated.
     """
-    level = level_for(slide, _downsample(size))
+    level = level_for(slide, size.width_px / size.view_width_px)
     scale = slide.levels[level].downsample
     width, height = max(1, round(size.width_px / scale)), max(1, round(size.height_px / scale))
     return LevelRegion(level, round(x / scale), round(y / scale), width, height)
 
 
-def read_tile(slide: Slide, x: int, y: int, size: TileSize) -> Pixels:
-    """The tile at (x, y) of level 0 as a view, `[h, w, 3]` uint8 RGB; white outside the slide.
-
-    Raises:
-        UnreadableSlide: the tile cannot be decoded.
-    """
-    region = level_region(slide, x, y, size)
-    return _as_view(_read(slide, region), size)
-
-
 def read_tiles(slide: Slide, x: Sequence[int] | I64, y: Sequence[int] | I64, size: TileSize) -> TilePixels:
-    """Read T tiles as `read_tile` does, but decode neighbours in a row once; a damaged tile does not raise.
+    """Read the T tiles at these places of level 0 as views; white outside the slide. A damaged tile does not raise.
 
-    Fastest with tiles ordered by y, then x, as from `plan_tiles`.
+    Neighbours in a row are decoded once: fastest with tiles ordered by y, then x, as from `plan_tiles`.
     """
     regions = [level_region(slide, int(left), int(top), size) for left, top in zip(x, y, strict=True)]
     pixels = np.full((len(regions), size.view_height_px, size.view_width_px, 3), 255, np.uint8)
@@ -77,15 +67,11 @@ def read_tiles(slide: Slide, x: Sequence[int] | I64, y: Sequence[int] | I64, siz
             if end - first == 1:
                 failures[first] = error.failure
                 continue
-            strip = None  # one of them is damaged: read each by itself
+            strip = None  # one of them is damaged: read them one by one
         for i in range(first, end):
+            left = regions[i].x - regions[first].x
             try:
-                region = regions[i]
-                if strip is None:
-                    cut = _read(slide, region)
-                else:
-                    left = region.x - regions[first].x
-                    cut = strip[:, left : left + region.width_px]
+                cut = _read(slide, regions[i]) if strip is None else strip[:, left : left + regions[i].width_px]
                 pixels[i] = _as_view(cut, size)
             except UnreadableSlide as error:
                 failures[i] = error.failure
@@ -93,7 +79,7 @@ def read_tiles(slide: Slide, x: Sequence[int] | I64, y: Sequence[int] | I64, siz
 
 
 def _together(slide: Slide, regions: list[LevelRegion]) -> Iterator[tuple[int, int]]:
-    """(first, end) of tiles to read at once: neighbours in a row, where the level can be read at any position."""
+    """(first, end) of tiles to read at once: neighbours in a row, if the level can be read at any position."""
     first = 0
     for i in range(1, len(regions) + 1):
         if i < len(regions) and slide.is_exact(regions[i].level) and _fits(regions[first], regions[i - 1], regions[i]):
@@ -120,7 +106,3 @@ def _read(slide: Slide, region: LevelRegion) -> Pixels:
 
 def _as_view(pixels: Pixels, size: TileSize) -> Pixels:
     return resize(pixels, size.view_width_px, size.view_height_px, enlarge="cubic")
-
-
-def _downsample(size: TileSize) -> float:
-    return size.width_px / size.view_width_px

@@ -31,7 +31,7 @@ def target_mpp(policy: InputPolicy) -> TargetMpp:
     """
     # `resize` scales any image to one view, so its views have no fixed scale
     scale = policy.scale if policy.view == "grid" else 1.0
-    if policy.mpp is not None and policy.mpp > 0:
+    if policy.mpp is not None:
         return TargetMpp(policy.mpp / scale)
     if not policy.magnifications:
         return TargetMpp(

@@ -52,15 +52,11 @@ def tile_size(view_width_px: int, view_height_px: int, *, target_mpp: float, sli
 def plan_tiles(
     width_px: int, height_px: int, size: TileSize, tissue: Tissue, *, overlap: float = 0.0, min_tissue: float = 0.0
 ) -> TilePlan:
-    """The tiles with tissue, of a grid that starts at (0, 0) and covers the slide.
+    """The tiles with tissue, of a grid that starts at (0, 0) and covers a slide of this size at level 0.
 
     Tiles at the right and lower edges extend beyond the slide.
 
     Args:
-        width_px: width of the slide at level 0.
-        height_px: height of the slide at level 0.
-        size: of every tile.
-        tissue: the slide's tissue mask.
         overlap: fraction of a side that neighbouring tiles share, at least 0 and below 1.
         min_tissue: minimum tissue fraction of a tile; 0 accepts tiles with any tissue.
     """

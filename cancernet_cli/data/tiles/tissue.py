@@ -36,6 +36,9 @@ class TissueRule:
     pen_rim_um: float = 60.0
 
 
+RULE = TissueRule()
+
+
 @dataclass(frozen=True)
 class Tissue:
     """Tissue and pen marks of a slide.
@@ -66,12 +69,7 @@ _TINT = 0.85  # relative to the lightest channel: above it, a tint of the glass,
 
 
 def find_tissue(
-    thumbnail: Pixels,
-    *,
-    downsample: float,
-    mpp: float,
-    method: TissueMethod = "otsu",
-    rule: TissueRule | None = None,
+    thumbnail: Pixels, *, downsample: float, mpp: float, method: TissueMethod = "otsu", rule: TissueRule = RULE
 ) -> Tissue:
     """Detect the tissue on a thumbnail.
 
@@ -82,10 +80,7 @@ def find_tissue(
         thumbnail: `[h, w, 3]` uint8 RGB.
         downsample: level-0 pixels per thumbnail pixel.
         mpp: micrometres per thumbnail pixel.
-        method: `otsu` or `none`.
-        rule: sizes; default: `TissueRule()`.
     """
-    rule = rule or TissueRule()
     shape = thumbnail.shape[:2]
     if method == "none":
         return Tissue(np.ones(shape, np.bool_), np.zeros(shape, np.bool_), downsample, mpp)
@@ -103,20 +98,12 @@ def find_tissue(
     return Tissue(filled & ~pen, pen, downsample, mpp)
 
 
-def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule | None = None) -> Bools:
-    """Detect marks of green, blue, red and black felt pens, by colours that haematoxylin and eosin do not have.
+def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule = RULE) -> Bools:
+    """Where felt pens left marks, `[h, w]` bool: green, blue, red and black that haematoxylin and eosin do not have.
 
     Haematoxylin is purple and eosin pink: in both, red is about as strong as blue or stronger, and green is weakest.
-
-    Args:
-        thumbnail: `[h, w, 3]` uint8 RGB.
-        mpp: micrometres per thumbnail pixel.
-        rule: sizes; default: `TissueRule()`.
-
-    Returns:
-        `[h, w]` bool.
+    `thumbnail`: `[h, w, 3]` uint8 RGB of `mpp` micrometres per pixel.
     """
-    rule = rule or TissueRule()
     smooth: Any = cv2.GaussianBlur(thumbnail, (0, 0), max(0.5, rule.smooth_um / mpp / 2))
     # In strips: 16-bit copies and intermediate results of the whole would need ten times the memory of the thumbnail
     seeds = np.concatenate([_is_ink(smooth[top : top + _ROWS]) for top in range(0, len(smooth), _ROWS)])
@@ -139,7 +126,7 @@ def _is_ink(smooth: Pixels) -> Bools:
 
 
 def _on_white_glass(thumbnail: Pixels) -> Pixels:
-    """The thumbnail white-balanced to its glass, where the glass is tinted."""
+    """The thumbnail white-balanced to its glass, if the glass is tinted."""
     flat = thumbnail.reshape(-1, 3)
     is_seen = flat.min(axis=1) != 255  # pure white is outside the scan
     if not is_seen.any():

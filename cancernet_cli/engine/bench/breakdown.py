@@ -10,7 +10,7 @@ from typing import Any
 from cancernet_cli.core import interruption
 from cancernet_cli.core.events import Reporter, silent
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.data.loading.shrinking import batch_decoder
+from cancernet_cli.data.loading.images import BatchDecoder
 from cancernet_cli.engine.bench.limits import (
     DecodeOnly,
     ModelOnly,
@@ -72,7 +72,7 @@ def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: 
 
     decode = decode_only(
         files,
-        batch_decoder(card.input, max_pixels, shrink=shrink),
+        BatchDecoder(card.input, max_pixels, shrink=shrink),
         files_per_batch=runtime.batch_size if card.input.view == "resize" else max(1, runtime.batch_size // 4),
         workers=runtime.workers,
         pin_memory=on_cuda,

@@ -15,8 +15,7 @@ from torch import Tensor
 from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.cards import Card
 from cancernet_cli.data.loading.quality import quality
-from cancernet_cli.data.loading.shrinking import needed
-from cancernet_cli.data.loading.views import make_views
+from cancernet_cli.data.loading.views import make_views, scaled_size
 from cancernet_cli.data.readers import ShrunkImage, read_image, read_shrunk
 from cancernet_cli.engine.bench.sample import Sample
 from cancernet_cli.engine.bench.timing import Cost, cost, costs
@@ -55,7 +54,7 @@ def file_stages(sample: Sample, card: Card, *, max_pixels: int, shrink: bool = F
 def _file_stages(sample: Sample, card: Card, max_pixels: int, shrink: bool, repeat: int) -> Costs:
     def decoded(location: bytes) -> ShrunkImage:
         if shrink:
-            return read_shrunk(location, partial(needed, card.input), max_pixels=max_pixels)
+            return read_shrunk(location, partial(scaled_size, card.input), max_pixels=max_pixels)
         pixels = read_image(location, max_pixels=max_pixels)
         return ShrunkImage(pixels, pixels.shape[1], pixels.shape[0])
 

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.records import Failure, FoundFile
-from cancernet_cli.data.loading.images import DecodedBatch, Decoder, chunks
-from cancernet_cli.data.loading.shrinking import batch_decoder
+from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, Decoder, chunks
 from cancernet_cli.engine.classify.image_files import image_writes
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.predictions import predict, record_batch
@@ -91,7 +90,7 @@ class ImageSource:
         options = job.options
         self.job, self.schema = job, schema
         self._work = chunks(files, files_per_batch(job.card, job.runtime.batch_size))
-        self.decoder = batch_decoder(
+        self.decoder = BatchDecoder(
             job.card.input,
             round(options.max_megapixels * 1e6),
             keep_originals=job.needs("pixels"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console, RenderableType
 
-from cancernet_cli.cli.render.tables import FittedTable, SideBySide, make_table
+from cancernet_cli.cli.render.tables import FittedTable, SideBySide
 
 
 def text_of(renderable: RenderableType, width: int) -> str:
@@ -42,7 +42,7 @@ def test_what_is_never_dropped_is_folded() -> None:
 
 
 def test_side_by_side_only_where_both_fit() -> None:
-    left, right = make_table("left"), make_table("right")
+    left, right = FittedTable("left"), FittedTable("right")
     left.add_row("a" * 20)
     right.add_row("b" * 20)
     lines = {width: text_of(SideBySide(left, right), width).splitlines() for width in (50, 40)}

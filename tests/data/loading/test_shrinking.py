@@ -14,7 +14,7 @@ from PIL import Image
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedImage
-from cancernet_cli.data.loading.shrinking import ShrinkingDecoder, batch_decoder, needed
+from cancernet_cli.data.loading.views import scaled_size
 from cancernet_cli.data.readers import UnreadableImage, read_image, read_shrunk
 from tests.he_images import he_like
 
@@ -111,7 +111,7 @@ def test_a_truncated_file_fails_as_it_does_in_full(tmp_path: Path) -> None:
 @pytest.mark.parametrize("policy", [RESIZE, GRID])
 def test_views_are_those_of_the_whole_image(tmp_path: Path, policy: InputPolicy) -> None:
     file = write_jpeg(tmp_path / "a.jpg", 400, 300)
-    whole, shrunk = (made[[file]] for made in (BatchDecoder(policy, MAX_PIXELS), ShrinkingDecoder(policy, MAX_PIXELS)))
+    whole, shrunk = (BatchDecoder(policy, MAX_PIXELS, shrink=shrink)[[file]] for shrink in (False, True))
     assert isinstance(shrunk.images[0], DecodedImage)
     assert (shrunk.images[0].width_px, shrunk.images[0].height_px) == (400, 300)
     assert shrunk.pixels.shape == whole.pixels.shape
@@ -121,17 +121,13 @@ def test_views_are_those_of_the_whole_image(tmp_path: Path, policy: InputPolicy)
 
 def test_originals_stay_whole(tmp_path: Path) -> None:
     file = write_jpeg(tmp_path / "a.jpg", 400, 300)
-    plain = batch_decoder(RESIZE, MAX_PIXELS, shrink=True)[[file]]
-    batch = batch_decoder(RESIZE, MAX_PIXELS, keep_originals=True, shrink=True)[[file]]
+    plain = BatchDecoder(RESIZE, MAX_PIXELS, shrink=True)[[file]]
+    batch = BatchDecoder(RESIZE, MAX_PIXELS, keep_originals=True, shrink=True)[[file]]
     assert batch.originals[0].shape == (300, 400, 3)
     assert np.array_equal(batch.pixels, plain.pixels)  # overlays change no probability
 
 
 def test_what_is_needed_is_what_views_are_cut_from() -> None:
-    assert needed(RESIZE, 700, 460) == (32, 32)
-    assert needed(GRID, 700, 460) == (350, 230)
-    assert needed(InputPolicy(view="grid", width_px=352, height_px=224, scale=0.5), 700, 460)[0] == 352
-
-
-def test_without_the_option_nothing_is_shrunk() -> None:
-    assert type(batch_decoder(RESIZE, MAX_PIXELS)) is BatchDecoder
+    assert scaled_size(RESIZE, 700, 460) == (32, 32)
+    assert scaled_size(GRID, 700, 460) == (350, 230)
+    assert scaled_size(InputPolicy(view="grid", width_px=352, height_px=224, scale=0.5), 700, 460)[0] == 352

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from cancernet_cli.data.dicom import series_of
-from cancernet_cli.data.discovery.find_slides import find_slides
+from cancernet_cli.data.discovery.discover import find_slides
 from cancernet_cli.data.slide_parts import is_part
 from cancernet_cli.data.slides.kinds import kind_of
 from tests.he_images import he_like

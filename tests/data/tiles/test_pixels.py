@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from cancernet_cli.data.slides import open_slide
-from cancernet_cli.data.tiles.pixels import level_region, read_tile, read_tiles
+from cancernet_cli.data.tiles.pixels import level_region, read_tiles
 from cancernet_cli.data.tiles.tiling import TileSize, grid_starts, tile_size
 from tests.slide_files import marked, real_slide, write_ome, write_svs, write_tiled
 
@@ -112,13 +112,13 @@ def test_neighbours_read_together_are_the_same_as_alone(
     together = read_tiles(slide, x, y, size)
     assert not together.failures
     for pixels, left, top in zip(together.pixels, x.tolist(), y.tolist(), strict=True):
-        np.testing.assert_array_equal(pixels, read_tile(slide, left, top, size))
+        np.testing.assert_array_equal(pixels, read_tiles(slide, [left], [top], size).pixels[0])
 
 
 def test_beyond_the_border_tiles_are_white(pyramid: Path) -> None:
     slide = open_slide(os.fsencode(pyramid))
     size = TileSize(200, 200, 200, 200)
-    corner = read_tile(slide, WIDTH - 50, HEIGHT - 30, size)
+    corner = read_tiles(slide, [WIDTH - 50], [HEIGHT - 30], size).pixels[0]
     np.testing.assert_array_equal(corner[:30, :50], marked(WIDTH, HEIGHT)[-30:, -50:])
     assert (corner[30:] == 255).all()
     assert (corner[:, 50:] == 255).all()
@@ -130,7 +130,7 @@ def test_a_slide_that_is_too_coarse_is_magnified(pyramid: Path) -> None:
     assert (size.width_px, size.height_px) == (40, 40)
     region = marked(WIDTH, HEIGHT)[300:340, 500:540]
     expected = cv2.resize(region, (100, 100), interpolation=cv2.INTER_CUBIC)
-    np.testing.assert_array_equal(read_tile(slide, 500, 300, size), expected)
+    np.testing.assert_array_equal(read_tiles(slide, [500], [300], size).pixels[0], expected)
 
 
 def test_levels_whose_downsample_is_no_whole_number_are_read_alone_and_in_place(tmp_path: Path) -> None:

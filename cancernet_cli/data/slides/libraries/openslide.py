@@ -13,7 +13,7 @@ from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
 from cancernet_cli.data.signatures import DICOM, TIFF, ZEISS_CZI
-from cancernet_cli.data.slides.base import Level, Slide, SlideReader, UnreadableSlide, on_white, slide_readers
+from cancernet_cli.data.slides.base import Level, SlideReader, UnreadableSlide, on_white, slide_readers
 from cancernet_cli.data.slides.jpeg_tiles import open_jpeg_tiles
 from cancernet_cli.data.slides.tiff import tiff_shape
 
@@ -21,10 +21,8 @@ _ENDINGS = (
     ".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm", ".czi", ".tif", ".tiff",
 )  # fmt: skip
 GENERIC = "generic-tiff"
-_PLAIN_TIFFS = (
-    GENERIC,
-    "aperio",
-)  # one page per level, tiles on a regular grid; in other formats they may be shifted, overlap or be missing
+# One page per level, tiles on a regular grid; in other formats they may be shifted, overlap or be missing
+_PLAIN_TIFFS = (GENERIC, "aperio")
 # OpenSlide takes coordinates in whole pixels of level 0. If these are whole pixels of the level up to this fraction, it
 # copies pixels; otherwise it interpolates. (cairo's fixed-point numbers have 8 fractional bits.)
 _EXACT = 1 / 512
@@ -41,13 +39,13 @@ class OpenSlideSlide:
         sizes = zip(self._slide.level_dimensions, self._slide.level_downsamples, strict=True)
         self.levels = tuple(Level(width, height, downsample) for (width, height), downsample in sizes)
         self.scale = _scale(facts, self.vendor)
-        self.scan_origin = _scan_origin(facts)
+        left, top = (_number(facts, f"openslide.bounds-{axis}") for axis in "xy")
+        self.scan_origin = round(left or 0), round(top or 0)
         is_plain = self.vendor in _PLAIN_TIFFS
         drawn = self._drawn, self._is_drawn_exactly
         self._jpeg = open_jpeg_tiles(self._path, self.levels, *drawn) if is_plain else None
 
     def is_exact(self, level: int) -> bool:
-        """See `Slide`."""
         return (self._jpeg is not None and level in self._jpeg) or self._is_drawn_exactly(level)
 
     def _is_drawn_exactly(self, level: int) -> bool:
@@ -57,20 +55,17 @@ class OpenSlideSlide:
         return drift / found.downsample < _EXACT
 
     def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
-        """See `Slide`."""
         if self._jpeg is not None and level in self._jpeg:
             with suppress(ValueError, OSError):  # a damaged tile, perhaps; OpenSlide reports it
                 return self._jpeg.read(level, x, y, width_px, height_px)
         return self._drawn(level, x, y, width_px, height_px)
 
     def close(self) -> None:
-        """See `Slide`."""
         if self._jpeg is not None:
             self._jpeg.close()
         self._slide.close()
 
     def _drawn(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
-        """A region drawn by OpenSlide."""
         downsample = self.levels[level].downsample
         origin = round(x * downsample), round(y * downsample)
         try:
@@ -110,36 +105,27 @@ def vendor_of(location: bytes) -> str | None:
 
 
 @slide_readers.register(
-    "openslide",
-    endings=_ENDINGS,
-    signatures=(*TIFF, DICOM, ZEISS_CZI),
-    index_endings=(".mrxs", ".vms", ".vmu"),
+    "openslide", endings=_ENDINGS, signatures=(*TIFF, DICOM, ZEISS_CZI), index_endings=(".mrxs", ".vms", ".vmu")
 )
 def openslide_reader() -> SlideReader:
     """OpenSlide (Goode et al., J Pathol Inform 4:27, 2013)."""
-
-    def open_slide(location: bytes) -> Slide:
-        return OpenSlideSlide(location)
-
-    return SlideReader(takes, open_slide, rank=0)
+    return SlideReader(takes, OpenSlideSlide, rank=0)
 
 
 def _scale(facts: Any, vendor: str) -> ScaleFacts:
-    mpp = _number(facts, "openslide.mpp-x"), _number(facts, "openslide.mpp-y")
-    both = (mpp[0], mpp[1]) if mpp[0] is not None and mpp[1] is not None else None
-    pixels = _number(facts, "tiff.XResolution"), _number(facts, "tiff.YResolution")
-    per_unit = (pixels[0], pixels[1]) if pixels[0] is not None and pixels[1] is not None else None
+    mpp = _pair(facts, "openslide.mpp-x", "openslide.mpp-y")
+    per_unit = _pair(facts, "tiff.XResolution", "tiff.YResolution")
     return ScaleFacts(
         # For generic TIFFs, OpenSlide's mpp is from the resolution tags
-        mpp=None if vendor == GENERIC else both,
+        mpp=None if vendor == GENERIC else mpp,
         tiff_mpp=mpp_from_tiff(per_unit, facts.get("tiff.ResolutionUnit", "")),
         objective_power=_number(facts, "openslide.objective-power"),
     )
 
 
-def _scan_origin(facts: Any) -> tuple[int, int]:
-    found = _number(facts, "openslide.bounds-x"), _number(facts, "openslide.bounds-y")
-    return round(found[0] or 0), round(found[1] or 0)
+def _pair(facts: Any, x: str, y: str) -> tuple[float, float] | None:
+    both = _number(facts, x), _number(facts, y)
+    return None if both[0] is None or both[1] is None else (both[0], both[1])
 
 
 def _number(facts: Any, name: str) -> float | None:

@@ -18,7 +18,6 @@ from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
 from cancernet_cli.data.signatures import TIFF
 from cancernet_cli.data.slides.base import (
     Level,
-    Slide,
     SlideReader,
     UnreadableSlide,
     UnsupportedSlide,
@@ -57,11 +56,9 @@ class TiffSlide:
         self._cache = TileCache()
 
     def is_exact(self, level: int) -> bool:
-        """See `Slide`; always true, because coordinates are in pixels of the level."""
-        return True
+        return True  # coordinates are in pixels of the level
 
     def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
-        """See `Slide`."""
         size = self.levels[level]
         out = np.full((height_px, width_px, 3), 255, np.uint8)
         left, top = max(x, 0), max(y, 0)
@@ -78,7 +75,6 @@ class TiffSlide:
         return out
 
     def close(self) -> None:
-        """See `Slide`."""
         self._mapped.clear()
         self._cache.clear()
         self._file.close()
@@ -117,19 +113,7 @@ class TiffSlide:
 @slide_readers.register("tifffile", endings=(".btf", ".tf8", ".tif", ".tiff"), signatures=TIFF)
 def tifffile_reader() -> SlideReader:
     """tifffile (Gohlke, doi:10.5281/zenodo.6795860)."""
-
-    def open_slide(location: bytes) -> Slide:
-        return TiffSlide(location)
-
-    return SlideReader(_takes, open_slide, rank=1)
-
-
-def _takes(location: bytes) -> bool:
-    try:
-        with open(location, "rb") as file:
-            return is_tiff(file.read(4))
-    except OSError:
-        return False
+    return SlideReader(is_tiff, TiffSlide, rank=1)
 
 
 def _check(page: Any) -> None:

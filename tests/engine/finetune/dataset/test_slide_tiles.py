@@ -18,7 +18,7 @@ from cancernet_cli.core.records import FoundFile, Truth
 from cancernet_cli.data.loading.views import make_views
 from cancernet_cli.data.readers import read_image
 from cancernet_cli.data.slides import open_slide
-from cancernet_cli.data.tiles.pixels import read_tile
+from cancernet_cli.data.tiles.pixels import read_tiles
 from cancernet_cli.data.tiles.slide_plan import Cut
 from cancernet_cli.data.tiles.target_mpp import target_mpp
 from cancernet_cli.data.tiles.tiling import TileSize
@@ -76,7 +76,7 @@ def test_a_tiles_file_holds_the_pixels_that_classify_will_read(path: Path, tmp_p
     slide = open_slide(os.fsencode(path))
     for x, y in corners(tiles):
         pixels = read_image(os.fsencode(tile_file(tiles.folder, x, y)), max_pixels=10**6)
-        np.testing.assert_array_equal(pixels, read_tile(slide, x, y, TileSize(77, 58, 64, 48)))
+        np.testing.assert_array_equal(pixels, read_tiles(slide, [x], [y], TileSize(77, 58, 64, 48)).pixels[0])
 
 
 @pytest.mark.parametrize(
