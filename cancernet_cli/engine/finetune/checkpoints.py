@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from cancernet_cli import __version__
-from cancernet_cli.core.files import partial_folder, write_bytes
+from cancernet_cli.core.files import partial_folder
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import FoundFile
@@ -50,7 +50,7 @@ class Checkpoints:
         for name, value in sorted(start.items()):
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return CheckpointFile(self.folder / f"{split}.pt", digest.hexdigest(), _write, self.replace)
+        return CheckpointFile(self.folder / f"{split}.pt", digest.hexdigest(), self.replace)
 
     def remove(self) -> None:
         """Remove all, once the model has been written."""
@@ -92,8 +92,3 @@ def path_facts(path: Path) -> tuple[object, ...]:
     except OSError:
         return (str(path),)
     return str(path), status.st_size, status.st_mtime_ns
-
-
-def _write(path: Path, content: bytes) -> None:
-    # Not durable: a power cut costs one epoch, and waiting for the disk costs seconds per epoch.
-    write_bytes(path, content, durable=False)
