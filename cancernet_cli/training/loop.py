@@ -28,9 +28,9 @@ LOOK_EVERY = 8
 def fit(
     task: Task,
     policy: LoopPolicy,
-    *,
     checkpoint: CheckpointFile | None = None,
     processes: Processes = ALONE,
+    *,
     on_resume: Callable[[list[Epoch]], None] = lambda history: None,
     on_step: Callable[[float | None], None] = lambda loss: None,
     on_epoch: Callable[[Epoch], None] = lambda row: None,
@@ -152,7 +152,7 @@ class _Training:
         return torch.stack([loss.detach(), self.task.right(output, target), norm])
 
     def _thaw(self, done: int) -> None:
-        """Unfreeze the parameters whose epoch has come."""
+        """Unfreeze the groups that start after `done` epochs."""
         active = [p for group in self.task.groups if group.start <= done for p in group.parameters]
         if len(active) == len(self.active):
             return
