@@ -32,7 +32,7 @@ class Baseline:
 Fit = Callable[[F64, I64, Strings, int, int], Baseline]
 
 
-def fit_linear(features: F64, labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
+def fit_linear(features: F64, labels: I64, patients: Strings, classes: int, seed: int) -> Baseline:
     """Logistic regression (`training.logistic`).
 
     Args:
@@ -41,7 +41,7 @@ def fit_linear(features: F64, labels: I64, patients: NDArray[np.str_], classes: 
     return Baseline(fit_logistic(features[:, None], labels, patients, classes, seed).logits)
 
 
-def fit_svm(features: F64, labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
+def fit_svm(features: F64, labels: I64, patients: Strings, classes: int, seed: int) -> Baseline:
     """A support vector machine with a Gaussian kernel on standardised features, with balanced classes.
 
     Its decision values become logits by temperature scaling (Guo et al., arXiv:1706.04599), fitted on held-out

@@ -40,7 +40,7 @@ class LinearModel:
         return np.asarray((features - self.centre) / self.spread @ self.weight.T + self.bias)
 
 
-def fit_logistic(features: F64, labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> LinearModel:
+def fit_logistic(features: F64, labels: I64, patients: Strings, classes: int, seed: int) -> LinearModel:
     """L2-regularised logistic regression; with 40 patients or more, the penalty is chosen by cross-validation.
 
     Classes have equal weight; within a class, a patient's weight is the square root of its number of images (see
@@ -56,7 +56,7 @@ def fit_logistic(features: F64, labels: I64, patients: NDArray[np.str_], classes
     return fit_at(features, labels, patients, classes, strength)
 
 
-def choose_strength(features: F64, labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> float:
+def choose_strength(features: F64, labels: I64, patients: Strings, classes: int, seed: int) -> float:
     """The entry of `STRENGTHS` that predicts held-out patients best; arguments as `fit_logistic`."""
     splits = inner_splits(labels, patients, classes, seed)
     if not splits:  # no choice is possible, so take the middle
@@ -103,7 +103,7 @@ def fit_at(features: F64, labels: I64, patients: Strings, classes: int, strength
     return LinearModel(centre, spread, weight, bias, strength)
 
 
-def image_weights(labels: I64, patients: NDArray[np.str_]) -> F64:
+def image_weights(labels: I64, patients: Strings) -> F64:
     """The weight of each image, `[N]`, 1 on average; classes have equal weight.
 
     Images of one patient are similar, so the tenth adds less than the first: a patient with n images has weight

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from cancernet_cli.core.arrays import F64, I64
+from cancernet_cli.core.arrays import F64, I64, Strings
 from cancernet_cli.core.choices import Sampling
 
 
-def epoch_draws(labels: I64, patients: NDArray[np.str_], how: Sampling, count: int, *, seed: int, epoch: int) -> I64:
+def epoch_draws(labels: I64, patients: Strings, how: Sampling, count: int, *, seed: int, epoch: int) -> I64:
     """The rows that an epoch draws, in order; deterministic in seed and epoch.
 
     `natural` draws all images equally often, `class` all classes, `patient` all classes and, within each, all patients.
@@ -37,7 +36,7 @@ def epoch_draws(labels: I64, patients: NDArray[np.str_], how: Sampling, count: i
     return np.asarray(rng.permutation(np.concatenate(drawn)), np.int64)
 
 
-def draw_shares(labels: I64, patients: NDArray[np.str_], how: Sampling) -> F64:
+def draw_shares(labels: I64, patients: Strings, how: Sampling) -> F64:
     """The long-run frequency of each row in `epoch_draws`: `[N]`, summing to 1."""
     shares = np.ones(len(labels))
     if how == "patient":
