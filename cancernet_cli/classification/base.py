@@ -79,30 +79,42 @@ class Stages(Backbone):
         return found
 
 
-class StandardisedLinear(nn.Module):
-    """A head for few patients: a linear layer on standardised features.
-
-    `centre` and `spread` hold each feature's mean and standard deviation over the training images; constant features
-    have spread 1. All arithmetic is float32, whatever the backbone's precision.
+class LinearHead(nn.Module):
+    """A linear layer on features of the maps; float32 whatever the backbone's precision. Softmax is applied later.
 
     Args:
-        reads: from maps `[B, C_i, H_i, W_i]` to features `[B, F]` float32.
+        reads: from maps `[B, C_i, H_i, W_i]` to features `[B, F]`.
         features: F.
         classes: K.
+    """
+
+    def __init__(self, reads: Callable[[list[Tensor]], Tensor], features: int, classes: int) -> None:
+        super().__init__()
+        self.reads = reads
+        self.linear = nn.Linear(features, classes)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Maps `[B, C_i, H_i, W_i]`, shallow to deep, to logits `[B, K]`."""
+        return F.linear(self.reads(maps).float(), self.linear.weight.float(), self.linear.bias.float())
+
+
+class StandardisedLinear(LinearHead):
+    """A head for few patients: a linear layer on standardised features; arguments as `LinearHead`.
+
+    `centre` and `spread` hold each feature's mean and standard deviation over the training images; constant features
+    have spread 1.
     """
 
     centre: Tensor
     spread: Tensor
 
     def __init__(self, reads: Callable[[list[Tensor]], Tensor], features: int, classes: int) -> None:
-        super().__init__()
-        self.reads = reads
+        super().__init__(reads, features, classes)
         self.register_buffer("centre", torch.zeros(features))
         self.register_buffer("spread", torch.ones(features))
-        self.linear = nn.Linear(features, classes)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Maps `[B, C_i, H_i, W_i]` to logits `[B, K]` float32."""
+        """Maps `[B, C_i, H_i, W_i]`, shallow to deep, to logits `[B, K]`."""
         scaled = (self.reads(maps) - self.centre) / self.spread
         return F.linear(scaled, self.linear.weight.float(), self.linear.bias.float())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +65,9 @@ class CudaRunner:
         self.want_mask = want_mask
         self.batch_size = runtime.batch_size
         ready = reduce_precision(pipeline, PRECISIONS[runtime.precision]).to(runtime.device)
-        with exact_convolutions():
+        cudnn = torch.backends.cudnn
+        # The graph keeps this setting: float32 convolutions in float32, where cuDNN would round to TensorFloat-32.
+        with cudnn.flags(enabled=True, benchmark=cudnn.benchmark, allow_tf32=False):
             self._graph = self._capture(forward_of(ready, want_mask=want_mask), view_px, mode, report)
         self._filling = _Pass()
 
@@ -118,9 +119,8 @@ class CudaRunner:
             torch.cuda.empty_cache()
             self.batch_size //= 2
         if self.batch_size < wanted:
-            report(
-                Note(f"a batch of {wanted} views does not fit into device memory; using batches of {self.batch_size}")
-            )
+            too_large = f"a batch of {wanted} views does not fit into device memory"
+            report(Note(f"{too_large}; using batches of {self.batch_size}"))
         return graph
 
 
@@ -133,15 +133,6 @@ def forward_of(pipeline: Pipeline, *, want_mask: bool = False) -> Forward:
         return (*outputs, found.mask[:, 0].float().contiguous()) if want_mask else outputs
 
     return forward
-
-
-def exact_convolutions() -> AbstractContextManager[None]:
-    """Compute float32 convolutions in the block in float32, where cuDNN would round to TensorFloat-32.
-
-    A graph captured in the block keeps this setting.
-    """
-    cudnn = torch.backends.cudnn
-    return cudnn.flags(enabled=True, benchmark=cudnn.benchmark, allow_tf32=False)
 
 
 def compiled(forward: Forward, views: Tensor, mode: str, report: Reporter) -> Forward:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 VIEWS = 128  # for calibrating the ranges of activations; NNCF's own default is 300
 FEW = 16
-
-
 NETWORK_LAYERS = (
     "Convolution",
     "GroupConvolution",

@@ -53,7 +53,7 @@ class OpenVINORunner:
         )
         self._classes = int(compiled.output(0).shape[1])
         self._queue = ov.AsyncInferQueue(compiled, streams)
-        self._queue.set_callback(_store)
+        self._queue.set_callback(lambda request, where: where[0].put(where[1], request))
 
     def start(self, pixels: Tensor) -> Callable[[], Outputs]:
         """See `Runner`; waits until a stream is free for the last view."""
@@ -96,8 +96,3 @@ class _Pending:
             self._missing -= 1
             if not self._missing:
                 self.done.set()
-
-
-def _store(request: Any, where: tuple[_Pending, int]) -> None:
-    pending, row = where
-    pending.put(row, request)

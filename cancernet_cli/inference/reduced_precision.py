@@ -53,10 +53,6 @@ def reduce_precision(pipeline: Pipeline, dtype: torch.dtype) -> Pipeline:
     if isinstance(ready.segmenter, LearnedSegmenter):
         holders.append((ready.segmenter, "network"))
     for holder, name in holders:
-        setattr(holder, name, _ready(getattr(holder, name), sample, dtype))
+        network = fold_batchnorm(getattr(holder, name), sample)
+        setattr(holder, name, network if dtype == torch.float32 else ReducedPrecision(network, dtype))
     return ready.to(memory_format=torch.channels_last)
-
-
-def _ready(network: nn.Module, sample: Tensor, dtype: torch.dtype) -> nn.Module:
-    found = fold_batchnorm(network, sample)
-    return found if dtype == torch.float32 else ReducedPrecision(found, dtype)

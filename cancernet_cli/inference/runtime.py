@@ -63,8 +63,8 @@ def resolve(options: LoaderOptions, card: Card | None = None) -> Runtime:
     Raises:
         DeviceError: the device does not exist or does not support the precision.
     """
-    device = _device(options.device)
-    advice = advice_for(options, card, device, available_cores())
+    device, cores = _device(options.device), available_cores()
+    advice = advice_for(options, card, device, cores)
     precision: str = options.precision
     if precision == "auto":
         precision = advice.precision or ("fp16" if device.type == "cuda" else "fp32")
@@ -72,7 +72,9 @@ def resolve(options: LoaderOptions, card: Card | None = None) -> Runtime:
         raise DeviceError("fp16 is not supported on CPU", fix="use --precision fp32 or bf16, or a GPU")
     auto_batch = advice.batch_size or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
     batch_size = options.batch_size if isinstance(options.batch_size, int) else auto_batch
-    auto_workers = _auto_workers(device) if advice.workers is None else advice.workers
+    # The networks need cores on a CPU as well, so half of them decode.
+    auto_workers = max(1, cores // 2) if device.type == "cpu" else cores
+    auto_workers = auto_workers if advice.workers is None else advice.workers
     workers = options.workers if isinstance(options.workers, int) else auto_workers
     return Runtime(device, precision, batch_size, workers)
 
@@ -98,12 +100,6 @@ def with_library(runtime: Runtime, wanted: str, card: Card) -> Runtime:
             fix=f"use another --precision, or --device cpu with one of: {', '.join(openvino_segmenters())}",
         )
     return replace(runtime, library=library)
-
-
-def _auto_workers(device: torch.device) -> int:
-    """One worker per two cores on a CPU, whose networks need cores as well; one per core with a GPU."""
-    cores = available_cores()
-    return max(1, cores // 2) if device.type == "cpu" else cores
 
 
 def _device(name: str) -> torch.device:

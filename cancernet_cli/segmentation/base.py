@@ -1,11 +1,11 @@
-"""Interface and registry of segmenters."""
+"""Segmenters: interface, registry, and how a mask dims the pixels outside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from cancernet_cli.core.registry import SEGMENTERS, Registry
 
@@ -40,3 +40,17 @@ class LearnedSegmenter(nn.Module):
 def openvino_segmenters() -> list[str]:
     """Names of the segmenters that OpenVINO can run, sorted."""
     return [entry.name for entry in segmenters if entry.facts.get("openvino")]
+
+
+def combine(pixels: Tensor, mask: Tensor, background_weight: float) -> Tensor:
+    """Dim pixels by a mask: `pixel * (mask + (1 - mask) * background_weight)`.
+
+    Args:
+        pixels: `[B, 3, H, W]` float, 0 to 1.
+        mask: `[B, 1, H, W]` float, 0 to 1.
+        background_weight: weight of the background, 0 to 1: 0 blanks it, as the paper does; 1 ignores the mask.
+
+    Returns:
+        `[B, 3, H, W]` float, 0 to 1.
+    """
+    return pixels * (mask * (1 - background_weight) + background_weight)

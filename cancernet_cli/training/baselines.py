@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from cancernet_cli.core.arrays import F64, I64, Strings
-from cancernet_cli.training.logistic import INNER_FOLDS, TEMPERATURES, cross_entropy, fit_logistic
+from cancernet_cli.training.logistic import TEMPERATURES, cross_entropy, fit_logistic, inner_splits
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Baseline:
 Fit = Callable[[F64, I64, Strings, int, int], Baseline]
 
 
-def fit_linear(features: F64, labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
+def fit_linear(features: F64, labels: I64, patients: Strings, classes: int, seed: int) -> Baseline:
     """Logistic regression (`training.logistic`).
 
     Args:
@@ -42,7 +41,7 @@ def fit_linear(features: F64, labels: I64, patients: NDArray[np.str_], classes: 
     return Baseline(fit_logistic(features[:, None], labels, patients, classes, seed).logits)
 
 
-def fit_svm(features: F64, labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> Baseline:
+def fit_svm(features: F64, labels: I64, patients: Strings, classes: int, seed: int) -> Baseline:
     """A support vector machine with a Gaussian kernel on standardised features, with balanced classes.
 
     Its decision values become logits by temperature scaling (Guo et al., arXiv:1706.04599), fitted on held-out
@@ -55,7 +54,7 @@ def fit_svm(features: F64, labels: I64, patients: NDArray[np.str_], classes: int
         return lambda values: _as_logits(machine.decision_function(values))
 
     held_out = np.full((len(labels), classes), np.nan)
-    for train, test in _inner_splits(labels, patients, classes, seed):
+    for train, test in inner_splits(labels, patients, classes, seed):
         held_out[test] = fit(train)(features[test])
     known = np.isfinite(held_out).all(axis=1)
     losses = [cross_entropy(held_out[known] / t, labels[known]).mean() for t in TEMPERATURES] if known.any() else [0.0]
@@ -75,13 +74,3 @@ BASELINES: dict[str, Fit] = {"logistic": fit_linear, "svm": fit_svm, "naive-baye
 def _as_logits(decisions: F64) -> F64:
     """From decision values `[N]` for two classes, the second positive, or `[N, K]`, to logits `[N, K]`."""
     return np.column_stack([-decisions, decisions]) if decisions.ndim == 1 else decisions
-
-
-def _inner_splits(labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> list[tuple[I64, I64]]:
-    """Patient-grouped folds whose training part has every class; none if a class has a single patient."""
-    folds = min(INNER_FOLDS, *(len(np.unique(patients[labels == k])) for k in range(classes)))
-    if folds < 2:
-        return []
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    splits = splitter.split(labels, labels, patients)
-    return [(train, test) for train, test in splits if len(np.unique(labels[train])) == classes]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import pickle
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from cancernet_cli.core.errors import OutputError
+from cancernet_cli.core.files import write_bytes
 
 State = dict[str, Any]
 FIX = "run the command that made it, choose another --out, or pass --overwrite to start from scratch"
@@ -24,23 +24,23 @@ class CheckpointFile:
     """The checkpoint of one training; each `save` replaces the last one atomically.
 
     key: a digest of what the training depends on (options, data, initial weights, versions); a file with another key
-        belongs to another training. write: writes bytes to a path, atomically. replace: ignore a file with another key.
+        belongs to another training. replace: ignore a file with another key.
     """
 
     path: Path
     key: str
-    write: Callable[[Path, bytes], None]
     replace: bool = False
 
     def save(self, state: State) -> None:
         """Write a dictionary of tensors, numbers, strings, lists and dictionaries.
 
         Raises:
-            OutputError: from `write`; the last checkpoint is kept.
+            OutputError: it cannot be written; the last checkpoint is kept.
         """
         buffer = io.BytesIO()
         torch.save({"key": self.key, **state}, buffer)
-        self.write(self.path, buffer.getvalue())
+        # Not durable: a power cut costs one epoch, and waiting for the disk costs seconds per epoch.
+        write_bytes(self.path, buffer.getvalue(), durable=False)
 
     def read(self) -> State | None:
         """The last saved state, on the CPU; None if there is none. Reading never executes code from the file.

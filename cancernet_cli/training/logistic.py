@@ -40,7 +40,7 @@ class LinearModel:
         return np.asarray((features - self.centre) / self.spread @ self.weight.T + self.bias)
 
 
-def fit_logistic(features: F64, labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> LinearModel:
+def fit_logistic(features: F64, labels: I64, patients: Strings, classes: int, seed: int) -> LinearModel:
     """L2-regularised logistic regression; with 40 patients or more, the penalty is chosen by cross-validation.
 
     Classes have equal weight; within a class, a patient's weight is the square root of its number of images (see
@@ -56,18 +56,11 @@ def fit_logistic(features: F64, labels: I64, patients: NDArray[np.str_], classes
     return fit_at(features, labels, patients, classes, strength)
 
 
-def choose_strength(features: F64, labels: I64, patients: NDArray[np.str_], classes: int, seed: int) -> float:
+def choose_strength(features: F64, labels: I64, patients: Strings, classes: int, seed: int) -> float:
     """The entry of `STRENGTHS` that predicts held-out patients best; arguments as `fit_logistic`."""
-    of_class = [len(np.unique(patients[labels == k])) for k in range(classes)]
-    folds = min(INNER_FOLDS, *of_class)
-    if folds < 2:  # a class with one patient: no choice is possible, so take the middle
+    splits = inner_splits(labels, patients, classes, seed)
+    if not splits:  # no choice is possible, so take the middle
         return STRENGTHS[len(STRENGTHS) // 2]
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    splits = [
-        (train, test)
-        for train, test in splitter.split(labels, labels, patients)
-        if len(np.unique(labels[train])) == classes
-    ]
     _, at, counts = np.unique(patients, return_inverse=True, return_counts=True)
     weights = 1 / counts[at]
     held_out = np.zeros((len(STRENGTHS), len(labels), classes))
@@ -81,6 +74,15 @@ def choose_strength(features: F64, labels: I64, patients: NDArray[np.str_], clas
     weights = weights * is_held_out
     losses = [min(weights @ cross_entropy(logits / t, labels) for t in TEMPERATURES) for logits in held_out]
     return STRENGTHS[int(np.argmin(losses))]
+
+
+def inner_splits(labels: I64, patients: Strings, classes: int, seed: int) -> list[tuple[I64, I64]]:
+    """Patient-grouped folds whose training part has every class; none if a class has a single patient."""
+    folds = min(INNER_FOLDS, *(len(np.unique(patients[labels == k])) for k in range(classes)))
+    if folds < 2:
+        return []
+    splits = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(labels, labels, patients)
+    return [(train, test) for train, test in splits if len(np.unique(labels[train])) == classes]
 
 
 def fit_at(features: F64, labels: I64, patients: Strings, classes: int, strength: float) -> LinearModel:
@@ -101,7 +103,7 @@ def fit_at(features: F64, labels: I64, patients: Strings, classes: int, strength
     return LinearModel(centre, spread, weight, bias, strength)
 
 
-def image_weights(labels: I64, patients: NDArray[np.str_]) -> F64:
+def image_weights(labels: I64, patients: Strings) -> F64:
     """The weight of each image, `[N]`, 1 on average; classes have equal weight.
 
     Images of one patient are similar, so the tenth adds less than the first: a patient with n images has weight

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import asdict, dataclass
 from itertools import islice
 
 import torch
@@ -18,7 +18,7 @@ from cancernet_cli.core.records import Epoch
 from cancernet_cli.training.average import MovingAverage, copied, put
 from cancernet_cli.training.checkpoints import CheckpointFile, State, random_state, restore_random_state
 from cancernet_cli.training.distributed import ALONE, Processes
-from cancernet_cli.training.schedules import rate_from
+from cancernet_cli.training.schedules import rate_at
 from cancernet_cli.training.task import Batch, Fitted, Judgement, LoopPolicy, Task
 
 # The loss is read every so many steps, since reading waits for the device.
@@ -28,9 +28,9 @@ LOOK_EVERY = 8
 def fit(
     task: Task,
     policy: LoopPolicy,
-    *,
     checkpoint: CheckpointFile | None = None,
     processes: Processes = ALONE,
+    *,
     on_resume: Callable[[list[Epoch]], None] = lambda history: None,
     on_step: Callable[[float | None], None] = lambda loss: None,
     on_epoch: Callable[[Epoch], None] = lambda row: None,
@@ -56,18 +56,16 @@ def fit(
     return training.run(on_epoch)
 
 
+@dataclass
 class _Training:
-    def __init__(
-        self,
-        task: Task,
-        policy: LoopPolicy,
-        checkpoint: CheckpointFile | None,
-        processes: Processes,
-        on_step: Callable[[float | None], None],
-    ) -> None:
-        self.task, self.policy, self.checkpoint, self.processes, self.on_step = (
-            task, policy, checkpoint, processes, on_step,
-        )  # fmt: skip
+    task: Task
+    policy: LoopPolicy
+    checkpoint: CheckpointFile | None
+    processes: Processes
+    on_step: Callable[[float | None], None]
+
+    def __post_init__(self) -> None:
+        task, policy = self.task, self.policy
         self.device = next(task.network.parameters()).device
         for parameter in task.network.parameters():
             parameter.requires_grad_(False)
@@ -123,10 +121,7 @@ class _Training:
                 epoch=done + 1,
                 train_loss=loss,
                 train_accuracy=right,
-                validation_loss=judged.loss if judged else None,
-                validation_accuracy=judged.accuracy if judged else None,
-                validation_auroc=judged.auroc if judged else None,
-                validation_dice=judged.dice if judged else None,
+                **({} if judged is None else {f"validation_{name}": value for name, value in vars(judged).items()}),
                 learning_rate=max(float(group["lr"]) for group in self.optimiser.param_groups),
                 images=self.task.images,
                 elapsed_s=time.monotonic() - started,
@@ -157,7 +152,7 @@ class _Training:
         return torch.stack([loss.detach(), self.task.right(output, target), norm])
 
     def _thaw(self, done: int) -> None:
-        """Unfreeze the parameters whose epoch has come."""
+        """Unfreeze the groups that start after `done` epochs."""
         active = [p for group in self.task.groups if group.start <= done for p in group.parameters]
         if len(active) == len(self.active):
             return
@@ -170,10 +165,8 @@ class _Training:
         total = self.policy.epochs * self.task.steps
         for group, entry in zip(self.task.groups, self.optimiser.param_groups, strict=True):
             start = group.start * self.task.steps
-            if self.policy.schedule == "constant":
-                share = float(step >= start)
-            else:
-                share = rate_from(step, start, total, self.policy.warm_up)
+            is_constant = self.policy.schedule == "constant"
+            share = float(step >= start) if is_constant else rate_at(step, total, self.policy.warm_up, start)
             entry["lr"] = self.policy.learning_rate * group.rate * share
 
     def _judge(self) -> Judgement | None:
@@ -222,7 +215,7 @@ class _Training:
             return
         state: State = {
             "finished": self.finished,
-            "history": [dataclasses.asdict(row) for row in self.history],
+            "history": [asdict(row) for row in self.history],
             "best": self.best,
             "best_epoch": self.best_epoch,
             "best_loss": self.best_loss,

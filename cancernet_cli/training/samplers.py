@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from cancernet_cli.core.arrays import F64, I64
+from cancernet_cli.core.arrays import F64, I64, Strings
 from cancernet_cli.core.choices import Sampling
 
 
-def epoch_draws(labels: I64, patients: NDArray[np.str_], how: Sampling, count: int, *, seed: int, epoch: int) -> I64:
+def epoch_draws(labels: I64, patients: Strings, how: Sampling, count: int, *, seed: int, epoch: int) -> I64:
     """The rows that an epoch draws, in order; deterministic in seed and epoch.
 
     `natural` draws all images equally often, `class` all classes, `patient` all classes and, within each, all patients.
@@ -37,22 +36,17 @@ def epoch_draws(labels: I64, patients: NDArray[np.str_], how: Sampling, count: i
     return np.asarray(rng.permutation(np.concatenate(drawn)), np.int64)
 
 
-def draw_shares(labels: I64, patients: NDArray[np.str_], how: Sampling) -> F64:
+def draw_shares(labels: I64, patients: Strings, how: Sampling) -> F64:
     """The long-run frequency of each row in `epoch_draws`: `[N]`, summing to 1."""
     shares = np.ones(len(labels))
     if how == "patient":
-        _, at, counts = np.unique(_pairs(labels, patients), return_inverse=True, return_counts=True)
-        shares = 1 / counts[at]
+        pairs = np.stack([labels, np.unique(patients, return_inverse=True)[1]])
+        _, at, counts = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
+        shares = 1 / counts[at.reshape(-1)]
     if how != "natural":
         for label in np.unique(labels):
             shares[labels == label] /= shares[labels == label].sum()
     return np.asarray(shares / shares.sum(), np.float64)
-
-
-def _pairs(labels: I64, patients: NDArray[np.str_]) -> I64:
-    """A number for each combination of class and patient, `[N]`."""
-    at = np.unique(patients, return_inverse=True)[1].reshape(-1)
-    return np.asarray(labels * (at.max() + 1) + at, np.int64)
 
 
 def _cycled(rows: I64, count: int, rng: Generator) -> I64:

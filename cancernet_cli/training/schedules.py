@@ -5,23 +5,21 @@ from __future__ import annotations
 import math
 
 
-def rate_at(step: int, steps: int, warm_up: float) -> float:
+def rate_at(step: int, steps: int, warm_up: float, start: int = 0) -> float:
     """Fraction of the peak learning rate at a step: linear warm-up, then half a cosine down to 0.
 
     Loshchilov, Hutter, arXiv:1608.03983, without restarts.
 
     Args:
-        warm_up: fraction of the steps in which the rate rises.
+        warm_up: fraction of the steps in which the rate rises. start: step up to which the parameters are frozen.
     """
+    if step < start:
+        return 0.0
+    step, steps = step - start, steps - start
     rise = max(1, round(warm_up * steps))
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
-
-
-def rate_from(step: int, start: int, steps: int, warm_up: float) -> float:
-    """`rate_at` for parameters that are frozen until step `start` and then have their own warm-up and cosine."""
-    return 0.0 if step < start else rate_at(step - start, steps - start, warm_up)
 
 
 def thaw_epochs(stages: int, epochs: int, share: float) -> list[int]:

@@ -133,7 +133,7 @@ def _adam(policy: SoftmaxPolicy) -> LoopPolicy:
 
 
 def _moments(features: NDArray[np.floating], rows: I64) -> tuple[F64, F64]:
-    """Mean and standard deviation of each feature over the rows; what never varies has deviation 1."""
+    """Mean and standard deviation of each feature over the rows; constant features have deviation 1."""
     parts = [features[part].astype(np.float64) for part in _parts(rows)]
     centre = np.asarray(sum(part.sum(axis=0) for part in parts) / len(rows), np.float64)
     variance = sum(np.square(part - centre).sum(axis=0) for part in parts) / len(rows)
@@ -142,12 +142,9 @@ def _moments(features: NDArray[np.floating], rows: I64) -> tuple[F64, F64]:
 
 
 def _logits(features: NDArray[np.floating], rows: I64, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.cat([F.linear(_float(features[part]), weight, bias) for part in _parts(rows)])
+    parts = (torch.from_numpy(np.ascontiguousarray(features[part])).float() for part in _parts(rows))
+    return torch.cat([F.linear(part, weight, bias) for part in parts])
 
 
 def _parts(rows: I64) -> list[I64]:
     return np.array_split(rows, max(1, math.ceil(len(rows) / ROWS_AT_ONCE)))
-
-
-def _float(rows: NDArray[np.floating]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(rows)).float()

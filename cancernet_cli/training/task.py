@@ -1,4 +1,4 @@
-"""What a training is made of: how its weights move, what learns, from which batches, and how it went."""
+"""Records of a training: how weights are updated, what is trained on which batches, and the result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LoopPolicy:
     average: decay of the moving average of the weights at each step; 0: the weights themselves.
     clip: largest norm of the gradient.
     select: keep the epoch of least validation loss; otherwise the last one, and validation is only reported.
-    patience: epochs without a better validation loss after which training stops, once every part learns; 0: never.
+    patience: epochs without a better validation loss after which training stops, once all is unfrozen; 0: never.
     stop_after: stop after this many epochs, on the schedule of all `epochs`; None: train to the end.
     precision: dtype of the forward pass; float16 scales its gradients.
     """

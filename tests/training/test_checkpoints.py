@@ -14,12 +14,8 @@ from cancernet_cli.core.errors import OutputError
 from cancernet_cli.training.checkpoints import CheckpointFile, random_state, restore_random_state
 
 
-def plain_write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-
-
 def test_gives_back_what_was_saved_with_its_memory_layout(tmp_path: Path) -> None:
-    file = CheckpointFile(tmp_path / "c.pt", "key", plain_write)
+    file = CheckpointFile(tmp_path / "c.pt", "key")
     assert file.read() is None
     weight = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
     file.save({"weights": {"w": weight}, "epoch": 3})
@@ -31,10 +27,10 @@ def test_gives_back_what_was_saved_with_its_memory_layout(tmp_path: Path) -> Non
 
 
 def test_anothers_checkpoint_is_refused_and_replaced_when_asked(tmp_path: Path) -> None:
-    CheckpointFile(tmp_path / "c.pt", "one", plain_write).save({})
+    CheckpointFile(tmp_path / "c.pt", "one").save({})
     with pytest.raises(OutputError, match=r"to a training with other options or data; .*--overwrite"):
-        CheckpointFile(tmp_path / "c.pt", "two", plain_write).read()
-    assert CheckpointFile(tmp_path / "c.pt", "two", plain_write, replace=True).read() is None
+        CheckpointFile(tmp_path / "c.pt", "two").read()
+    assert CheckpointFile(tmp_path / "c.pt", "two", replace=True).read() is None
 
 
 class Runs:
@@ -50,17 +46,17 @@ class Runs:
 def test_a_damaged_or_hostile_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c.pt").write_bytes(content)
     with pytest.raises(OutputError, match=r"cannot be read: .*remove .*c\.pt to start from scratch"):
-        CheckpointFile(tmp_path / "c.pt", "key", plain_write).read()
+        CheckpointFile(tmp_path / "c.pt", "key").read()
 
 
 def test_hostile_code_in_torchs_own_format_does_not_run(tmp_path: Path) -> None:
     torch.save({"key": Runs()}, tmp_path / "c.pt")
     with pytest.raises(OutputError, match="cannot be read"):
-        CheckpointFile(tmp_path / "c.pt", "key", plain_write).read()
+        CheckpointFile(tmp_path / "c.pt", "key").read()
 
 
 def test_every_random_generator_goes_on_where_it_was(tmp_path: Path) -> None:
-    file = CheckpointFile(tmp_path / "c.pt", "key", plain_write)
+    file = CheckpointFile(tmp_path / "c.pt", "key")
     np.random.normal()  # leaves half of a pair cached
     file.save({"random": random_state()})
     expected = random.random(), np.random.normal(), torch.rand(2).tolist()

@@ -62,7 +62,7 @@ def task_of(network: nn.Module, **changed: Any) -> Task:
 
 
 def checkpoint_at(path: Path, key: str = "key") -> CheckpointFile:
-    return CheckpointFile(path, key, lambda file, content: (file.write_bytes(content), None)[1])
+    return CheckpointFile(path, key)
 
 
 def state_of(network: nn.Module) -> dict[str, Tensor]:

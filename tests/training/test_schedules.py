@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from cancernet_cli.training.schedules import rate_at, rate_from, thaw_epochs
+from cancernet_cli.training.schedules import rate_at, thaw_epochs
 
 
 def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine() -> None:
@@ -19,9 +19,9 @@ def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine() -> None:
 
 
 def test_a_part_that_thaws_later_warms_up_then_and_ends_with_the_others() -> None:
-    assert [rate_from(step, 50, 100, 0.1) for step in (0, 49)] == [0, 0]
-    assert [rate_from(step, 50, 100, 0.1) for step in (50, 54, 55)] == pytest.approx([0.2, 1, 1])
-    assert rate_from(100, 50, 100, 0.1) == pytest.approx(0)
+    assert [rate_at(step, 100, 0.1, start=50) for step in (0, 49)] == [0, 0]
+    assert [rate_at(step, 100, 0.1, start=50) for step in (50, 54, 55)] == pytest.approx([0.2, 1, 1])
+    assert rate_at(100, 100, 0.1, start=50) == pytest.approx(0)
 
 
 def test_stages_thaw_one_after_the_other_and_before_the_end() -> None:

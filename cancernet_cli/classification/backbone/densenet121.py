@@ -17,6 +17,7 @@ _STAGES = (
 )
 
 
+@backbones.register("densenet121", paper="arXiv:1608.06993", licence="BSD-3-Clause", hub="DenseNet121_Weights")
 class DenseNet121(Stages):
     """The convolutions of DenseNet-121; level 0 is the stem before pooling, levels 1 to 4 end with the dense blocks."""
 
@@ -31,9 +32,3 @@ class DenseNet121(Stages):
         for name in _STAGES[index]:
             maps = self.features[name](maps)
         return nn.functional.relu(maps) if index == 4 else maps
-
-
-@backbones.register("densenet121", paper="arXiv:1608.06993", licence="BSD-3-Clause", hub="DenseNet121_Weights")
-def densenet121(levels: tuple[int, ...]) -> DenseNet121:
-    """DenseNet-121."""
-    return DenseNet121(levels)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from cancernet_cli.classification.base import Stages, backbones
 
 
+@backbones.register("resnet50", paper="arXiv:1512.03385", licence="BSD-3-Clause", hub="ResNet50_Weights")
 class ResNet50(Stages):
     """The convolutions of ResNet-50; level 0 is the stem before pooling, levels 1 to 4 are `layer1` to `layer4`."""
 
@@ -27,9 +28,3 @@ class ResNet50(Stages):
         layer: nn.Module = getattr(self, f"layer{index}")
         out: Tensor = layer(maps)
         return out
-
-
-@backbones.register("resnet50", paper="arXiv:1512.03385", licence="BSD-3-Clause", hub="ResNet50_Weights")
-def resnet50(levels: tuple[int, ...]) -> ResNet50:
-    """ResNet-50."""
-    return ResNet50(levels)

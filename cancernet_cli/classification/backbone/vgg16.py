@@ -11,8 +11,12 @@ from cancernet_cli.classification.base import Stages, backbones
 _POOLINGS = (4, 9, 16, 23, 30)
 
 
+@backbones.register("vgg16", paper="arXiv:1409.1556", licence="BSD-3-Clause", hub="VGG16_Weights")
 class VGG16(Stages):
-    """The convolutions of VGG-16; level i ends with the max-pooling that halves the map for the (i+1)th time."""
+    """The convolutions of VGG-16 without batch normalisation, as in the paper that this tool implements.
+
+    Level i ends with the max-pooling that halves the map for the (i+1)th time.
+    """
 
     def __init__(self, levels: tuple[int, ...]) -> None:
         super().__init__(levels, (64, 128, 256, 512, 512))
@@ -25,9 +29,3 @@ class VGG16(Stages):
         for layer in self.features[start : _POOLINGS[index] + 1]:
             maps = layer(maps)
         return maps
-
-
-@backbones.register("vgg16", paper="arXiv:1409.1556", licence="BSD-3-Clause", hub="VGG16_Weights")
-def vgg16(levels: tuple[int, ...]) -> VGG16:
-    """VGG-16 without batch normalisation, as in the paper that this tool implements."""
-    return VGG16(levels)

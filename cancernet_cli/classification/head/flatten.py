@@ -5,22 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cancernet_cli.classification.base import heads
+from cancernet_cli.classification.base import LinearHead, heads
 
 # A 224 x 224 view has this side at stride 32, so pooling changes nothing; other sizes are pooled to it.
 SIDE = 7
-
-
-class FlattenHead(nn.Module):
-    """The flattened deepest map and a linear layer (IJNRD 7(6), 2022); softmax is applied later."""
-
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(channels * SIDE * SIDE, classes)
-
-    def forward(self, maps: list[Tensor]) -> Tensor:
-        """Maps `[B, C_i, H_i, W_i]`, shallow to deep, to logits `[B, K]` float32."""
-        return F.linear(flattened(maps), self.linear.weight.float(), self.linear.bias.float())
 
 
 def flattened(maps: list[Tensor]) -> Tensor:
@@ -39,5 +27,5 @@ def flattened(maps: list[Tensor]) -> Tensor:
     large_features=True,
 )
 def flatten(channels: tuple[int, ...], classes: int) -> nn.Module:
-    """A linear layer on every position of the last level."""
-    return FlattenHead(channels[-1], classes)
+    """A linear layer on every position of the last level (IJNRD 7(6), 2022)."""
+    return LinearHead(flattened, channels[-1] * SIDE * SIDE, classes)

@@ -1,11 +1,10 @@
-"""The checkpoints of a run: in a folder next to the model's, until the model is written."""
+"""The checkpoints of a run, in a folder next to the model's until the model is written."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,18 @@ from typing import Any
 from torch import Tensor
 
 from cancernet_cli import __version__
-from cancernet_cli.core.files import partial_folder, write_bytes
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.core.system import package_versions
+from cancernet_cli.engine.finetune.model_folder import work_folder
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.training.checkpoints import CheckpointFile
 from cancernet_cli.training.distributed import Processes
 
 # Options that do not affect the weights.
 WITHOUT_EFFECT = {"out", "overwrite", "about", "tensorboard", "workers", "also_segmenters", "device", "precision"}
-# Packages of which another release may change the weights.
+# Packages whose version may affect the weights.
 PACKAGES = ("opencv-python-headless", "numpy", "segmentation-models-pytorch", "timm", "torch", "torchvision")
 
 
@@ -47,14 +46,8 @@ class Checkpoints:
             start: initial weights. facts: what else the training depends on.
         """
         digest = hashlib.sha256(f"{self.key}\n{split}\n{facts!r}\n".encode())
-        for name, value in sorted(start.items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return CheckpointFile(self.folder / f"{split}.pt", digest.hexdigest(), _write, self.replace)
-
-    def remove(self) -> None:
-        """Remove all, once the model has been written."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        digest.update(weights_digest(start).encode())
+        return CheckpointFile(self.folder / f"{split}.pt", digest.hexdigest(), self.replace)
 
 
 def open_checkpoints(
@@ -77,7 +70,7 @@ def open_checkpoints(
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for fact in data:
         digest.update(f"{fact!r}\n".encode())
-    return Checkpoints(partial_folder(options.out.resolve()), digest.hexdigest(), options.overwrite)
+    return Checkpoints(work_folder(options), digest.hexdigest(), options.overwrite)
 
 
 def file_facts(file: FoundFile) -> tuple[object, ...]:
@@ -85,15 +78,19 @@ def file_facts(file: FoundFile) -> tuple[object, ...]:
     return file.path, file.size_bytes, file.mtime_ns, file.truth.label, file.truth.patient
 
 
+def weights_digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors and their names, in order of the names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def path_facts(path: Path) -> tuple[object, ...]:
-    """The same of a path; a missing file is reported when it is read."""
+    """What identifies a path and its contents; a missing file is reported when it is read."""
     try:
         status = path.stat()
     except OSError:
         return (str(path),)
     return str(path), status.st_size, status.st_mtime_ns
-
-
-def _write(path: Path, content: bytes) -> None:
-    # Not durable: a power cut costs one epoch, and waiting for the disk costs seconds per epoch.
-    write_bytes(path, content, durable=False)

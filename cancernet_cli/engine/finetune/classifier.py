@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,27 +46,32 @@ def train_classifier(
 
     With folds, every image is scored by a model that was not trained on its patient, and the weights that are written
     are trained on all patients. With a single split, they are trained on its training part. Temperature and threshold
-    never come from the images whose figures are on the card.
+    are never chosen on the images whose figures are on the card.
 
     Raises:
         InputError, ModelError, DeviceError, OptionError, OutputError, Interrupted: see `open_job` and `finetune`.
     """
     started = time.monotonic()
     job = _open(data, options, recipe, report)
-    backbone, source = _backbone(job)
-    unsplit = _list(job)
+    backbone, pretrained = _backbone(job)
+    source = open_source(job.data, options)
+    cutter = SlideCutter(options, recipe, source.lists, source.base, job.report, job.processes)
+    unsplit = list_unsplit(source, options, job.report, cutter)
     torch.manual_seed(options.seed)  # so that what follows does not depend on what reading drew
     if unsplit.tiles is not None and unsplit.tiles.are_all:
         job = replace(job, recipe=replace(recipe, scale=1.0))  # a tile is a view already
     name = options.out.resolve().name
-    card = first_card(name, job.recipe, unsplit, source, options.segmenter, job.segmentation_model)
+    card = first_card(name, job.recipe, unsplit, pretrained, options.segmenter, job.segmentation_model)
     outcome = _train(unsplit, backbone, card, job)
     images = outcome.images
     held = held_out(outcome.logits, images)
     card = replace(
         card,
         decision=final_decision(outcome.logits, images),
-        metrics=_metrics(figures(held, images), outcome.others, images),
+        metrics={
+            "out_of_fold" if images.splits is None else "test": figures(held, images),
+            **({"other_segmenters": outcome.others} if outcome.others else {}),
+        },
         segmentation=replace(card.segmentation, allowed=(options.segmenter, *outcome.others)),
         training=_training(images, job),
     )
@@ -103,12 +107,6 @@ def _backbone(job: FinetuneJob) -> tuple[Backbone, Pretrained]:
     return backbone.eval(), load_pretrained(backbone, job.recipe.backbone, job.options.weights)
 
 
-def _list(job: FinetuneJob) -> UnsplitImages:
-    source = open_source(job.data, job.options)
-    cutter = SlideCutter(job.options, job.recipe, source.lists, source.base, job.report, job.processes)
-    return list_unsplit(source, job.options, job.report, cutter)
-
-
 def _train(unsplit: UnsplitImages, backbone: Backbone, card: Card, job: FinetuneJob) -> TrainingOutcome:
     """Read every image once, split them, and train on the readable ones."""
     options, report = job.options, job.report
@@ -135,14 +133,6 @@ def _outline(images: LabelledImages) -> str:
         return f"{about}, {len(np.unique(images.folds))} folds"
     counts = {name: int((images.splits == name).sum()) for name in ("train", "val", "test")}
     return f"{about}: {counts['train']} to train, {counts['val']} to validate, {counts['test']} to test"
-
-
-def _metrics(found: dict[str, Any], others: dict[str, Any], images: LabelledImages) -> dict[str, Any]:
-    name = "out_of_fold" if images.splits is None else "test"
-    metrics: dict[str, Any] = {name: found}
-    if others:
-        metrics["other_segmenters"] = others
-    return metrics
 
 
 def _training(images: LabelledImages, job: FinetuneJob) -> Training:

@@ -5,19 +5,28 @@ from __future__ import annotations
 from cancernet_cli.core.events import Note, StageAdvanced, StageFinished, StageStarted
 from cancernet_cli.core.records import Epoch
 from cancernet_cli.engine.finetune.job import FinetuneJob
+from cancernet_cli.inference.runtime import PRECISIONS
 from cancernet_cli.outputs.reports.tensorboard import board
 from cancernet_cli.training.checkpoints import CheckpointFile
 from cancernet_cli.training.loop import fit
 from cancernet_cli.training.task import Fitted, LoopPolicy, Task
 
 
-def fit_with_progress(task: Task, policy: LoopPolicy, job: FinetuneJob, checkpoint: CheckpointFile | None) -> Fitted:
-    """`training.loop.fit`, its steps reported as a stage; only the first of several processes reports and writes.
+def fit_with_progress(
+    task: Task, job: FinetuneJob, checkpoint: CheckpointFile, *, patience: int = 0, stop_after: int | None = None
+) -> Fitted:
+    """`training.loop.fit` by the job's recipe, its steps reported as a stage.
 
-    Raises:
-        As `training.loop.fit`.
+    Only the first of several processes reports and writes. For `patience` and `stop_after` see `LoopPolicy`.
     """
     report, processes = job.report, job.processes
+    policy = LoopPolicy(
+        epochs=job.recipe.epochs,
+        learning_rate=job.recipe.learning_rate,
+        patience=patience,
+        stop_after=stop_after,
+        precision=PRECISIONS[job.runtime.precision],
+    )
     stage = f"train {task.name}"
     figures: dict[str, float] = {}
 
@@ -39,14 +48,6 @@ def fit_with_progress(task: Task, policy: LoopPolicy, job: FinetuneJob, checkpoi
             events(row)
 
         report(StageStarted(stage, (policy.stop_after or policy.epochs) * task.steps, "steps"))
-        fitted = fit(
-            task,
-            policy,
-            checkpoint=checkpoint,
-            processes=processes,
-            on_resume=resumed,
-            on_step=stepped,
-            on_epoch=ended,
-        )
+        fitted = fit(task, policy, checkpoint, processes, on_resume=resumed, on_step=stepped, on_epoch=ended)
     report(StageFinished(stage))
     return fitted

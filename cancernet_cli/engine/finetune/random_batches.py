@@ -94,14 +94,11 @@ def crop_maker(pairs: Sequence[Pair], scale: float, side_px: int, augment: Augme
         InputError: a pair cannot be read, or its mask does not fit.
     """
     examples: list[tuple[Pixels, Pixels]] = []
-    held, fits = 0, True
+    held = 0
     for pair in pairs:
-        example = scaled_pair(pair, scale, max_pixels)
-        held += sum(part.nbytes for part in example)
-        fits = fits and held <= HELD_BYTES
-        if fits:
-            examples.append(example)
-        else:
+        examples.append(scaled_pair(pair, scale, max_pixels))
+        held += sum(part.nbytes for part in examples[-1])
+        if held > HELD_BYTES:
             examples.clear()
     return CropMaker(tuple(pairs), tuple(examples), scale, side_px, augment, max_pixels)
 

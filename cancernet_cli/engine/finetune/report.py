@@ -20,11 +20,6 @@ EVALUATION = "evaluation"
 MEASURES: tuple[Literal["accuracy", "loss"], ...] = ("accuracy", "loss")
 
 
-def predictions_file(images: LabelledImages) -> str:
-    """Name of the table of held-out predictions."""
-    return "out_of_fold.parquet" if images.splits is None else "test.parquet"
-
-
 def write_report(
     held: HeldOut,
     images: LabelledImages,
@@ -39,20 +34,16 @@ def write_report(
         OutputError: a file cannot be written.
     """
     out = options.out
-    table = out / predictions_file(images)
+    table = out / ("out_of_fold.parquet" if images.splits is None else "test.parquet")
     write_predictions(held, images, card, table)
     evaluate(table, EvaluateOptions(out=out / EVALUATION, overwrite=True, seed=0), report)
     if history:
         write_history(history, out / HISTORY_FILE)
         stamp = f"LEAKING SPLIT: {images.leaks[0]}" if images.leaks else ""
+        runs: dict[str, list[dict[str, Any]]] = {epoch.split: [] for epoch in history}
+        for epoch in history:
+            runs[epoch.split].append(asdict(epoch))
         for measure in MEASURES:
-            plot_history(_runs(history), out / EVALUATION / "plots" / f"{measure}.png", measure=measure, stamp=stamp,
-                title=f"{card.name}: {measure} per epoch")  # fmt: skip
-
-
-def _runs(history: Sequence[Epoch]) -> dict[str, list[dict[str, Any]]]:
-    """Epochs by split, in the form that plots take."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for epoch in history:
-        found.setdefault(epoch.split, []).append(asdict(epoch))
-    return found
+            title = f"{card.name}: {measure} per epoch"
+            plot = out / EVALUATION / "plots" / f"{measure}.png"
+            plot_history(runs, plot, measure=measure, stamp=stamp, title=title)

@@ -35,12 +35,11 @@ from cancernet_cli.engine.finetune.tuning_setup import (
 )
 from cancernet_cli.inference.malloc import keep_freed_memory
 from cancernet_cli.inference.pipeline import Pipeline
-from cancernet_cli.inference.runtime import PRECISIONS
 from cancernet_cli.inference.torch_runner import TorchRunner
 from cancernet_cli.training.checkpoints import CheckpointFile
 from cancernet_cli.training.losses import classification_loss, share_right
 from cancernet_cli.training.samplers import draw_shares, epoch_draws
-from cancernet_cli.training.task import Batch, Judgement, LoopPolicy, Task
+from cancernet_cli.training.task import Batch, Judgement, Task
 
 BATCH = 16
 
@@ -62,10 +61,7 @@ class Tuned:
 def train_tuned(images: LabelledImages, backbone: Backbone, card: Card, job: FinetuneJob) -> TrainingOutcome:
     """Fine-tune on each fold's training part, then on all patients for the median of the folds' best epochs.
 
-    A killed run resumes from its checkpoints.
-
-    Raises:
-        As `Tuner.tune`.
+    A killed run resumes from its checkpoints. Raises as `Tuner.tune`.
     """
     facts = map(file_facts, images.files)
     checkpoints = open_checkpoints(job.options, job.recipe, facts, job.runtime, job.processes)
@@ -142,14 +138,8 @@ class Tuner:
         resumes = job.processes.from_first(job.processes.is_first and checkpoint.read() is not None)
         if not resumes and is_unset(classifier.head):
             self._measure(classifier, part, views)
-        policy = LoopPolicy(
-            epochs=job.recipe.epochs,
-            learning_rate=job.recipe.learning_rate,
-            patience=job.options.patience,
-            stop_after=stop_after,
-            precision=PRECISIONS[runtime.precision],
-        )
-        fitted = fit_with_progress(self._task(part, pipeline, classifier, runner, views), policy, job, checkpoint)
+        task = self._task(part, pipeline, classifier, runner, views)
+        fitted = fit_with_progress(task, job, checkpoint, patience=job.options.patience, stop_after=stop_after)
         return Tuned(classifier, fitted.history, fitted.best_epoch, lambda rows: views.pooled(runner, rows))
 
     def _checkpoint(self, part: SplitPart, stop_after: int | None) -> CheckpointFile:

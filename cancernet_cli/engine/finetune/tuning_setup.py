@@ -1,4 +1,4 @@
-"""How head and backbone are fine-tuned: which parameters at what rate, on what variants, judged by what."""
+"""Settings of fine-tuning: parameter groups and rates, augmentation, validation figures, head statistics."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cancernet_cli.classification import Classifier
+from cancernet_cli.classification import Backbone, Classifier, build_backbone
 from cancernet_cli.core.arrays import F64, I64
-from cancernet_cli.core.cards import Card
-from cancernet_cli.engine.finetune.backbone_stages import backbone_stages
+from cancernet_cli.core.cards import Architecture, Card
+from cancernet_cli.core.errors import ModelError
 from cancernet_cli.inference.pipeline import Pipeline
 from cancernet_cli.metrics.predictions import auroc
 from cancernet_cli.metrics.probabilities import softmax
@@ -36,6 +36,7 @@ AUGMENT = AugmentPolicy(
 THAW = 0.1
 # Each stage trains at this times the rate of the one above it (Howard, Ruder, arXiv:1801.06146).
 DEEPER = 0.5
+PROBE_PX = 64  # two pixels at stride 32
 
 
 class ViewLogits(nn.Module):
@@ -61,6 +62,37 @@ def learning_groups(classifier: Classifier, card: Card, unfreeze: int, epochs: i
     ]
 
 
+def backbone_stages(backbone: Backbone, architecture: Architecture) -> list[tuple[nn.Parameter, ...]]:
+    """The parameters of each stage, the deepest first.
+
+    A stage has the parameters that its level's feature map depends on and the map of the level before does not, found
+    by automatic differentiation rather than by name, so that any network works; the stem belongs to the first level.
+    """
+    probe, levels = _probe(architecture)
+    named = dict(probe.named_parameters())
+    maps = probe(torch.zeros(1, 3, PROBE_PX, PROBE_PX))
+    own, reached, stages = dict(backbone.named_parameters()), set[str](), []
+    for level in range(levels):
+        gradients = torch.autograd.grad(maps[level].sum(), list(named.values()), retain_graph=True, allow_unused=True)
+        names = [name for name, gradient in zip(named, gradients, strict=True) if gradient is not None]
+        stages.append(tuple(own[name] for name in names if name not in reached))
+        reached |= set(names)
+    return [stage for stage in reversed(stages) if stage]
+
+
+def _probe(architecture: Architecture) -> tuple[nn.Module, int]:
+    """The same backbone with all levels up to its deepest, and their number; some networks have no first level."""
+    deepest = max(architecture.levels, default=4)
+    with torch.random.fork_rng():
+        for first in range(deepest):
+            try:
+                levels = tuple(range(first, deepest + 1))
+                return build_backbone(architecture.backbone, levels).eval(), len(levels)
+            except ModelError:
+                continue
+        return build_backbone(architecture.backbone, (deepest,)).eval(), 1
+
+
 def judgement(logits: F64, labels: I64, weights: F64, classes: Sequence[str]) -> Judgement:
     """Cross-entropy with weights `[n]` that add up to 1, accuracy and AUROC (None if a class is missing)."""
     probs = softmax(logits)
@@ -72,7 +104,7 @@ def judgement(logits: F64, labels: I64, weights: F64, classes: Sequence[str]) ->
 
 
 def is_unset(head: nn.Module) -> bool:
-    """Whether a head standardises its input by mean 0 and deviation 1, as when it was made."""
+    """Whether a head that standardises its input still has the initial mean 0 and deviation 1."""
     centre, spread = getattr(head, "centre", None), getattr(head, "spread", None)
     return isinstance(centre, Tensor) and isinstance(spread, Tensor) and not centre.any() and bool((spread == 1).all())
 
@@ -81,5 +113,4 @@ def set_statistics(head: nn.Module, features: F64) -> None:
     """Set a head's mean and deviation to those of features `[V, F]`; constant features keep deviation 1."""
     deviation = features.std(axis=0)
     for name, values in (("centre", features.mean(axis=0)), ("spread", np.where(deviation > 1e-6, deviation, 1.0))):
-        buffer = head.get_buffer(name)
-        buffer.copy_(torch.from_numpy(values.astype(np.float32)))
+        head.get_buffer(name).copy_(torch.from_numpy(values.astype(np.float32)))

@@ -26,13 +26,12 @@ from cancernet_cli.core.options.recipes import recipe_of
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.views import make_views
 from cancernet_cli.data.splits.folds import SplitPart
-from cancernet_cli.engine.finetune.backbone_stages import backbone_stages
 from cancernet_cli.engine.finetune.checkpoints import file_facts, open_checkpoints
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.engine.finetune.predict_views import CardViews
 from cancernet_cli.engine.finetune.tuned_backbone import Tuned, Tuner, final_epochs
-from cancernet_cli.engine.finetune.tuning_setup import judgement, learning_groups
+from cancernet_cli.engine.finetune.tuning_setup import backbone_stages, judgement, learning_groups
 from cancernet_cli.inference.pipeline import Pipeline
 from cancernet_cli.inference.runtime import resolve
 from cancernet_cli.inference.torch_runner import TorchRunner

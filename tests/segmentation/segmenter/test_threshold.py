@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from cancernet_cli.segmentation import segmenters
-from cancernet_cli.segmentation.haematoxylin import Haematoxylin
-from cancernet_cli.segmentation.otsu import otsu_threshold
+from cancernet_cli.segmentation.segmenter.threshold import Haematoxylin, otsu_threshold
 
 NUCLEUS, STROMA, GLASS = (90, 60, 140), (231, 178, 208), (244, 242, 243)
 

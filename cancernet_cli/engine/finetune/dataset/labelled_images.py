@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +30,7 @@ class UnsplitImages:
 
     labels: `[N]` class indices. patients: `[N]` names; an image of an unknown patient counts as a patient, and is
     marked in `unknown_patients` `[N]`. slides: `[N]`, empty where unknown. magnifications: `[N]`, NaN where unknown.
-    tiles: what is known of tiles of slides among them; None if there are none. given: the split that a list gives.
+    tiles: facts about the slides' tiles; None if there are none. given: the split from a manifest or label file.
     """
 
     files: list[FoundFile]
@@ -48,7 +48,7 @@ class UnsplitImages:
 class LabelledImages(UnsplitImages):
     """N images with their split.
 
-    groups: `[N]`, what a split keeps together: patients, or those that share a picture.
+    groups: `[N]`, the unit that a split keeps together: patients, or those that share a picture.
     folds: `[N]`, for a cross-validation; with a single split 0 is the test part and 1 the rest.
     splits: `[N]` of train, val and test, or None for a cross-validation.
     leaks: a sentence for each way in which the given split leaks; every figure derived from it carries them.
@@ -62,18 +62,8 @@ class LabelledImages(UnsplitImages):
     def only(self, rows: ArrayLike) -> LabelledImages:
         """The images of these row numbers, in their order."""
         chosen = np.asarray(rows, dtype=np.int64)
-        return replace(
-            self,
-            files=[self.files[i] for i in chosen],
-            labels=self.labels[chosen],
-            patients=self.patients[chosen],
-            unknown_patients=self.unknown_patients[chosen],
-            slides=self.slides[chosen],
-            magnifications=self.magnifications[chosen],
-            groups=self.groups[chosen],
-            folds=self.folds[chosen],
-            splits=None if self.splits is None else self.splits[chosen],
-        )
+        arrays: dict[str, Any] = {k: v[chosen] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+        return replace(self, files=[self.files[i] for i in chosen], **arrays)
 
 
 @dataclass(frozen=True)
@@ -109,8 +99,8 @@ def list_unsplit(
 ) -> UnsplitImages:
     """Every labelled image of the source; with a cutter, slides too, as tiles. No image is decoded.
 
-    A column `fold` or `split` of a manifest or label file gives the split (`split` is preferred with --folds 1);
-    without one, or with --resplit, it is drawn. What can be wrong with it by patients alone is found here.
+    A column `fold` or `split` of a manifest or label file sets the split (`split` is preferred with --folds 1);
+    without one, or with --resplit, it is drawn. Errors that the patients alone reveal are raised here.
 
     Raises:
         InputError, OptionError: as `list_images`.
@@ -166,12 +156,11 @@ def split_images(
         labels=[images.classes[k] for k in images.labels],
     )
     folds, splits = assign_splits(images.labels, guarded.groups, images.classes, given, options, report)
-    known = {f.name: getattr(images, f.name) for f in fields(images)}
-    return LabelledImages(**known, groups=guarded.groups, folds=folds, splits=splits, leaks=guarded.leaks)
+    return LabelledImages(**vars(images), groups=guarded.groups, folds=folds, splits=splits, leaks=guarded.leaks)
 
 
 def split_parts(images: LabelledImages, options: LearningOptions, report: Reporter = silent) -> list[SplitPart]:
-    """What is trained, validated and tested on: one part per fold, or the single split as `holdout`.
+    """The rows to train, validate and test on: one part per fold, or the single split as `holdout`.
 
     Of each fold's other images about --validation-share of each class's patients validate; where a class has too few
     patients for that, nothing does, and a warning is reported.

@@ -33,7 +33,7 @@ _FIX = (
 class Guarded:
     """Findings on N images.
 
-    groups: `[N]`, what a split must keep together: the patient or, where patients share a picture, the first of them.
+    groups: `[N]`, the unit that a split must keep together: the patient or, where patients share a picture, the first.
     leaks: a sentence for each way in which the given split leaks; empty if it does not.
     """
 
@@ -41,7 +41,7 @@ class Guarded:
     leaks: tuple[str, ...]
 
 
-def refuse_split_patients(patients: NDArray[np.str_], sides: NDArray[Any], options: LearningOptions) -> None:
+def refuse_split_patients(patients: Strings, sides: NDArray[Any], options: LearningOptions) -> None:
     """Check, before images are read, that a given split keeps each patient on one side.
 
     Raises:
@@ -60,7 +60,7 @@ def guard(
     *,
     labels: Sequence[str] | None = None,
 ) -> Guarded:
-    """Check that a split does not leak, before anything is learned from it.
+    """Check, before training, that a split does not leak.
 
     Args:
         prints: N fingerprints; anything else for a file that cannot be read. names: of the files, for messages.
@@ -87,11 +87,7 @@ def guard(
 
 
 def guard_pairs(pairs: Sequence[Pair], options: LearningOptions, report: Reporter) -> Guarded:
-    """`guard` for images with masks, which are read here; the given split is their column `split`, else `fold`.
-
-    Raises:
-        InputError: as `guard`.
-    """
+    """`guard` for images with masks, which are read here; the given split is their column `split`, else `fold`."""
     sides = None
     if not options.resplit:
         if any(pair.split for pair in pairs):
@@ -120,12 +116,13 @@ def joined_patients(patients: Strings, pictures: I64) -> Strings:
     return np.asarray(names[first[back]][patient], np.str_)
 
 
-def _patients_on_two_sides(patients: NDArray[np.str_], sides: NDArray[Any]) -> list[str]:
+def _patients_on_two_sides(patients: Strings, sides: NDArray[Any]) -> list[str]:
     split = split_across(patients, sides)
     if not split:
         return []
     shown = [f"{patient} in {' and '.join(found)}" for patient, found in list(split.items())[:_SHOWN]]
-    return [f"{_count(len(split), 'patient is', 'patients are')} on two sides of the split ({_listed(shown, split)})"]
+    who = "1 patient is" if len(split) == 1 else f"{len(split)} patients are"
+    return [f"{who} on two sides of the split ({_listed(shown, split)})"]
 
 
 def _pictures_across(pictures: I64, sides: NDArray[Any], names: Sequence[str]) -> str:
@@ -144,10 +141,6 @@ def _pictures_across(pictures: I64, sides: NDArray[Any], names: Sequence[str]) -
 
 def _listed(shown: list[str], everything: dict[str, list[str]]) -> str:
     return "; ".join(shown) + ("; ..." if len(everything) > len(shown) else "")
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def _refuse(leaks: list[str], options: LearningOptions) -> None:

@@ -11,21 +11,22 @@ from pathlib import Path
 from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Note, Reporter, Warn
 from cancernet_cli.core.options import LearningOptions
-from cancernet_cli.core.records import FoundFile, Truth
+from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.breakhis import SUBTYPES
 from cancernet_cli.data.discovery.discover import discover
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_base
 from cancernet_cli.data.discovery.labels import NameLabels
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter, TileFacts
+from cancernet_cli.engine.finetune.model_folder import work_folder
 
 
 @dataclass(frozen=True)
 class Listing:
     """N files in path order, each with one of the classes.
 
-    sources: for each, the absolute path by which a list names it: its own or, for a tile, its slide's. tiles: what is
-    known of the tiles among them; None if there are none.
+    sources: absolute paths as in manifests: the file's or, for a tile, its slide's. tiles: facts about the tiles; None
+    if there are none.
     """
 
     files: list[FoundFile]
@@ -109,14 +110,17 @@ def _openable(
     cutter: SlideCutter | None,
 ) -> list[FoundFile]:
     """The files of the source that can be opened, each once, in path order."""
+    columns = (("subtype",) if options.target == "subtype" else ()) + DEFAULT_RULE.columns
+    # With --classes or subtypes, files with other labels are left out rather than refused.
+    rule = LabelRule(columns, refuse_others=not options.classes and options.target == "binary")
     found = discover(
         source.inputs,
         base=source.base,
         labels=options.labels,
         classes=classes,
-        rule=_rule(options),
+        rule=rule,
         kind=cutter.options.kind if cutter else "image",
-        exclude=cutter.own_folders if cutter else (),
+        exclude=(cutter.options.out, work_folder(cutter.options)) if cutter else (),
         on_problem=lambda message: report(Warn(message)),
     )
     once: dict[bytes, FoundFile] = {}
@@ -130,7 +134,12 @@ def _openable(
     if options.target == "subtype" and options.labels == "auto":
         # A list without subtypes leaves them to file names and folders.
         names = NameLabels(source.base, classes, use_name=True, use_folder=True)
-        files = [file if file.truth.label else _relabelled(file, names.truth(file.location)) for file in files]
+        files = [
+            file
+            if file.truth.label
+            else replace(file, truth=replace(file.truth, label=names.truth(file.location).label))
+            for file in files
+        ]
     return files
 
 
@@ -140,18 +149,6 @@ def _classes(options: LearningOptions) -> tuple[str, ...]:
     if len({name.casefold() for name in classes}) != len(classes) or len(classes) < 2:
         raise OptionError(f"--classes is {options.classes!r}", fix="give two or more different labels, comma-separated")
     return classes
-
-
-def _rule(options: LearningOptions) -> LabelRule:
-    """With --classes or subtypes, files with other labels are left out rather than refused."""
-    columns = DEFAULT_RULE.columns
-    if options.target == "subtype":
-        columns = ("subtype", *columns)
-    return LabelRule(columns, refuse_others=not options.classes and options.target == "binary")
-
-
-def _relabelled(file: FoundFile, other: Truth) -> FoundFile:
-    return replace(file, truth=replace(file.truth, label=other.label))
 
 
 def _magnified(files: list[FoundFile], options: LearningOptions, report: Reporter) -> list[FoundFile]:

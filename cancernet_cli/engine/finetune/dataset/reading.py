@@ -1,4 +1,4 @@
-"""One pass over the training images before anything is learned: can each be read, and what does it show?"""
+"""One pass over the images before training: which are readable, and their fingerprints."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from cancernet_cli.outputs.pictures.files import write_png
 
 INDEX_FILE = "tiles.json"
 _AT_ONCE = 64
-_ALL_BUT_EXACTLY = 1e-9  # rounding error of areas
+_ROUNDING = 1e-9  # of areas
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def cut_slide(
 ) -> SlideTiles:
     """Choose a slide's tiles and write the missing ones as PNG.
 
-    The same slide, annotations and options give the same tiles, each written atomically, in a subfolder of `folder`
-    that is theirs alone; a slide that was cut without a failure is not opened again.
+    The same slide, annotations and options give the same tiles, each written atomically, in a separate subfolder of
+    `folder`; a slide that was cut without a failure is not opened again.
 
     Args:
         annotations: a GeoJSON file: only tiles in its regions are used, with the region's class. None: every tile has
@@ -128,11 +128,12 @@ def _cut_open(
         why = "no tile was found" if annotations is None else f"no tile has a label from {annotations.name}"
         return SlideTiles(place, others=chosen.others, warnings=tuple(warnings), failure=why)
     x, y = plan.tiles.x[chosen.rows], plan.tiles.y[chosen.rows]
-    failures = _write(opened, x, y, plan.tiles.size, place)
+    corners = list(zip(x.tolist(), y.tolist(), strict=True))
+    failures = _write(opened, corners, plan.tiles.size, place)
     if failures:
         (left, top), why = next(iter(failures.items()))
         warnings.append(f"{len(failures)} of {len(x)} tiles are left out; the first, at ({left}, {top}): {why}")
-    good = [i for i, corner in enumerate(zip(x.tolist(), y.tolist(), strict=True)) if corner not in failures]
+    good = [i for i, corner in enumerate(corners) if corner not in failures]
     found = SlideTiles(
         place,
         plan.tiles.size.width_px,
@@ -179,7 +180,7 @@ def _annotated(
     tiles, warnings = plan.tiles, []
     if annotations.without_area:
         warnings.append(f"{annotations.without_area} points and lines in {file.name} are left out: they have no area")
-    least = options.min_annotated - _ALL_BUT_EXACTLY
+    least = options.min_annotated - _ROUNDING
     inside = {
         name: annotated_share(region, tiles.x - origin[0], tiles.y - origin[1], tiles.size) >= least
         for name, region in annotations.regions.items()
@@ -203,18 +204,18 @@ def _annotated(
     return _Chosen(rows, [labelled[row] for row in rows.tolist()], annotations.others, warnings)
 
 
-def _write(slide: Slide, x: I64, y: I64, size: TileSize, folder: Path) -> dict[tuple[int, int], str]:
+def _write(
+    slide: Slide, corners: Sequence[tuple[int, int]], size: TileSize, folder: Path
+) -> dict[tuple[int, int], str]:
     """Write the missing tiles; returns by (x, y) why some cannot be read."""
-    missing = [
-        i for i, (left, top) in enumerate(zip(x.tolist(), y.tolist(), strict=True)) if not _is_there(folder, left, top)
-    ]
+    missing = [corner for corner in corners if not _is_there(folder, *corner)]
     failures: dict[tuple[int, int], str] = {}
     for first in range(0, len(missing), _AT_ONCE):
         interruption.check("the tiles so far are kept")
         some = missing[first : first + _AT_ONCE]
-        read = read_tiles(slide, x[some], y[some], size)
-        for place, row in enumerate(some):
-            corner = int(x[row]), int(y[row])
+        x, y = np.array(some, np.int64).T
+        read = read_tiles(slide, x, y, size)
+        for place, corner in enumerate(some):
             if place in read.failures:
                 failures[corner] = str(read.failures[place])
             else:

@@ -59,7 +59,7 @@ class Tiles:
 class SlideCutter:
     """Cuts the slides of a run into tiles.
 
-    lists: manifests and label files, which may have a column `annotations`. base: the other folder that their paths may
+    lists: manifests and label files, which may have a column `annotations`. base: a further folder that their paths may
     be relative to.
     """
 
@@ -69,11 +69,6 @@ class SlideCutter:
     base: Path
     report: Reporter
     processes: Processes = ALONE
-
-    @property
-    def own_folders(self) -> list[Path]:
-        """The folders that the run writes to, which are not searched for images."""
-        return [self.options.out, work_folder(self.options)]
 
     def tiles(self, slides: Sequence[FoundFile], photos: Sequence[FoundFile], classes: Sequence[str]) -> Tiles:
         """The tiles of the slides that have a label or annotations.
@@ -95,11 +90,8 @@ class SlideCutter:
             files = find_annotations([slide.location for slide in slides], self.lists, self.base)
         chosen = [slide for slide in slides if slide.location in files or slide.truth.label is not None]
         if others := len(slides) - len(chosen):
-            self.report(
-                Note(
-                    f"{others} of {len(slides)} slides have no label, or none of {', '.join(classes)}, and are left out"
-                )
-            )
+            no_label = f"{others} of {len(slides)} slides have no label, or none of {', '.join(classes)}"
+            self.report(Note(f"{no_label}, and are left out"))
         if not chosen:
             return Tiles([], [], None)
         cut = self._cut(photos)
@@ -154,13 +146,8 @@ class SlideCutter:
         self.report(StageStarted(STAGE, len(turned), "slides"))
         found: list[SlideTiles] = []
         try:
-            for slide, its in zip(
-                turned,
-                pool.map(
-                    lambda slide: cut_slide(slide, files.get(slide.location), classes, cut, options, folder), turned
-                ),
-                strict=True,
-            ):
+            cuts = pool.map(lambda one: cut_slide(one, files.get(one.location), classes, cut, options, folder), turned)
+            for slide, its in zip(turned, cuts, strict=True):
                 for words in its.warnings:
                     self.report(Warn(f"{slide.path}: {words}"))
                 if its.failure:
@@ -192,21 +179,15 @@ class SlideCutter:
         if annotated:
             words.append(f"tiles of {_slides(annotated)} have the label of the annotated region they are in")
         labels = "; ".join(words)
-        self.report(
-            Note(
-                f"{tiles:,} tiles of {_slides(len(slides))}, {cut.view_width_px} x {cut.view_height_px} px at "
-                f"{cut.mpp:.3g} um: {labels}"
-            )
-        )
-        unknown = [slide for slide in slides if slide.truth.patient is None]
+        size = f"{cut.view_width_px} x {cut.view_height_px} px at {cut.mpp:.3g} um"
+        self.report(Note(f"{tiles:,} tiles of {_slides(len(slides))}, {size}: {labels}"))
+        unknown = sum(slide.truth.patient is None for slide in slides)
         if unknown:
-            self.report(
-                Warn(
-                    f"the patient of {len(unknown)} of {len(slides)} slides is unknown: each slide counts as a "
-                    "separate patient, and its tiles are kept on one side of the split"
-                )
+            who = (
+                f"the patient of {unknown} of {len(slides)} slides is unknown: each slide counts as a separate patient"
             )
-        return TileFacts(cut.mpp, are_all, labels, "slide" if len(unknown) == len(slides) else "")
+            self.report(Warn(f"{who}, and its tiles are kept on one side of the split"))
+        return TileFacts(cut.mpp, are_all, labels, "slide" if unknown == len(slides) else "")
 
 
 def _slides(count: int) -> str:

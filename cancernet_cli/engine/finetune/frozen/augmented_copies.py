@@ -14,7 +14,7 @@ from cancernet_cli.data.loading.views import make_views
 from cancernet_cli.data.splits.duplicates import Fingerprint, fingerprint
 from cancernet_cli.training.augment import AugmentPolicy, rescaled, restain
 
-# Half as strong as for a U-Net's crops: a variant must keep the texture of its label.
+# Half as strong as for a U-Net's crops: a variant must keep the texture that its label depends on.
 VARIANTS = AugmentPolicy(zoom=(0.8, 1.25), stain=0.25, light=0.15, blur=0.0)
 
 
@@ -22,8 +22,8 @@ VARIANTS = AugmentPolicy(zoom=(0.8, 1.25), stain=0.25, light=0.15, blur=0.0)
 class SeenImage(DecodedImage):
     """An image with its variants.
 
-    parts: how many views the image itself has, and each variant: they may differ in size. fingerprint: where it was
-    asked for.
+    parts: number of views of the image itself, then of each variant, which may differ in size. fingerprint: if
+    requested.
     """
 
     parts: tuple[int, ...] = ()

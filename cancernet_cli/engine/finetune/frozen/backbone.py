@@ -38,7 +38,7 @@ def train_frozen(
     """Fit the recipe's head on the features, and measure the other segmenters with it.
 
     Args:
-        images: those that `features` has, in its order.
+        images: the rows of `features`, in the same order.
     """
     classes = len(images.classes)
     trainer = HeadTrainer(features.values, images.labels, images.groups, classes, job.recipe, job.options.seed)
@@ -53,7 +53,11 @@ def train_frozen(
         final, history = trainer.fit(part.train, part.validate, split=part.name)
         models = {0: final}
         logits = _scored(features.values, models, images)
-    others = _others(images, backbone, card, logits, models, job)
+    others: dict[str, Any] = {}
+    for name in also_segmenters(job.options):
+        seen = _features(images.files, backbone, card, job, name)
+        # With the decision of the card's own segmenter, which a user who changes the segmenter gets.
+        others[name] = figures(held_out(_scored(seen.values, models, images), images, basis=logits), images)
     classifier = build_classifier(card.architecture)
     classifier.backbone.load_state_dict(backbone.state_dict())
     fill_head(classifier.head, final)
@@ -92,22 +96,3 @@ def _scored(values: Values, models: dict[int, Scorer], images: LabelledImages) -
         rows = np.flatnonzero(images.folds == fold if images.splits is None else images.splits != "train")
         logits[rows] = model.logits(values[rows, 0])
     return logits
-
-
-def _others(
-    images: LabelledImages,
-    backbone: Backbone,
-    card: Card,
-    logits: F64,
-    models: dict[int, Scorer],
-    job: FinetuneJob,
-) -> dict[str, Any]:
-    """Figures by segmenter: the same weights behind each of `--also-segmenters`.
-
-    With the decision of the card's own segmenter, which a user who changes the segmenter gets.
-    """
-    found: dict[str, Any] = {}
-    for name in also_segmenters(job.options):
-        seen = _features(images.files, backbone, card, job, name)
-        found[name] = figures(held_out(_scored(seen.values, models, images), images, basis=logits), images)
-    return found

@@ -30,7 +30,7 @@ class Features:
 
     values: `[N, A, F]` float32 or float16, of each image (first) and its variants; a memory map. rows: `[N]`, which of
     the files they are. elapsed_s: computing time over all runs. fingerprints: of every file, None for one
-    that could not be read; empty unless they were asked for.
+    that could not be read; empty unless requested.
     """
 
     values: NDArray[np.floating]
@@ -41,12 +41,12 @@ class Features:
 
 @dataclass
 class FeatureStore:
-    """A folder that takes the features of `count` files in their order.
+    """A folder with the features of `count` files, filled in their order.
 
     The contents of an earlier run are reused if they have the same key, and discarded otherwise.
 
     Args:
-        key: what the values depend on, as JSON has it.
+        key: everything that the values depend on, for JSON.
         count: number of files.
         with_fingerprints: keep the files' fingerprints as well.
 
@@ -103,10 +103,11 @@ class FeatureStore:
         for value in values:
             if not isinstance(value, Failure):
                 at = self.seen - len(self.failed) - len(new_failures)
-                stored = self._room(value.shape)
+                if self._values is None:
+                    self._values = self._open(VALUES_FILE, self.dtype, (self.count, *value.shape))
                 with np.errstate(over="ignore"):  # half precision ends at 65,504
-                    stored[at] = value
-                if np.isfinite(stored[at]).all():
+                    self._values[at] = value
+                if np.isfinite(self._values[at]).all():
                     self.seen += 1
                     continue
                 value = Failure("features", "NonFiniteOutput", "the network's output is not finite")
@@ -135,11 +136,6 @@ class FeatureStore:
         packed = np.empty((0, 0), np.uint8) if self._prints is None else self._prints[: self.seen]
         prints = tuple(Fingerprint.unpacked(one) if one.any() else None for one in packed)
         return Features(values, rows, self.elapsed_s, prints)
-
-    def _room(self, shape: tuple[int, ...]) -> NDArray[np.floating]:
-        if self._values is None:
-            self._values = self._open(VALUES_FILE, self.dtype, (self.count, *shape))
-        return self._values
 
     def _open(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
         """A new array in the folder, its space on disk allocated."""

@@ -22,6 +22,7 @@ from cancernet_cli.core.interruption import check, requested
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, chunks, load_batches
+from cancernet_cli.engine.finetune.checkpoints import weights_digest
 from cancernet_cli.engine.finetune.frozen.augmented_copies import SeenImage, VariantDecoder
 from cancernet_cli.engine.finetune.frozen.feature_store import Features, FeatureStore
 from cancernet_cli.inference.pipeline import Pipeline
@@ -142,15 +143,6 @@ def files_digest(files: list[FoundFile]) -> str:
     return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def weights_digest(module: nn.Module) -> str:
-    """SHA-256 of a module's weights."""
-    digest = hashlib.sha256()
-    for name, value in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _key(
     files: list[FoundFile],
     backbone: Backbone,
@@ -166,7 +158,7 @@ def _key(
         "files": files_digest(files),
         "max_megapixels": options.max_megapixels,
         "network": {"backbone": network.backbone, "head": network.head, "levels": network.levels},
-        "weights": weights_digest(backbone),
+        "weights": weights_digest(backbone.state_dict()),
         "input": asdict(card.input),
         "segmentation": {
             "segmenter": card.segmentation.segmenter,

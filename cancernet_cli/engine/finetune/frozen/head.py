@@ -27,11 +27,9 @@ ROWS_AT_ONCE = 256
 
 
 class Scorer(Protocol):
-    """Anything fitted that turns features `[N, F]` into logits `[N, K]`."""
+    """A fitted model from features `[N, F]` to logits `[N, K]`."""
 
-    def logits(self, features: Values, /) -> F64:
-        """`[N, F]` to `[N, K]`."""
-        ...
+    def logits(self, features: Values, /) -> F64: ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class HeadTrainer:
     """Fits a recipe's head on features.
 
     features: `[N, A, F]`, of each image (first) and its variants; may be on disk. labels: `[N]`. patients: `[N]` names.
-    classes: how many.
+    classes: K.
     """
 
     features: Values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,16 +19,20 @@ from cancernet_cli.engine.finetune.checkpoints import open_checkpoints, path_fac
 from cancernet_cli.engine.finetune.dataset.leaks import guard_pairs
 from cancernet_cli.engine.finetune.figures import ON_LEAK
 from cancernet_cli.engine.finetune.job import FinetuneJob, open_job
-from cancernet_cli.engine.finetune.model_folder import NOT_FOR, command_line, write_model
-from cancernet_cli.engine.finetune.segmenter.cutoff import CutChoice, by_folds, by_validation
-from cancernet_cli.engine.finetune.segmenter.overlap import CUTS, Overlaps, overlaps
+from cancernet_cli.engine.finetune.model_folder import NOT_FOR, command_line, work_folder, write_model
+from cancernet_cli.engine.finetune.segmenter.overlap import (
+    CUTS,
+    CutChoice,
+    Overlaps,
+    by_folds,
+    by_validation,
+    overlaps,
+)
 from cancernet_cli.engine.finetune.segmenter.splits import card_splits, segmenter_parts
 from cancernet_cli.engine.finetune.segmenter.unet import Trained, train_unet
 from cancernet_cli.inference.malloc import keep_freed_memory
-from cancernet_cli.outputs.reports.history import write_history
+from cancernet_cli.outputs.reports.history import HISTORY_FILE, write_history
 from cancernet_cli.segmentation.unet import UNet, move_cut
-
-HISTORY_FILE = "history.parquet"
 
 
 def train_segmenter(
@@ -68,7 +73,7 @@ def train_segmenter(
     if job.processes.is_first:
         card = write_model(trained.network, card, options)
         write_history(history, options.out / HISTORY_FILE)
-        checkpoints.remove()
+        shutil.rmtree(work_folder(options), ignore_errors=True)
     job.processes.wait()
     seconds = time.monotonic() - started
     patients = {patient for members in card.training.splits.values() for patient in members}

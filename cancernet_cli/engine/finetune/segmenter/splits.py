@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cancernet_cli.core.arrays import I64
+from cancernet_cli.core.arrays import I64, Strings
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.data.splits.folds import SplitPart, held_out_patients, split_part
@@ -16,7 +15,7 @@ from cancernet_cli.data.splits.pairs import Pair, pair_folds
 NOTHING = np.empty(0, np.int64)
 
 
-def segmenter_parts(pairs: Sequence[Pair], groups: NDArray[np.str_], options: FinetuneOptions) -> list[SplitPart]:
+def segmenter_parts(pairs: Sequence[Pair], groups: Strings, options: FinetuneOptions) -> list[SplitPart]:
     """One part per training; the last, `final`, gives the weights that are kept.
 
     A split in the manifest, or `--folds 1`, is one training, tested on its test patients. Otherwise every fold is
@@ -43,7 +42,7 @@ def segmenter_parts(pairs: Sequence[Pair], groups: NDArray[np.str_], options: Fi
     return [*found, SplitPart("final", np.arange(len(pairs)), NOTHING, NOTHING)]
 
 
-def _drawn(groups: NDArray[np.str_], options: FinetuneOptions) -> NDArray[np.str_]:
+def _drawn(groups: Strings, options: FinetuneOptions) -> Strings:
     """`train`, `val` or `test` for each pair, drawn with the seed; with two patients none is left to validate."""
     splits = np.full(len(groups), "train")
     splits[np.isin(groups, list(held_out_patients(groups.tolist(), options.test_share, options.seed)))] = "test"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cancernet_cli.classification import build_backbone
 from cancernet_cli.classification.pretrained import Pretrained, fill, load_pretrained
-from cancernet_cli.core.arrays import I64, Pixels
+from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.cards import Architecture, InputPolicy
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.events import Note
@@ -23,13 +23,12 @@ from cancernet_cli.engine.finetune.fit import fit_with_progress
 from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.engine.finetune.random_batches import crop_maker, random_batches, scaled_pair
 from cancernet_cli.inference.pipeline import to_tensor
-from cancernet_cli.inference.runtime import PRECISIONS
 from cancernet_cli.metrics.overlap import dice, overlap_counts
 from cancernet_cli.segmentation.unet import UNet, build_network
 from cancernet_cli.training.augment import AugmentPolicy
 from cancernet_cli.training.losses import dice_cross_entropy, share_of_pixels_right
 from cancernet_cli.training.samplers import epoch_draws
-from cancernet_cli.training.task import Group, Judgement, LoopPolicy, Task
+from cancernet_cli.training.task import Group, Judgement, Task
 
 DECODER_CHANNELS = (64, 48, 32, 16, 8)
 BATCH = 8
@@ -128,36 +127,28 @@ def train_unet(job: FinetuneJob, checkpoints: Checkpoints, pairs: Sequence[Pair]
             right=share_of_pixels_right,
             judge=_judge_of(network, policy, validated, job) if validated else None,
         ),
-        LoopPolicy(
-            epochs=job.recipe.epochs,
-            learning_rate=job.recipe.learning_rate,
-            precision=PRECISIONS[runtime.precision],
-        ),
         job,
         checkpoint,
     )
     return Trained(network.cpu(), policy, architecture, source, fitted.history)
 
 
-class _Judge:
-    """Validates on whole images at the network's scale; Dice is pooled over all pixels."""
+def _judge_of(network: nn.Module, policy: InputPolicy, pairs: list[Pair], job: FinetuneJob) -> Callable[[], Judgement]:
+    """Validation on whole images at the network's scale; Dice is pooled over all pixels."""
+    device = job.runtime.device
+    unet = UNet(network, replace(policy, scale=1.0)).to(device)
+    examples = [scaled_pair(pair, policy.scale, job.options.max_pixels) for pair in pairs]
 
-    def __init__(self, unet: nn.Module, examples: list[tuple[Pixels, Pixels]], device: torch.device) -> None:
-        self.unet, self.examples, self.device = unet, examples, device
-
-    def __call__(self) -> Judgement:
+    def judge() -> Judgement:
         losses, counts = [], []
-        for image, mask in self.examples:
-            pixels = to_tensor(torch.from_numpy(image)[None].to(self.device))
-            truth = torch.from_numpy(mask).to(self.device)[None, None] >= 128
-            probs = self.unet(pixels)
+        for image, mask in examples:
+            pixels = to_tensor(torch.from_numpy(image)[None].to(device))
+            truth = torch.from_numpy(mask).to(device)[None, None] >= 128
+            probs = unet(pixels)
             losses.append(float(dice_cross_entropy(torch.logit(probs, eps=1e-6), truth)))
             counts.append(overlap_counts((probs >= 0.5).cpu().numpy(), truth.cpu().numpy()))
         both, found, true = np.asarray(counts).sum(axis=0)
-        size = sum(mask.size for _, mask in self.examples)
+        size = sum(mask.size for _, mask in examples)
         return Judgement(float(np.mean(losses)), accuracy=1 - float(found + true - 2 * both) / size, dice=dice(counts))
 
-
-def _judge_of(network: nn.Module, policy: InputPolicy, pairs: list[Pair], job: FinetuneJob) -> _Judge:
-    unet = UNet(network, replace(policy, scale=1.0)).to(job.runtime.device)
-    return _Judge(unet, [scaled_pair(pair, policy.scale, job.options.max_pixels) for pair in pairs], job.runtime.device)
+    return judge

@@ -27,8 +27,8 @@ from cancernet_cli.core.records import FinetuneResult
 from cancernet_cli.engine.finetune import random_batches
 from cancernet_cli.engine.finetune.segmenter import unet as finetune_unet
 from cancernet_cli.engine.finetune.segmenter.overlap import CUTS
-from cancernet_cli.engine.finetune.segmenter.run import HISTORY_FILE, train_segmenter
-from cancernet_cli.outputs.reports.history import read_history
+from cancernet_cli.engine.finetune.segmenter.run import train_segmenter
+from cancernet_cli.outputs.reports.history import HISTORY_FILE, read_history
 from tests.he_images import he_like
 
 

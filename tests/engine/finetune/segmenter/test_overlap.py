@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cancernet_cli.engine.finetune.segmenter.cutoff import by_folds, by_validation
-from cancernet_cli.engine.finetune.segmenter.overlap import BASELINES, CUTS, Overlaps
+from cancernet_cli.engine.finetune.segmenter.overlap import BASELINES, CUTS, Overlaps, by_folds, by_validation
 
 
 def best_at(cut: float, patient: str, pixels: int = 100) -> Overlaps:
