@@ -1,10 +1,11 @@
-"""Batches on their way through the networks: the protocol that images and slides share, and images themselves."""
+"""Batches on their way through the networks: what images and slides share, and images themselves."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,15 +25,16 @@ from cancernet_cli.outputs.tables.parts import BatchOutcome
 NO_ANSWER = Outputs(np.empty((0, 0), np.float32), np.empty(0, np.float32), None)
 
 
-class Batch(Protocol):
-    """Loaded work whose outcome can be committed once the networks have seen its pixels."""
+@dataclass(frozen=True)
+class Batch:
+    """Loaded work whose outcome can be committed once the networks have seen its pixels.
 
-    @property
-    def pixels(self) -> Tensor | None:
-        """`[V, h, w, 3]` uint8; None if the networks have nothing to do."""
+    pixels: `[V, h, w, 3]` uint8; V is 0 if nothing could be decoded. None if the networks have nothing to do. commit:
+    turns the network outputs for V views into rows and files; called with `NO_ANSWER` without pixels.
+    """
 
-    def commit(self, answer: Outputs, /) -> BatchOutcome:
-        """Turn the network outputs for V views into rows and files; `NO_ANSWER` without pixels."""
+    pixels: Tensor | None
+    commit: Callable[[Outputs], BatchOutcome]
 
 
 class Source(Protocol):
@@ -55,29 +57,6 @@ class Source(Protocol):
         """Called after the last batch."""
 
 
-@dataclass(frozen=True)
-class ImageBatch:
-    """A `Batch` of decoded images."""
-
-    decoded: DecodedBatch
-    job: Job
-    schema: pa.Schema
-
-    @property
-    def pixels(self) -> Tensor:
-        """See `Batch`; V is 0 if no image could be decoded."""
-        return self.decoded.pixels
-
-    def commit(self, answer: Outputs) -> BatchOutcome:
-        """One row per image, and the files of the sinks."""
-        files, card = self.decoded.files, self.job.card
-        predictions = predict(self.decoded, answer, card)
-        failures = [(file.path, p) for file, p in zip(files, predictions, strict=True) if isinstance(p, Failure)]
-        writes = image_writes(self.decoded, predictions, answer, self.job)
-        rows = record_batch(self.decoded, predictions, card, self.schema)
-        return BatchOutcome(rows, writes=writes, files=len(files), failures=failures)
-
-
 class ImageSource:
     """A `Source` of images.
 
@@ -88,14 +67,13 @@ class ImageSource:
     tile_schema: pa.Schema | None = None
 
     def __init__(self, job: Job, files: Iterator[FoundFile], schema: pa.Schema) -> None:
-        options = job.options
         self.job, self.schema = job, schema
         self._work = chunks(files, files_per_batch(job.card, job.runtime.batch_size))
         self.decoder = batch_decoder(
             job.card.input,
-            round(options.max_megapixels * 1e6),
+            job.options.max_pixels,
             keep_originals=job.needs("pixels"),
-            shrink=options.jpeg_scale == "auto",
+            shrink=job.options.jpeg_scale == "auto",
         )
 
     def __iter__(self) -> Iterator[list[FoundFile]]:
@@ -105,9 +83,18 @@ class ImageSource:
         """Each decoded batch, ready for the networks."""
         return map(self.batch, loaded)
 
-    def batch(self, decoded: DecodedBatch) -> ImageBatch:
+    def batch(self, decoded: DecodedBatch) -> Batch:
         """The images as a `Batch`."""
-        return ImageBatch(decoded, self.job, self.schema)
+        return Batch(decoded.pixels, partial(self._commit, decoded))
+
+    def _commit(self, decoded: DecodedBatch, answer: Outputs) -> BatchOutcome:
+        """One row per image, and the files of the sinks."""
+        files, card = decoded.files, self.job.card
+        predictions = predict(decoded, answer, card)
+        failures = [(file.path, p) for file, p in zip(files, predictions, strict=True) if isinstance(p, Failure)]
+        writes = image_writes(decoded, predictions, answer, self.job)
+        rows = record_batch(decoded, predictions, card, self.schema)
+        return BatchOutcome(rows, writes=writes, files=len(files), failures=failures)
 
     def finish(self) -> None:
         """See `Source`."""
