@@ -14,9 +14,10 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
 from cancernet_cli.data.tiles.slide_plan import SlidePlan
 from cancernet_cli.engine.classify.pooling import pooled
-from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide, probabilities, row_batch
+from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide, probabilities
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.outputs.slides.results import TileResults
+from cancernet_cli.outputs.tables.predictions import row_batch
 
 # Variance of the Laplacian of a view: 50 to 2,500 on sharp H&E tiles at 0.4 to 1 um/px and on BreakHis fields at a
 # model's scale, 5 to 30 on the same tiles after a Gaussian blur of two pixels.
