@@ -1,4 +1,4 @@
-"""Two classifiers on the same images: which is better, and whether the difference may be chance."""
+"""Two classifiers on the same images: which is better, and whether the difference may be due to chance."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,33 +37,16 @@ class Batch:
     commit: Callable[[Outputs], BatchOutcome]
 
 
-class Source(Protocol):
+class ImageSource:
     """Where batches come from: iterating yields work for the loader, `batches` wraps what it returns.
 
     decoder: run by the loader's workers. tile_schema: of parts of the tile table; None if there are no slides.
-    """
-
-    @property
-    def decoder(self) -> Decoder[Any, Any]: ...
-
-    @property
-    def tile_schema(self) -> pa.Schema | None: ...
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-    def batches(self, loaded: Iterator[Any], /) -> Iterator[Batch]: ...
-
-    def finish(self) -> None:
-        """Called after the last batch."""
-
-
-class ImageSource:
-    """A `Source` of images.
 
     Args:
         files: images to classify. schema: of a part of the main table.
     """
 
+    decoder: Decoder[Any, Any]
     tile_schema: pa.Schema | None = None
 
     def __init__(self, job: Job, files: Iterator[FoundFile], schema: pa.Schema) -> None:
@@ -76,15 +59,14 @@ class ImageSource:
             shrink=job.options.jpeg_scale == "auto",
         )
 
-    def __iter__(self) -> Iterator[list[FoundFile]]:
+    def __iter__(self) -> Iterator[Any]:
         return self._work
 
-    def batches(self, loaded: Iterator[DecodedBatch]) -> Iterator[Batch]:
+    def batches(self, loaded: Iterator[Any]) -> Iterator[Batch]:
         """Each decoded batch, ready for the networks."""
-        return map(self.batch, loaded)
+        return map(self._batch, loaded)
 
-    def batch(self, decoded: DecodedBatch) -> Batch:
-        """The images as a `Batch`."""
+    def _batch(self, decoded: DecodedBatch) -> Batch:
         return Batch(decoded.pixels, partial(self._commit, decoded))
 
     def _commit(self, decoded: DecodedBatch, answer: Outputs) -> BatchOutcome:
@@ -97,7 +79,7 @@ class ImageSource:
         return BatchOutcome(rows, writes=writes, files=len(files), failures=failures)
 
     def finish(self) -> None:
-        """See `Source`."""
+        """Called after the last batch."""
 
 
 def files_per_batch(card: Card, batch_size: int) -> int:

@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 
 from cancernet_cli.core.arrays import I64, Pixels
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageGrew, StageStarted, Warn
@@ -33,24 +34,22 @@ STAGE = "tiles"
 SLIDES_AT_ONCE = 2  # one is being read while the next is planned, so that its tiles are ready in time
 
 
-class SlideStream:
-    """A `Source` of slides and images.
+class SlideStream(ImageSource):
+    """Slides and images.
 
     Iterating yields plans of slides, one slide ahead; tiles of planned slides; and images while no tiles are ready.
     While only plans are pending it yields `Idle` instead of ending, because more work follows once they are committed.
-
-    Args:
-        images: the images of the run.
     """
 
-    def __init__(
-        self, job: Job, worklist: Worklist, workspace: Workspace, images: ImageSource, report: Reporter
-    ) -> None:
-        self.job, self._worklist, self._report = job, worklist, report
-        self.decoder = slide_decoder(job, images.decoder)
+    tile_schema: pa.Schema
+
+    def __init__(self, job: Job, worklist: Worklist, workspace: Workspace, schema: pa.Schema, report: Reporter) -> None:
+        super().__init__(job, worklist.pending("image"), schema)
+        self._worklist, self._report = worklist, report
+        self.decoder = slide_decoder(job, cast(BatchDecoder, self.decoder))
         self.tile_schema = tile_part_schema(classified_tile_schema(job.card.architecture.classes, job.state))
         self._tile_parts = workspace.tile_parts()
-        self._images, self._slides = images, worklist.pending("slide")
+        self._slides = worklist.pending("slide")
         self._planning = 0
         self._spans: deque[deque[Any]] = deque()
         self._states: dict[str, SlideState] = {}
@@ -59,7 +58,7 @@ class SlideStream:
         report(StageStarted(STAGE, 0, "tiles"))
 
     def __iter__(self) -> Iterator[Work]:
-        images = iter(self._images)
+        images = super().__iter__()
         while True:
             slide = next(self._slides, None) if self._planning + len(self._spans) < SLIDES_AT_ONCE else None
             if slide is not None:
@@ -81,14 +80,14 @@ class SlideStream:
         for done in loaded:
             match done:
                 case DecodedBatch():
-                    yield self._images.batch(done)
+                    yield self._batch(done)
                 case PlannedSlide():
                     yield Batch(None, partial(self._add_plan, done))
                 case DecodedTiles():
                     yield Batch(done.pixels, partial(self._add_tiles, done))
 
     def finish(self) -> None:
-        """See `Source`."""
+        """End the stage of tiles."""
         self._report(StageFinished(STAGE))
 
     def _add_plan(self, planned: PlannedSlide, _: Outputs) -> BatchOutcome:
@@ -128,7 +127,7 @@ class SlideStream:
     def _outcome(self, file: FoundFile, state: SlideState | None, prediction: Failure | dict[str, Any]) -> BatchOutcome:
         """The row and files of a completed slide."""
         plan = None if state is None else state.plan
-        rows = slide_batch(file, plan, prediction, self.job.card, self._images.schema)
+        rows = slide_batch(file, plan, prediction, self.job.card, self.schema)
         if state is None or isinstance(prediction, Failure):
             assert isinstance(prediction, Failure), "a slide without a state has failed"
             return BatchOutcome(rows, files=1, failures=[(file.path, prediction)])

@@ -1,4 +1,4 @@
-"""`cancernet compare`: networks by segmenters on the same patients, with baselines and what a leaking split claims."""
+"""`cancernet compare`: every network with every segmenter on the same patients, baselines, and a leaking split."""
 
 from __future__ import annotations
 

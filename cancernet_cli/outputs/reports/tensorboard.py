@@ -1,4 +1,4 @@
-"""Events for TensorBoard, where a user asks for them."""
+"""Training figures as TensorBoard events."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def board(folder: Path | None, split: str) -> Iterator[Board]:
 
 
 def check_board(folder: Path | None) -> None:
-    """Make sure, before hours of work, that events can be written if they are wanted.
+    """Check, before training starts, that TensorBoard is installed if a folder is given.
 
     Raises:
         OptionError: TensorBoard is not installed.
