@@ -33,7 +33,7 @@ import machine
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from compare_tiatoolbox import CLOCKS, ENVIRONMENT, Times, tiatoolbox_python, tiatoolbox_weights
+from compare_tiatoolbox import CLOCKS, ENVIRONMENT, Times, tiatoolbox_python, tiatoolbox_weights, with_spread
 from environments import ENVIRONMENTS, peer_python
 from numpy.typing import NDArray
 from processes import classify_command, measured
@@ -199,9 +199,7 @@ def figures(runs: Sequence[Run]) -> dict[str, Any]:
     tiles = len(runs[0].tiles)
     found: dict[str, Any] = {"tiles": tiles, "rounds": [rounded(run.times) for run in runs]}
     for clock in CLOCKS:
-        speeds = [tiles / run.times[f"{clock}_s"] for run in runs]
-        found[f"{clock}_tiles_per_s"] = round(statistics.median(speeds), 2)
-        found[f"{clock}_tiles_per_s_spread"] = [round(min(speeds), 2), round(max(speeds), 2)]
+        found |= with_spread(f"{clock}_tiles_per_s", [tiles / run.times[f"{clock}_s"] for run in runs], 2)
     if runs[0].parts_s:
         found["parts_s"] = [run.parts_s for run in runs]
     if "inference_s" in runs[0].parts_s:
@@ -217,8 +215,7 @@ def ratios(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, Any]:
             (len(a.tiles) / a.times[f"{clock}_s"]) / (len(b.tiles) / b.times[f"{clock}_s"])
             for a, b in zip(ours, theirs, strict=True)
         ]
-        found[f"{clock}_ratio"] = round(statistics.median(each), 3)
-        found[f"{clock}_ratio_spread"] = [round(min(each), 3), round(max(each), 3)]
+        found |= with_spread(f"{clock}_ratio", each, 3)
     return found
 
 

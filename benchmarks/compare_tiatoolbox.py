@@ -63,7 +63,7 @@ def tiatoolbox_python(environment: Path) -> Path:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the TIAToolbox job besides the images: weights, network input and run options."""
+    """Settings of the TIAToolbox job, without the images: weights, network input and run options."""
 
     weights: str
     classes: int
@@ -163,10 +163,16 @@ def figures(times: Sequence[Times], files: int) -> dict[str, Any]:
     """Images per second of one tool: median, minimum and maximum over the rounds."""
     found: dict[str, Any] = {"rounds": times}
     for clock in CLOCKS:
-        speeds = [files / taken[f"{clock}_s"] for taken in times]
-        found[f"{clock}_images_per_s"] = round(statistics.median(speeds), 2)
-        found[f"{clock}_images_per_s_spread"] = [round(min(speeds), 2), round(max(speeds), 2)]
+        found |= with_spread(f"{clock}_images_per_s", [files / taken[f"{clock}_s"] for taken in times], 2)
     return found
+
+
+def with_spread(name: str, values: Sequence[float], digits: int) -> dict[str, Any]:
+    """The median under `name`, and minimum and maximum under `<name>_spread`, rounded."""
+    return {
+        name: round(statistics.median(values), digits),
+        f"{name}_spread": [round(min(values), digits), round(max(values), digits)],
+    }
 
 
 def ratios(ours: Sequence[Times], theirs: Sequence[Times]) -> dict[str, Any]:
@@ -174,8 +180,7 @@ def ratios(ours: Sequence[Times], theirs: Sequence[Times]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for clock in CLOCKS:
         each = [b[f"{clock}_s"] / a[f"{clock}_s"] for a, b in zip(ours, theirs, strict=True)]
-        found[f"{clock}_ratio"] = round(statistics.median(each), 3)
-        found[f"{clock}_ratio_spread"] = [round(min(each), 3), round(max(each), 3)]
+        found |= with_spread(f"{clock}_ratio", each, 3)
     return found
 
 

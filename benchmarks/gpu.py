@@ -56,6 +56,7 @@ from cancernet_cli.engine.bench.random_model import random_model
 from cancernet_cli.engine.bench.sample import Sample, find_images, take_sample
 from cancernet_cli.engine.bench.synthetic_images import write_fields
 from cancernet_cli.engine.bench.timing import Cost, Spread, costs
+from cancernet_cli.engine.classify.batches import files_per_batch
 from cancernet_cli.engine.classify.job import Job, prepare
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import load_pipeline
@@ -228,11 +229,11 @@ def nvjpeg(images: Path, device: str, batch_size: int, repeat: int) -> Found:
 
 def loader_rate(job: Job, files: list[FoundFile], repeat: int) -> DecodeOnly:
     """Measure the loader alone, with the workers and batches of a run."""
-    runtime, policy = job.runtime, job.card.input
+    runtime = job.runtime
     return decode_only(
         files,
         BatchDecoder(policy, MAX_PIXELS, shrink=job.options.jpeg_scale == "auto"),
-        files_per_batch=runtime.batch_size if policy.view == "resize" else max(1, runtime.batch_size // 4),
+        files_per_batch=files_per_batch(job.card, runtime.batch_size),
         workers=runtime.workers,
         pin_memory=runtime.device.type == "cuda",
         repeat=repeat,
@@ -294,7 +295,7 @@ class Steps:
         self._keep = keep
 
     def __call__(self, name: str, kind: str, step: Callable[[], Found]) -> Found:
-        """Run a step and record its result by name, or that it failed or was skipped for lack of time."""
+        """Run a step and record its result by name, or that it failed or was skipped because time ran out."""
         left_s = self._limit_s - (time.perf_counter() - self._started)
         if left_s < AT_LEAST_S[kind]:
             found: Found = {"skipped": f"{left_s:.0f} s of --limit-s left, but it may take {AT_LEAST_S[kind]} s"}

@@ -41,10 +41,7 @@ def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Ru
     """Everything that the rows depend on, as stored in the table's metadata.
 
     Args:
-        card: the model's card with the run's segmenter.
-        folder: the model's folder.
-        options: the run's options.
-        runtime: the resolved device, precision and library.
+        card: with the run's segmenter.
     """
     segmenter = segmenters[card.segmentation.segmenter]
     state: dict[str, Any] = {
@@ -72,16 +69,6 @@ def labels_state(labels: str) -> str:
     return "file sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def run_record(options: ClassifyOptions, runtime: Runtime, state: dict[str, str], **counts: Any) -> dict[str, Any]:
-    """The record of one run: command line, versions, machine, options as given and as resolved, counts, times."""
-    return {
-        **circumstances(options),
-        "result": state,
-        "resolved": runtime.settings,
-        **counts,
-    }
-
-
 def circumstances(options: Options) -> dict[str, Any]:
     """The part that all run records share: version, command line, time, options as given, machine, library versions."""
     return {
@@ -89,7 +76,10 @@ def circumstances(options: Options) -> dict[str, Any]:
         "cancernet": __version__,
         "command": sys.argv,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "options": {f.name: _plain(getattr(options, f.name)) for f in dataclasses.fields(options)},
+        "options": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in dataclasses.asdict(options).items()
+        },
         "machine": {
             "system": platform.platform(),
             "python": platform.python_version(),
@@ -130,7 +120,3 @@ def _memory_bytes() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value

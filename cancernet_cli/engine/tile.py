@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cancernet_cli.core import interruption
@@ -30,7 +31,8 @@ from cancernet_cli.data.tiles.target_mpp import target_mpp
 from cancernet_cli.outputs.pictures.files import write_png
 from cancernet_cli.outputs.pictures.tile_preview import draw_tile_preview
 from cancernet_cli.outputs.side_files import side_path
-from cancernet_cli.outputs.tables.tile_table import TILE_SCHEMA, slide_table, tile_batch
+from cancernet_cli.outputs.tables.predictions import row_batch
+from cancernet_cli.outputs.tables.tile_table import SLIDE_SCHEMA, TILE_SCHEMA
 
 STAGE = "tile"
 TILES_FILE, SLIDES_FILE = "tiles.parquet", "slides.parquet"
@@ -110,7 +112,7 @@ def tile(
                 rows.append(_plan_one(slide, cut, options, writer, report))
                 report(StageAdvanced(STAGE, 1, int(rows[-1]["status"] == "failed")))
         with atomic_write(slides_file) as temporary:
-            pq.write_table(slide_table(rows), temporary, compression="zstd")
+            pq.write_table(pa.Table.from_pylist(rows, schema=SLIDE_SCHEMA), temporary, compression="zstd")
     except OSError as error:
         raise output_error(options.out, error) from error
     report(StageFinished(STAGE))
@@ -159,11 +161,9 @@ def _plan_one(
             plan = plan_slide(slide, cut, options)
             _write_pictures(file.path, plan, options.out)
             failures = _write_images(file.path, slide, plan, options.out) if options.images else None
-    except UnreadableSlide as error:
-        report(Warn(f"{file.path} failed: {error.failure}"))
-        return {"path": file.path, "status": "failed", "error": str(error.failure)}
-    except MemoryError:
-        failure = Failure("tile", "MemoryError", "not enough memory for its thumbnail")
+    except (UnreadableSlide, MemoryError) as error:
+        no_memory = Failure("tile", "MemoryError", "not enough memory for its thumbnail")
+        failure = error.failure if isinstance(error, UnreadableSlide) else no_memory
         report(Warn(f"{file.path} failed: {failure}"))
         return {"path": file.path, "status": "failed", "error": str(failure)}
     for message in plan.warnings():
@@ -171,8 +171,8 @@ def _plan_one(
     if failures:
         report(Warn(f"{file.path}: {len(failures):,} tiles cannot be read, the first: {next(iter(failures.values()))}"))
     if len(plan.tiles):
-        columns = plan.tile_columns()
-        writer.write_batch(tile_batch(file.path, len(plan.tiles), columns))
+        columns = {"slide": file.path, **plan.tile_columns()}
+        writer.write_batch(row_batch(columns, len(plan.tiles), TILE_SCHEMA))
     return {
         "path": file.path,
         "status": "ok",

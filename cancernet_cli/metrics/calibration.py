@@ -5,50 +5,45 @@ Shapes: N images, K classes; labels are class indices; weights are the number of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from cancernet_cli.core.arrays import F64, Bools
+from cancernet_cli.core.arrays import F64
 
 BINS = 15  # as Guo et al., arXiv:1706.04599
 _TEMPERATURES = (0.05, 20.0)
 
 
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """One bin of a reliability diagram: probabilities in (low, high], mean confidence, and the share that is right."""
-
-    low: float
-    high: float
-    count: float
-    confidence: float
-    accuracy: float
-
-
 def reliability_table(
     labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | None = None, *, bins: int = BINS
-) -> list[ReliabilityBin]:
-    """The non-empty bins, by the probability of the most probable class.
+) -> list[dict[str, float]]:
+    """The non-empty bins of the reliability diagram, by the probability of the most probable class.
 
     Args:
         labels: `[N]` int, 0 to K - 1.
         probs: `[N, K]` float; the most probable class counts as predicted, regardless of the decision threshold.
         weights: `[N]`, images per entry; None for one each.
+
+    Returns:
+        Per bin of probabilities in (low, high]: `low`, `high`, `count` of images, mean `confidence` and `accuracy`.
     """
-    right, confidence, w = _confidence(labels, probs, weights)
+    y, p = np.asarray(labels, dtype=np.int64), np.asarray(probs, dtype=np.float64)
+    right, confidence, w = p.argmax(axis=1) == y, p.max(axis=1), _weights(weights, len(y))
     at = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     count = np.bincount(at, w, bins)
     confident = np.bincount(at, w * confidence, bins)
     correct = np.bincount(at, w * right, bins)
-    filled = np.flatnonzero(count)
-    means = zip(confident[filled] / count[filled], correct[filled] / count[filled], strict=True)
     return [
-        ReliabilityBin(b / bins, (b + 1) / bins, float(count[b]), float(sure), float(right_share))
-        for b, (sure, right_share) in zip(filled.tolist(), means, strict=True)
+        {
+            "low": b / bins,
+            "high": (b + 1) / bins,
+            "count": int(count[b]),
+            "confidence": float(confident[b] / count[b]),
+            "accuracy": float(correct[b] / count[b]),
+        }
+        for b in np.flatnonzero(count).tolist()
     ]
 
 
@@ -61,8 +56,8 @@ def expected_calibration_error(
     Arguments as `reliability_table`.
     """
     table = reliability_table(labels, probs, weights, bins=bins)
-    total = sum(b.count for b in table)
-    return sum(b.count * abs(b.accuracy - b.confidence) for b in table) / total if total else None
+    total = sum(b["count"] for b in table)
+    return sum(b["count"] * abs(b["accuracy"] - b["confidence"]) for b in table) / total if total else None
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:
@@ -131,13 +126,6 @@ def choose_threshold(labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | N
     cuts = (scores[:-1] + scores[1:]) / 2
     best = cuts[balanced >= balanced.max() - 1e-12]
     return float(best[np.argmin(np.abs(best - 0.5))])
-
-
-def _confidence(labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | None) -> tuple[Bools, F64, F64]:
-    """Whether the most probable class is the true one, its probability, and the weight; each `[N]`."""
-    y = np.asarray(labels, dtype=np.int64)
-    p = np.asarray(probs, dtype=np.float64)
-    return p.argmax(axis=1) == y, p.max(axis=1), _weights(weights, len(y))
 
 
 def _weights(weights: ArrayLike | None, n: int) -> F64:

@@ -30,7 +30,10 @@ def grouped_metrics(
         threshold: two classes only: decides on a slide's mean probability; None if there are several.
     """
     return {
-        "images": {**image_metrics(scores, resampling), "reliability": reliability(scores)},
+        "images": {
+            **image_metrics(scores, resampling),
+            "reliability": reliability_table(scores.labels, scores.probs, scores.counts),
+        },
         "by_magnification": by_magnification(scores, resampling),
         "by_slide": slide_metrics(scores, threshold, resampling),
         "by_patient": patient_metrics(scores, resampling),
@@ -89,10 +92,11 @@ def slide_metrics(scores: Scores, threshold: float | None = 0.5, resampling: Res
         threshold=0.5 if threshold is None else threshold,
         patients=same.patients,
     )
-    figures = {
-        name: figure if figure.interval is None else replace(figure, interval=_of_slides(figure))
-        for name, figure in measure_all(figures_in("slides"), once, resampling).items()
-    }
+    figures = measure_all(figures_in("slides"), once, resampling)
+    for name, figure in figures.items():
+        if figure.interval is not None:  # its unit is a slide where patients are unknown
+            unit = figure.interval.unit.replace("image", "slide")
+            figures[name] = replace(figure, interval=replace(figure.interval, unit=unit))
     if threshold is None and len(scores.classes) == 2:
         several = Figure.of(None, once.n_images, "the table has several decision thresholds")
         figures |= {spec.name: several for spec in figures_in("slides") if spec.measured_from == "decisions"}
@@ -128,20 +132,6 @@ def patient_metrics(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[s
         "patients_listed": min(len(shares), WORST_PATIENTS),
         "patients": _worst(patients, shares),
     }
-
-
-def reliability(scores: Scores) -> list[dict[str, float]]:
-    """The bins of the reliability diagram, as metrics files hold them."""
-    return [
-        {"low": b.low, "high": b.high, "count": int(b.count), "confidence": b.confidence, "accuracy": b.accuracy}
-        for b in reliability_table(scores.labels, scores.probs, scores.counts)
-    ]
-
-
-def _of_slides(figure: Figure) -> Any:
-    """The interval, whose unit is a slide where patients are unknown."""
-    assert figure.interval is not None
-    return replace(figure.interval, unit=figure.interval.unit.replace("image", "slide"))
 
 
 def _worst(patients: Scores, shares: F64) -> list[dict[str, Any]]:

@@ -60,26 +60,21 @@ def _drawn(design: Design, scores: Scores, specs: Sequence[FigureSpec], resampli
 
 def _resamplers(design: Design, scores: Scores, specs: Sequence[FigureSpec]) -> dict[str, Resampler]:
     """How each figure is computed from the weights of the units."""
-    counts = _unit_matrices(design, scores) if any(spec.measured_from == "decisions" for spec in specs) else None
+    k = len(scores.classes)
+    cells = scores.labels * k + scores.predicted  # of each unit's confusion matrix, flat
+    counts = csr_matrix((scores.counts.astype(np.float64), (cells, design.units)), (k * k, design.size))
     found: dict[str, Resampler] = {}
     for spec in specs:
         fast = RESAMPLERS.get(function_of(spec))
-        if counts is not None and spec.measured_from == "decisions":
+        if spec.measured_from == "decisions":
             found[spec.name] = _OfDecisions(spec, counts)
         else:
             found[spec.name] = fast(design, scores) if fast else _OneByOne(spec, design, scores)
     return found
 
 
-def _unit_matrices(design: Design, scores: Scores) -> csr_matrix:
-    """The confusion matrix of each unit, flat: `[K x K, units]`."""
-    k = len(scores.classes)
-    cells = scores.labels * k + scores.predicted
-    return csr_matrix((scores.counts.astype(np.float64), (cells, design.units)), (k * k, design.size))
-
-
 class _OfDecisions:
-    """A figure of decisions, from the confusion matrix of every resample."""
+    """A figure of decisions, from the confusion matrix of every resample; counts: `[K x K, units]`."""
 
     def __init__(self, spec: FigureSpec, counts: csr_matrix) -> None:
         self._spec, self._counts, self.width = spec, counts, counts.shape[0]

@@ -1,8 +1,8 @@
-"""Two classifiers on the same images: which is better, and whether the difference may be chance."""
+"""Two classifiers on the same images: which is better, and whether the difference may be due to chance."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,28 +16,6 @@ from cancernet_cli.metrics.resampling import Resampling
 from cancernet_cli.metrics.scores import Scores
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A figure of two classifiers. difference: that of `this` minus that of `other`, with its interval."""
-
-    this: float | None
-    other: float | None
-    difference: Figure
-
-    @property
-    def verdict(self) -> str:
-        """`this` or `other` is better, `unclear` if the interval contains 0, or `unknown` without an interval."""
-        if self.difference.value is None or self.difference.bounds is None:
-            return "unknown"
-        low, high = self.difference.bounds
-        return "this" if low > 0 else "other" if high < 0 else "unclear"
-
-    def to_json(self) -> dict[str, Any]:
-        """The difference as metrics files hold it."""
-        values = {"this": self.this, "other": self.other}
-        return {**values, **self.difference.to_json(), "verdict": self.verdict}
-
-
 def compare_scores(this: Scores, other: Scores, resampling: Resampling) -> dict[str, Any]:
     """Differences of figures, each with an interval over patients, and McNemar's test.
 
@@ -46,7 +24,8 @@ def compare_scores(this: Scores, other: Scores, resampling: Resampling) -> dict[
             per image.
 
     Returns:
-        `differences`, by figure, as `Difference.to_json`; `mcnemar`; and the numbers of `images` and `patients`.
+        `differences`, by figure: `this`, `other`, `Figure.to_json` of this minus other, and a `verdict`; `mcnemar`;
+        and the numbers of `images` and `patients`.
     """
     specs = figures_in("differences")
     drawn = paired_bootstrap(specs, this, other, resampling)
@@ -56,13 +35,22 @@ def compare_scores(this: Scores, other: Scores, resampling: Resampling) -> dict[
         known = one.value is not None and two.value is not None
         value = one.value - two.value if known else None  # type: ignore[operator]
         figure = replace(Figure.of(value, one.count, one.reason), interval=drawn[spec.name])
-        differences[spec.name] = Difference(one.value, two.value, figure).to_json()
+        values = {"this": one.value, "other": two.value}
+        differences[spec.name] = {**values, **figure.to_json(), "verdict": _verdict(figure)}
     return {
         "images": this.n_images,
         "patients": len(np.unique(this.patients[this.patients >= 0])),
         "differences": differences,
         "mcnemar": mcnemar(this.right, other.right),
     }
+
+
+def _verdict(difference: Figure) -> str:
+    """`this` or `other` is better, `unclear` if the interval contains 0, or `unknown` without an interval."""
+    if difference.value is None or difference.bounds is None:
+        return "unknown"
+    low, high = difference.bounds
+    return "this" if low > 0 else "other" if high < 0 else "unclear"
 
 
 def mcnemar(this_right: ArrayLike, other_right: ArrayLike) -> dict[str, Any]:

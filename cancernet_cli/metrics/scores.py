@@ -87,13 +87,5 @@ class Scores:
         """The chosen entries, `[N]` bool; no copy if all are."""
         if chosen.all():
             return self
-        return replace(
-            self,
-            labels=self.labels[chosen],
-            predicted=self.predicted[chosen],
-            probs=self.probs[chosen],
-            counts=self.counts[chosen],
-            patients=self.patients[chosen],
-            magnifications=self.magnifications[chosen],
-            slides=self.slides[chosen],
-        )
+        columns = ("labels", "predicted", "probs", "counts", "patients", "magnifications", "slides")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cancernet_cli.core.arrays import I64
-
 
 def threshold_table(
     labels: ArrayLike, probs: ArrayLike, counts: ArrayLike, thresholds: Sequence[float]
@@ -29,7 +27,8 @@ def threshold_table(
     c = np.asarray(counts, dtype=np.int64)
     order = np.argsort(p, kind="stable")
     below = np.searchsorted(p[order], np.asarray(thresholds, dtype=np.float64), side="left")
-    missed, rejected = (_sums(c[order] * chosen[order])[below].tolist() for chosen in (y, ~y))
+    sums = (np.concatenate([[0], np.cumsum((c * chosen)[order])]) for chosen in (y, ~y))  # of the first 0, 1, 2, ...
+    missed, rejected = (each[below].tolist() for each in sums)
     positives, negatives = int(c[y].sum()), int(c[~y].sum())
     return [
         {"threshold": float(t), **_row(positives - fn, negatives - tn, fn, tn)}
@@ -57,8 +56,3 @@ def _row(tp: int, fp: int, fn: int, tn: int) -> dict[str, Any]:
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-def _sums(values: I64) -> I64:
-    """The sum of the first 0, 1, 2, ... values."""
-    return np.concatenate([[0], np.cumsum(values)])

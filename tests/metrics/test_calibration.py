@@ -52,7 +52,7 @@ def test_weights_are_repeated_images() -> None:
 
 def test_reliability_table_leaves_out_empty_bins() -> None:
     table = reliability_table([1, 1, 0], two([1.0, 1.0, 0.5]), [2, 1, 4], bins=2)
-    assert [(b.low, b.high, b.count, b.confidence, b.accuracy) for b in table] == [
+    assert [tuple(b.values()) for b in table] == [
         (0.0, 0.5, 4.0, 0.5, 1.0),
         (0.5, 1.0, 3.0, 1.0, 1.0),
     ]

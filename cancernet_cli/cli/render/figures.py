@@ -1,4 +1,4 @@
-"""Figures on the terminal; `outputs.reports.figures` writes the same as Markdown."""
+"""Figures on the terminal; `outputs.reports.markdown` writes the same as Markdown."""
 
 from __future__ import annotations
 

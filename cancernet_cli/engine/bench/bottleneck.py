@@ -47,16 +47,14 @@ def verdict(bounds: Bounds) -> str:
             f"Neither the loader nor the networks are the bottleneck: the run reaches {share} of the"
             f" {_rate(bounds.possible_per_s)} that both allow; {_between(bounds)}."
         )
-    return _shared(bounds) if bounds.on_cpu else _apart(bounds)
-
-
-def _apart(bounds: Bounds) -> str:
-    """The sentence for networks on a separate device: the slower of loader and networks decides."""
-    if bounds.decode_per_s < bounds.model_per_s:
+    # Networks on a separate device leave all cores to the loader: the slower of the two decides.
+    if _needs_workers(bounds) if bounds.on_cpu else bounds.decode_per_s < bounds.model_per_s:
         return (
             f"Decoding is the bottleneck: {_workers(bounds)} {_rate(bounds.decode_per_s)},"
             f" the networks could process {_rate(bounds.model_per_s)}; {_faster_decoding(bounds)}."
         )
+    if bounds.on_cpu:
+        return _shared(bounds)
     return (
         f"The networks are the bottleneck: they process {_rate(bounds.model_per_s)},"
         f" {_workers(bounds)} {_rate(bounds.decode_per_s)}; {_faster_networks(bounds)}."
@@ -64,12 +62,7 @@ def _apart(bounds: Bounds) -> str:
 
 
 def _shared(bounds: Bounds) -> str:
-    """The sentence for loader and networks that share the cores."""
-    if _needs_workers(bounds):
-        return (
-            f"Decoding is the bottleneck: {_workers(bounds)} {_rate(bounds.decode_per_s)}, the networks could process"
-            f" {_rate(bounds.model_per_s)}; {_faster_decoding(bounds)}."
-        )
+    """The sentence for loader and networks that share cores without an idle one."""
     whole = bounds.decode_core_s + bounds.model_core_s
     share = bounds.model_core_s / whole if whole else 0.0
     cores = "The one core is" if bounds.cores == 1 else f"All {bounds.cores} cores are"

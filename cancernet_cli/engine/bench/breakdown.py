@@ -32,6 +32,7 @@ from cancernet_cli.engine.bench.stages import (
     write_stage,
 )
 from cancernet_cli.engine.bench.timing import Cost, Spread
+from cancernet_cli.engine.classify.batches import files_per_batch
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline, load_pipeline
@@ -73,7 +74,7 @@ def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: 
     decode = decode_only(
         files,
         BatchDecoder(card.input, max_pixels, shrink=shrink),
-        files_per_batch=runtime.batch_size if card.input.view == "resize" else max(1, runtime.batch_size // 4),
+        files_per_batch=files_per_batch(card, runtime.batch_size),
         workers=runtime.workers,
         pin_memory=on_cuda,
         repeat=repeat,

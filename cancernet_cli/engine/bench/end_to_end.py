@@ -119,7 +119,8 @@ def whole_run(inputs: Path, options: ClassifyOptions, report: Reporter, hooks: H
     device = _cuda(options.device)
     if device is not None:
         torch.cuda.reset_peak_memory_stats(device)
-    _forget(options.out)
+    options.out.unlink(missing_ok=True)  # nothing of an earlier run is reused
+    shutil.rmtree(partial_folder(options.out), ignore_errors=True)
     clock, waiting = _RowClock(report), Waiting()
     before = core_seconds()
     started = time.perf_counter()
@@ -183,9 +184,3 @@ def _cuda(name: str) -> torch.device | None:
     """The CUDA device that a run uses for this device name; None if it uses another kind."""
     is_cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if name == "auto" else name) if is_cuda else None
-
-
-def _forget(out: Path) -> None:
-    """Remove what an earlier run left, so that nothing is reused."""
-    out.unlink(missing_ok=True)
-    shutil.rmtree(partial_folder(out), ignore_errors=True)

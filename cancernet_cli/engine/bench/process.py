@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import InputError
@@ -52,7 +53,7 @@ def classify_process(
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
         try:
-            main, tree = _peaks(process)
+            main, tree = memory_peaks(process)
         except BaseException:
             process.terminate()
             process.wait()
@@ -67,8 +68,8 @@ def classify_process(
     return ProcessRun(wall_s, core_seconds()[1] - before, main or None, tree or None)
 
 
-def _peaks(process: subprocess.Popen[bytes]) -> tuple[int, int]:
-    """Peak memory of a process, and of it with its workers, until it ends; 0 if the system does not report it."""
+def memory_peaks(process: subprocess.Popen[Any]) -> tuple[int, int]:
+    """Peak memory of a process, and of it with its workers, until it ends; 0 on systems without /proc."""
     # Not by psutil, another dependency: it has proportional memory on Linux only, and no high-water mark there.
     main = tree = 0
     while process.poll() is None:

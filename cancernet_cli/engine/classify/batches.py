@@ -1,11 +1,12 @@
-"""Batches on their way through the networks: the protocol that images and slides share, and images themselves."""
+"""Batches on their way through the networks: what images and slides share, and images themselves."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,93 +24,61 @@ from cancernet_cli.outputs.tables.parts import BatchOutcome
 NO_ANSWER = Outputs(np.empty((0, 0), np.float32), np.empty(0, np.float32), None)
 
 
-class Batch(Protocol):
-    """Loaded work whose outcome can be committed once the networks have seen its pixels."""
+@dataclass(frozen=True)
+class Batch:
+    """Loaded work whose outcome can be committed once the networks have seen its pixels.
 
-    @property
-    def pixels(self) -> Tensor | None:
-        """`[V, h, w, 3]` uint8; None if the networks have nothing to do."""
-
-    def commit(self, answer: Outputs, /) -> BatchOutcome:
-        """Turn the network outputs for V views into rows and files; `NO_ANSWER` without pixels."""
-
-
-class Source(Protocol):
-    """Where batches come from: iterating yields work for the loader, `batches` wraps what it returns.
-
-    decoder: run by the loader's workers. tile_schema: of parts of the tile table; None if there are no slides.
+    pixels: `[V, h, w, 3]` uint8; V is 0 if nothing could be decoded. None if the networks have nothing to do. commit:
+    turns the network outputs for V views into rows and files; called with `NO_ANSWER` without pixels.
     """
 
-    @property
-    def decoder(self) -> Decoder[Any, Any]: ...
-
-    @property
-    def tile_schema(self) -> pa.Schema | None: ...
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-    def batches(self, loaded: Iterator[Any], /) -> Iterator[Batch]: ...
-
-    def finish(self) -> None:
-        """Called after the last batch."""
-
-
-@dataclass(frozen=True)
-class ImageBatch:
-    """A `Batch` of decoded images."""
-
-    decoded: DecodedBatch
-    job: Job
-    schema: pa.Schema
-
-    @property
-    def pixels(self) -> Tensor:
-        """See `Batch`; V is 0 if no image could be decoded."""
-        return self.decoded.pixels
-
-    def commit(self, answer: Outputs) -> BatchOutcome:
-        """One row per image, and the files of the sinks."""
-        files, card = self.decoded.files, self.job.card
-        predictions = predict(self.decoded, answer, card)
-        failures = [(file.path, p) for file, p in zip(files, predictions, strict=True) if isinstance(p, Failure)]
-        writes = image_writes(self.decoded, predictions, answer, self.job)
-        rows = record_batch(self.decoded, predictions, card, self.schema)
-        return BatchOutcome(rows, writes=writes, files=len(files), failures=failures)
+    pixels: Tensor | None
+    commit: Callable[[Outputs], BatchOutcome]
 
 
 class ImageSource:
-    """A `Source` of images.
+    """Where batches come from: iterating yields work for the loader, `batches` wraps what it returns.
+
+    decoder: run by the loader's workers. tile_schema: of parts of the tile table; None if there are no slides.
 
     Args:
         files: images to classify. schema: of a part of the main table.
     """
 
+    decoder: Decoder[Any, Any]
     tile_schema: pa.Schema | None = None
 
     def __init__(self, job: Job, files: Iterator[FoundFile], schema: pa.Schema) -> None:
-        options = job.options
         self.job, self.schema = job, schema
         self._work = chunks(files, files_per_batch(job.card, job.runtime.batch_size))
         self.decoder = BatchDecoder(
             job.card.input,
-            round(options.max_megapixels * 1e6),
+            job.options.max_pixels,
             keep_originals=job.needs("pixels"),
-            shrink=options.jpeg_scale == "auto",
+            shrink=job.options.jpeg_scale == "auto",
         )
 
-    def __iter__(self) -> Iterator[list[FoundFile]]:
+    def __iter__(self) -> Iterator[Any]:
         return self._work
 
-    def batches(self, loaded: Iterator[DecodedBatch]) -> Iterator[Batch]:
+    def batches(self, loaded: Iterator[Any]) -> Iterator[Batch]:
         """Each decoded batch, ready for the networks."""
-        return map(self.batch, loaded)
+        return map(self._batch, loaded)
 
-    def batch(self, decoded: DecodedBatch) -> ImageBatch:
-        """The images as a `Batch`."""
-        return ImageBatch(decoded, self.job, self.schema)
+    def _batch(self, decoded: DecodedBatch) -> Batch:
+        return Batch(decoded.pixels, partial(self._commit, decoded))
+
+    def _commit(self, decoded: DecodedBatch, answer: Outputs) -> BatchOutcome:
+        """One row per image, and the files of the sinks."""
+        files, card = decoded.files, self.job.card
+        predictions = predict(decoded, answer, card)
+        failures = [(file.path, p) for file, p in zip(files, predictions, strict=True) if isinstance(p, Failure)]
+        writes = image_writes(decoded, predictions, answer, self.job)
+        rows = record_batch(decoded, predictions, card, self.schema)
+        return BatchOutcome(rows, writes=writes, files=len(files), failures=failures)
 
     def finish(self) -> None:
-        """See `Source`."""
+        """Called after the last batch."""
 
 
 def files_per_batch(card: Card, batch_size: int) -> int:

@@ -16,11 +16,11 @@ from cancernet_cli.core.files import publish, write_bytes
 from cancernet_cli.core.records import RunResult
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.worklist import Worklist
-from cancernet_cli.engine.provenance import run_record
+from cancernet_cli.engine.provenance import circumstances
 from cancernet_cli.outputs.tables.classified_tiles import classified_tile_schema, tiles_of, write_tile_table
 from cancernet_cli.outputs.tables.predictions import (
-    METADATA_PREFIX,
     ROW_GROUP_ROWS,
+    TABLE_SCHEMA,
     assemble,
     read_metadata,
     table_schema,
@@ -60,18 +60,13 @@ def is_finished(job: Job) -> bool:
             f"{out} exists and is not a predictions table",
             fix="choose another --out, or pass --overwrite to replace it",
         )
-    wanted = _expected_metadata(job)
+    wanted = {"schema": str(TABLE_SCHEMA), **job.state}
     if found != wanted:
         raise OutputError(
             f"{out} holds predictions made with {describe_difference(found, wanted)}",
             fix="choose another --out, or pass --overwrite to replace them",
         )
     return True
-
-
-def _expected_metadata(job: Job) -> dict[str, str]:
-    entries = table_schema(job.card.architecture.classes, job.state).metadata
-    return {k.decode().removeprefix(METADATA_PREFIX): v.decode() for k, v in entries.items()}
 
 
 def from_finished(job: Job, worklist: Worklist, started: float) -> RunResult:
@@ -106,15 +101,15 @@ def finish(job: Job, worklist: Worklist, workspace: Workspace, *, reused: int, s
 
         write_metrics(metrics, metrics_file(job))
     result = _result(job, table=whole, reused=reused, started=started, metrics=metrics)
-    record = run_record(
-        job.options,
-        job.runtime,
-        job.state,
-        folder=job.parts_state["folder"],
-        input_sha256=worklist.digest(),
-        elapsed_s=round(result.elapsed_s, 3),
+    record = {
+        **circumstances(job.options),
+        "result": job.state,
+        "resolved": job.runtime.settings,
+        "folder": job.parts_state["folder"],
+        "input_sha256": worklist.digest(),
+        "elapsed_s": round(result.elapsed_s, 3),
         **{name: getattr(result, name) for name in ("files", "slides", "ok", "partial", "failed", "reused")},
-    )
+    }
     write_bytes(run_file(out), json.dumps(record, indent=2).encode())
     if tiles is not None:
         publish(tiles, tiles_file(out))
@@ -138,7 +133,9 @@ def _assemble_tiles(job: Job, worklist: Worklist, workspace: Workspace) -> Path 
 
 def _metrics(job: Job, table: Path | None = None) -> dict[str, Any] | None:
     card, table = job.card, table or job.options.out
-    if not _has_labels(table):
+    file = pq.ParquetFile(table)
+    labels = (batch.column(0) for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["true_label"]))
+    if all(column.null_count == len(column) for column in labels):
         return None
     from cancernet_cli.engine.evaluate.summary import seen_patients, summarise  # scikit-learn takes a second to import
 
@@ -148,13 +145,6 @@ def _metrics(job: Job, table: Path | None = None) -> dict[str, Any] | None:
         classes=card.architecture.classes,
         seen_patients=seen_patients(card),
         seen_note=card.training.data,
-    )
-
-
-def _has_labels(table: Path) -> bool:
-    file = pq.ParquetFile(table)
-    return any(
-        batch.column(0).null_count < len(batch) for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["true_label"])
     )
 
 

@@ -120,5 +120,5 @@ def check_output_paths(inputs: Sequence[Input], options: ClassifyOptions) -> Non
         if is_input(suffix) and os.path.realpath(os.fsencode(folder)) in searched:
             raise OptionError(
                 f"{flag_name(name)} is {str(folder)!r}, an input folder: the next run would classify its files",
-                fix="give it a folder of its own",
+                fix="give it a separate folder",
             )

@@ -13,7 +13,7 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted
 from cancernet_cli.data.loading.images import load_batches
-from cancernet_cli.engine.classify.batches import ImageSource, Source, outcomes
+from cancernet_cli.engine.classify.batches import ImageSource, outcomes
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.inference.malloc import give_memory_back
@@ -84,14 +84,13 @@ def classify_pending(job: Job, worklist: Worklist, workspace: Workspace, report:
     interruption.check(f"{done:,} of {pending:,} files are done and kept")
 
 
-def _source(job: Job, worklist: Worklist, workspace: Workspace, schema: pa.Schema, report: Reporter) -> Source:
+def _source(job: Job, worklist: Worklist, workspace: Workspace, schema: pa.Schema, report: Reporter) -> ImageSource:
     """The pending images, with the pending slides if there are any."""
-    images = ImageSource(job, worklist.pending("image"), schema)
     if not worklist.count_pending("slide"):
-        return images
+        return ImageSource(job, worklist.pending("image"), schema)
     from cancernet_cli.engine.classify.slide_stream import SlideStream  # scikit-image and OpenSlide
 
-    return SlideStream(job, worklist, workspace, images, report)
+    return SlideStream(job, worklist, workspace, schema, report)
 
 
 def use_parts(worklist: Worklist, workspace: Workspace, known: Set[Path] = frozenset(), *, retry: bool) -> set[Path]:

@@ -14,6 +14,7 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import DecodedBatch
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.metrics.probabilities import softmax
+from cancernet_cli.outputs.tables.predictions import row_batch
 
 if TYPE_CHECKING:
     from cancernet_cli.data.tiles.slide_plan import SlidePlan  # scikit-image, which images do not need
@@ -132,15 +133,3 @@ def _of_files(files: list[FoundFile], card: Card) -> dict[str, Any]:
         "_size_bytes": [file.size_bytes for file in files],
         "_mtime_ns": [file.mtime_ns for file in files],
     }
-
-
-def row_batch(columns: Mapping[str, Any], count: int, schema: pa.Schema) -> pa.RecordBatch:
-    """`count` rows in the schema's order; scalars are repeated, missing columns and NaN in arrays become null."""
-    arrays = []
-    for field in schema:
-        value = columns.get(field.name)
-        is_column = isinstance(value, (list, np.ndarray))
-        arrays.append(
-            pa.array(value if is_column else [value] * count, field.type, from_pandas=isinstance(value, np.ndarray))
-        )
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)

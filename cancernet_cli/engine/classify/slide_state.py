@@ -14,9 +14,10 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
 from cancernet_cli.data.tiles.slide_plan import SlidePlan
 from cancernet_cli.engine.classify.pooling import pooled
-from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide, probabilities, row_batch
+from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide, probabilities
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.outputs.slides.results import TileResults
+from cancernet_cli.outputs.tables.predictions import row_batch
 
 # Variance of the Laplacian of a view: 50 to 2,500 on sharp H&E tiles at 0.4 to 1 um/px and on BreakHis fields at a
 # model's scale, 5 to 30 on the same tiles after a Gaussian blur of two pixels.
@@ -116,7 +117,7 @@ class SlideState:
             return Failure("tile", "NoTissue", f"{reason} (--tissue none tiles the whole slide)")
         first = self.errors[min(self.errors)] if self.errors else ""
         if failed == len(self) and first.startswith("read: "):  # the file itself is unavailable, maybe temporarily
-            return _as_failure(first)
+            return Failure(*first.split(": ", 2))
         if failed > self.options.max_bad_tiles * len(self):
             return Failure("tile", "TooManyBadTiles", f"{failed:,} of {len(self):,} tiles failed, the first: {first}")
         return self._pooled(f"tiles: {failed:,} of {len(self):,} failed, the first: {first}" if failed else "")
@@ -137,7 +138,7 @@ class SlideState:
             "error": error,
             "label": decide(probs, card),
             **{f"prob_{name}": probs[k] for k, name in enumerate(classes)},
-            "mask_fraction": _mean(self.mask_fraction[ok]),
+            "mask_fraction": float(self.mask_fraction[ok].mean(dtype=np.float64)),
             "blur": float(np.median(self.blur[ok])),
             "positive_tile_fraction": is_positive,
             "blurred_tile_fraction": float((self.blur[ok] < BLURRED_BELOW).mean()),
@@ -169,12 +170,3 @@ class SlideState:
             "_mtime_ns": self.file.mtime_ns,
         }
         return row_batch(columns, len(numbers), schema)
-
-
-def _as_failure(text: str) -> Failure:
-    stage, error, message = text.split(": ", 2)
-    return Failure(stage, error, message)
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean(dtype=np.float64))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import fields
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
-from torch import Tensor
+import pyarrow as pa
 
 from cancernet_cli.core.arrays import I64, Pixels
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageGrew, StageStarted, Warn
@@ -33,34 +34,31 @@ STAGE = "tiles"
 SLIDES_AT_ONCE = 2  # one is being read while the next is planned, so that its tiles are ready in time
 
 
-class SlideStream:
-    """A `Source` of slides and images.
+class SlideStream(ImageSource):
+    """Slides and images.
 
     Iterating yields plans of slides, one slide ahead; tiles of planned slides; and images while no tiles are ready.
     While only plans are pending it yields `Idle` instead of ending, because more work follows once they are committed.
-
-    Args:
-        images: the images of the run.
     """
 
-    def __init__(
-        self, job: Job, worklist: Worklist, workspace: Workspace, images: ImageSource, report: Reporter
-    ) -> None:
-        self.job, self._worklist, self._report = job, worklist, report
-        self.decoder = slide_decoder(job, images.decoder)
+    tile_schema: pa.Schema
+
+    def __init__(self, job: Job, worklist: Worklist, workspace: Workspace, schema: pa.Schema, report: Reporter) -> None:
+        super().__init__(job, worklist.pending("image"), schema)
+        self._worklist, self._report = worklist, report
+        self.decoder = slide_decoder(job, cast(BatchDecoder, self.decoder))
         self.tile_schema = tile_part_schema(classified_tile_schema(job.card.architecture.classes, job.state))
         self._tile_parts = workspace.tile_parts()
-        self._images, self._slides = images, worklist.pending("slide")
+        self._slides = worklist.pending("slide")
         self._planning = 0
         self._spans: deque[deque[Any]] = deque()
         self._states: dict[str, SlideState] = {}
-        self._regions: dict[str, I64] = {}
-        if job.options.mask_regions is not None:
-            self._regions = read_regions(job.options.mask_regions)
+        regions = job.options.mask_regions
+        self._regions: dict[str, I64] = read_regions(regions) if regions is not None else {}
         report(StageStarted(STAGE, 0, "tiles"))
 
     def __iter__(self) -> Iterator[Work]:
-        images = iter(self._images)
+        images = super().__iter__()
         while True:
             slide = next(self._slides, None) if self._planning + len(self._spans) < SLIDES_AT_ONCE else None
             if slide is not None:
@@ -82,17 +80,17 @@ class SlideStream:
         for done in loaded:
             match done:
                 case DecodedBatch():
-                    yield self._images.batch(done)
+                    yield self._batch(done)
                 case PlannedSlide():
-                    yield PlanBatch(done, self)
+                    yield Batch(None, partial(self._add_plan, done))
                 case DecodedTiles():
-                    yield TileBatch(done, self)
+                    yield Batch(done.pixels, partial(self._add_tiles, done))
 
     def finish(self) -> None:
-        """See `Source`."""
+        """End the stage of tiles."""
         self._report(StageFinished(STAGE))
 
-    def add_plan(self, planned: PlannedSlide) -> BatchOutcome:
+    def _add_plan(self, planned: PlannedSlide, _: Outputs) -> BatchOutcome:
         """Queue the tiles of a planned slide; a slide that failed or has all its tiles already is completed."""
         self._planning -= 1
         file = planned.file
@@ -113,7 +111,7 @@ class SlideStream:
         self._states[file.path] = state
         return BatchOutcome()
 
-    def add_tiles(self, tiles: DecodedTiles, answer: Outputs) -> BatchOutcome:
+    def _add_tiles(self, tiles: DecodedTiles, answer: Outputs) -> BatchOutcome:
         """Record classified tiles; the last ones of a slide complete it."""
         name = tiles.span.file.path
         state = self._states[name]
@@ -128,43 +126,12 @@ class SlideStream:
 
     def _outcome(self, file: FoundFile, state: SlideState | None, prediction: Failure | dict[str, Any]) -> BatchOutcome:
         """The row and files of a completed slide."""
-        rows = slide_batch(
-            file, state.plan if state is not None else None, prediction, self.job.card, self._images.schema
-        )
+        plan = None if state is None else state.plan
+        rows = slide_batch(file, plan, prediction, self.job.card, self.schema)
         if state is None or isinstance(prediction, Failure):
             assert isinstance(prediction, Failure), "a slide without a state has failed"
             return BatchOutcome(rows, files=1, failures=[(file.path, prediction)])
         return BatchOutcome(rows, writes=slide_writes(state, prediction, self.job), files=1)
-
-
-@dataclass(frozen=True)
-class PlanBatch:
-    """A planned slide as a `Batch`, which the networks have nothing to do with."""
-
-    planned: PlannedSlide
-    stream: SlideStream
-    pixels: Tensor | None = None
-
-    def commit(self, answer: Outputs) -> BatchOutcome:
-        """See `SlideStream.add_plan`."""
-        return self.stream.add_plan(self.planned)
-
-
-@dataclass(frozen=True)
-class TileBatch:
-    """Some tiles of a slide as a `Batch`."""
-
-    tiles: DecodedTiles
-    stream: SlideStream
-
-    @property
-    def pixels(self) -> Tensor:
-        """See `Batch`; V is 0 if no tile could be read."""
-        return self.tiles.pixels
-
-    def commit(self, answer: Outputs) -> BatchOutcome:
-        """See `SlideStream.add_tiles`."""
-        return self.stream.add_tiles(self.tiles, answer)
 
 
 def slide_decoder(job: Job, images: BatchDecoder | None = None) -> SlideDecoder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -73,10 +74,7 @@ class Worklist:
 
     def endings(self) -> dict[str, int]:
         """Number of files by suffix, most frequent first."""
-        counts: dict[str, int] = {}
-        for (path,) in self._db.execute("SELECT path FROM file"):
-            ending = Path(path).suffix.lower()
-            counts[ending] = counts.get(ending, 0) + 1
+        counts = Counter(Path(path).suffix.lower() for (path,) in self._db.execute("SELECT path FROM file"))
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def pending(self, kind: Kind | None = None) -> Iterator[FoundFile]:
@@ -108,9 +106,8 @@ class Worklist:
 
     def tile_parts(self, path: str) -> list[int]:
         """Numbers of the parts with tiles of a slide, oldest first."""
-        return [
-            part for (part,) in self._db.execute("SELECT part FROM tile_part WHERE path = ? ORDER BY part", (path,))
-        ]
+        query = "SELECT part FROM tile_part WHERE path = ? ORDER BY part"
+        return [part for (part,) in self._db.execute(query, (path,))]
 
     def done(self) -> Iterator[tuple[int, int]]:
         """Yield (part, row) of every file, in path order."""

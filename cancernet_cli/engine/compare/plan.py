@@ -58,7 +58,7 @@ def comparison_recipe(options: CompareOptions) -> Recipe:
 
 
 def list_cells(options: CompareOptions) -> list[Cell]:
-    """Networks by segmenters, then the baselines.
+    """Every network with every segmenter, then the baselines.
 
     Raises:
         ModelError: a network, a segmenter or the U-Net is unknown.

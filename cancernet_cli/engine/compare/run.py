@@ -1,4 +1,4 @@
-"""`cancernet compare`: networks by segmenters on the same patients, with baselines and what a leaking split claims."""
+"""`cancernet compare`: every network with every segmenter on the same patients, baselines, and a leaking split."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cancernet_cli.engine.compare.networks import Start, network_cell, start_bac
 from cancernet_cli.engine.compare.plan import Cell, comparison_recipe, decided_by, finished_cells, list_cells
 from cancernet_cli.engine.compare.plots import draw_plots
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images
+from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.provenance import circumstances
 from cancernet_cli.outputs.reports.comparison_table import headline, table_row, write_tables
 from cancernet_cli.outputs.tables.workspace import Workspace
@@ -73,13 +75,15 @@ def compare(data: Sequence[str], options: CompareOptions, report: Reporter = sil
         reused = len(found)
         if reused:
             report(Note(f"{reused} of {len(cells)} cells were already finished"))
-        make = _Maker(images, options, folder, report)
+        make = _cell_maker(images, options, folder, report)
         for cell in cells:
             if cell.name not in found:
                 found[cell.name] = make(cell, keys[cell.name])
                 report(Note(headline(table_row(found[cell.name]))))
             interruption.check("finished cells are kept")
-        make.clean()
+        del make  # closes the handcrafted features before their files are removed
+        for kind in DESCRIPTIONS:
+            shutil.rmtree(folder / f"features-{kind}", ignore_errors=True)
         result = _contents(images, options, [found[cell.name] for cell in cells])
         write_tables(result, options.out)
         elapsed_s = time.monotonic() - started
@@ -91,41 +95,27 @@ def compare(data: Sequence[str], options: CompareOptions, report: Reporter = sil
     return ComparisonResult(options.out, result, reused, time.monotonic() - started)
 
 
-class _Maker:
-    """Makes cells in order; consecutive cells share a network's first weights or the handcrafted features."""
+def _cell_maker(
+    images: LabelledImages, options: CompareOptions, folder: Path, report: Reporter
+) -> Callable[[Cell, dict[str, Any]], dict[str, Any]]:
+    """A function that makes a cell; consecutive cells share a network's first weights or the handcrafted features."""
+    recipe = comparison_recipe(options)
 
-    def __init__(self, images: LabelledImages, options: CompareOptions, folder: Path, report: Reporter) -> None:
-        self._images, self._options, self._folder, self._report = images, options, folder, report
-        self._shared: tuple[str, Any] = ("", None)
+    @lru_cache(maxsize=1)
+    def start(network: str, weights: str) -> Start:
+        return start_backbone(network, weights, recipe, options.seed, report)
 
-    def __call__(self, cell: Cell, key: dict[str, Any]) -> dict[str, Any]:
-        """The finished cell."""
-        options, folder = self._options, self._folder / cell.name
+    @lru_cache(maxsize=1)
+    def described(kind: str) -> Features:
+        return handcrafted_features(kind, images, options, folder / f"features-{kind}", report)
+
+    def make(cell: Cell, key: dict[str, Any]) -> dict[str, Any]:
+        to = folder / cell.name
         if cell.is_baseline:
-            features = self._once(cell.network, lambda: self._described(cell.network))
-            return baseline_cell(cell, self._images, features, options, folder, key)
-        recipe = comparison_recipe(options)
-        start: Start = self._once(
-            cell.network, lambda: start_backbone(cell.network, cell.weights, recipe, options.seed, self._report)
-        )
-        return network_cell(cell, start, self._images, options, recipe, folder, key, self._report)
+            return baseline_cell(cell, images, described(cell.network), options, to, key)
+        return network_cell(cell, start(cell.network, cell.weights), images, options, recipe, to, key, report)
 
-    def clean(self) -> None:
-        """Remove the handcrafted features."""
-        self._shared = ("", None)
-        for kind in DESCRIPTIONS:
-            shutil.rmtree(self._work(kind), ignore_errors=True)
-
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        if self._shared[0] != name:
-            self._shared = (name, make())
-        return self._shared[1]
-
-    def _described(self, kind: str) -> Any:
-        return handcrafted_features(kind, self._images, self._options, self._work(kind), self._report)
-
-    def _work(self, kind: str) -> Path:
-        return self._folder / f"features-{kind}"
+    return make
 
 
 def _contents(images: LabelledImages, options: CompareOptions, cells: list[dict[str, Any]]) -> dict[str, Any]:

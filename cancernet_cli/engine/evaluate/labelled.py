@@ -177,7 +177,7 @@ def numbered(column: pa.ChunkedArray) -> tuple[I64, list[str]]:
 
 @contextmanager
 def _readable(table: Path) -> Iterator[None]:
-    """Turn errors while reading a predictions table into an InputError."""
+    """Raise errors while reading a predictions table as InputError."""
     try:
         yield
     except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

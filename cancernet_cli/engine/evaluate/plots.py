@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,9 @@ def plots_of(
     bins = {"images": metrics["images"]["reliability"]}
     if metrics.get("unseen"):
         bins["patients not trained on"] = metrics["unseen"]["images"]["reliability"]
-    draw["reliability"] = _call(plot_reliability, bins, title=f"Reliability, {name}", stamp=stamp)
+    draw["reliability"] = partial(plot_reliability, bins, title=f"Reliability, {name}", stamp=stamp)
     matrix, title = metrics["images"]["confusion"]["true_by_predicted"], f"Decisions on images, {name}"
-    draw["confusion"] = _call(plot_confusion, matrix, scores.classes, title=title, stamp=stamp)
+    draw["confusion"] = partial(plot_confusion, matrix, scores.classes, title=title, stamp=stamp)
     if two and both:
         draw["thresholds"] = _threshold_plot(scores, metrics, name, stamp)
     else:
@@ -68,16 +69,12 @@ def plots_of(
     forest = _forest(metrics)
     if forest:
         title = f"AUROC with 95 % intervals, {name}"
-        draw["intervals"] = _call(plot_intervals, forest, measure="AUROC", reference=0.5, title=title, stamp=stamp)
+        draw["intervals"] = partial(plot_intervals, forest, measure="AUROC", reference=0.5, title=title, stamp=stamp)
     else:
         skipped["intervals"] = "no group of images has an AUROC"
     if pairs is not None:
         draw |= _comparison_plots(metrics["comparison"], pairs, stamp_comparison)
     return draw, skipped
-
-
-def _call(plot: Callable[..., None], *data: Any, **more: Any) -> Draw:
-    return lambda path: plot(*data, path=path, **more)
 
 
 def _curves(scores: Scores, metrics: dict[str, Any], name: str, stamp: str) -> dict[str, Draw]:
@@ -88,7 +85,9 @@ def _curves(scores: Scores, metrics: dict[str, Any], name: str, stamp: str) -> d
     about = f"{scores.classes[1]} against {scores.classes[0]}" if two else "each class against the rest"
     titles = {"roc": f"ROC, {name}: {about}", "precision_recall": f"Precision and recall, {name}: {about}"}
     plots = {"roc": plot_roc, "precision_recall": plot_precision_recall}
-    return {key: _call(plot, series, title=titles[key], thresholds=points, stamp=stamp) for key, plot in plots.items()}
+    return {
+        key: partial(plot, series, title=titles[key], thresholds=points, stamp=stamp) for key, plot in plots.items()
+    }
 
 
 def _threshold_plot(scores: Scores, metrics: dict[str, Any], name: str, stamp: str) -> Draw:
@@ -96,7 +95,7 @@ def _threshold_plot(scores: Scores, metrics: dict[str, Any], name: str, stamp: s
     grid = np.linspace(0, 1, 201).astype(np.float32).astype(np.float64).tolist()
     rows = threshold_table(scores.labels == 1, scores.probs[:, 1], scores.counts, grid)
     chosen = own[0] if len(own) == 1 else None
-    return _call(plot_thresholds, rows, chosen=chosen, title=f"Decision thresholds, {name}", stamp=stamp)
+    return partial(plot_thresholds, rows, chosen=chosen, title=f"Decision thresholds, {name}", stamp=stamp)
 
 
 def _by_unit(scores: Scores) -> list[Series]:
@@ -135,10 +134,10 @@ def _comparison_plots(found: dict[str, Any], pairs: Pairs, stamp: str) -> dict[s
     differences = read_figures(found["differences"], "differences")
     rows = _rows([(spec.title, differences[spec.name]) for spec in figures_in("differences")])
     title, measure = "Differences with 95 % intervals", f"{this} minus {other}"
-    draw = {"difference": _call(plot_intervals, rows, measure=measure, title=title, reference=0.0, stamp=stamp)}
+    draw = {"difference": partial(plot_intervals, rows, measure=measure, title=title, reference=0.0, stamp=stamp)}
     if len(pairs.this.classes) == 2 and len(np.unique(pairs.this.labels)) == 2:
         both = [Series(n, s.labels == 1, s.probs[:, 1]) for n, s in ((this, pairs.this), (other, pairs.other))]
-        draw["roc_comparison"] = _call(plot_roc, both, title="ROC on the images of both tables", stamp=stamp)
+        draw["roc_comparison"] = partial(plot_roc, both, title="ROC on the images of both tables", stamp=stamp)
     return draw
 
 

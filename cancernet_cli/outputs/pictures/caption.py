@@ -21,9 +21,8 @@ def caption_band(width: int, label: str, percent: float, true_label: str | None)
     """Draw the caption; its font size scales with the width.
 
     Args:
-        width: Width of the caption in pixels.
-        label: Predicted class.
-        percent: Probability of `label`, 0 to 100.
+        width: In pixels.
+        percent: Probability of `label`, the predicted class, 0 to 100.
         true_label: None if unknown.
 
     Returns:

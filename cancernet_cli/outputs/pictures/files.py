@@ -22,17 +22,15 @@ def write_png(image: Pixels, path: Path) -> None:
     _write(image, path, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 
-def write_jpeg(image: Pixels, path: Path, *, quality: int = JPEG_QUALITY) -> None:
+def write_jpeg(image: Pixels, path: Path) -> None:
     """Write `[H, W]` gray or `[H, W, 3]` RGB pixels as JPEG without chroma subsampling.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    full_colour = [
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-    ]  # subsampling fades thin lines
-    _write(image, path, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality, *full_colour])
+    # Subsampling fades thin lines
+    full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    _write(image, path, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *full_colour])
 
 
 def write_mask(mask: F32, path: Path) -> None:

@@ -22,17 +22,14 @@ def draw_overlay(
     label: str,
     percent: float,
     true_label: str | None,
-    threshold: float = 0.5,
 ) -> Pixels:
     """Draw the contour of the mask on the image, and below it a caption with label, percentage and true label.
 
     Args:
         image: `[H, W, 3]` uint8 RGB. Its long side is reduced to 2048 px or enlarged to 480 px.
         mask: `[h, w]` float, 0 to 1, of any size; None draws no contour.
-        label: Predicted class.
-        percent: Probability of `label`, 0 to 100.
+        percent: Probability of `label`, the predicted class, 0 to 100.
         true_label: None if unknown; otherwise the caption shows whether `label` is correct.
-        threshold: The mask value at the contour.
 
     Returns:
         `[H', W', 3]` uint8 RGB.
@@ -40,13 +37,13 @@ def draw_overlay(
     height, width = image.shape[:2]
     picture = resized(image, picture_size(width, height, shortest_px=_SHORTEST_LONG_SIDE_PX))
     if mask is not None:
-        picture = _with_contour(picture, mask, threshold)
+        picture = _with_contour(picture, mask)
     band = caption_band(max(picture.shape[1], _SHORTEST_LONG_SIDE_PX), label, percent, true_label)
     return np.vstack([centred(picture, band.shape[1]), band]).astype(np.uint8, copy=False)
 
 
-def _with_contour(picture: Pixels, mask: F32, threshold: float) -> Pixels:
-    """Dim everything outside the mask and draw its contour, a bright line with dark rims.
+def _with_contour(picture: Pixels, mask: F32) -> Pixels:
+    """Dim everything outside the mask, where it is below 0.5, and draw its contour, a bright line with dark rims.
 
     The line follows the 0.5 level of the blurred mask with sub-pixel distances (level / gradient), which is smooth,
     whereas a polygon through pixels has steps.
@@ -54,7 +51,7 @@ def _with_contour(picture: Pixels, mask: F32, threshold: float) -> Pixels:
     height, width = picture.shape[:2]
     long_side = max(height, width)
     level = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    inside = (level >= threshold).astype(np.float32)
+    inside = (level >= 0.5).astype(np.float32)
     enlarged = long_side / max(mask.shape)
     soft = cv2.GaussianBlur(inside, (0, 0), max(1.2, long_side / 600, 0.5 * enlarged))
     slope = np.hypot(cv2.Sobel(soft, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(soft, cv2.CV_32F, 0, 1, scale=1 / 8))

@@ -23,9 +23,7 @@ def draw_tile_preview(thumbnail: Pixels, tissue: Bools, pen: Bools, tiles: F64, 
     """Draw everything that determines the positions of tiles.
 
     Args:
-        thumbnail: `[h, w, 3]` uint8 RGB.
-        tissue: `[h, w]` bool.
-        pen: `[h, w]` bool.
+        thumbnail: `[h, w, 3]` uint8 RGB. tissue, pen: `[h, w]` bool.
         tiles: `[T, 4]`: left, top, right and bottom of each tile in thumbnail pixels.
         caption: Lines below the picture.
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from cancernet_cli.outputs.plots.bench import plot_bench
 from cancernet_cli.outputs.plots.confusion import plot_confusion
-from cancernet_cli.outputs.plots.curves import plot_precision_recall, plot_roc
+from cancernet_cli.outputs.plots.curves import Series, plot_precision_recall, plot_roc
 from cancernet_cli.outputs.plots.history import plot_history
 from cancernet_cli.outputs.plots.intervals import plot_intervals
 from cancernet_cli.outputs.plots.reliability import plot_reliability
-from cancernet_cli.outputs.plots.series import Series
 from cancernet_cli.outputs.plots.thresholds import plot_thresholds
 
 __all__ = [

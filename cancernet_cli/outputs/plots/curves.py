@@ -1,20 +1,74 @@
-"""The ROC curve and the precision-recall curve."""
+"""ROC and precision-recall curves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
+from cancernet_cli.core.arrays import F64, Bools
 from cancernet_cli.outputs.plots.canvas import GREY, colour, legend, mark_threshold, new_figure, save, short, style
-from cancernet_cli.outputs.plots.series import Series
 
 _DASHES, _DOTS = (0, (4, 3)), (0, (1, 2))
+
+
+@dataclass(frozen=True)
+class Series:
+    """The data of one curve.
+
+    labels: `[N]`, True for the positive class. scores: `[N]`, probability of the positive class. weights: `[N]`, the
+    images (or patients) per entry; None for one each.
+    """
+
+    name: str
+    labels: Bools
+    scores: F64
+    weights: F64 | None = None
+
+    @property
+    def counts(self) -> F64:
+        """The weights, or ones."""
+        return np.ones(len(self.labels)) if self.weights is None else np.asarray(self.weights, dtype=np.float64)
+
+    @property
+    def positives(self) -> int:
+        """Number in the positive class."""
+        return round(float(self.counts[np.asarray(self.labels, dtype=bool)].sum()))
+
+    @property
+    def negatives(self) -> int:
+        """Number in the negative class."""
+        return round(float(self.counts.sum())) - self.positives
+
+    @property
+    def has_both_classes(self) -> bool:
+        """Whether a curve exists."""
+        return self.positives > 0 and self.negatives > 0
+
+    @property
+    def size(self) -> str:
+        """The counts as text."""
+        return f"{self.positives:,} positive, {self.negatives:,} negative"
+
+    def rates(self, threshold: float) -> tuple[float, float, float]:
+        """Sensitivity, specificity and precision if the positive class is predicted at or above the threshold.
+
+        NaN if a class is empty, or nothing is predicted as positive.
+        """
+        true, called, n = np.asarray(self.labels, dtype=bool), np.asarray(self.scores) >= threshold, self.counts
+        hits = float(n[true & called].sum())
+        return (
+            _share(hits, float(n[true].sum())),
+            _share(float(n[~true & ~called].sum()), float(n[~true].sum())),
+            _share(hits, float(n[called].sum())),
+        )
 
 
 def plot_roc(
@@ -96,6 +150,10 @@ def _square(series: Sequence[Series], x: str, y: str) -> tuple[Figure, Axes]:
     style(axes, x, y)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     return figure, axes
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
 
 
 def _draw_all(series: Sequence[Series], draw: Callable[[Series, str], list[Any]]) -> list[Any]:

@@ -93,7 +93,7 @@ def claim_table(rows: Sequence[Row]) -> list[dict[str, str]]:
 
 
 def remarks(comparison: Row) -> list[str]:
-    """What a reader of the table has to know, a sentence or two each."""
+    """Notes that a reader of the table needs, one or two sentences each."""
     of = f"of {comparison['classes'][1]}" if len(comparison["classes"]) == 2 else "means over the classes"
     found = [
         f"{comparison['images']:,} images of {comparison['patients']:,} patients ({', '.join(comparison['classes'])}), "

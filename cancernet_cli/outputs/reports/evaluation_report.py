@@ -8,8 +8,7 @@ from typing import Any
 
 from cancernet_cli import __version__
 from cancernet_cli.core.figures import Figure, figures_in
-from cancernet_cli.outputs.reports.figures import difference_table, figure_table, figure_text
-from cancernet_cli.outputs.reports.markdown import escape, picture, table
+from cancernet_cli.outputs.reports.markdown import difference_table, escape, figure_table, figure_text, picture, table
 
 _SHARES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced_accuracy", "f1")
 _CALIBRATION = ("log_loss", "brier", "ece")

@@ -48,15 +48,11 @@ def read_history(path: Path) -> list[Epoch]:
     Raises:
         InputError: there is no such file, or it is not a training history.
     """
+    fix = "name a history.parquet that `cancernet finetune` wrote"
     try:
         table = pq.read_table(path, columns=HISTORY_SCHEMA.names)
     except (OSError, pa.ArrowException) as error:
-        why = str(error).splitlines()[0]
-        raise InputError(
-            f"{path} cannot be read: {why}", fix="name a history.parquet that `cancernet finetune` wrote"
-        ) from None
+        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0]}", fix=fix) from None
     if missing := [name for name in HISTORY_SCHEMA.names if name not in table.column_names]:
-        raise InputError(
-            f"{path} has no column {missing[0]!r}", fix="name a history.parquet that `cancernet finetune` wrote"
-        )
+        raise InputError(f"{path} has no column {missing[0]!r}", fix=fix)
     return [Epoch(**row) for row in table.to_pylist()]

@@ -1,4 +1,4 @@
-"""Events for TensorBoard, where a user asks for them."""
+"""Training figures as TensorBoard events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cancernet_cli.core.errors import CancernetError, OptionError
+from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.files import output_error
 from cancernet_cli.core.records import Epoch
 
@@ -19,16 +19,15 @@ def board(folder: Path | None, split: str) -> Iterator[Board]:
     """A function that writes an epoch's figures as events below `folder/split`; None writes nothing.
 
     Raises:
-        CancernetError: TensorBoard is not installed.
+        OptionError: TensorBoard is not installed.
         OutputError: the folder cannot be written.
     """
     if folder is None:
         yield lambda row: None
         return
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise _missing() from None
+    check_board(folder)
+    from torch.utils.tensorboard import SummaryWriter
+
     try:
         writer = SummaryWriter(str(folder / split))
     except OSError as error:
@@ -40,23 +39,19 @@ def board(folder: Path | None, split: str) -> Iterator[Board]:
 
 
 def check_board(folder: Path | None) -> None:
-    """Make sure, before hours of work, that events can be written if they are wanted.
+    """Check, before training starts, that TensorBoard is installed if a folder is given.
 
     Raises:
-        CancernetError: TensorBoard is not installed.
+        OptionError: TensorBoard is not installed.
     """
     if folder is not None:
         try:
             import torch.utils.tensorboard  # noqa: F401
         except ImportError:
-            raise _missing() from None
-
-
-def _missing() -> CancernetError:
-    return OptionError(
-        "--tensorboard needs TensorBoard, which is not installed",
-        fix='run `pip install "cancernet[tensorboard]"`, or omit --tensorboard',
-    )
+            raise OptionError(
+                "--tensorboard needs TensorBoard, which is not installed",
+                fix='run `pip install "cancernet[tensorboard]"`, or omit --tensorboard',
+            ) from None
 
 
 def _write(writer: object, row: Epoch) -> None:

@@ -26,8 +26,6 @@ def write_geojson(results: TileResults, path: Path, *, regions: Literal["tiles",
     """Write a FeatureCollection, one feature per line. The same results give the same bytes.
 
     Args:
-        results: The slide's classified tiles.
-        path: The file to write.
         regions: `tiles` writes each tile as a `tile` object with its probabilities, streamed so that memory does not
             grow with their number. `merged` writes adjacent tiles of one label as one annotation with mean
             probabilities, number of tiles and area. Failed tiles have the class `failed` and no probabilities.

@@ -30,7 +30,6 @@ def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, cap
     tiles failed. Areas without tiles keep their original colors.
 
     Args:
-        results: The slide's classified tiles.
         thumbnail: `[h, w, 3]` uint8 RGB, starting at (0, 0) of the slide. Drawn with a longer side of 1024 to 2048 px.
         downsample: Level-0 pixels per thumbnail pixel.
         caption: Lines below the picture.

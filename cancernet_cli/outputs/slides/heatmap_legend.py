@@ -29,7 +29,7 @@ def draw_legend(
     """Draw the scale bar on the left and the color bars on the right.
 
     Args:
-        width: Width of the legend in pixels.
+        width: In pixels.
         scales: Color bars by title: `[n, 3]`, 0 to 255, for probabilities from 0 to 1.
         threshold: Marked on the color bar if there is only one; None marks nothing.
         um_per_px: Resolution of the heat map.

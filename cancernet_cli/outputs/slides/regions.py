@@ -21,8 +21,6 @@ class Region:
     Attributes:
         label: None for failed tiles.
         rings: Outer ring, then holes; closed, in whole level-0 pixels.
-        tiles: Number of tiles.
-        area_um2: Area of the polygon.
         probs: `[K]` float32, mean over the tiles; None for failed tiles.
     """
 

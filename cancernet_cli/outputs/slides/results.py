@@ -20,18 +20,12 @@ class TileResults:
 
     Attributes:
         slide: Its path in the table.
-        width_px: Width of the slide.
-        height_px: Height of the slide.
+        width_px, height_px: Size of the slide.
         mpp: Micrometers per pixel.
-        tile_width_px: Width of every tile.
-        tile_height_px: Height of every tile.
-        x: `[T]` int64, left edges.
-        y: `[T]` int64, top edges.
+        x, y: `[T]` int64, left and top edges.
         probs: `[T, K]` float32; NaN for failed tiles.
         labels: T class names; None for failed tiles.
-        classes: K class names.
-        positive: The class to which `threshold` applies; empty with more than two classes.
-        threshold: The decision threshold.
+        positive: The class to which the decision `threshold` applies; empty with more than two classes.
 
     Raises:
         ValueError: The arrays have inconsistent shapes, or a tile is outside the slide.

@@ -33,10 +33,7 @@ class TilePainter:
     pixel that overlaps the slide, wherever that pixel's center is.
 
     Args:
-        results: The slide's classified tiles.
         width: Number of pixels in a row.
-        step_x: Width of a map pixel in level-0 pixels.
-        step_y: Height of a map pixel in level-0 pixels.
         values: `[T]` float32, 0 to 1, one value per tile; defaults to `results.values`.
     """
 
@@ -44,9 +41,8 @@ class TilePainter:
         self, results: TileResults, width: int, *, step_x: float, step_y: float, values: F32 | None = None
     ) -> None:
         values = results.values if values is None else values
-        order = np.argsort(
-            results.y, kind="stable"
-        )  # all tiles have the same height, so bottom edges are in the same order
+        # All tiles have the same height, so bottom edges are in the same order
+        order = np.argsort(results.y, kind="stable")
         x, y = results.x[order], results.y[order]
         last_column, last_row = math.ceil(results.width_px / step_x), math.ceil(results.height_px / step_y)
         self._width = width

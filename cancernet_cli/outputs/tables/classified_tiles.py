@@ -14,26 +14,23 @@ import pyarrow.parquet as pq
 
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.outputs.tables.predictions import ROW_GROUP_ROWS, metadata_entries, part_schema
+from cancernet_cli.outputs.tables.tile_table import TILE_SCHEMA
 
 _WORDS = pa.dictionary(pa.int32(), pa.string())
 
 
 def classified_tile_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Schema:
     """Columns of the tile table, in order; `metadata` as in the main table."""
+    *place, tissue, pen = TILE_SCHEMA
     columns = [
-        ("slide", _WORDS),
-        ("x", pa.int64()),
-        ("y", pa.int64()),
-        ("width_px", pa.int32()),
-        ("height_px", pa.int32()),
-        ("mpp", pa.float32()),
+        *place,
         ("status", _WORDS),
         ("error", pa.string()),
         ("label", _WORDS),
         *((f"prob_{name}", pa.float32()) for name in classes),
         ("mask_fraction", pa.float32()),
-        ("tissue_fraction", pa.float32()),
-        ("pen_fraction", pa.float32()),
+        tissue,
+        pen,
         ("blur", pa.float32()),
         ("is_blurred", pa.bool_()),
     ]

@@ -65,6 +65,18 @@ def metadata_entries(metadata: Mapping[str, str]) -> dict[str, str]:
     return {METADATA_PREFIX + name: value for name, value in {"schema": str(TABLE_SCHEMA), **metadata}.items()}
 
 
+def row_batch(columns: Mapping[str, Any], count: int, schema: pa.Schema) -> pa.RecordBatch:
+    """`count` rows in the schema's order; scalars are repeated, missing columns and NaN in arrays become null."""
+    arrays = []
+    for field in schema:
+        value = columns.get(field.name)
+        is_column = isinstance(value, (list, np.ndarray))
+        arrays.append(
+            pa.array(value if is_column else [value] * count, field.type, from_pandas=isinstance(value, np.ndarray))
+        )
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
 def part_schema(schema: pa.Schema) -> pa.Schema:
     """The columns of a part: the table's, as plain strings, and the file's size and modification time."""
     plain = [f.with_type(pa.string()) if pa.types.is_dictionary(f.type) else f for f in schema]
@@ -137,24 +149,23 @@ def write_image_predictions(
     Raises:
         OutputError: it cannot be written.
     """
-    schema, names, count = table_schema(classes, metadata), np.array(classes), len(files)
+    schema, names = table_schema(classes, metadata), np.array(classes)
     columns: dict[str, Any] = {
         "path": [file.path for file in files],
-        "kind": ["image"] * count,
-        "status": ["ok"] * count,
-        "error": [""] * count,
+        "kind": "image",
+        "status": "ok",
+        "error": "",
         "label": names[predicted].tolist(),
-        **{f"prob_{name}": probs[:, k] for k, name in enumerate(classes)},
-        "decision_threshold": pa.array(thresholds, pa.float32(), mask=~np.isfinite(thresholds)),
+        **{f"prob_{name}": probs[:, k].tolist() for k, name in enumerate(classes)},
+        "decision_threshold": thresholds,
         "patient": [file.truth.patient for file in files],
         "slide": [file.truth.slide for file in files],
-        "magnification": pa.array([file.truth.magnification or None for file in files], pa.float32()),
-        "mpp": pa.array([file.truth.mpp for file in files], pa.float32()),
+        "magnification": [file.truth.magnification or None for file in files],
+        "mpp": [file.truth.mpp for file in files],
         "true_label": names[labels].tolist(),
-        "model": [metadata["model"]] * count,
+        "model": metadata["model"],
     }
-    arrays = [pa.array(columns[f.name]) if f.name in columns else pa.nulls(count) for f in schema]
-    table = pa.table([array.cast(f.type) for array, f in zip(arrays, schema, strict=True)], schema=schema)
+    table = pa.Table.from_batches([row_batch(columns, len(files), schema)])
     with atomic_write(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
 

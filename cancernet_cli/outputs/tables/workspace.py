@@ -111,10 +111,6 @@ def describe_difference(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     text = repr(value)
-    return (
-        text
-        if len(text) <= 60
-        else f"{text[:24]}...{os.path.basename(text)[-24:]}"
-        if os.sep in text
-        else f"{text[:20]}..."
-    )
+    if len(text) <= 60:
+        return text
+    return f"{text[:24]}...{os.path.basename(text)[-24:]}" if os.sep in text else f"{text[:20]}..."
