@@ -63,7 +63,7 @@ def tiatoolbox_python(environment: Path) -> Path:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the TIAToolbox job besides the images: weights, network input and run options."""
+    """Settings of the TIAToolbox job, without the images: weights, network input and run options."""
 
     weights: str
     classes: int

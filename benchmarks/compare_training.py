@@ -32,7 +32,7 @@ class Enough(Exception):
 
 
 def run_ours(folder: Path, model: str, steps: int, batch: int, unfreeze: int, device: str) -> float:
-    """Images a second of `engine.finetune.tuned_backbone.Tuner.tune`, over `steps` steps."""
+    """Images per second of `engine.finetune.tuned_backbone.Tuner.tune`, over `steps` steps."""
     import numpy as np
 
     from cancernet_cli.classification import Classifier

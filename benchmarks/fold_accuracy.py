@@ -149,7 +149,7 @@ def against(variant: F64, reference: F64, images: LabelledImages) -> dict[str, A
     """Metrics of a variant, and their difference from the reference's on the same images.
 
     Args:
-        variant, reference: probabilities `[N, K]`, each row by the model of its own fold.
+        variant, reference: probabilities `[N, K]`, each row by the model of its fold.
     """
     ours, theirs = (held_out(_logits(one), images, basis=_logits(reference)) for one in (variant, reference))
     paired = compare_scores(scores_of(ours, images), scores_of(theirs, images), Resampling())

@@ -294,7 +294,7 @@ class Steps:
         self._keep = keep
 
     def __call__(self, name: str, kind: str, step: Callable[[], Found]) -> Found:
-        """Run a step and record its result by name, or that it failed or was skipped for lack of time."""
+        """Run a step and record its result by name, or that it failed or was skipped because time was short."""
         left_s = self._limit_s - (time.perf_counter() - self._started)
         if left_s < AT_LEAST_S[kind]:
             found: Found = {"skipped": f"{left_s:.0f} s of --limit-s left, but it may take {AT_LEAST_S[kind]} s"}

@@ -23,7 +23,7 @@ Data = Annotated[
 
 @options_from(FinetuneOptions)
 def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, FORMAT] = "human") -> None:
-    """Train a classifier on labelled images and slides, or a U-Net on images with masks, split by patient.
+    """Train a classifier on labeled images and slides, or a U-Net on images with masks, split by patient.
 
     The model folder gets a card with the data, the splits and the metrics on held-out patients.
 
@@ -40,7 +40,7 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
     if os.environ.get("RANK", "0") != "0":  # started by torchrun: only the first process prints
         format = "quiet"
     with progress.reporter(format) as report:
-        from cancernet_cli.engine.finetune.run import finetune as train  # torch comes in here, not at --help
+        from cancernet_cli.engine.finetune.run import finetune as train  # torch is imported here, not at --help
 
         result = train(data, options, report)
     if format == "json":

@@ -1,7 +1,7 @@
 """The only module, with `cli.progress`, that prints: data to stdout, messages to stderr.
 
-A reader that leaves (`cancernet models show | head -1`) is no failure: the rest of the output is dropped, and the
-command goes on to its own exit code.
+A reader that leaves (`cancernet models show | head -1`) is not a failure: the rest of the output is dropped, and
+the exit code stays the same.
 """
 
 from __future__ import annotations

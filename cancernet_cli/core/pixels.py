@@ -21,7 +21,7 @@ UNMIX: F64 = np.linalg.inv(STAINS).astype(np.float64)
 # Lower bound of a value before its logarithm is taken (one step of an 8-bit image).
 DARKEST = 1.0 / 255.0
 
-# An image may be shrunk linearly to half a side, and to a twentieth less where it is squeezed into one view.
+# An image may be shrunk linearly to half a side, and to a twentieth less where it is resized to one view.
 SQUEEZE = 0.05
 _LINEAR_DOWN_TO = 2 * (1 + SQUEEZE)
 

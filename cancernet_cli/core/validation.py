@@ -131,7 +131,7 @@ def _converted(value: Any, hint: Any, limits: Limits) -> Any:
 
 
 def _alternatives(hint: Any) -> list[Any]:
-    """The types that a union admits besides None, choices before others (`auto` before a number)."""
+    """The types that a union allows, without None, choices before others (`auto` before a number)."""
     inner = typing.get_args(hint) if typing.get_origin(hint) in _UNIONS else (hint,)
     return sorted((one for one in inner if one is not type(None)), key=lambda one: not _is_choice(one))
 

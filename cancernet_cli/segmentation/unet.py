@@ -90,7 +90,7 @@ def move_cut(network: nn.Module, cut: float) -> None:
 def shrink(pixels: Tensor, scale: float) -> Tensor:
     """Pixels downsampled by `scale` (0 to 1) by area averaging.
 
-    A scale of 1/2, 1/3, ... averages blocks; an incomplete last row or column is averaged by itself.
+    A scale of 1/2, 1/3, ... averages blocks; an incomplete last row or column is averaged separately.
     """
     block = round(1 / scale)
     if scale == 1:

@@ -1,7 +1,7 @@
 """Loss functions.
 
 segmentation_models_pytorch has a Dice and a focal loss as well, with other values: its Dice is 0 for a batch without
-foreground, and its focal loss takes each class by itself.
+foreground, and its focal loss treats each class separately.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _STAGES = {
 
 
 def bench_parts(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """The record of `engine.bench.run`, formatted for people.
+    """The record of `engine.bench.run`, formatted for the terminal.
 
     Args:
         found: the record as written by --json.
@@ -54,8 +54,8 @@ def bench_parts(found: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _stages(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """Each stage by itself."""
-    table = make_table("stage (by itself)", ">ms/image", ">min-max", ">CPU ms", ">share", ">ms/view")
+    """Each stage, measured separately."""
+    table = make_table("stage (separately)", ">ms/image", ">min-max", ">CPU ms", ">share", ">ms/view")
     for stage in found["stages"]:
         name = _STAGES[stage["name"]]
         if stage["ms"] is None:

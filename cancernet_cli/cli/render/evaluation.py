@@ -17,7 +17,7 @@ _SHARES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
 
 
 def evaluation_parts(metrics: dict[str, Any]) -> Iterator[RenderableType]:
-    """An evaluation for people.
+    """An evaluation, formatted for the terminal.
 
     Args:
         metrics: as metrics.json has them.
@@ -53,7 +53,7 @@ def _thresholds(rows: list[dict[str, Any]], positive: str) -> Iterator[Renderabl
 
 
 def _against(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """Both values, the difference with its interval, McNemar's table, and the verdict in words."""
+    """Both values, the difference with its interval, McNemar's table, and the verdict as sentences."""
     this, other = (shortened(found[key], 24).plain for key in ("this_name", "other_name"))
     yield Text(f"\n{this} against {other}", style="bold")
     yield from _leaks(found["leaks"], f"LEAKING SPLIT in {other}: the comparison means nothing")

@@ -22,7 +22,7 @@ def tile_parts(rows: list[dict[str, Any]]) -> Iterator[RenderableType]:
     """
     good = [row for row in rows if row["status"] == "ok"]
     if good:
-        table = make_table("slide", ">tiles", ">tissue mm2", ">um/px", "from", "flags")
+        table = make_table("slide", ">tiles", ">tissue mm²", ">µm/px", "from", "flags")
         for row in good[:_MOST_ROWS]:
             table.add_row(
                 shortened(row["path"], 40),

@@ -81,7 +81,7 @@ RECIPES: dict[RecipeName, Recipe] = {"paper": PAPER, "modern": MODERN}
 
 
 def recipe_of(options: FinetuneOptions) -> Recipe:
-    """The recipe that the options name, with the options that are set in place of its own values.
+    """The recipe that the options name; options that are set override its values.
 
     Raises:
         OptionError: `--levels` is not a list of levels.
@@ -92,7 +92,7 @@ def recipe_of(options: FinetuneOptions) -> Recipe:
         words = [word.strip() for word in options.levels.split(",")]
         if not set(words) <= set(LEVELS):
             raise OptionError(
-                f"--levels is {options.levels!r}", fix="give numbers from 0 to 4, comma-separated, such as 1,2,3"
+                f"--levels needs numbers from 0 to 4, got {options.levels!r}", fix="separate them by commas: 1,2,3"
             ) from None
         given["levels"] = tuple(int(word) for word in words)
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})

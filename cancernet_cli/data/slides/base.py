@@ -72,7 +72,7 @@ class SlideReader:
 # Facts:
 #   endings: lower-case file name endings, such as `.svs`. Required.
 #   signatures: first bytes of its files (see `data.signatures`). Required; empty if they have none.
-#   index_endings: endings that make a file a slide whatever its content, such as `.mrxs`, which begins as a JPEG.
+#   index_endings: endings of files that are slides regardless of content, such as `.mrxs`, which begins like a JPEG.
 slide_readers: Registry[Callable[[], SlideReader]] = Registry("slide reader", "cancernet_cli.data.slides.libraries")
 
 

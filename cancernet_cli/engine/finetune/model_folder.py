@@ -46,7 +46,7 @@ def check_out(options: FinetuneOptions) -> None:
 
 
 def work_folder(options: FinetuneOptions) -> Path:
-    """Where a run keeps what a killed one can go on from: beside the model's folder, until the model is written."""
+    """The folder of checkpoints to resume from: next to the model's folder, until the model is written."""
     return partial_folder(options.out.resolve())
 
 

@@ -1,4 +1,4 @@
-"""How head and backbone are fine-tuned: which parameters at what rate, on what variants, judged by what."""
+"""Set up fine-tuning of head and backbone: parameters, learning rates, variants and validation."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def test_predictions() -> None:
 
 def test_a_long_path_loses_its_beginning_and_nothing_else_is_cut() -> None:
     shown = text_of(render_predictions([row("deep/" * 40 + "the_end.png", true_label="benign")]))
-    assert all(word in shown for word in ("...", "/the_end.png", "malignant", "97.3 %", "wrong: benign", "ok"))
+    assert all(word in shown for word in ("...", "/the_end.png", "malignant", "97.3 %", "wrong (benign)", "ok"))
     assert max(map(len, shown.splitlines())) <= 80
 
 

@@ -124,7 +124,7 @@ def fill_store(
         prints = [image.fingerprint if isinstance(image, SeenImage) else None for image in batch.images]
         failed = store.add(compute(batch), prints)
         for row, why in failed.items():
-            report(Warn(f"{files[row].path} is left out: {why}"))
+            report(Warn(f"{files[row].path} is omitted: {why}"))
         report(StageAdvanced(stage, store.seen - first, failed=len(failed)))
         if requested():
             store.commit()
