@@ -38,7 +38,7 @@ class CompareOptions(LearningOptions):
     baselines: bool = option(
         True,
         help="Include baselines without a network: color and texture features with simple classifiers.",
-        group="Model",
+        group="Comparison",
     )
-    leaking: bool = option(True, help="Also show what a split by image would have claimed.", group="Split")
+    leaking: bool = option(True, help="Also show what a split by image would have claimed.", group="Comparison")
     epochs: int | None = option(None, help="Training epochs per cell; default: the recipe's.", min=1, group="Training")

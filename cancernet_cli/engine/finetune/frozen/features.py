@@ -62,8 +62,8 @@ def image_features(
 
     Pixels are processed as in `inference.pipeline`; workers decode while the network computes. Features are stored in
     `folder`, as float16 if the head reads whole maps; a killed run resumes there if files, options, card and weights
-    are the same. The folder may be removed once the features are no longer needed. Images without features are left
-    out with a warning.
+    are the same. The folder may be removed once the features are no longer needed. Images without features are
+    omitted with a warning.
 
     Args:
         variants: augmented copies of each image. with_fingerprints: compute fingerprints from the same decoded pixels.
