@@ -20,7 +20,7 @@ _FIXES = {
     errno.EROFS: "choose an --out on a file system that is not read-only",
     errno.EACCES: "make the folder writable, or choose another --out",
     errno.EPERM: "make the folder writable, or choose another --out",
-    errno.ENOENT: "choose an --out in a folder that exists and is writable",
+    errno.ENOENT: "choose a folder that exists and is writable",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EISDIR: "remove the folder of that name, or choose another name",
     errno.ENOTDIR: "choose another --out: part of the path is a file",

@@ -151,7 +151,7 @@ def test_predictions() -> None:
     ]
     lines = [line.split() for line in text_of(render_predictions(rows)).splitlines()[2:]]
     assert [[w for w in line if "━" not in w and "╸" not in w] for line in lines] == [
-        ["a.png", "malignant", "97.3", "%", "right", "ok"],
+        ["a.png", "malignant", "97.3", "%", "correct", "ok"],
         ["b.png", "malignant", "97.3", "%", "wrong:", "benign", "ok"],
         ["c.png", "malignant", "97.3", "%", "ok"],
         ["d.png", "-", "-", "failed"],

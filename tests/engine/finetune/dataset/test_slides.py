@@ -283,7 +283,7 @@ def test_a_slide_that_is_no_good_is_left_out_with_its_reason(slides: Path, tmp_p
     warnings = words_of(said, Warn)
     assert "benign/glass.tif is omitted: no tile was found" in warnings
     assert "benign/noise.svs is omitted: open: NotASlide: no slide reader supports its format" in warnings
-    assert any(words.startswith("1 of 7 slides have no label") for words in words_of(said, Note))
+    assert any(words.startswith("1 of 7 slides are omitted: no label") for words in words_of(said, Note))
 
 
 def test_slides_without_labels_change_nothing_for_photos(slides: Path, tmp_path: Path) -> None:
