@@ -232,7 +232,7 @@ def loader_rate(job: Job, files: list[FoundFile], repeat: int) -> DecodeOnly:
     runtime = job.runtime
     return decode_only(
         files,
-        BatchDecoder(policy, MAX_PIXELS, shrink=job.options.jpeg_scale == "auto"),
+        BatchDecoder(job.card.input, MAX_PIXELS, shrink=job.options.jpeg_scale == "auto"),
         files_per_batch=files_per_batch(job.card, runtime.batch_size),
         workers=runtime.workers,
         pin_memory=runtime.device.type == "cuda",

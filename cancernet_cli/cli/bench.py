@@ -11,10 +11,10 @@ from cancernet_cli.core.options import BenchOptions
 
 @options_from(BenchOptions)
 def bench(*, options: BenchOptions, format: Annotated[Format, FORMAT] = "human") -> None:
-    """Measure the speed of `classify` on this machine, where time is spent, and the bottleneck.
+    """Measure how fast `classify` runs on this machine, where it spends time, and what limits it.
 
-    Runs `classify` end to end on generated images or your own, then each stage, the networks and the loader by
-    themselves. Sweeps find the best batch size, number of workers and precision, which `classify` then uses for auto.
+    Runs `classify` end to end on generated images or your own, then each stage, the networks and the loader
+    separately. Sweeps find the best batch size, number of workers and precision, which `classify` then uses for auto.
 
     Examples:
 

@@ -23,6 +23,7 @@ FORMAT = typer.Option(
 GROUPS = (
     "Output",
     "Model",
+    "Comparison",
     "Split",
     "Training",
     "Measures",
@@ -87,8 +88,10 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
         hint, extra = str, {"metavar": "auto|N"}
     elif spec.limits.min is not None or spec.limits.max is not None:
         extra = {"min": spec.limits.min, "max": spec.limits.max}
-    info = typer.Option(*names, help=escape(spec.help), rich_help_panel=spec.group, **extra)
     default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    if isinstance(default, str) and "," in default:  # shown so that it wraps instead of being cut off
+        extra["show_default"] = default.replace(",", ", ")
+    info = typer.Option(*names, help=escape(spec.help), rich_help_panel=spec.group, **extra)
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]
     )

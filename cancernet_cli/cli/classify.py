@@ -9,6 +9,7 @@ import typer
 from cancernet_cli.cli import output, progress
 from cancernet_cli.cli.bind import FORMAT, Format, options_from
 from cancernet_cli.core.errors import PartialFailure
+from cancernet_cli.core.figures import counted
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.core.options.sinks import with_sinks
 
@@ -23,10 +24,10 @@ Inputs = Annotated[
 
 @options_from(with_sinks(ClassifyOptions))
 def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Format, FORMAT] = "human") -> None:
-    """Classify every image and slide under INPUTS: one row per file of a Parquet table; metrics if labels are known.
+    """Classify all images and slides in INPUTS and write a Parquet table with one row per file.
 
-    Re-run the same command to resume an interrupted run. Exit code 7: finished, but some files failed; their rows give
-    the reason.
+    If labels are known, metrics are reported too. To resume after an interruption, run the same command again. Exit
+    code 7: finished, but some files failed; the table has the reasons.
 
     Examples:
 
@@ -52,20 +53,29 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
             output.record(planned)
         elif format == "human":
             for name, value in planned.items():
-                output.line(f"{name.replace('_', ' '):<16} {value}")
+                label = "finished before" if name == "is_finished" else name.replace("_", " ")
+                output.line(f"{label:<16} {_dry_run_text(value)}")
         return
     from cancernet_cli.cli.render.result import present_result
 
     present_result(result, format)
     if result.unlisted_folders and not (result.failed or result.partial):
         raise PartialFailure(
-            f"folders that cannot be listed: {result.unlisted_folders:,}; their files are missing from {result.out}",
+            f"finished, but {counted(result.unlisted_folders, 'folder')} could not be listed and may have more files",
             fix="make them readable and run the same command again with --overwrite",
         )
     if result.failed or result.partial:
-        failed = f"{result.failed:,} of {result.files:,} files failed"
+        failed = f"finished, but {result.failed:,} of {counted(result.files, 'file')} failed"
         raise PartialFailure(
-            f"{failed}, and {result.partial:,} failed partially" if result.partial else failed,
-            fix=f"their rows in {result.out} have status = failed or partial and the reason in error; "
-            "after fixing them (permissions included), run the same command again with --overwrite",
+            f"{failed}, {result.partial:,} partially" if result.partial else failed,
+            fix=f"see the column error in {result.out}; repair the files or their permissions and run the same command "
+            "again with --overwrite",
         )
+
+
+def _dry_run_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{count:,} {ending}" for ending, count in value.items())
+    return str(value)

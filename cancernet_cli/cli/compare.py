@@ -12,7 +12,7 @@ from cancernet_cli.core.options import CompareOptions
 
 @options_from(CompareOptions)
 def compare(data: Data, *, options: CompareOptions, format: Annotated[Format, FORMAT] = "human") -> None:
-    """Compare networks and segmenters on the same patients, with baselines and what a leaking split would claim.
+    """Compare networks and segmenters on the same patients, alongside baselines and what a leaking split would claim.
 
     Repeats table 1 and figures 3 and 4 of the paper that CancerNet follows, with folds by patient. Finished cells are
     kept: run the same command again to resume after an interruption, or name more networks to add them.

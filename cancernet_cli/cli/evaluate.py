@@ -22,7 +22,7 @@ def evaluate(table: Table, *, options: EvaluateOptions, format: Annotated[Format
     """Evaluate a predictions table by image, magnification, slide and patient, with confidence intervals.
 
     Writes report.md, metrics.json and plots into a folder next to the table. With --against, states which of two tables
-    is better, or that the difference may be chance.
+    is better, or that the difference may be due to chance.
 
     Examples:
 
@@ -35,9 +35,7 @@ def evaluate(table: Table, *, options: EvaluateOptions, format: Annotated[Format
         cancernet evaluate preds.parquet --format json --no-plots
     """
     with progress.reporter(format) as report:
-        from cancernet_cli.engine.evaluate.run import (
-            evaluate as measure,
-        )  # scikit-learn is imported here, not at --help
+        from cancernet_cli.engine.evaluate.run import evaluate as measure  # imports scikit-learn: not at --help
 
         result = measure(table, options, report)
     if format == "json":

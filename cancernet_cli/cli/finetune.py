@@ -23,7 +23,7 @@ Data = Annotated[
 
 @options_from(FinetuneOptions)
 def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, FORMAT] = "human") -> None:
-    """Train a classifier on labelled images and slides, or a U-Net on images with masks, split by patient.
+    """Train a classifier on labeled images and slides, or a U-Net on images with masks, split by patient.
 
     The model folder gets a card with the data, the splits and the metrics on held-out patients.
 

@@ -17,7 +17,7 @@ from cancernet_cli.core.models import DEFAULT_MODEL, bundled_models, find_model
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-app = typer.Typer(help="List the bundled models, show a model's card, and quantise a model.", no_args_is_help=True)
+app = typer.Typer(help="List the bundled models, show a model's card, or quantise a model.", no_args_is_help=True)
 
 
 @app.command("list")

@@ -67,7 +67,8 @@ class Lines:
         elapsed_s = max(now - state["start"], 1e-9)
         rate = state["done"] / elapsed_s
         of = f"/{state['total']}" if state["total"] is not None else ""
-        words = [f"{stage}: {state['done']}{of} {state['unit']}", f"{rate:.1f}/s", f"{elapsed_s:.0f} s"]
+        unit = state["unit"].removesuffix("s") if (state["total"] or state["done"]) == 1 else state["unit"]
+        words = [f"{stage}: {state['done']}{of} {unit}", f"{rate:.1f}/s", f"{elapsed_s:.0f} s"]
         if state["total"] is not None and 0 < state["done"] < state["total"]:
             words.append(f"{(state['total'] - state['done']) / rate:.0f} s left")
         if state["failed"]:

@@ -10,6 +10,7 @@ import typer
 from cancernet_cli.cli import output, progress
 from cancernet_cli.cli.bind import FORMAT, Format, options_from
 from cancernet_cli.core.errors import PartialFailure
+from cancernet_cli.core.figures import counted
 from cancernet_cli.core.options import TileOptions
 
 Inputs = Annotated[
@@ -47,11 +48,13 @@ def tile(inputs: Inputs, *, options: TileOptions, format: Annotated[Format, FORM
         from cancernet_cli.cli.render.tiles import tile_parts
 
         output.show(*tile_parts(result.rows))
-        output.line(f"{'tiles':<12} {result.tiles:,} of {result.slides:,} slides: {result.tiles_file}")
+        output.line(
+            f"{'tiles':<12} {counted(result.tiles, 'tile')} from {counted(result.slides, 'slide')}: {result.tiles_file}"
+        )
         output.line(f"{'slides':<12} {result.slides_file}")
         output.line(f"{'pictures':<12} {result.out}")
     if result.failed:
         raise PartialFailure(
-            f"{result.failed:,} of {result.slides:,} slides failed",
-            fix=f"their rows in {result.slides_file} have status = failed and the reason in error",
+            f"finished, but {result.failed:,} of {counted(result.slides, 'slide')} failed",
+            fix=f"see the column error in {result.slides_file}",
         )

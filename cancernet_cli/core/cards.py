@@ -17,6 +17,7 @@ import tomli_w
 
 from cancernet_cli.core.choices import StainNormalization, View
 from cancernet_cli.core.errors import ModelError
+from cancernet_cli.core.registry import SEGMENTERS, is_entry
 from cancernet_cli.core.validation import NO_LIMITS, InvalidValue, Limits, check_fields, checked_value, field_types
 
 CARD_SCHEMA = 1
@@ -232,6 +233,10 @@ def with_segmenter(card: Card, segmenter: str | None) -> Card:
     if segmenter in (None, card.segmentation.segmenter):
         return card
     if segmenter not in card.segmentation.allowed:
+        if not is_entry(SEGMENTERS, segmenter):
+            raise ModelError(
+                f"unknown segmenter {segmenter!r}", fix=f"choose one of: {', '.join(card.segmentation.allowed)}"
+            )
         raise ModelError(
             f"{card.name} has not been evaluated with segmenter {segmenter!r}",
             fix=f"choose one of: {', '.join(card.segmentation.allowed)}; or train a model with it",

@@ -192,6 +192,11 @@ def read_figures(found: Mapping[str, Any], table: Table) -> dict[str, Figure]:
     return {spec.name: Figure.from_json(found[spec.name]) for spec in figures_in(table) if spec.name in found}
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `1,200 files`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def show_percent(percent: float) -> str:
     """`97.3 %`; a value that would round to 0 or 100 but is neither is shown as `<0.1 %` or `>99.9 %`."""
     text = f"{percent:.1f}"

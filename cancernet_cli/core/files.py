@@ -20,6 +20,7 @@ _FIXES = {
     errno.EROFS: "choose an --out on a file system that is not read-only",
     errno.EACCES: "make the folder writable, or choose another --out",
     errno.EPERM: "make the folder writable, or choose another --out",
+    errno.ENOENT: "choose a folder that exists and is writable",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EISDIR: "remove the folder of that name, or choose another name",
     errno.ENOTDIR: "choose another --out: part of the path is a file",
@@ -79,6 +80,8 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
 def output_error(path: Path, error: OSError) -> OutputError:
     """The OutputError for an OSError while writing `path`: the cause and its fix."""
     why = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    if error.errno == errno.ENOENT:  # Linux also reports it for folders that accept no new files, such as /proc
+        why = "the folder does not exist or accepts no new files"
     number = errno.ENOSPC if "disk is full" in why else error.errno or 0  # SQLite's message, which has no number
     fix = _FIXES.get(number, "check the disk, or choose another --out")
     return OutputError(f"{display_path(os.fsencode(path))} cannot be written: {why}", fix=fix)

@@ -106,7 +106,7 @@ def load_plugins() -> None:
     for point in entry_points(group=PLUGINS):
         try:
             point.load()
-        except Exception as error:  # somebody else's code
+        except Exception as error:  # third-party code
             raise ModelError(
                 f"plug-in {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}",
                 fix="repair or uninstall the package that provides it",
@@ -122,16 +122,21 @@ def entry_names(package: str) -> list[str]:
     return sorted({*_modules(package), *imported})
 
 
+def is_entry(package: str, name: str) -> bool:
+    """Whether the registry of a package has this name; loads plug-ins only for a name that is not built in."""
+    if name not in entry_names(package):
+        load_plugins()
+    return name in entry_names(package)
+
+
 def check_entry(flag: str, package: str, name: str) -> None:
-    """Check an option's value against a registry; loads plug-ins only for a name that is not built in.
+    """Check an option's value against the registry of a package.
 
     Raises:
         OptionError: there is no such entry.
     """
-    if name not in entry_names(package):
-        load_plugins()
-        if name not in (known := entry_names(package)):
-            raise OptionError(f"{flag} is {name!r}", fix=suggestion(name, known))
+    if not is_entry(package, name):
+        raise OptionError(f"unknown {flag[2:]} {name!r}", fix=suggestion(name, entry_names(package)))
 
 
 def suggestion(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:

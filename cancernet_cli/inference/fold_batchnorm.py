@@ -73,7 +73,7 @@ def _can_fold(module: nn.Module) -> bool:
 
 
 def _remainder(norm: nn.BatchNorm2d) -> nn.Module:
-    """The other parts of a norm: timm's include an activation."""
+    """The operations of a norm after normalization: timm's include an activation."""
     return nn.Sequential(norm.drop, norm.act) if isinstance(norm, BatchNormAct2d) else nn.Identity()
 
 

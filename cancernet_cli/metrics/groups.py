@@ -113,7 +113,7 @@ def patient_metrics(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[s
     """Figures that count a patient once, over the patients that are known.
 
     The recognition rate is the mean over patients of the share of their images that are right. Other figures take each
-    patient's mean probabilities, and leave out patients whose images have several labels.
+    patient's mean probabilities, and omit patients whose images have several labels.
     """
     without = int(scores.counts[scores.patients < 0].sum())
     known = scores.where(scores.patients >= 0)

@@ -38,8 +38,8 @@ def paired_bootstrap(
 ) -> dict[str, Interval]:
     """Percentile intervals of the figures of `this` minus those of `other`, on the same resamples of the same images.
 
-    What is drawn depends on labels and patients alone, so both are judged on the same patients in every resample, and
-    what is hard for both cancels out.
+    Resampling depends only on labels and patients, so both are evaluated on the same patients in every resample, and
+    cases that are hard for both cancel out.
     """
     design = Design.of(this)
     one, two = (_drawn(design, scores, specs, resampling) for scores in (this, other))

@@ -21,7 +21,7 @@ from cancernet_cli.training.distributed import ALONE, Processes
 from cancernet_cli.training.schedules import rate_at
 from cancernet_cli.training.task import Batch, Fitted, Judgement, LoopPolicy, Task
 
-# The loss is read every so many steps, since reading waits for the device.
+# Steps between readings of the loss, since reading waits for the device.
 LOOK_EVERY = 8
 
 

@@ -112,7 +112,7 @@ def test_a_finished_file_replaces_the_old_one(tmp_path: Path) -> None:
     made.write_bytes(b"newer")
     with pytest.raises(OutputError, match="/dev/null is not a regular file"):
         publish(made, Path("/dev/null"))
-    with pytest.raises(OutputError, match=r"gone cannot be written: No such file or directory"):
+    with pytest.raises(OutputError, match=r"gone cannot be written: the folder does not exist or accepts no new files"):
         publish(tmp_path / "missing", tmp_path / "gone")
 
 

@@ -47,7 +47,7 @@ def test_names_are_those_of_the_files_and_of_entries_registered_elsewhere(regist
 
 def test_an_option_with_an_unknown_name_is_refused() -> None:
     check_entry("--head", HEADS, "linear")
-    with pytest.raises(OptionError, match=r"--head is 'liner'; did you mean linear\?"):
+    with pytest.raises(OptionError, match=r"unknown head 'liner'; did you mean linear\?"):
         check_entry("--head", HEADS, "liner")
 
 

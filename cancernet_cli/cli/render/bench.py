@@ -50,7 +50,7 @@ def bench_parts(found: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _stages(found: dict[str, Any]) -> Iterator[RenderableType]:
-    table = FittedTable("stage (by itself)", ">ms/image", ">min-max", ">CPU ms", ">share", ">ms/view")
+    table = FittedTable("stage (separately)", ">ms/image", ">min-max", ">CPU ms", ">share", ">ms/view")
     for stage in found["stages"]:
         name = _STAGES[stage["name"]]
         if stage["ms"] is None:

@@ -49,7 +49,7 @@ def _thresholds(rows: list[dict[str, Any]], positive: str) -> Iterator[Renderabl
 
 
 def _against(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """Both values, the difference with its interval, McNemar's table, and the verdict in words."""
+    """Both values, the difference with its interval, McNemar's table, and the verdict as sentences."""
     this, other = (shortened(found[key], 24).plain for key in ("this_name", "other_name"))
     yield Text(f"\n{this} against {other}", style="bold")
     yield from _leaks(found["leaks"], f"LEAKING SPLIT in {other}: the comparison means nothing")

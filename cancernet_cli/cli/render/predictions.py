@@ -77,4 +77,6 @@ def _truth(row: Mapping[str, Any]) -> Text:
     true = row.get("true_label")
     if true is None:
         return Text("")
-    return Text("right", style="green") if row["label"] == true else Text(f"wrong: {one_line(true)}", style="bold red")
+    return (
+        Text("correct", style="green") if row["label"] == true else Text(f"wrong ({one_line(true)})", style="bold red")
+    )

@@ -10,6 +10,7 @@ from rich.markup import escape
 from cancernet_cli.cli import output
 from cancernet_cli.cli.render.metrics import render_metrics
 from cancernet_cli.cli.render.predictions import one_line, render_predictions
+from cancernet_cli.core.figures import counted
 from cancernet_cli.core.records import RunResult
 from cancernet_cli.outputs.sink import sinks
 
@@ -48,11 +49,11 @@ def _closing_lines(result: RunResult) -> str:
     counts = ", ".join(f"{count:,} {escape(label)}" for label, count in result.label_counts.items())
     rate = (result.files - result.reused) / result.elapsed_s if result.elapsed_s else 0.0
     lines = [
-        f"{result.files:,} files with {escape(result.model)}: {counts}, {result.failed:,} failed"
+        f"{counted(result.files, 'file')} with {escape(result.model)}: {counts}, {result.failed:,} failed"
         f" ({result.elapsed_s:.1f} s, {rate:.1f} files/s)"
     ]
     if result.reused:
-        lines.append(f"{result.reused:,} of them were reused from an earlier run")
+        lines.append(f"{result.reused:,} of them reused from an earlier run")
     if result.partial:
         lines.append(f"{result.partial:,} of {result.slides:,} slides were predicted without their failed tiles")
     paths = [

@@ -1,4 +1,4 @@
-"""Tables for a terminal of any width: a number is shown whole, or its column is left out with a note."""
+"""Tables for a terminal of any width: numbers are never cut off; columns that do not fit are omitted with a note."""
 
 from __future__ import annotations
 
@@ -84,6 +84,6 @@ class SideBySide:
 
 
 def shortened(name: str, most: int = 16) -> Text:
-    """A name on one line, truncated to at most `most` characters."""
+    """A name on one line, shortened to at most `most` characters."""
     name = one_line(name)
     return Text(name if len(name) <= most else name[: most - 3] + "...", no_wrap=True)

@@ -18,7 +18,7 @@ def tile_parts(rows: list[dict[str, Any]]) -> Iterator[RenderableType]:
     """Tiles, tissue and resolution of each slide, and reasons for failures, from the rows of slides.parquet."""
     good = [row for row in rows if row["status"] == "ok"]
     if good:
-        table = FittedTable("slide", ">tiles", ">tissue mm2", ">um/px", "from", "flags")
+        table = FittedTable("slide", ">tiles", ">tissue mm²", ">µm/px", "from", "flags")
         for row in good[:_MOST_ROWS]:
             table.add_row(
                 shortened(row["path"], 40),

@@ -31,7 +31,7 @@ class BenchOptions(InferenceOptions):
     )
     files: int | Auto = option(
         "auto",
-        help="Number of images to generate (16 distinct ones, repeated); auto: 64 on CPU, 24576 on GPU.",
+        help="Number of images to generate (16 distinct ones, repeated); auto: 64 on CPU, 24,576 on GPU.",
         min=1,
         group="Input",
     )
@@ -43,7 +43,7 @@ class BenchOptions(InferenceOptions):
     warm_up: int = option(1, help="Number of complete runs before the measured ones.", min=0, group="Measurement")
     cold: bool = option(
         False,
-        help="Also time the very first start, when networks are converted or compiled into an empty cache.",
+        help="Also time the first start ever, when networks are converted or compiled into an empty cache.",
         group="Measurement",
     )
     sweep_batch_size: str = option(

@@ -36,7 +36,7 @@ class ClassifyOptions(InferenceOptions, LoaderOptions, TilingOptions, SinkOption
     )
     pool: Pool = option(
         "mean",
-        help="How tile probabilities are pooled into the slide's: mean, mean of the --top-k highest, maximum, or "
+        help="How tile probabilities are pooled into the slide's: mean; topk, mean of the --top-k highest; max; or "
         "noisy-or (probability that at least one tile is positive).",
         group="Slides",
         changes_result=True,
@@ -52,7 +52,7 @@ class ClassifyOptions(InferenceOptions, LoaderOptions, TilingOptions, SinkOption
     )
     overwrite: bool = option(False, help="Replace an output made with different options.", group="Output")
     strict: bool = option(False, help="Stop at the first file that fails.", group="Run")
-    dry_run: bool = option(False, help="Show what would be done without doing it.", group="Run")
+    dry_run: bool = option(False, help="Show what would be done, without reading images or writing files.", group="Run")
 
     def __post_init__(self) -> None:
         super().__post_init__()

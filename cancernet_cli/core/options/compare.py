@@ -33,10 +33,12 @@ class CompareOptions(LearningOptions):
     )
     recipe: RecipeName = option("paper", help="Training recipe of every cell.", group="Model")
     background_weight: float | None = option(
-        None, help="Weight of pixels outside the mask (0 to 1); default: the recipe's.", min=0, max=1, group="Model"
+        None, help="Weight of pixels outside the mask; default: the recipe's.", min=0, max=1, group="Model"
     )
     baselines: bool = option(
-        True, help="Include baselines: colour and texture features with simple classifiers.", group="Model"
+        True,
+        help="Include baselines without a network: color and texture features with simple classifiers.",
+        group="Comparison",
     )
-    leaking: bool = option(True, help="Also show what a split by image would have claimed.", group="Split")
+    leaking: bool = option(True, help="Also show what a split by image would have claimed.", group="Comparison")
     epochs: int | None = option(None, help="Training epochs per cell; default: the recipe's.", min=1, group="Training")

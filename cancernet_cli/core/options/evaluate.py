@@ -30,12 +30,12 @@ class EvaluateOptions(Options):
     )
     positive: str | None = option(
         None,
-        help="Positive one of the two classes; default: the one that the table's threshold applies to.",
+        help="Positive class, if there are two; default: the class that the table's threshold applies to.",
         group="Measures",
     )
     threshold: float | None = option(
         None,
-        help="Classify again at this probability of the positive class (0 to 1); default: the table's decisions.",
+        help="Decision threshold: probability of the positive class; default: the table's decisions.",
         min=0,
         max=1,
         group="Measures",

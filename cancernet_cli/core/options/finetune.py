@@ -21,7 +21,7 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     overwrite: bool = option(False, help="Replace an existing model.", group="Output")
     about: Path | None = option(
         None,
-        help="TOML file with texts for the card in [training], [weights] and [use]: licence, citation, ...",
+        help="TOML file with text for the card's [training], [weights] and [use] sections: licence, citation, ...",
         group="Output",
     )
     tensorboard: Path | None = option(
@@ -61,7 +61,9 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         "tnbc_unet", help="U-Net for --segmenter unet: a bundled model or a folder.", group="Model"
     )
     also_segmenters: str = option(
-        "", help="Other segmenters, comma-separated, to evaluate and allow for this model.", group="Model"
+        "",
+        help="Additional segmenters, comma-separated, to evaluate; `classify` can then use them with this model.",
+        group="Model",
     )
     background_weight: float | None = option(
         None,
@@ -80,7 +82,7 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     )
     stain_normalization: StainNormalization | None = option(
         None,
-        help="Stain normalization. `none`: none; `scaled`: scale each channel's optical density to a common maximum; "
+        help="Stain normalization. `none`: off; `scaled`: scale each channel's optical density to a common maximum; "
         "`balanced`: also remove the tint of the lightest pixels.",
         group="Model",
     )
@@ -118,7 +120,7 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     )
     mask_threshold: float | None = option(
         None,
-        help="Probability threshold of a U-Net's mask; default: the one of highest Dice on held-out patients.",
+        help="Probability threshold of a U-Net's mask; default: the one with the highest Dice on held-out patients.",
         min=0.01,
         max=0.99,
         group="Training",
@@ -128,8 +130,8 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     )
     tile_mpp: float | None = option(
         None,
-        help="Resolution of slide tiles, in µm/px; default: that of the views of the photos among DATA, or 0.5 "
-        "without photos.",
+        help="Resolution of slide tiles, in µm/px; default: that of the photos' views if DATA has photos, "
+        "otherwise 0.5.",
         min=0.02,
         max=10,
         group="Slides",

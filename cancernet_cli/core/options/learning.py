@@ -42,7 +42,7 @@ class LearningOptions(LoaderOptions):
         group="Split",
     )
     resplit: bool = option(
-        False, help="Draw a new split even if the manifest has a column split or fold.", group="Split"
+        False, help="Draw a new split even if the manifest has a split or fold column.", group="Split"
     )
     allow_leak: bool = option(
         False,

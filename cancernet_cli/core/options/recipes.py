@@ -92,7 +92,7 @@ def recipe_of(options: FinetuneOptions) -> Recipe:
         words = [word.strip() for word in options.levels.split(",")]
         if not set(words) <= set(LEVELS):
             raise OptionError(
-                f"--levels is {options.levels!r}", fix="give numbers from 0 to 4, comma-separated, such as 1,2,3"
+                f"--levels needs numbers from 0 to 4, got {options.levels!r}", fix="separate them by commas: 1,2,3"
             ) from None
         given["levels"] = tuple(int(word) for word in words)
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})

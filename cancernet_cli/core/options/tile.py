@@ -15,16 +15,16 @@ class TileOptions(TilingOptions):
     """Options of `cancernet tile`."""
 
     out: Path = option(Path("tiles"), help="Output folder for tables and pictures.", short="-o", group="Output")
-    overwrite: bool = option(False, help="Replace an existing plan.", group="Output")
+    overwrite: bool = option(False, help="Replace an existing preview.", group="Output")
     images: bool = option(False, help="Also write every tile as PNG, in one folder per slide.", group="Output")
     model: str = option(
         DEFAULT_MODEL,
-        help="Model that the tiles are meant for: name of a bundled model, or path of a model folder.",
+        help="Model to cut tiles for: name of a bundled model, or path of a model folder.",
         short="-m",
         group="Model",
     )
     tile_mpp: float | None = option(
-        None, help="Resolution of tiles in um/px; default: the model card's.", min=0.02, max=10, group="Model"
+        None, help="Resolution of tiles in µm/px; default: the model card's.", min=0.02, max=10, group="Model"
     )
     tile_size_px: int | None = option(
         None,

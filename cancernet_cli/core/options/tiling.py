@@ -14,13 +14,13 @@ class TilingOptions(Options):
 
     kind: Literal["auto", "slide", "image"] = option(
         "auto",
-        help="auto: tell slides from images by content; slide: treat every TIFF as a slide; image: no file is a slide.",
+        help="auto: detect slides by content; slide: treat every TIFF as a slide; image: treat no file as a slide.",
         group="Slides",
         changes_result=True,
     )
     mpp: float | None = option(
         None,
-        help="Fallback resolution (um/px) for slides without MPP metadata; default: the model's, with a warning.",
+        help="Fallback resolution (µm/px) for slides without MPP metadata; default: the model's, with a warning.",
         min=0.02,
         max=10,
         group="Slides",

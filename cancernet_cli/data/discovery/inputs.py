@@ -73,6 +73,10 @@ def _parse(text: str) -> Input:
         prefix = absolute(os.fsencode(os.sep.join(parts[:fixed]) + os.sep if fixed else "."))
         if os.path.isdir(prefix):
             return Input("pattern", text, prefix, tuple(part for part in parts[fixed:] if part))
+    if "://" in text:
+        raise InputError(
+            f"remote paths are not supported: {text!r}", fix="mount or copy the files and pass a local path"
+        )
     raise InputError(f"{text!r} does not exist", fix="correct the path, or quote a pattern so that the shell keeps it")
 
 

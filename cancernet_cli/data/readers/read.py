@@ -113,8 +113,8 @@ def _open(data: bytes) -> OpenedImage:
     for entry in readers:
         if has_signature(data, entry.facts["signatures"]):
             return entry.factory(data)
-    names = ", ".join(readers.names()).upper()
-    raise NotAnImage(f"its first bytes, {data[:8]!r}, match none of the supported formats: {names}")
+    *names, last = (name.upper() for name in readers.names())
+    raise NotAnImage(f"its content is not {', '.join(names)} or {last} (it starts with {data[:8]!r})")
 
 
 def _check_size(opened: OpenedImage, max_pixels: int) -> None:

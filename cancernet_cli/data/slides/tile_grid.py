@@ -18,7 +18,7 @@ Tile = NDArray[Any] | None  # [h, w, S]; None where the file has no tile
 class TileGrid:
     """How a level is divided into tiles or strips; the last row and column may be incomplete.
 
-    planes: 1, or the number of channels if each is stored as a separate image.
+    planes: 1, or the number of channels where each is stored as a separate image.
     """
 
     width_px: int

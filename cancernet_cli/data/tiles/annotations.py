@@ -77,6 +77,8 @@ def annotated_share(region: BaseGeometry, x: I64, y: I64, size: TileSize) -> F64
 def _features(path: Path) -> Iterator[dict[str, Any]]:
     try:
         content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"file not found: {path}", fix="correct the path") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}", fix="correct the path") from None
     except (ValueError, RecursionError) as error:

@@ -67,7 +67,7 @@ def read_tiles(slide: Slide, x: Sequence[int] | I64, y: Sequence[int] | I64, siz
             if end - first == 1:
                 failures[first] = error.failure
                 continue
-            strip = None  # one of them is damaged: read them one by one
+            strip = None  # one of them is damaged: read them separately
         for i in range(first, end):
             left = regions[i].x - regions[first].x
             try:

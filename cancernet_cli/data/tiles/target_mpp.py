@@ -34,14 +34,12 @@ def target_mpp(policy: InputPolicy) -> TargetMpp:
     if policy.mpp is not None:
         return TargetMpp(policy.mpp / scale)
     if not policy.magnifications:
-        return TargetMpp(
-            USUAL_MPP, f"the model's card has neither mpp nor magnification: {USUAL_MPP} um per pixel is assumed"
-        )
+        return TargetMpp(USUAL_MPP, f"the model's card has neither mpp nor magnification; assuming {USUAL_MPP} um/px")
     is_breakhis = all(power in BREAKHIS_MPP for power in policy.magnifications)
     pixels = {power: BREAKHIS_MPP[power] if is_breakhis else UM_TIMES_POWER / power for power in policy.magnifications}
     power = min(pixels, key=lambda power: abs(math.log(pixels[power] / scale / USUAL_MPP)))
     mpp = pixels[power] / scale
     shown = f"{pixels[power]:g} um" + (f" at scale {scale:g}" if scale != 1 else "")
     return TargetMpp(
-        mpp, f"the model's card has no mpp: {mpp:.3g} um per pixel, from its magnification {power:g} ({shown})"
+        mpp, f"the model's card has no mpp; assuming {mpp:.3g} um/px from its magnification {power:g}x ({shown})"
     )

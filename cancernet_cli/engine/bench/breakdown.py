@@ -1,4 +1,4 @@
-"""Measure the parts of a run: each stage by itself, the networks alone and the loader alone."""
+"""Measure the parts of a run: each stage separately, the networks alone and the loader alone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.pipeline import Pipeline, load_pipeline
 from cancernet_cli.inference.runner import Runner
 
-EAGER = "eager PyTorch, each stage by itself"
+EAGER = "eager PyTorch, each stage separately"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Parts:
 
 
 def measure_parts(job: Job, files: Sequence[FoundFile], *, repeat: int, report: Reporter = silent) -> Parts:
-    """Measure each part of a run by itself.
+    """Measure each part of a run separately.
 
     Args:
         files: every image of the run, in path order.

@@ -21,6 +21,8 @@ def read_measurement(path: Path) -> dict[str, Any]:
     fix = "pass a file written by `cancernet bench --json`"
     try:
         found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"file not found: {path}", fix=fix) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}", fix=fix) from None
     if not isinstance(found, dict) or found.get("bench") != SCHEMA:

@@ -73,7 +73,7 @@ class Waiting:
 
         Rows are no measure: two batches are in flight before the first rows arrive, so that n batches would be counted
         over the time of n - 2. If the loop waits for outputs, the networks process every batch between `began` and
-        `ended`. If it waits for batches, those that were decoded before the networks were open are left out.
+        `ended`. If it waits for batches, those that were decoded before the networks were open are excluded.
         """
         ready = 1 + AHEAD * self.workers if self.workers else 0
         if len(self.arrivals) < 2 * (ready + 1):

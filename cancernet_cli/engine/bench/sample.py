@@ -1,4 +1,4 @@
-"""A sample of the files, decoded: the input of each stage measured by itself."""
+"""A sample of the files, decoded: the input of each stage, which is measured separately."""
 
 from __future__ import annotations
 

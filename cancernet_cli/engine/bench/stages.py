@@ -1,4 +1,4 @@
-"""Measure each stage from a file to its row in the table by itself."""
+"""Measure separately each stage from a file to its row in the table."""
 
 from __future__ import annotations
 

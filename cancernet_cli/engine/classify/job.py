@@ -73,8 +73,8 @@ def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions)
     card = read_card(folder)
     if card.task != "classify":
         raise ModelError(
-            f"{card.name} is not a classifier (its task is {card.task!r})",
-            fix="choose a classifier; `cancernet models list` lists them",
+            f"{card.name} is not a classifier but a U-Net for segmentation",
+            fix="choose a classifier (`cancernet models list`), or train one with finetune --segmentation-model",
         )
     checked_weights(folder, card)
     card = with_segmenter(card, options.segmenter)
@@ -120,5 +120,5 @@ def check_output_paths(inputs: Sequence[Input], options: ClassifyOptions) -> Non
         if is_input(suffix) and os.path.realpath(os.fsencode(folder)) in searched:
             raise OptionError(
                 f"{flag_name(name)} is {str(folder)!r}, an input folder: the next run would classify its files",
-                fix="give it a separate folder",
+                fix="choose a separate folder for it",
             )

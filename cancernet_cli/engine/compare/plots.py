@@ -41,7 +41,7 @@ def draw_plots(cells: list[tuple[Cell, dict[str, Any]]], folder: Path, out: Path
 def _curves(cells: list[Cell], folder: Path, out: Path, stamp: str) -> None:
     """Accuracy and loss per epoch of one network, the mean over its folds; none if it is not trained by epochs.
 
-    Segmenters that are baselines are left out, as in the paper's figures 3 and 4, unless there are no others.
+    Segmenters that are baselines are omitted, as in the paper's figures 3 and 4, unless there are no others.
     """
     chosen = [cell for cell in cells if not segmenters[cell.segmenter].facts.get("baseline")] or cells
     runs: dict[str, list[dict[str, Any]]] = {}

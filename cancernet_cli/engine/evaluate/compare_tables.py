@@ -1,4 +1,4 @@
-"""Compare two predictions tables, in figures and in words."""
+"""Compare two predictions tables: figures, and sentences that interpret them."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from cancernet_cli.metrics.scores import Scores
 
 @dataclass(frozen=True)
 class Pairs:
-    """Images with a prediction in both tables and a label, in the same order, and how many rows are left out.
+    """Images with a prediction in both tables and a label, in the same order, and how many rows are omitted.
 
     unmatched_this, unmatched_other: rows whose path is missing from the other table. unusable: rows in both that failed
     in one of them or have no label.

@@ -127,7 +127,7 @@ def _metrics(rows: SelectedRows, source: Source, options: EvaluateOptions) -> di
     metrics = figures_of(
         rows.labelled, seen_patients=source.seen, seen_note=source.seen_note, resampling=resampling, unit=rows.kind
     )
-    left_out = [f"{other}s are left out; --kind {other} evaluates them" for other in rows.others]
+    left_out = [f"{other}s are omitted; --kind {other} evaluates them" for other in rows.others]
     metrics["warnings"] += [*left_out, *source.remarks, *(rows.relabel.remarks() if rows.relabel else [])]
     thresholds = metrics["decision"]["thresholds"]
     return metrics | {

@@ -16,7 +16,7 @@ from cancernet_cli.engine.evaluate.source import Source
 
 @dataclass(frozen=True)
 class SelectedRows:
-    """The rows to evaluate. others: kinds of rows with predictions that are left out."""
+    """The rows to evaluate. others: kinds of rows with predictions that are omitted."""
 
     labelled: Labelled
     kind: Kind

@@ -46,7 +46,7 @@ def check_out(options: FinetuneOptions) -> None:
 
 
 def work_folder(options: FinetuneOptions) -> Path:
-    """The folder that a killed run resumes from: next to the model's, until the model is written."""
+    """The folder of checkpoints to resume from: next to the model's folder, until the model is written."""
     return partial_folder(options.out.resolve())
 
 
@@ -86,8 +86,10 @@ def read_about(options: FinetuneOptions) -> dict[str, Any]:
         return {}
     try:
         about = tomllib.loads(options.about.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"--about: file not found: {options.about}", fix="correct the path") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{options.about} cannot be read: {error}", fix="give a valid TOML file") from None
+        raise InputError(f"{options.about} cannot be read: {error}", fix="pass a valid TOML file") from None
     for name, value in about.items():
         texts = {"summary": value} if name == "summary" else value if isinstance(value, dict) else {}
         known = {"summary"} if name == "summary" else _ABOUT.get(name, set())

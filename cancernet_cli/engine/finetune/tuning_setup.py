@@ -1,4 +1,4 @@
-"""Settings of fine-tuning: parameter groups and rates, augmentation, validation figures, head statistics."""
+"""Set up fine-tuning of head and backbone: parameters, learning rates, variants and validation."""
 
 from __future__ import annotations
 

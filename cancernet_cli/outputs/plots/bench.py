@@ -47,7 +47,7 @@ def _stages(axes: Axes, stages: Sequence[Mapping[str, Any]]) -> None:
     for i, (stage, ms) in enumerate(zip(rows, times, strict=True)):
         share = f"  {100 * stage['share']:.0f} %" if stage["share"] is not None else ""
         axes.text(stage["ms"]["max"], i, f"  {_number(ms)} ms{share}", va="center", fontsize=8.5, color=INK)
-    style(axes, "Time per image in each stage by itself (ms)", "", grid="x")
+    style(axes, "Time per image in each stage, measured separately (ms)", "", grid="x")
     axes.set_xlim(0, 1.25 * max((stage["ms"]["max"] for stage in rows), default=1.0))
 
 

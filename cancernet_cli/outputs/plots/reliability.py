@@ -21,7 +21,7 @@ def plot_reliability(
     """Accuracy over confidence, one line per name, above a histogram of the confidences.
 
     Args:
-        bins: name to its bins, each with low, high, count, confidence and accuracy; empty bins are left out. The
+        bins: name to its bins, each with low, high, count, confidence and accuracy; empty bins are omitted. The
             calibration error in the legend is the mean distance from the diagonal, weighted by the counts.
     """
     figure = new_figure(6.4, 7.2 + 0.2 * len(bins))

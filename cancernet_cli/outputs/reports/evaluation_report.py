@@ -115,7 +115,7 @@ def _group_notes(slide: Mapping[str, Any], patient: Mapping[str, Any]) -> Iterat
     if slide["count"]:
         yield (
             "A slide's probabilities are the means over its images. "
-            f"Left out: {slide['several_labels']:,} slides with several labels, "
+            f"Omitted: {slide['several_labels']:,} slides with several labels, "
             f"{slide['images_without_slide']:,} images without slide."
         )
     else:
@@ -190,7 +190,7 @@ def _method(metrics: Mapping[str, Any], skipped: Mapping[str, str]) -> Iterator[
     lines = [
         f"Table: {escape(metrics['table']['path'])}; cancernet {__version__}.",
         f"Labels: {escape(labels['file'])}" if labels["file"] else "Labels: the table's column true_label",
-        f"Left out: {metrics['failed']:,} failed rows, {metrics['unlabelled']:,} without a label.",
+        f"Omitted: {metrics['failed']:,} failed rows, {metrics['unlabelled']:,} without a label.",
         f"Classes: {', '.join(map(escape, decision['classes']))}"
         + (f"; positive: {escape(decision['positive'])}; threshold: {thresholds}." if decision["positive"] else "."),
         f"Intervals: percentile bootstrap, {bootstrap['resamples']:,} resamples of whole patients, stratified by "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cancernet_cli.core.errors import OutputError
-from cancernet_cli.core.files import partial_folder, write_bytes
+from cancernet_cli.core.files import output_error, partial_folder, write_bytes
 
 try:
     import fcntl
@@ -33,9 +33,7 @@ class Workspace:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / "lock").open("a")
         except OSError as error:
-            raise OutputError(
-                f"{out.parent} cannot be written: {error.strerror}", fix="choose another --out, or repair the folder"
-            ) from None
+            raise output_error(out.parent, error) from None
         try:
             if fcntl:
                 fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,12 +103,13 @@ class Workspace:
 def describe_difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     """Describe the entries that differ: "model 'a' (now 'b')"."""
     names = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
-    shown = [f"{name} {_short(old.get(name))} (now {_short(new.get(name))})" for name in names]
+    names = [name for name in names if not name.endswith("_sha256")] or names  # a hash follows from the file it is of
+    shown = [f"{name.replace('_', ' ')} {_short(old.get(name))} (now {_short(new.get(name))})" for name in names]
     return ", ".join(shown)
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = repr(value or "none")
     if len(text) <= 60:
         return text
     return f"{text[:24]}...{os.path.basename(text)[-24:]}" if os.sep in text else f"{text[:20]}..."

@@ -151,7 +151,7 @@ def test_predictions() -> None:
     ]
     lines = [line.split() for line in text_of(render_predictions(rows)).splitlines()[2:]]
     assert [[w for w in line if "━" not in w and "╸" not in w] for line in lines] == [
-        ["a.png", "malignant", "97.3", "%", "right", "ok"],
+        ["a.png", "malignant", "97.3", "%", "correct", "ok"],
         ["b.png", "malignant", "97.3", "%", "wrong:", "benign", "ok"],
         ["c.png", "malignant", "97.3", "%", "ok"],
         ["d.png", "-", "-", "failed"],
@@ -161,7 +161,7 @@ def test_predictions() -> None:
 
 def test_a_long_path_loses_its_beginning_and_nothing_else_is_cut() -> None:
     shown = text_of(render_predictions([row("deep/" * 40 + "the_end.png", true_label="benign")]))
-    assert all(word in shown for word in ("...", "/the_end.png", "malignant", "97.3 %", "wrong: benign", "ok"))
+    assert all(word in shown for word in ("...", "/the_end.png", "malignant", "97.3 %", "wrong (benign)", "ok"))
     assert max(map(len, shown.splitlines())) <= 80
 
 

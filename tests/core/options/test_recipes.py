@@ -34,5 +34,5 @@ def test_options_replace_the_values_of_the_recipe() -> None:
     assert recipe_of(FinetuneOptions(task="segment")) == SEGMENT
     found = recipe_of(FinetuneOptions(recipe="paper", epochs=3, levels="1, 2"))
     assert (found.epochs, found.levels, found.backbone) == (3, (1, 2), PAPER.backbone)
-    with pytest.raises(OptionError, match="--levels is '5'"):
+    with pytest.raises(OptionError, match="--levels needs numbers from 0 to 4, got '5'"):
         recipe_of(FinetuneOptions(levels="5"))

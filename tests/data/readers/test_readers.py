@@ -238,7 +238,7 @@ def test_an_empty_file(tmp_path: Path) -> None:
 def test_text_is_no_image(tmp_path: Path) -> None:
     stage, error, message = failure(b"not an image", tmp_path)
     assert (stage, error) == ("check", "NotAnImage")
-    assert message == "its first bytes, b'not an i', match none of the supported formats: BMP, JPEG, PNG, TIFF, WEBP"
+    assert message == "its content is not BMP, JPEG, PNG, TIFF or WEBP (it starts with b'not an i')"
 
 
 def test_a_wrong_checksum(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_evaluate_judges_the_kind_that_is_asked_for(tmp_path: Path, kind: str, u
     metrics = evaluate(table, kind=kind, plots=False).metrics
     assert (metrics["unit"], metrics["images"]["accuracy"]["value"]) == (unit, accuracy)
     said = [words for words in metrics["warnings"] if "--kind slide" in words]
-    assert said == (["slides are left out; --kind slide evaluates them"] if kind == "auto" else [])
+    assert said == (["slides are omitted; --kind slide evaluates them"] if kind == "auto" else [])
 
 
 def test_evaluate_takes_slides_where_no_image_has_a_label(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Note, Reporter, Warn
+from cancernet_cli.core.figures import counted
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.breakhis import SUBTYPES
@@ -80,7 +81,7 @@ def labelled_files(
     labelled = [file for file in images if file.truth.label is not None]
     if others := len(images) - len(labelled):
         report(
-            Note(f"{others} of {len(images)} images have no label, or none of {', '.join(classes)}, and are left out")
+            Note(f"{others} of {len(images)} images are omitted: no label, or a label other than {', '.join(classes)}")
         )
     chosen = _magnified(labelled, options, report) if labelled else []
     sources = {file.path: file.location for file in chosen}
@@ -91,14 +92,14 @@ def labelled_files(
         sources |= {file.path: source for file, source in zip(tiles.files, tiles.sources, strict=True)}
     if not chosen:
         raise InputError(
-            f"no image has one of the labels {', '.join(classes)}",
+            f"no image has any of the labels {', '.join(classes)}",
             fix="sort them into folders with these names, list their labels, or name your labels with --classes",
         )
     present = {file.truth.label for file in chosen}
     if options.target == "subtype" and not options.classes:
         classes = tuple(name for name in classes if name in present)
     if missing := [name for name in classes if name not in present]:
-        raise InputError(f"no image is labelled {missing[0]!r}", fix="correct --classes or the labels")
+        raise InputError(f"no image is labeled {missing[0]!r}", fix="correct --classes or the labels")
     return Listing(chosen, classes, [sources[file.path] for file in chosen], tiles.facts if tiles else None)
 
 
@@ -129,7 +130,7 @@ def _openable(
     everything = sorted(once.values(), key=lambda file: file.path)
     if problems := [file for file in everything if file.problem is not None]:
         first = f"{problems[0].path}: {problems[0].problem}"
-        report(Warn(f"{len(problems)} files cannot be opened and are left out; the first: {first}"))
+        report(Warn(f"{counted(len(problems), 'file')} omitted because unreadable; the first: {first}"))
     files = [file for file in everything if file.problem is None]
     if options.target == "subtype" and options.labels == "auto":
         # A list without subtypes leaves them to file names and folders.
@@ -147,7 +148,10 @@ def _classes(options: LearningOptions) -> tuple[str, ...]:
     default = ("benign", "malignant") if options.target == "binary" else tuple(SUBTYPES.values())
     classes = tuple(name.strip() for name in options.classes.split(",") if name.strip()) or default
     if len({name.casefold() for name in classes}) != len(classes) or len(classes) < 2:
-        raise OptionError(f"--classes is {options.classes!r}", fix="give two or more different labels, comma-separated")
+        raise OptionError(
+            f"--classes needs at least two different labels, got {options.classes!r}",
+            fix="separate them by commas: benign,malignant",
+        )
     return classes
 
 
@@ -164,7 +168,7 @@ def _magnified(files: list[FoundFile], options: LearningOptions, report: Reporte
         wanted = {float(word.strip().rstrip("xX")) for word in options.magnification.split(",")}
     except ValueError:
         raise OptionError(
-            f"--magnification is {options.magnification!r}", fix="give numbers, comma-separated, such as 40,100"
+            f"--magnification needs numbers, got {options.magnification!r}", fix="separate them by commas: 40,100"
         ) from None
     counts = Counter(file.truth.magnification for file in files)
     unknown = counts.pop(None, 0)
@@ -177,6 +181,6 @@ def _magnified(files: list[FoundFile], options: LearningOptions, report: Reporte
             fix="correct or omit --magnification",
         )
     if unknown:
-        report(Warn(f"the magnification of {unknown} of {len(files)} images is unknown; they are left out"))
+        report(Warn(f"the magnification of {unknown} of {len(files)} images is unknown; they are omitted"))
     report(Note(f"{len(chosen)} of {len(files)} images have magnification {options.magnification}"))
     return chosen

@@ -55,7 +55,7 @@ def read_fingerprints(
 
 
 def readable_rows(files: Sequence[FoundFile], found: Sequence[Fingerprint | Failure], report: Reporter) -> I64:
-    """The row numbers of the readable files, ascending; the others are reported as left out.
+    """The row numbers of the readable files, ascending; the others are reported as omitted.
 
     Raises:
         InputError: no file is readable.
@@ -63,7 +63,7 @@ def readable_rows(files: Sequence[FoundFile], found: Sequence[Fingerprint | Fail
     rows = []
     for row, (file, one) in enumerate(zip(files, found, strict=True)):
         if isinstance(one, Failure):
-            report(Warn(f"{file.path} is left out: {one}"))
+            report(Warn(f"{file.path} is omitted: {one}"))
         else:
             rows.append(row)
     if not rows:

@@ -132,7 +132,7 @@ def _cut_open(
     failures = _write(opened, corners, plan.tiles.size, place)
     if failures:
         (left, top), why = next(iter(failures.items()))
-        warnings.append(f"{len(failures)} of {len(x)} tiles are left out; the first, at ({left}, {top}): {why}")
+        warnings.append(f"{len(failures)} of {len(x)} tiles are omitted; the first, at ({left}, {top}): {why}")
     good = [i for i, corner in enumerate(corners) if corner not in failures]
     found = SlideTiles(
         place,
@@ -179,7 +179,7 @@ def _annotated(
     annotations = read_annotations(file, classes)
     tiles, warnings = plan.tiles, []
     if annotations.without_area:
-        warnings.append(f"{annotations.without_area} points and lines in {file.name} are left out: they have no area")
+        warnings.append(f"{annotations.without_area} points and lines in {file.name} are omitted: they have no area")
     least = options.min_annotated - _ROUNDING
     inside = {
         name: annotated_share(region, tiles.x - origin[0], tiles.y - origin[1], tiles.size) >= least
@@ -187,7 +187,7 @@ def _annotated(
     }
     claims = np.sum(list(inside.values()), axis=0) if inside else np.zeros(len(tiles), np.int64)
     if (ambiguous := int((claims > 1).sum())) > 0:
-        warnings.append(f"{ambiguous} tiles are in regions of several classes of {file.name} and are left out")
+        warnings.append(f"{ambiguous} tiles are in regions of several classes of {file.name} and are omitted")
     candidates = {name: np.flatnonzero(here & (claims == 1)) for name, here in inside.items()}
     warnings.extend(
         f"no tile with tissue has {show_percent(100 * options.min_annotated)} or more of its area in regions "

@@ -14,6 +14,7 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
+from cancernet_cli.core.figures import counted
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import FoundFile, Truth
@@ -75,7 +76,7 @@ class SlideCutter:
 
         A tile is one view of the model, at the resolution and with the pixels that `cancernet classify` will use. It is
         named by its rectangle at level 0, as a media fragment (W3C, `#xywh=`), and counts as changed when its slide
-        does. Slides without any tile are left out with a warning.
+        does. Slides without any tile are omitted with a warning.
 
         Args:
             photos: other training images; tiles are cut at the resolution of their views.
@@ -90,8 +91,10 @@ class SlideCutter:
             files = find_annotations([slide.location for slide in slides], self.lists, self.base)
         chosen = [slide for slide in slides if slide.location in files or slide.truth.label is not None]
         if others := len(slides) - len(chosen):
-            no_label = f"{others} of {len(slides)} slides have no label, or none of {', '.join(classes)}"
-            self.report(Note(f"{no_label}, and are left out"))
+            no_label = (
+                f"{others} of {len(slides)} slides are omitted: no label, or a label other than {', '.join(classes)}"
+            )
+            self.report(Note(no_label))
         if not chosen:
             return Tiles([], [], None)
         cut = self._cut(photos)
@@ -151,7 +154,7 @@ class SlideCutter:
                 for words in its.warnings:
                     self.report(Warn(f"{slide.path}: {words}"))
                 if its.failure:
-                    self.report(Warn(f"{slide.path} is left out: {its.failure}"))
+                    self.report(Warn(f"{slide.path} is omitted: {its.failure}"))
                 found.append(its)
                 self.report(StageAdvanced(STAGE, 1, failed=int(not its.x)))
                 interruption.check("the tiles so far are kept")
@@ -175,12 +178,14 @@ class SlideCutter:
         annotated = sum(slide.location in files for slide in slides)
         words = []
         if weak := len(slides) - annotated:
-            words.append(f"each tile of {_slides(weak)} has its slide's label, whatever it shows (weak labels)")
+            words.append(
+                f"each tile of {counted(weak, 'slide')} has its slide's label, whatever it shows (weak labels)"
+            )
         if annotated:
-            words.append(f"tiles of {_slides(annotated)} have the label of the annotated region they are in")
+            words.append(f"tiles of {counted(annotated, 'slide')} have the label of the annotated region they are in")
         labels = "; ".join(words)
-        size = f"{cut.view_width_px} x {cut.view_height_px} px at {cut.mpp:.3g} um"
-        self.report(Note(f"{tiles:,} tiles of {_slides(len(slides))}, {size}: {labels}"))
+        size = f"{cut.view_width_px} x {cut.view_height_px} px at {cut.mpp:.3g} um/px"
+        self.report(Note(f"{counted(tiles, 'tile')} of {counted(len(slides), 'slide')}, {size}: {labels}"))
         unknown = sum(slide.truth.patient is None for slide in slides)
         if unknown:
             who = (
@@ -188,10 +193,6 @@ class SlideCutter:
             )
             self.report(Warn(f"{who}, and its tiles are kept on one side of the split"))
         return TileFacts(cut.mpp, are_all, labels, "slide" if unknown == len(slides) else "")
-
-
-def _slides(count: int) -> str:
-    return f"{count} slide" if count == 1 else f"{count} slides"
 
 
 def _files(slide: FoundFile, its: SlideTiles, mpp: float) -> list[FoundFile]:

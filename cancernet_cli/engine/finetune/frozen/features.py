@@ -63,8 +63,8 @@ def image_features(
 
     Pixels are processed as in `inference.pipeline`; workers decode while the network computes. Features are stored in
     `folder`, as float16 if the head reads whole maps; a killed run resumes there if files, options, card and weights
-    are the same. The folder may be removed once the features are no longer needed. Images without features are left
-    out with a warning.
+    are the same. The folder may be removed once the features are no longer needed. Images without features are
+    omitted with a warning.
 
     Args:
         variants: augmented copies of each image. with_fingerprints: compute fingerprints from the same decoded pixels.
@@ -125,7 +125,7 @@ def fill_store(
         prints = [image.fingerprint if isinstance(image, SeenImage) else None for image in batch.images]
         failed = store.add(compute(batch), prints)
         for row, why in failed.items():
-            report(Warn(f"{files[row].path} is left out: {why}"))
+            report(Warn(f"{files[row].path} is omitted: {why}"))
         report(StageAdvanced(stage, store.seen - first, failed=len(failed)))
         if requested():
             store.commit()

@@ -88,10 +88,12 @@ class HeadTrainer:
 
     def on_everything(self, report: Reporter = silent) -> tuple[LinearModel, list[Epoch]]:
         """Fit on every image."""
-        stage = "final fit"
-        report(StageStarted(stage, self.recipe.epochs if self.recipe.fit == "adam" else None, "epochs"))
+        stage, has_epochs = "fit on all patients", self.recipe.fit == "adam"
+        report(StageStarted(stage, self.recipe.epochs if has_epochs else 1, "epochs" if has_epochs else "fits"))
         everything, nothing = np.arange(len(self.labels)), np.zeros(0, np.int64)
         found = self.fit(everything, nothing, split="final", on_epoch=_advance(stage, report))
+        if not has_epochs:
+            report(StageAdvanced(stage, 1))
         report(StageFinished(stage))
         return found
 

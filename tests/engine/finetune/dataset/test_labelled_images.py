@@ -70,7 +70,7 @@ def test_one_folder_of_breakhis_has_its_subtypes(tree: Path) -> None:
     images = listed([tree / BREAST / "benign/SOB/adenosis", tree / BREAST / "malignant/SOB/mucinous_carcinoma"])
     assert images.classes == ("benign", "malignant")
     assert len(images.files) == 40
-    with pytest.raises(InputError, match="no image is labelled 'malignant'"):
+    with pytest.raises(InputError, match="no image is labeled 'malignant'"):
         listed(tree / BREAST / "benign")
 
 
@@ -92,7 +92,7 @@ def test_a_subtype_of_one_patient_is_named_with_the_way_on(tmp_path: Path) -> No
     images = listed(tree, said, target="subtype", classes=others)
     assert images.classes == tuple(others.split(","))
     assert len(images.files) == (len(SLIDES) - 2) * 4
-    assert any("4 of 64 images have no label, or none of adenosis" in str(event) for event in said)
+    assert any("4 of 64 images are omitted: no label, or a label other than adenosis" in str(event) for event in said)
 
 
 def test_subtypes_come_from_folders_too(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_chosen_classes_leave_the_other_labels_out(tmp_path: Path) -> None:
     images = listed(file, said, classes="c,a")
     assert images.classes == ("c", "a")
     assert len(images.files) == 6
-    assert Note("3 of 9 images have no label, or none of c, a, and are left out") in said
+    assert Note("3 of 9 images are omitted: no label, or a label other than c, a") in said
     with pytest.raises(OptionError, match="give two or more different labels"):
         listed(file, classes="a,A")
 
@@ -145,7 +145,7 @@ def test_images_of_unknown_magnification_are_counted(tmp_path: Path) -> None:
     file = a_list(tmp_path, "path,label,patient,magnification", *rows)
     said: list[Event] = []
     assert len(listed(file, said, magnification="100").files) == 8
-    assert Warn("the magnification of 3 of 11 images is unknown; they are left out") in said
+    assert Warn("the magnification of 3 of 11 images is unknown; they are omitted") in said
     with pytest.raises(InputError, match=r"available: 100 \(8 images\), and 3 images of unknown magnification"):
         listed(file, magnification="40")
 
@@ -165,11 +165,11 @@ def test_files_that_cannot_be_opened_are_counted(tmp_path: Path) -> None:
     (tmp_path / "benign" / "gone.png").symlink_to("nowhere.png")
     said: list[Event] = []
     assert len(listed(tmp_path, said).files) == 6
-    assert any("1 files cannot be opened and are left out; the first: benign/gone.png" in str(one) for one in said)
+    assert any("1 file omitted because unreadable; the first: benign/gone.png" in str(one) for one in said)
 
 
 def test_nothing_labelled_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no image has one of the labels benign, malignant; sort them"):
+    with pytest.raises(InputError, match="no image has any of the labels benign, malignant; sort them"):
         listed(touch(tmp_path, "a.png"))
 
 

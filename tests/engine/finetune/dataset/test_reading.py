@@ -34,8 +34,8 @@ def test_every_file_is_counted_and_has_a_fingerprint_or_a_reason(tmp_path: Path)
     said.clear()
     assert readable_rows(files, found, said.append).tolist() == [1, 3]
     assert [event.message.split(":")[0] for event in said if isinstance(event, Warn)] == [
-        "broken.png is left out",
-        "gone.png is left out",
+        "broken.png is omitted",
+        "gone.png is omitted",
     ]
     with pytest.raises(InputError, match=r"none of 2 images could be read; see the warnings above"):
         readable_rows([files[0], files[2]], [found[0], found[2]], said.append)

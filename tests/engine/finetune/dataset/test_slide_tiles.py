@@ -155,7 +155,7 @@ def test_tiles_that_two_classes_claim_are_left_out(path: Path, tmp_path: Path) -
     assert set(tiles.labels) == {"benign"}
     assert max(tiles.x) == 77 * 5
     assert any(
-        "are in regions of several classes of drawn.geojson and are left out" in words for words in tiles.warnings
+        "are in regions of several classes of drawn.geojson and are omitted" in words for words in tiles.warnings
     )
     assert any(
         "no tile with tissue has 50.0 % or more of its area in regions 'malignant'" in words for words in tiles.warnings
@@ -216,7 +216,7 @@ def test_what_cannot_be_read_is_left_out_with_its_reason(tmp_path: Path) -> None
     tiles = cut_slide(found(path), None, CLASSES, Cut(240, 240, 0.5), FinetuneOptions(), tmp_path / "work")
     assert (1200, 720) not in corners(tiles)
     assert len(tiles.x) == 67
-    assert any("1 of 68 tiles are left out; the first, at (1200, 720): decode: " in words for words in tiles.warnings)
+    assert any("1 of 68 tiles are omitted; the first, at (1200, 720): decode: " in words for words in tiles.warnings)
     assert not (tiles.folder / slide_tiles.INDEX_FILE).exists()  # it may be read next time
     path.write_bytes(data[: len(data) // 3])
     again = cut_slide(found(path), None, CLASSES, Cut(240, 240, 0.5), FinetuneOptions(), tmp_path / "work")

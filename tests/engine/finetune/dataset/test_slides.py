@@ -141,7 +141,7 @@ def test_the_files_that_a_slide_is_made_of_are_no_images(slides: Path, tmp_path:
     images = listed(tmp_path, tmp_path / "model", said)
     assert images.tiles is not None
     assert images.tiles.are_all
-    assert any(words.startswith("benign/a.vms is left out: ") for words in words_of(said, Warn))
+    assert any(words.startswith("benign/a.vms is omitted: ") for words in words_of(said, Warn))
 
 
 def test_interrupted_between_slides_it_goes_on_with_the_same_tiles(
@@ -281,9 +281,9 @@ def test_a_slide_that_is_no_good_is_left_out_with_its_reason(slides: Path, tmp_p
     images = listed(tmp_path, tmp_path / "model", said)
     assert len(np.unique(images.slides)) == 4
     warnings = words_of(said, Warn)
-    assert "benign/glass.tif is left out: no tile was found" in warnings
-    assert "benign/noise.svs is left out: open: NotASlide: no slide reader supports its format" in warnings
-    assert any(words.startswith("1 of 7 slides have no label") for words in words_of(said, Note))
+    assert "benign/glass.tif is omitted: no tile was found" in warnings
+    assert "benign/noise.svs is omitted: open: NotASlide: no slide reader supports its format" in warnings
+    assert any(words.startswith("1 of 7 slides are omitted: no label") for words in words_of(said, Note))
 
 
 def test_slides_without_labels_change_nothing_for_photos(slides: Path, tmp_path: Path) -> None:
@@ -295,11 +295,14 @@ def test_slides_without_labels_change_nothing_for_photos(slides: Path, tmp_path:
     said: list[Event] = []
     images = listed(tmp_path, tmp_path / "model", said)
     assert (len(images.files), images.tiles) == (4, None)
-    assert any("1 of 1 slides have no label, or none of benign, malignant" in words for words in words_of(said, Note))
+    assert any(
+        "1 of 1 slides are omitted: no label, or a label other than benign, malignant" in words
+        for words in words_of(said, Note)
+    )
     assert not (tmp_path / "model.partial").exists()
     for path in tmp_path.glob("*/*.png"):
         path.unlink()
-    with pytest.raises(InputError, match="no image has one of the labels benign, malignant"):
+    with pytest.raises(InputError, match="no image has any of the labels benign, malignant"):
         listed(tmp_path, tmp_path / "model")
 
 

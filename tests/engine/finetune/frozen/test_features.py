@@ -91,7 +91,7 @@ def test_an_image_that_cannot_be_read_is_left_out_with_a_warning(files: list[Fou
     found = compute(files, tmp_path / "work", report=told.append)
     assert found.rows.tolist() == [0, 2, 3, 4, 5, 6, 7]
     (warning,) = [event for event in told if isinstance(event, Warn)]
-    assert warning.message.startswith(f"{files[1].path} is left out: ")
+    assert warning.message.startswith(f"{files[1].path} is omitted: ")
     np.testing.assert_allclose(found.values, compute(files, tmp_path / "alone", variants=1).values[:, :1], atol=1e-5)
 
 
