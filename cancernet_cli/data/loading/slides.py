@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -177,11 +176,9 @@ def _opened(file: FoundFile) -> Slide:
 def _joined(tiles: Sequence[DecodedTiles]) -> DecodedTiles:
     starts = np.cumsum([0, *(len(one.span) for one in tiles)])[:-1].tolist()
     spans = [one.span for one in tiles]
-    columns: dict[str, Any] = {
-        name: np.concatenate([getattr(span, name) for span in spans]) for name in ("numbers", "x", "y")
-    }
+    numbers, x, y = (np.concatenate([getattr(span, name) for span in spans]) for name in ("numbers", "x", "y"))
     return DecodedTiles(
-        replace(spans[0], **columns),
+        replace(spans[0], numbers=numbers, x=x, y=y),
         torch.cat([one.pixels for one in tiles]),
         np.concatenate([one.good + start for one, start in zip(tiles, starts, strict=True)]),
         np.concatenate([one.blur for one in tiles]),
