@@ -204,7 +204,7 @@ def test_a_disk_that_fills_leaves_the_last_checkpoint(
         return whole(self, content)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match="No space left on device; free some space"):
+    with pytest.raises(OutputError, match="No space left on device; free some disk space"):
         train(masked, options_of(out))
     monkeypatch.undo()
     assert [path.name for path in out.with_name("unet.partial").iterdir()] == ["fold_0.pt"]
