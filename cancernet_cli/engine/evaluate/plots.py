@@ -134,7 +134,9 @@ def _comparison_plots(found: dict[str, Any], pairs: Pairs, stamp: str) -> dict[s
     differences = read_figures(found["differences"], "differences")
     rows = _rows([(spec.title, differences[spec.name]) for spec in figures_in("differences")])
     title, measure = "Differences with 95 % intervals", f"{this} minus {other}"
-    draw = {"difference": partial(plot_intervals, rows, measure=measure, title=title, reference=0.0, stamp=stamp)}
+    draw: dict[str, Draw] = {
+        "difference": partial(plot_intervals, rows, measure=measure, title=title, reference=0.0, stamp=stamp)
+    }
     if len(pairs.this.classes) == 2 and len(np.unique(pairs.this.labels)) == 2:
         both = [Series(n, s.labels == 1, s.probs[:, 1]) for n, s in ((this, pairs.this), (other, pairs.other))]
         draw["roc_comparison"] = partial(plot_roc, both, title="ROC on the images of both tables", stamp=stamp)
