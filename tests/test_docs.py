@@ -71,6 +71,7 @@ def test_every_call_in_a_document_exists(document: Path) -> None:
 def test_every_flag_in_a_sentence_exists(document: Path) -> None:
     known = set().union(*map(flags_of, COMMANDS.values()))
     others = {"--no-deps", "--no-crop"}  # pip's, QuPath's
+    others |= {"--keep", "--density", "--mask-cut"}  # renamed: the changelog names them
     for flag in re.findall(r"`(--[a-z][a-z-]*)", document.read_text("utf-8")):
         assert flag in known | others
 

@@ -57,7 +57,7 @@ def test_two_tables_with_verdict_and_mcnemar(table: Path, capsys: pytest.Capture
     assert "preds against other" in said
     assert "- AUROC: preds is better by" in said
     assert "McNemar's exact test" in said
-    assert "other right other wrong" in said
+    assert "other correct other wrong" in said
 
 
 def test_leaks_come_first_and_red(

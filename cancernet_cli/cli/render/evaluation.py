@@ -57,8 +57,8 @@ def _against(found: dict[str, Any]) -> Iterator[RenderableType]:
     yield Text(f"{found['images']:,} images of {found['patients']:,} known patients, labelled and predicted in both")
     yield difference_table(found["differences"], this, other)
     test = found["mcnemar"]
-    table = FittedTable("images", f">{other} right", f">{other} wrong")
-    table.add_row(f"{this} right", f"{test['both_right']:,}", f"{test['only_this_right']:,}")
+    table = FittedTable("images", f">{other} correct", f">{other} wrong")
+    table.add_row(f"{this} correct", f"{test['both_right']:,}", f"{test['only_this_right']:,}")
     table.add_row(f"{this} wrong", f"{test['only_other_right']:,}", f"{test['both_wrong']:,}")
     yield Text()
     yield table

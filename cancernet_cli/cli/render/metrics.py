@@ -105,7 +105,7 @@ def _patients(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         return
     has_one_prob = not isinstance(wrong[0]["mean_prob"], dict)
     table = FittedTable(
-        "worst patients", "label", ">right", ">images", ">score", *([">mean prob"] if has_one_prob else [])
+        "worst patients", "label", ">correct", ">images", ">score", *([">mean prob"] if has_one_prob else [])
     )
     yield Text()
     for row in wrong:

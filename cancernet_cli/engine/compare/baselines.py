@@ -23,7 +23,7 @@ from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.frozen.feature_store import Features, FeatureStore
 from cancernet_cli.engine.finetune.frozen.features import Rows, files_digest, fill_store
 from cancernet_cli.engine.finetune.frozen.head import OutOfFold, out_of_fold
-from cancernet_cli.inference.runtime import resolve
+from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.training.baselines import BASELINES as LEARNERS
 
 DESCRIPTIONS = {"colour": colour_features, "texture": texture_features}
@@ -50,7 +50,7 @@ class Describer(BatchDecoder):
 
 
 def handcrafted_features(
-    kind: str, images: LabelledImages, options: CompareOptions, folder: Path, report: Reporter
+    kind: str, images: LabelledImages, options: CompareOptions, runtime: Runtime, folder: Path, report: Reporter
 ) -> Features:
     """Colour or texture of every image, kept in `folder`, from which an interrupted run resumes."""
     key = {
@@ -65,7 +65,7 @@ def handcrafted_features(
     def compute(batch: DecodedBatch) -> Rows:
         return [image.described[None] if isinstance(image, DescribedImage) else image for image in batch.images]  # type: ignore[misc]
 
-    return fill_store(store, images.files, decoder, compute, resolve(options), report, stage=f"features, {kind}")
+    return fill_store(store, images.files, decoder, compute, runtime, report, stage=f"features, {kind}")
 
 
 def baseline_cell(

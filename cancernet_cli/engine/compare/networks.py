@@ -23,7 +23,7 @@ from cancernet_cli.engine.finetune.card import first_card
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.frozen.features import image_features
 from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, OutOfFold
-from cancernet_cli.inference.runtime import resolve
+from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.segmentation import segmenters
 
 
@@ -58,6 +58,7 @@ def network_cell(
     start: Start,
     images: LabelledImages,
     options: CompareOptions,
+    runtime: Runtime,
     recipe: Recipe,
     folder: Path,
     key: dict[str, Any],
@@ -76,7 +77,7 @@ def network_cell(
         segmenters[cell.segmenter].factory(model),
         first_card(cell.name, replace(recipe, backbone=cell.network), images, start.source, cell.segmenter, model),
         options,
-        resolve(options),
+        runtime,
         report,
         stage=f"features, {title}",
         folder=folder / "features",

@@ -20,7 +20,7 @@ from cancernet_cli.core.options import CompareOptions
 from cancernet_cli.core.options.recipes import RECIPES, Recipe
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.frozen.features import files_digest
-from cancernet_cli.inference.runtime import resolve
+from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.outputs.tables.workspace import describe_difference
 from cancernet_cli.segmentation import segmenters
 
@@ -104,7 +104,7 @@ def requested_weights(text: str, backbones: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def decided_by(cell: Cell, images: LabelledImages, options: CompareOptions) -> dict[str, Any]:
+def decided_by(cell: Cell, images: LabelledImages, options: CompareOptions, runtime: Runtime) -> dict[str, Any]:
     """Everything that the figures of a cell depend on, as JSON."""
     found: dict[str, Any] = {
         "version": __version__,
@@ -127,7 +127,7 @@ def decided_by(cell: Cell, images: LabelledImages, options: CompareOptions) -> d
             if needs_model
             else "",
             "weights": "sha256:" + file_sha256(Path(cell.weights)) if is_file else cell.weights,
-            "precision": resolve(options).precision,
+            "precision": runtime.precision,
         }
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain

@@ -24,6 +24,7 @@ from cancernet_cli.engine.compare.plots import draw_plots
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images
 from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.provenance import circumstances
+from cancernet_cli.inference.runtime import Runtime, resolve
 from cancernet_cli.outputs.reports.comparison_table import headline, table_row, write_tables
 from cancernet_cli.outputs.tables.workspace import Workspace
 
@@ -65,9 +66,9 @@ def compare(data: Sequence[str], options: CompareOptions, report: Reporter = sil
         OutputError: Existing cells were made with other options and `overwrite` is off, or a file cannot be written.
     """
     started = time.monotonic()
-    cells = list_cells(options)
+    cells, runtime = list_cells(options), resolve(options)
     images = list_images(data, options, report)
-    keys = {cell.name: decided_by(cell, images, options) for cell in cells}
+    keys = {cell.name: decided_by(cell, images, options, runtime) for cell in cells}
     folder = options.out / "cells"
     workspace = Workspace(folder)  # no second run may write the same cells
     try:
@@ -75,7 +76,7 @@ def compare(data: Sequence[str], options: CompareOptions, report: Reporter = sil
         reused = len(found)
         if reused:
             report(Note(f"{reused} of {len(cells)} cells were already finished"))
-        make = _cell_maker(images, options, folder, report)
+        make = _cell_maker(images, options, runtime, folder, report)
         for cell in cells:
             if cell.name not in found:
                 found[cell.name] = make(cell, keys[cell.name])
@@ -96,7 +97,7 @@ def compare(data: Sequence[str], options: CompareOptions, report: Reporter = sil
 
 
 def _cell_maker(
-    images: LabelledImages, options: CompareOptions, folder: Path, report: Reporter
+    images: LabelledImages, options: CompareOptions, runtime: Runtime, folder: Path, report: Reporter
 ) -> Callable[[Cell, dict[str, Any]], dict[str, Any]]:
     """A function that makes a cell; consecutive cells share a network's first weights or the handcrafted features."""
     recipe = comparison_recipe(options)
@@ -107,13 +108,13 @@ def _cell_maker(
 
     @lru_cache(maxsize=1)
     def described(kind: str) -> Features:
-        return handcrafted_features(kind, images, options, folder / f"features-{kind}", report)
+        return handcrafted_features(kind, images, options, runtime, folder / f"features-{kind}", report)
 
     def make(cell: Cell, key: dict[str, Any]) -> dict[str, Any]:
         to = folder / cell.name
         if cell.is_baseline:
             return baseline_cell(cell, images, described(cell.network), options, to, key)
-        return network_cell(cell, start(cell.network, cell.weights), images, options, recipe, to, key, report)
+        return network_cell(cell, start(cell.network, cell.weights), images, options, runtime, recipe, to, key, report)
 
     return make
 

@@ -68,7 +68,7 @@ def final_decision(logits: F64, images: LabelledImages) -> Decision:
         chosen = np.ones(len(logits), dtype=bool)
         apart = "no patient in two"
         if images.unknown_patients.any():
-            apart = "as far as patients are known, none in two"
+            apart = "no known patient in two"
         if images.unknown_patients.all():
             apart = "split by image, since no patient is known"
         on = ON_FOLDS.format(folds=len(np.unique(images.folds)), apart="that leak" if images.leaks else apart)

@@ -26,7 +26,7 @@ def plot_reliability(
     """
     figure = new_figure(6.4, 7.2 + 0.2 * len(bins))
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
-    style(axes, "", "Accuracy (share of images that are right)")
+    style(axes, "", "Accuracy (fraction of images classified correctly)")
     style(below, "Confidence (probability of the most probable class)", "Images", grid="y")
     start = min((b["low"] for rows in bins.values() for b in rows), default=0.0)
     axes.set(xlim=(start - 0.01, 1.01), ylim=(-0.02, 1.02))

@@ -102,7 +102,7 @@ def _groups(metrics: Mapping[str, Any]) -> Iterator[str]:
             (escape(row["patient"]), escape(row["label"] or "several"), f"{row['right']:,}", f"{row['count']:,}")
             for row in wrong
         ]
-        yield table(["worst patients", "label", ">right", ">images"], worst)
+        yield table(["worst patients", "label", ">correct", ">images"], worst)
 
 
 def _cells(group: Mapping[str, Any]) -> list[str]:
@@ -116,15 +116,15 @@ def _group_notes(slide: Mapping[str, Any], patient: Mapping[str, Any]) -> Iterat
         yield (
             "A slide's probabilities are the means over its images. "
             f"Omitted: {slide['several_labels']:,} slides with several labels, "
-            f"{slide['images_without_slide']:,} images without slide."
+            f"{slide['images_without_slide']:,} images without a slide."
         )
     else:
         yield f"No figures by slide: {slide['reason']}."
     if patient["count"]:
         rate = figure_text(Figure.from_json(patient["recognition_rate"]))
         yield (
-            f"The recognition rate is {rate}: the mean over patients of the share of their images that are right. A "
-            "patient's AUROC uses the mean probability of the images."
+            f"The recognition rate is {rate}: the mean over patients of the fraction of their images classified "
+            "correctly. A patient's AUROC uses the mean probability of the patient's images."
         )
     else:
         yield "No figures by patient: the patients of the images are unknown."
@@ -146,7 +146,7 @@ def _calibration(metrics: Mapping[str, Any]) -> Iterator[str]:
         (f"{b['low']:.2f} to {b['high']:.2f}", f"{b['count']:,}", f"{b['confidence']:.3f}", f"{b['accuracy']:.3f}")
         for b in images["reliability"]
     ]
-    yield table(["confidence", ">images", ">mean confidence", ">share right"], rows)
+    yield table(["confidence", ">images", ">mean confidence", ">fraction correct"], rows)
 
 
 def _thresholds(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -175,10 +175,10 @@ def _against(found: Mapping[str, Any]) -> Iterator[str]:
     yield difference_table(found["differences"], this, other)
     test = found["mcnemar"]
     rows = [
-        (f"**{this} right**", f"{test['both_right']:,}", f"{test['only_this_right']:,}"),
+        (f"**{this} correct**", f"{test['both_right']:,}", f"{test['only_this_right']:,}"),
         (f"**{this} wrong**", f"{test['only_other_right']:,}", f"{test['both_wrong']:,}"),
     ]
-    yield table(["images", f">{other} right", f">{other} wrong"], rows)
+    yield table(["images", f">{other} correct", f">{other} wrong"], rows)
     if found["warnings"]:
         yield "\n".join(f"- **Note:** {escape(words)}." for words in found["warnings"])
 

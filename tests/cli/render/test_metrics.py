@@ -147,15 +147,15 @@ def test_predictions() -> None:
         row("b.png", true_label="benign"),
         row("c.png"),
         row("d.png", **failed),
-        row("e\n[red]\x1b[31m.png", prob_malignant=0.9999),
+        row("e\n[b]\x1b[31m.png", prob_malignant=0.9999),
     ]
     lines = [line.split() for line in text_of(render_predictions(rows)).splitlines()[2:]]
     assert [[w for w in line if "━" not in w and "╸" not in w] for line in lines] == [
         ["a.png", "malignant", "97.3", "%", "correct", "ok"],
-        ["b.png", "malignant", "97.3", "%", "wrong:", "benign", "ok"],
+        ["b.png", "malignant", "97.3", "%", "wrong", "(benign)", "ok"],
         ["c.png", "malignant", "97.3", "%", "ok"],
         ["d.png", "-", "-", "failed"],
-        [r"e\n[red]\x1b[31m.png", "malignant", ">99.9", "%", "ok"],
+        [r"e\n[b]\x1b[31m.png", "malignant", ">99.9", "%", "ok"],
     ]
 
 
