@@ -27,7 +27,7 @@ _STAGES = {
 
 
 def bench_parts(found: dict[str, Any]) -> Iterator[RenderableType]:
-    """A measurement, as written by --json, formatted for people."""
+    """A measurement, as written by --json, formatted for the terminal."""
     settings = found["settings"]
     machine = found["machine"]
     yield Text(f"{settings['model']}, segmenter {settings['segmenter']}, {settings['view']}", style="bold")

@@ -17,7 +17,7 @@ _SHARES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
 
 
 def evaluation_parts(metrics: dict[str, Any]) -> Iterator[RenderableType]:
-    """An evaluation, as in metrics.json, formatted for people."""
+    """An evaluation, as in metrics.json, formatted for the terminal."""
     yield from _leaks(metrics["leaks"], "LEAKING SPLIT: no figure below is an estimate")
     yield render_metrics(metrics)
     if not metrics["by_slide"]["count"]:

@@ -112,8 +112,8 @@ class Manifest:
                 return None
             known = ", ".join(self._classes.values())
             raise InputError(
-                f"{where}, column '{self._label}': {label!r} is not a class of the model ({known})",
-                fix="correct the label, leave it empty if unknown, or choose a model with this class",
+                f"{where}, column '{self._label}': {label!r} is not one of the classes ({known})",
+                fix="correct the label, or leave it empty if it is unknown",
             )
         return self._classes[label.casefold()]
 

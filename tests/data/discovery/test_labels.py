@@ -137,7 +137,7 @@ def test_two_rows_that_disagree_are_refused(tmp_path: Path) -> None:
 def test_a_label_that_is_no_class_is_refused_before_anything_is_done(tmp_path: Path) -> None:
     file = touch(tmp_path, "a.png") / "labels.csv"
     file.write_text("path,label\na.png,cancer\n")
-    with pytest.raises(InputError, match=r"'cancer' is not a class of the model .*benign, malignant"):
+    with pytest.raises(InputError, match=r"'cancer' is not one of the classes .*benign, malignant"):
         discover([str(tmp_path)], base=tmp_path, labels=str(file), classes=CLASSES)
 
 

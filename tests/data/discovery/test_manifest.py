@@ -131,10 +131,10 @@ def test_without_classes_any_label_goes(tmp_path: Path) -> None:
         ("path,label\na.png,benign\n,benign\n", "line 3 has no path", "fill in the column 'path'"),
         (
             "path,label\na.png,cancer\n",
-            "line 2, column 'label': 'cancer' is not a class of the model (benign, malignant)",
+            "line 2, column 'label': 'cancer' is not one of the classes (benign, malignant)",
             "correct the label",
         ),
-        ('path,label\n"a\nb.png",x\n', "line 3, column 'label': 'x' is not a class of the model", "correct the label"),
+        ('path,label\n"a\nb.png",x\n', "line 3, column 'label': 'x' is not one of the classes", "correct the label"),
         (
             "path,magnification\na.png,big\n",
             "line 2, column 'magnification': 'big' is not a positive number",
@@ -174,7 +174,7 @@ def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_wrong_parquet_row_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": ["a.png", "b.png"], "label": ["benign", "odd"]}), tmp_path / "list.parquet")
-    with pytest.raises(InputError, match=r"list\.parquet row 2, column 'label': 'odd' is not a class of"):
+    with pytest.raises(InputError, match=r"list\.parquet row 2, column 'label': 'odd' is not one of"):
         truths(tmp_path / "list.parquet")
 
 

@@ -112,7 +112,7 @@ def _openable(
 ) -> list[FoundFile]:
     """The files of the source that can be opened, each once, in path order."""
     columns = (("subtype",) if options.target == "subtype" else ()) + DEFAULT_RULE.columns
-    # With --classes or subtypes, files with other labels are left out rather than refused.
+    # With --classes or subtypes, files with other labels are omitted rather than refused.
     rule = LabelRule(columns, refuse_others=not options.classes and options.target == "binary")
     found = discover(
         source.inputs,

@@ -117,7 +117,7 @@ def test_a_list_without_subtypes_leaves_them_to_the_names(tmp_path: Path) -> Non
 
 def test_chosen_classes_leave_the_other_labels_out(tmp_path: Path) -> None:
     file = a_list(tmp_path, "path,label,patient", *(f"{i}.png,{'abc'[i % 3]},p{i}" for i in range(9)))
-    with pytest.raises(InputError, match="'a' is not a class of"):
+    with pytest.raises(InputError, match="'a' is not one of"):
         listed(file)
     said: list[Event] = []
     images = listed(file, said, classes="c,a")
