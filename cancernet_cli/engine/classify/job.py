@@ -65,7 +65,7 @@ def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions)
     """
     if not inputs:
         raise InputError(
-            "no input was given", fix="name a folder, a file, a glob pattern, a manifest, or - for standard input"
+            "no input was given", fix="pass a folder, a file, a glob pattern, a manifest, or - for standard input"
         )
     parsed = parse_inputs([os.fspath(name) for name in ([inputs] if isinstance(inputs, (str, Path)) else inputs)])
     check_output_paths(parsed, options)
