@@ -76,5 +76,5 @@ def test_an_empty_word_is_not_the_current_folder(here: Path) -> None:
 
 
 def test_no_input_is_refused() -> None:
-    with pytest.raises(InputError, match="no input was given; name folders, files"):
+    with pytest.raises(InputError, match="no input was given; pass folders, files"):
         resolve_base([])

@@ -188,7 +188,7 @@ def test_segmenters_are_not_measured_beside_a_tuned_backbone(labelled: Path, tmp
         ({"device": "cuda:99"}, "no CUDA device"),
         ({"out": "/proc/model"}, "/proc/model cannot be written"),
         ({"out": "/dev/null/model"}, "part of the path is a file"),
-        ({"levels": "7"}, "give numbers from 0 to 4"),
+        ({"levels": "7"}, "needs numbers from 0 to 4"),
         ({"segmenter": "unet", "segmentation_model": "gone"}, "there is no bundled model 'gone'"),
     ],
 )

@@ -124,7 +124,7 @@ def test_chosen_classes_leave_the_other_labels_out(tmp_path: Path) -> None:
     assert images.classes == ("c", "a")
     assert len(images.files) == 6
     assert Note("3 of 9 images are omitted: no label, or a label other than c, a") in said
-    with pytest.raises(OptionError, match="give two or more different labels"):
+    with pytest.raises(OptionError, match="needs at least two different labels"):
         listed(file, classes="a,A")
 
 
