@@ -19,8 +19,9 @@ from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.inference.runtime import PRECISIONS, Runtime
 
 COMPILED = "default"  # torch.compile's mode; "max-autotune-no-cudagraphs" searches longer. The graph is captured here.
-# Compiling takes about a minute, more than it saves in a short run. To be set from the results of benchmarks/gpu.py.
-WORTH_COMPILING = 20_000
+# Compiling takes 3 to 30 s. On an H200 it pays off from 55,000 (VGG-16) to 500,000 files (DenseNet-121), and only where
+# the networks, not decoding, limit the run (benchmarks/gpu.py).
+WORTH_COMPILING = 200_000
 
 
 @dataclass
