@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import pkgutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -101,7 +104,9 @@ def load_plugins() -> None:
     Raises:
         ModelError: one of them cannot be imported.
     """
-    from importlib.metadata import entry_points  # not at every start: it takes 20 ms
+    if not _may_have_plugins():
+        return
+    from importlib.metadata import entry_points
 
     for point in entry_points(group=PLUGINS):
         try:
@@ -111,6 +116,20 @@ def load_plugins() -> None:
                 f"plug-in {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}",
                 fix="repair or uninstall the package that provides it",
             ) from error
+
+
+def _may_have_plugins() -> bool:
+    """Whether an installed package mentions the plug-ins' group; takes 3 ms, and `entry_points` 30 in every process."""
+    for folder in sys.path:
+        if os.path.isfile(folder):  # a zip archive
+            return True
+        with suppress(OSError), os.scandir(folder or os.curdir) as found:
+            for info in found:
+                if info.name.lower().endswith("-info"):  # .dist-info, .egg-info
+                    with suppress(OSError), open(os.path.join(info.path, "entry_points.txt"), "rb") as file:
+                        if PLUGINS.encode() in file.read():
+                            return True
+    return False
 
 
 def entry_names(package: str) -> list[str]:

@@ -81,3 +81,26 @@ def test_a_broken_plug_in_is_named(plugin: Path, registry: Registry[object]) -> 
     ) as caught:
         registry["toy"]
     assert "uninstall" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["toy-1.0.dist-info", "toy.egg-info", "EGG-INFO"])
+def test_plug_ins_are_looked_for_only_if_a_package_mentions_their_group(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / name
+    info.mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "missing"), ""])
+    monkeypatch.chdir(tmp_path)
+    assert not registry_module._may_have_plugins()
+    (info / "entry_points.txt").write_text("[console_scripts]\ntoy = toy:main\n")
+    assert not registry_module._may_have_plugins()
+    (info / "entry_points.txt").write_text("[cancernet.plugins]\ntoy = toy_plugin\n")
+    assert registry_module._may_have_plugins()
+    monkeypatch.setattr(sys, "path", [""])
+    assert registry_module._may_have_plugins()
+
+
+def test_plug_ins_are_looked_for_in_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "packages.zip").write_bytes(b"")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "packages.zip")])
+    assert registry_module._may_have_plugins()

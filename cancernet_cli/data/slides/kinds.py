@@ -10,7 +10,7 @@ from cancernet_cli.data.discovery.endings import registered_endings
 from cancernet_cli.data.readers.base import readers
 from cancernet_cli.data.signatures import has_signature
 from cancernet_cli.data.slides.base import slide_readers
-from cancernet_cli.data.slides.libraries.openslide import GENERIC, vendor_of
+from cancernet_cli.data.slides.openslide_slide import GENERIC, vendor_of
 from cancernet_cli.data.slides.tiff import bytes_missing, tiff_shape
 
 _OME_ENDINGS = (b".ome.tif", b".ome.tiff")

@@ -6,11 +6,12 @@ import logging
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
-
-import tifffile
+from typing import TYPE_CHECKING, Any
 
 from cancernet_cli.data.signatures import TIFF, has_signature
+
+if TYPE_CHECKING:
+    import tifffile
 
 # tifffile logs unusual metadata; without a handler each message would go to stderr
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -43,6 +44,8 @@ def is_tiff(location: bytes) -> bool:
 
 def tiff_shape(location: bytes) -> TiffShape | None:
     """The shape of a TIFF's first image; None if its directories cannot be read."""
+    import tifffile  # slow to import, and runs on other formats do not need it
+
     try:
         with tifffile.TiffFile(os.fsdecode(location)) as file:
             page = file.pages.first
@@ -93,6 +96,8 @@ def bytes_missing(location: bytes) -> int:
         size = os.path.getsize(location)
         if not is_tiff(location):
             return 0
+        import tifffile
+
         with tifffile.TiffFile(os.fsdecode(location)) as file:
             if file.is_ndpi:  # its 64-bit offsets in a 32-bit file are ambiguous
                 return 0

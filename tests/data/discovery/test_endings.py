@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from cancernet_cli.data.discovery.endings import registered_endings
@@ -19,3 +22,16 @@ def test_endings_of_images_of_slides_and_of_both() -> None:
 def test_names_match_in_any_case(name: bytes, slides: bool, expected: bool) -> None:
     assert registered_endings().matcher(slides=slides)(name) is expected
     assert registered_endings().matcher(slides=True)(name)
+
+
+def test_knowing_the_endings_loads_no_slide_library() -> None:
+    """Runs on photos start without OpenSlide and tifffile."""
+    script = (
+        "import sys\n"
+        "import cancernet_cli.data.slides\n"
+        "from cancernet_cli.data.discovery.endings import registered_endings\n"
+        "assert registered_endings().slide\n"
+        "print(*{'openslide', 'tifffile'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -13,7 +13,7 @@ import tifffile
 
 from cancernet_cli.data.slides import open_slide
 from cancernet_cli.data.slides.jpeg_tiles import open_jpeg_tiles
-from cancernet_cli.data.slides.libraries.openslide import OpenSlideSlide
+from cancernet_cli.data.slides.openslide_slide import OpenSlideSlide
 from tests.he_images import he_like
 from tests.slide_files import levels_of, real_slide, write_svs, write_tiled
 
