@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 
 from cancernet_cli.cli.render.metrics import render_metrics
 from cancernet_cli.cli.render.predictions import render_predictions
-from cancernet_cli.core.figures import Figure, Interval, figures_in, plain
+from cancernet_cli.core.figures import Figure, Interval, plain, read_figures
 from cancernet_cli.metrics.groups import grouped_metrics
 from cancernet_cli.metrics.scores import Scores
 
@@ -68,7 +68,7 @@ def test_fits_the_terminal(width: int) -> None:
 def test_no_number_is_cut_on_a_narrow_terminal() -> None:
     metrics = metrics_of(cohort())
     wide, narrow = (text_of(render_metrics(metrics), width=width) for width in (200, 60))
-    figures = [Figure.from_json(metrics["images"][spec.name]) for spec in figures_in("images")]
+    figures = read_figures(metrics["images"], "images").values()
     for figure in figures:
         assert figure.text() in wide
         assert figure.text() in narrow
