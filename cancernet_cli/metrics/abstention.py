@@ -43,9 +43,9 @@ class Band:
 def fit_band(labels: ArrayLike, probs: ArrayLike, cases: ArrayLike, *, threshold: float, error: float) -> Band | None:
     """The narrowest band around the threshold for which the error can be promised; None without enough cases.
 
-    With n cases of a class, the sum of the shares of their images that would get the wrong label, plus 1 for the case to
-    come, must not exceed `error` * (n + 1). No error below 1 / (n + 1) can be promised: if `error` is lower, that of the
-    class with fewer cases is promised instead, unless it exceeds `MOST_ERROR`.
+    With n cases of a class, the sum of the shares of their images that would get the wrong label, plus 1 for the case
+    to come, must not exceed `error` * (n + 1). No error below 1 / (n + 1) can be promised: if `error` is lower, that of
+    the class with fewer cases is promised instead, unless it exceeds `MOST_ERROR`.
 
     Args:
         labels: `[N]`, 1 (or True) for the positive class, else 0.
@@ -103,16 +103,17 @@ class _RatioResampler:
     def __call__(self, weights: F64) -> F64:
         """`[R, patients]` to `[R]`."""
         part, whole = weights @ self._part, weights @ self._whole
-        return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+        return np.asarray(np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0))
 
 
 def _covered(scores: Scores) -> tuple[F64, F64]:
-    return scores.counts * ~scores.unsure, scores.counts.astype(np.float64)
+    counts = scores.counts.astype(np.float64)
+    return counts * ~scores.unsure, counts
 
 
 def _right(scores: Scores, of: Sequence[int] = ()) -> tuple[F64, F64]:
     """Covered images with the right label, and covered images; of some true classes only, if given."""
-    whole = scores.counts * ~scores.unsure * (np.isin(scores.labels, of) if of else 1.0)
+    whole = _covered(scores)[0] * (np.isin(scores.labels, of) if of else True)
     return whole * scores.right, whole
 
 

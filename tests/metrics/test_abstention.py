@@ -62,7 +62,7 @@ def test_by_hand() -> None:
     labels = [0] * 10 + [1] * 10
     probs = [0.1] * 8 + [0.6, 0.7] + [0.2, 0.3] + [0.9] * 8
     # Nine cases of each class and an error of 0.2 allow shares of 0.2 * 10 - 1 = 1 in sum; the ninth has two images.
-    cases = [0, 1, 2, 3, 4, 5, 6, 7, 8, 8] + [10, 10, 11, 12, 13, 14, 15, 16, 17, 18]
+    cases = [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 10, 10, 11, 12, 13, 14, 15, 16, 17, 18]
     band = fit_band(labels, probs, cases, threshold=0.5, error=0.2)
     assert band == Band(0.5, 0.5, 0.2, 1.0, (9, 9))
     # 0.1 allows none, so every benign image that is called malignant has to be in the band, and the other way round.
