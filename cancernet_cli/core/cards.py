@@ -138,7 +138,8 @@ class Abstain(_Checked):
     flags: unsure if the image or tile has one of these flags, whatever its probability.
     error: the promise: averaged over new cases, at most this fraction of the images of each class get the label of the
         other; None without a band.
-    coverage: fraction of the images, each case weighing the same, that got a label when the band was fitted.
+    coverage: fraction of the images that got a label when the band was fitted. covered_accuracy: fraction of these
+        with the right label, which is not promised. In both, each case has the same weight.
     cases: cases of each class that it was fitted on.
     chosen_on: data on which it was fitted, or why there is no band.
     """
@@ -148,6 +149,7 @@ class Abstain(_Checked):
     flags: tuple[str, ...] = ()
     error: float | None = entry(None, above=0, max=1)
     coverage: float | None = entry(None, min=0, max=1)
+    covered_accuracy: float | None = entry(None, min=0, max=1)
     cases: dict[str, int] = field(default_factory=dict)
     chosen_on: str = ""
 
@@ -338,8 +340,8 @@ def _build(record: type[R], table: dict[str, Any], path: Path, where: str) -> R:
 
 def _section(hint: Any) -> type[Any] | None:
     """The record that a table under a key becomes; of an optional section (`Section | None`), too."""
-    types: tuple[Any, ...] = (hint, *typing.get_args(hint))
-    return next((one for one in types if is_dataclass(one)), None)
+    types: tuple[type[Any], ...] = (hint, *typing.get_args(hint))
+    return next(filter(is_dataclass, types), None)
 
 
 def _with_new_names(table: dict[str, Any], path: Path, where: str) -> dict[str, Any]:

@@ -30,13 +30,15 @@ class Band:
     """Probabilities of the positive class, from `low` to `high`, for which the label is unsure.
 
     error: promised for each class; higher than asked for if there are too few cases. coverage: share of the images it
-    was fitted on that get a label; every case has the same weight. cases: of the negative and of the positive class.
+    was fitted on that get a label. covered_accuracy: share of these with the right label; None if there are none. In
+    both, every case has the same weight. cases: of the negative and of the positive class.
     """
 
     low: float
     high: float
     error: float
     coverage: float
+    covered_accuracy: float | None
     cases: tuple[int, int]
 
 
@@ -63,9 +65,10 @@ def fit_band(labels: ArrayLike, probs: ArrayLike, cases: ArrayLike, *, threshold
     allowed = [promised * (count + 1) - 1 for count in n]
     high = max(_last_above(p[~y], _shares(of[~y]), allowed[0]), threshold)
     low = min(-_last_above(-p[y], _shares(of[y]), allowed[1]), threshold)
-    covered = ~is_unsure(p, low, high)
-    coverage = float(np.average(covered, weights=_shares(of)))
-    return Band(low, high, promised, coverage, (n[0], n[1]))
+    covered, weights = ~is_unsure(p, low, high), _shares(of)
+    right = (p >= threshold) == y
+    accuracy = float(np.average(right[covered], weights=weights[covered])) if covered.any() else None
+    return Band(low, high, promised, float(np.average(covered, weights=weights)), accuracy, (n[0], n[1]))
 
 
 def is_unsure(probs: ArrayLike, low: float | None, high: float | None) -> Bools:

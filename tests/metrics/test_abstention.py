@@ -54,7 +54,7 @@ def test_the_promise_holds_on_new_cases(benign: int, malignant: int, error: floa
 
 def test_without_a_band_the_promise_would_be_broken() -> None:
     rng = np.random.default_rng(0)
-    none = Band(THRESHOLD, THRESHOLD, 0.1, 1.0, (0, 0))
+    none = Band(THRESHOLD, THRESHOLD, 0.1, 1.0, None, (0, 0))
     assert np.mean([_wrong(none, *_cases(rng, 8, 8), 0) for _ in range(100)]) > 0.15
 
 
@@ -64,11 +64,12 @@ def test_by_hand() -> None:
     # Nine cases of each class and an error of 0.2 allow shares of 0.2 * 10 - 1 = 1 in sum; the ninth has two images.
     cases = [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 10, 10, 11, 12, 13, 14, 15, 16, 17, 18]
     band = fit_band(labels, probs, cases, threshold=0.5, error=0.2)
-    assert band == Band(0.5, 0.5, 0.2, 1.0, (9, 9))
+    assert band == Band(0.5, 0.5, 0.2, 1.0, pytest.approx(16 / 18), (9, 9))
     # 0.1 allows none, so every benign image that is called malignant has to be in the band, and the other way round.
     assert (band := fit_band(labels, probs, cases, threshold=0.5, error=0.1)) is not None
     assert (band.low, band.high, band.cases) == (0.2, 0.7, (9, 9))
     assert band.coverage == pytest.approx(16 / 18), "cases 8 and 10 are not covered"
+    assert band.covered_accuracy == 1
 
 
 def test_too_few_cases_get_the_smallest_promise_that_can_be_kept() -> None:

@@ -112,7 +112,9 @@ def unsure(decision: Decision) -> dict[str, str]:
             "label of the other"
         )
     if abstain.coverage is not None:
-        found["promise"] += f"; {show_percent(100 * abstain.coverage)} of the images get a label"
+        found["label given to"] = f"{show_percent(100 * abstain.coverage)} of the images, each case weighing the same"
+    if abstain.covered_accuracy is not None:
+        found["label given to"] += f"; {show_percent(100 * abstain.covered_accuracy)} of these labels are right"
     return found | {"promise based on": abstain.chosen_on}
 
 

@@ -144,7 +144,16 @@ def abstention(logits: F64, images: LabelledImages, decision: Decision, error: f
     if band.error > error:
         on += f"; promising an error of {error:g} takes {_fewest(error)} of each class"
     promised = math.ceil(band.error * 1e4 - 1e-6) / 1e4  # rounded up, so that it can be kept
-    return replace(none, low=band.low, high=band.high, error=promised, coverage=round(band.coverage, 4), chosen_on=on)
+    accuracy = None if band.covered_accuracy is None else round(band.covered_accuracy, 4)
+    return replace(
+        none,
+        low=band.low,
+        high=band.high,
+        error=promised,
+        coverage=round(band.coverage, 4),
+        covered_accuracy=accuracy,
+        chosen_on=on,
+    )
 
 
 def _fewest(error: float) -> int:
