@@ -77,7 +77,7 @@ def is_unsure(probs: ArrayLike, low: float | None, high: float | None) -> Bools:
     A band without width has no probabilities, and neither has one without limits.
     """
     p = np.asarray(probs, np.float32)
-    if low is None or high is None or low >= high:
+    if low is None or high is None or np.float32(low) >= np.float32(high):
         return np.zeros(p.shape, np.bool_)
     return np.asarray((p >= np.float32(low)) & (p <= np.float32(high)))
 

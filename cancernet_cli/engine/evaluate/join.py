@@ -50,13 +50,11 @@ def join(
 ) -> Pairs:
     """Join two predictions tables on their paths, in any order of rows.
 
-    Labels and patients are those of `this`, and of `other` where `this` has none. An unsure label counts as the
-    decision behind it, so that both tables are compared on the same images.
+    Labels and patients are those of `this`, and of `other` where `this` has none.
 
     Args:
         classes: with two, the second is the positive one.
-        relabelled: the labels of `this` come from elsewhere; those of `other` are ignored.
-        thresholds_of: of two classes, the one that each table's thresholds decide on; default: the second.
+        relabelled: labels come from elsewhere, not from `other`. thresholds_of: as in `labelled.decisions`.
 
     Raises:
         InputError: a path occurs twice, no path is in both, the labels contradict each other, or no row is left.

@@ -135,8 +135,7 @@ def abstention(logits: F64, images: LabelledImages, decision: Decision, error: f
         return replace(none, chosen_on="no band: the patients are unknown, so nothing can be promised for new ones")
     # As float32, as a table stores them, so that the limits mean there what they mean here.
     probs = softmax(logits / decision.temperature)[:, 1].astype(np.float32)
-    threshold = float(np.float32(decision.threshold))
-    band = fit_band(images.labels == 1, probs, images.patients, threshold=threshold, error=error)
+    band = fit_band(images.labels == 1, probs, images.patients, threshold=decision.threshold, error=error)
     counts = " and ".join(f"{count} {name}" for name, count in cases.items())
     if band is None:
         return replace(none, chosen_on=f"no band: {counts} cases; it takes {_fewest(MOST_ERROR)} of each class")

@@ -178,7 +178,7 @@ def test_a_class_may_not_be_called_unsure(labelled: Path, tmp_path: Path) -> Non
     manifest = tmp_path / "m.csv"
     manifest.write_text("path,label,patient\n" + "\n".join(rows))
     with pytest.raises(InputError, match="a class is called 'unsure'"):
-        finetune([str(manifest)], classify_options(tmp_path / "m"))
+        finetune([str(manifest)], classify_options(tmp_path / "m", classes="benign,unsure"))
 
 
 def test_a_single_split_learns_decides_and_tests_on_different_patients(labelled: Path, tmp_path: Path) -> None:
