@@ -36,7 +36,7 @@ class ClassifyOptions(InferenceOptions, LoaderOptions, TilingOptions, SinkOption
     )
     abstain: Literal["card", "off"] = option(
         "card",
-        help="When the label is `unsure`: as the model card says, or never (off).",
+        help="When to label an image `unsure`: as the model card specifies, or never (off).",
         group="Model",
         changes_result=True,
     )
