@@ -36,6 +36,7 @@ HEADLINES = (
     "*same_bytes",
     "*elapsed_s",
     "largest_difference_without_resizing",
+    "asked.*.mean.*",
 )
 OMITTED = ("versions.*", "machine.*", "*.rounds*", "*uncompiled*", "fp32.against_fp32.*")
 HEAD = """# Results

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+import typing
 import warnings
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -129,18 +130,45 @@ class SegmentationPolicy(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Abstain(_Checked):
+    """When the label is `unsure` instead of a class.
+
+    low, high: unsure if the calibrated probability of the positive class is between them, limits included
+        (`metrics.abstention`); None, or equal: for no probability.
+    flags: unsure if the image or tile has one of these flags, whatever its probability.
+    error: the promise: averaged over new cases, at most this fraction of the images of each class get the label of the
+        other; None without a band.
+    coverage: fraction of the images that got a label when the band was fitted. covered_accuracy: fraction of these
+        with the right label, which is not promised. In both, each case has the same weight.
+    cases: cases of each class that it was fitted on.
+    chosen_on: data on which it was fitted, or why there is no band.
+    """
+
+    low: float | None = entry(None, min=0, max=1)
+    high: float | None = entry(None, min=0, max=1)
+    flags: tuple[str, ...] = ()
+    error: float | None = entry(None, above=0, max=1)
+    coverage: float | None = entry(None, min=0, max=1)
+    covered_accuracy: float | None = entry(None, min=0, max=1)
+    cases: dict[str, int] = field(default_factory=dict)
+    chosen_on: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Decision(_Checked):
     """How logits become a label.
 
     temperature: divides logits before softmax (Guo et al., arXiv:1706.04599).
     threshold: two classes only; the label is `positive` when its probability is at least this.
     chosen_on: data on which both were fitted.
+    abstain: when the label is `unsure`; None: never.
     """
 
     positive: str = ""
     temperature: float = entry(1.0, above=0)
     threshold: float = entry(0.5, min=0, max=1)
     chosen_on: str = ""
+    abstain: Abstain | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,6 +272,11 @@ def with_segmenter(card: Card, segmenter: str | None) -> Card:
     return replace(card, segmentation=replace(card.segmentation, segmenter=segmenter))
 
 
+def without_abstaining(card: Card) -> Card:
+    """The card with a class as the label of every image."""
+    return replace(card, decision=replace(card.decision, abstain=None))
+
+
 def write_card(card: Card, folder: Path) -> Path:
     """Write `card.toml`; equal cards give equal bytes."""
     path = folder / CARD_FILE
@@ -291,8 +324,9 @@ def _build(record: type[R], table: dict[str, Any], path: Path, where: str) -> R:
     for key, value in _with_new_names(table, path, where).items():
         if key not in types:
             raise ModelError(f"{path} has an unknown key {where}{key}", fix="remove it, or correct its spelling")
-        if is_dataclass(types[key]) and isinstance(value, dict):
-            values[key] = _build(types[key], value, path, f"{where}{key}.")
+        section = _section(types[key])
+        if section is not None and isinstance(value, dict):
+            values[key] = _build(section, value, path, f"{where}{key}.")
             continue
         try:
             values[key] = checked_value(key, value, types[key], limits.get(key, NO_LIMITS))
@@ -302,6 +336,12 @@ def _build(record: type[R], table: dict[str, Any], path: Path, where: str) -> R:
         return record(**values)
     except TypeError as error:
         raise ModelError(f"{path} is incomplete: {error}", fix="add the missing keys") from None
+
+
+def _section(hint: Any) -> type[Any] | None:
+    """The record that a table under a key becomes; of an optional section (`Section | None`), too."""
+    types: tuple[type[Any], ...] = (hint, *typing.get_args(hint))
+    return next(filter(is_dataclass, types), None)
 
 
 def _with_new_names(table: dict[str, Any], path: Path, where: str) -> dict[str, Any]:

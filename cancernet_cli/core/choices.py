@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+UNSURE = "unsure"  # the label of an image that the model does not decide on; no class may have this name
+
 # How an image becomes views, and how their stain is normalised (see `core.cards.InputPolicy`).
 View = Literal["resize", "grid"]
 StainNormalization = Literal["none", "scaled", "balanced"]

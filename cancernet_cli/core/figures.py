@@ -98,7 +98,8 @@ class FigureSpec:
 
     name: key in metrics files, and the name of the function in `cancernet_cli.metrics.<measured_from>`.
     measured_from: functions of `decisions` take confusion matrices `[..., K, K]` and give `[...]`; those of
-        `predictions` take `Scores`; those of `patients` too, and have no interval unless all patients are known.
+        `predictions` and `abstention` take `Scores`; those of `patients` too, and have no interval unless all patients
+        are known. Figures of `abstention` are measured only where labels are unsure.
     title: name in text and rows. heading: shorter name for columns, if needed.
     interval: whether it gets a bootstrap interval over patients.
     tables: where it appears: rows for `images` (also on model cards), columns for `magnifications`, figures of `slides`
@@ -108,7 +109,7 @@ class FigureSpec:
 
     name: str
     title: str
-    measured_from: Literal["decisions", "predictions", "patients"]
+    measured_from: Literal["decisions", "predictions", "patients", "abstention"]
     tables: tuple[Table, ...] = ("images",)
     interval: bool = False
     heading: str = ""
@@ -149,6 +150,10 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec("log_loss", "log loss", "predictions", ("images", "comparison"), heading="loss"),
     FigureSpec("brier", "Brier score", "predictions"),
     FigureSpec("ece", "ECE", "predictions", ("images", "magnifications")),
+    FigureSpec("coverage", "coverage", "abstention", interval=True),
+    FigureSpec("covered_accuracy", "accuracy of the covered", "abstention", interval=True),
+    FigureSpec("covered_recall", "sensitivity of the covered", "abstention", interval=True),
+    FigureSpec("covered_specificity", "specificity of the covered", "abstention", interval=True),
     FigureSpec("recognition_rate", "recognition rate", "patients", ("patients", "differences"), True),
 )
 

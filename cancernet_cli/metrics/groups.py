@@ -46,10 +46,13 @@ def image_metrics(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[str
         return {"count": 0}
     known = scores.patients >= 0
     of_class = [scores.labels == k for k in range(len(scores.classes))]
+    unsure = int(scores.counts[scores.unsure].sum())
+    specs = [spec for spec in figures_in("images") if unsure or spec.measured_from != "abstention"]
     return {
         "count": scores.n_images,
         "labels": {name: int(scores.counts[rows].sum()) for name, rows in zip(scores.classes, of_class, strict=True)},
-        **measure_all(figures_in("images"), scores, resampling),
+        **({"unsure": unsure} if unsure else {}),
+        **measure_all(specs, scores, resampling),
         "confusion": confusion(scores),
         "patients": len(np.unique(scores.patients[known])),
         "patients_by_label": {

@@ -65,5 +65,6 @@ def pooled(known: Scores, key: I64) -> Scores:
         patients=known.patients[first],
         magnifications=np.full(n, np.nan),
         slides=known.slides[first],
+        unsure=np.zeros(n, np.bool_),
         patient_names=known.patient_names,
     )

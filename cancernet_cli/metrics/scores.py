@@ -18,7 +18,8 @@ class Scores:
     classes: K names; with two, the second is the positive one. labels, predicted: `[N]`, index of the true class and of
         the one decided on. probs: `[N, K]`. counts: `[N]`, images per entry. patients: `[N]`, index in
         `patient_names`, -1 where unknown. magnifications: `[N]`, NaN where unknown. slides: `[N]`, any numbers, -1
-        where unknown; slides of two patients are two slides, whatever their numbers.
+        where unknown; slides of two patients are two slides, whatever their numbers. unsure: `[N]`, whether the label
+        is `unsure`; `predicted` is then the class that would have been decided on.
     """
 
     classes: tuple[str, ...]
@@ -29,6 +30,7 @@ class Scores:
     patients: I64
     magnifications: F64
     slides: I64
+    unsure: Bools
     patient_names: tuple[str, ...] = ()
 
     @classmethod
@@ -43,6 +45,7 @@ class Scores:
         patients: ArrayLike | None = None,
         magnifications: ArrayLike | None = None,
         slides: ArrayLike | None = None,
+        unsure: ArrayLike | None = None,
         counts: ArrayLike | None = None,
         patient_names: Sequence[str] = (),
     ) -> Scores:
@@ -53,6 +56,7 @@ class Scores:
             threshold: two classes only: decides for the positive class at or above it.
             predicted: `[N]` int, if the decisions are known already.
             patients, slides: `[N]` int, -1 where unknown; None when all are.
+            unsure: `[N]` bool; None when no label is.
         """
         y = np.asarray(labels, dtype=np.int64)
         p = np.asarray(probs, dtype=np.float64)
@@ -70,12 +74,13 @@ class Scores:
             patients=np.full(n, -1) if patients is None else np.asarray(patients, dtype=np.int64),
             magnifications=np.full(n, np.nan) if magnifications is None else np.asarray(magnifications, np.float64),
             slides=np.full(n, -1) if slides is None else np.asarray(slides, dtype=np.int64),
+            unsure=np.zeros(n, np.bool_) if unsure is None else np.asarray(unsure, np.bool_),
             patient_names=tuple(patient_names),
         )
 
     @property
     def right(self) -> Bools:
-        """`[N]`, whether the decision was right."""
+        """`[N]`, whether the decision was right; an unsure label counts as the decision behind it."""
         return np.asarray(self.labels == self.predicted)
 
     @property
@@ -87,5 +92,5 @@ class Scores:
         """The chosen entries, `[N]` bool; no copy if all are."""
         if chosen.all():
             return self
-        columns = ("labels", "predicted", "probs", "counts", "patients", "magnifications", "slides")
+        columns = ("labels", "predicted", "probs", "counts", "patients", "magnifications", "slides", "unsure")
         return replace(self, **{name: getattr(self, name)[chosen] for name in columns})

@@ -38,9 +38,9 @@ if TYPE_CHECKING:  # numpy alone would double the time of `import cancernet_cli`
 class ImageResult:
     """A classified image.
 
-    path: as in the table. probs: `[K]` float32. pixels: `[H, W, 3]` uint8 RGB; None unless the sink needs "pixels".
-    mask: returns the mask `[h, w]` float32, 0 to 1, in the image's proportions; None without a segmenter, or unless
-    the sink needs "mask". true_label: None if unknown.
+    path: as in the table. label: a class, or `unsure`. probs: `[K]` float32. pixels: `[H, W, 3]` uint8 RGB; None unless
+    the sink needs "pixels". mask: returns the mask `[h, w]` float32, 0 to 1, in the image's proportions; None without a
+    segmenter, or unless the sink needs "mask". true_label: None if unknown.
     """
 
     path: str
@@ -53,8 +53,13 @@ class ImageResult:
 
     @property
     def percent(self) -> float:
-        """Probability of the label, 0 to 100."""
-        return 100.0 * float(self.probs[self.classes.index(self.label)])
+        """Probability of the label, or of the most probable class if that is `unsure`, 0 to 100."""
+        return 100.0 * float(self.probs[self.classes.index(self.shown_class)])
+
+    @property
+    def shown_class(self) -> str:
+        """The label, or the most probable class if that is `unsure`."""
+        return self.label if self.label in self.classes else self.classes[int(self.probs.argmax())]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 
 from cancernet_cli.cli.app import main
 from cancernet_cli.core import cards, models
-from cancernet_cli.core.cards import WEIGHTS_FILE, Architecture, Card, Decision, Training, Use, Weights
+from cancernet_cli.core.cards import WEIGHTS_FILE, Abstain, Architecture, Card, Decision, Training, Use, Weights
 
 CARD = Card(
     name="tiny",
@@ -93,6 +93,22 @@ def test_show_says_what_a_reader_must_know(one_model: Path, capsys: pytest.Captu
         "matches the card",
     ):
         assert wanted in words
+
+
+def test_show_says_when_the_label_is_unsure_and_what_is_promised(
+    one_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "promise" not in run(capsys, "models", "show", "tiny")[1]
+    abstain = Abstain(low=0.2, high=0.75, flags=("no_tissue",), error=0.1, coverage=0.6, covered_accuracy=0.9)
+    card = cards.read_card(one_model)
+    cards.write_card(replace(card, decision=replace(card.decision, abstain=abstain)), one_model)
+    words = " ".join(run(capsys, "models", "show", "tiny")[1].split())
+    assert "a probability of malignant from 0.200 to 0.750; flags no_tissue" in words
+    assert "at most 10.0 % of the images of a class get the label of the other" in words
+    assert "60.0 % of the images, each case weighing the same; 90.0 % of these labels are right" in words
+    cards.write_card(replace(card, decision=replace(card.decision, abstain=Abstain(flags=("no_tissue",)))), one_model)
+    words = " ".join(run(capsys, "models", "show", "tiny")[1].split())
+    assert "unsure for flags no_tissue promise none" in words
 
 
 def test_figures_of_a_leaking_split_are_stamped(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:

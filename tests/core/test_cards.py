@@ -7,6 +7,7 @@ import pytest
 from cancernet_cli.core.cards import (
     CARD_FILE,
     WEIGHTS_FILE,
+    Abstain,
     Architecture,
     Card,
     Decision,
@@ -40,9 +41,25 @@ def test_a_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert (tmp_path / CARD_FILE).read_bytes() == first
 
 
+def test_an_optional_section_is_there_only_if_it_was_written(tmp_path: Path) -> None:
+    write_card(CARD, tmp_path)
+    assert "abstain" not in (tmp_path / CARD_FILE).read_text()
+    assert read_card(tmp_path).decision.abstain is None
+    abstain = Abstain(low=0.25, high=0.75, flags=("no_tissue",), error=0.1, coverage=0.6, cases={"benign": 10})
+    write_card(replace(CARD, decision=Decision(positive="malignant", abstain=abstain)), tmp_path)
+    assert "[decision.abstain]" in (tmp_path / CARD_FILE).read_text()
+    assert read_card(tmp_path).decision.abstain == abstain
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('schema = 1\nname = "x"\ntask = "classify"\n[decision.abstain]\nlow = 2', "decision.abstain.low is 2"),
+        (
+            'schema = 1\nname = "x"\ntask = "classify"\n[decision.abstain]\nfrom = 0',
+            "unknown key decision.abstain.from",
+        ),
+        ('schema = 1\nname = "x"\ntask = "classify"\n[decision]\nabstain = 3', "decision.abstain is 3"),
         ('schema = 9\nname = "x"', "has schema 9, this version reads 1"),
         ('schema = 1\nname = "x"\ntask = "classify"\ncolour = 1', "has an unknown key colour"),
         ('schema = 1\nname = "x"\ntask = "classify"\n[input]\nwidth = 3', "has an unknown key input.width"),

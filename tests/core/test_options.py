@@ -58,6 +58,7 @@ def test_result_options_are_those_that_change_rows() -> None:
         "pool",
         "top_k",
         "max_bad_tiles",
+        "abstain",
     }
 
 

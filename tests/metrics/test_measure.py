@@ -17,7 +17,7 @@ from cancernet_cli.metrics.scores import Scores
 def figures(scores: Scores) -> dict[str, Figure]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return {spec.name: measure(spec, scores) for spec in figures_in("images")}
+        return {spec.name: measure(spec, scores) for spec in figures_in("images") if spec.measured_from != "abstention"}
 
 
 def values(scores: Scores) -> dict[str, Any]:

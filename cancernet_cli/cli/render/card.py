@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cancernet_cli.core.cards import Card, checked_weights
+from cancernet_cli.core.cards import Card, Decision, checked_weights
 from cancernet_cli.core.errors import ModelError
+from cancernet_cli.core.figures import show_percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -77,6 +78,7 @@ def model(card: Card, folder: Path) -> dict[str, str]:
             if decision.positive
             else ""
         )
+        facts |= unsure(decision)
         facts["temperature"] = f"{decision.temperature:.3f}"
     else:
         facts["decision"] = f"a nucleus when its probability is at least {decision.threshold:.3f}"
@@ -93,6 +95,27 @@ def model(card: Card, folder: Path) -> dict[str, str]:
         "paper": card.paper,
     }
     return facts
+
+
+def unsure(decision: Decision) -> dict[str, str]:
+    """When the label is `unsure`, and what that promises."""
+    abstain = decision.abstain
+    if abstain is None:
+        return {}
+    when = [f"flags {', '.join(abstain.flags)}"] if abstain.flags else []
+    if abstain.low is not None and abstain.high is not None and abstain.low < abstain.high:
+        when = [f"a probability of {decision.positive} from {abstain.low:.3f} to {abstain.high:.3f}", *when]
+    found = {"unsure for": "; ".join(when), "promise": "none"}
+    if abstain.error is not None:
+        found["promise"] = (
+            f"averaged over new cases, at most {show_percent(100 * abstain.error)} of the images of a class get the "
+            "label of the other"
+        )
+    if abstain.coverage is not None:
+        found["label given to"] = f"{show_percent(100 * abstain.coverage)} of the images, each case weighing the same"
+    if abstain.covered_accuracy is not None:
+        found["label given to"] += f"; {show_percent(100 * abstain.covered_accuracy)} of these labels are right"
+    return found | {"promise based on": abstain.chosen_on}
 
 
 def section(title: str, facts: dict[str, str]) -> RenderableType:

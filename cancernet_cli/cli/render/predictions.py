@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.figures import show_percent
 
 _BAR_WIDTH = 10
@@ -65,18 +66,26 @@ class _PathEnd:
 
 
 def _decision(row: Mapping[str, Any]) -> list[RenderableType]:
-    """Label, probability and a proportional bar."""
+    """Label, probability and a proportional bar; for an unsure label, those of the most probable class, named."""
     label = row["label"]
-    percent = 100 * float(row[f"prob_{label}"])
-    bar = ProgressBar(100, min(percent, 100.0), width=_BAR_WIDTH, complete_style="cyan", finished_style="cyan")
-    return [Text(one_line(label), style="bold"), Text(show_percent(percent)), bar]
+    if label == UNSURE:
+        probs = {name.removeprefix("prob_"): p for name, p in row.items() if name.startswith("prob_")}
+        likely = max(probs, key=lambda name: probs[name])
+        percent, style, words = 100 * float(probs[likely]), "white", f"{likely} {show_percent(100 * probs[likely])}"
+    else:
+        percent, style = 100 * float(row[f"prob_{label}"]), "cyan"
+        words = show_percent(percent)
+    bar = ProgressBar(100, min(percent, 100.0), width=_BAR_WIDTH, complete_style=style, finished_style=style)
+    return [Text(one_line(label), style="bold"), Text(one_line(words)), bar]
 
 
 def _truth(row: Mapping[str, Any]) -> Text:
-    """Whether the label is correct, and the true one if not."""
+    """Whether the label is correct, and the true one if not; only that of an unsure label."""
     true = row.get("true_label")
     if true is None:
         return Text("")
+    if row["label"] == UNSURE:
+        return Text(one_line(true))
     return (
         Text("correct", style="green") if row["label"] == true else Text(f"wrong ({one_line(true)})", style="bold red")
     )

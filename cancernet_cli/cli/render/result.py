@@ -45,6 +45,11 @@ def _present_tables(result: RunResult) -> None:
     output.show(_closing_lines(result))
 
 
+def _noun(result: RunResult) -> str:
+    """What the files are."""
+    return "image" if not result.slides else "slide" if result.slides == result.files else "file"
+
+
 def _closing_lines(result: RunResult) -> str:
     counts = ", ".join(f"{count:,} {escape(label)}" for label, count in result.label_counts.items())
     rate = (result.files - result.reused) / result.elapsed_s if result.elapsed_s else 0.0
@@ -52,6 +57,11 @@ def _closing_lines(result: RunResult) -> str:
         f"{counted(result.files, 'file')} with {escape(result.model)}: {counts}, {result.failed:,} failed"
         f" ({result.elapsed_s:.1f} s, {rate:.1f} files/s)"
     ]
+    if result.unsure:
+        lines.append(
+            f"{result.unsure:,} of {counted(result.ok, _noun(result))} unsure (--abstain off gives each the class by "
+            "the threshold)"
+        )
     if result.reused:
         lines.append(f"{result.reused:,} of them reused from an earlier run")
     if result.partial:

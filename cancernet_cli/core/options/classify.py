@@ -34,6 +34,12 @@ class ClassifyOptions(InferenceOptions, LoaderOptions, TilingOptions, SinkOption
         "writes the masks of slide tiles that intersect these regions.",
         group="Output",
     )
+    abstain: Literal["card", "off"] = option(
+        "card",
+        help="When to label an image `unsure`: as the model card specifies, or never (off).",
+        group="Model",
+        changes_result=True,
+    )
     pool: Pool = option(
         "mean",
         help="How tile probabilities are pooled into the slide's: mean; topk, mean of the --top-k highest; max; or "

@@ -125,6 +125,14 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         max=0.99,
         group="Training",
     )
+    abstain_error: float = option(
+        0.1,
+        help="Error to promise for new cases: the label is `unsure` wherever it takes to keep the mean fraction of "
+        "wrong labels in each class at or below this; 0: no promise.",
+        min=0,
+        max=0.25,
+        group="Training",
+    )
     tiles_per_slide: int = option(
         200, help="Maximum number of tiles per slide, spread evenly over its tissue.", min=1, group="Slides"
     )

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.files import publish, write_bytes
 from cancernet_cli.core.records import RunResult
@@ -108,7 +109,7 @@ def finish(job: Job, worklist: Worklist, workspace: Workspace, *, reused: int, s
         "folder": job.parts_state["folder"],
         "input_sha256": worklist.digest(),
         "elapsed_s": round(result.elapsed_s, 3),
-        **{name: getattr(result, name) for name in ("files", "slides", "ok", "partial", "failed", "reused")},
+        **{name: getattr(result, name) for name in ("files", "slides", "ok", "partial", "failed", "unsure", "reused")},
     }
     write_bytes(run_file(out), json.dumps(record, indent=2).encode())
     if tiles is not None:
@@ -174,6 +175,7 @@ def _result(
         reused=reused,
         elapsed_s=time.monotonic() - started,
         label_counts={name: labels[name] for name in job.card.architecture.classes},
+        unsure=labels[UNSURE],
         failures=failures[:FAILURES_SHOWN],
         metrics=metrics,
         metrics_file=metrics_file(job) if metrics is not None else None,

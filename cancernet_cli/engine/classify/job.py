@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cancernet_cli.core.cards import Card, checked_weights, file_sha256, read_card, with_segmenter
+from cancernet_cli.core.cards import Card, checked_weights, file_sha256, read_card, with_segmenter, without_abstaining
 from cancernet_cli.core.errors import InputError, ModelError, OptionError, OutputError
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import ClassifyOptions, flag_name
@@ -25,7 +25,8 @@ _OTHER_FORMATS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xls", ".xlsx")
 class Job:
     """A model, a runtime and inputs that fit together.
 
-    base: folder that paths in the table are relative to. folder: the model's. card: with the run's segmenter filled in.
+    base: folder that paths in the table are relative to. folder: the model's. card: with the run's segmenter filled in,
+    and without abstention if it is off.
     state: everything the predictions depend on. sinks: those that are written. int8: the quantized network, if the
     precision is int8 and the network exists already.
     """
@@ -78,6 +79,7 @@ def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions)
         )
     checked_weights(folder, card)
     card = with_segmenter(card, options.segmenter)
+    card = without_abstaining(card) if options.abstain == "off" else card
     opened = open_sinks(options)
     for sink in opened:
         if sink.entry.facts.get("requires_segmenter") and card.segmentation.segmenter == "none":

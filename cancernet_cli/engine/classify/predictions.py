@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from cancernet_cli.core.cards import Card
+from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import DecodedBatch
 from cancernet_cli.inference.runner import Outputs
+from cancernet_cli.metrics.abstention import is_unsure
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.outputs.tables.predictions import row_batch
 
@@ -56,9 +58,17 @@ def predict(batch: DecodedBatch, answer: Outputs, card: Card) -> list[Prediction
     return predictions
 
 
-def decide(probs: np.ndarray, card: Card) -> str:
-    """Label for probabilities `[K]`: by the card's threshold if there are two classes, otherwise the most probable."""
-    classes, positive = card.architecture.classes, card.decision.positive
+def decide(probs: np.ndarray, card: Card, flags: Collection[str] = ()) -> str:
+    """Label for probabilities `[K]`: by the card's threshold if there are two classes, otherwise the most probable.
+
+    It is `unsure` if the card abstains: for a probability in its band, or for an image, tile or slide with one of the
+    flags that it names.
+    """
+    classes, positive, abstain = card.architecture.classes, card.decision.positive, card.decision.abstain
+    if abstain is not None:
+        in_band = positive and is_unsure(probs[classes.index(positive)], abstain.low, abstain.high)
+        if in_band or not set(abstain.flags).isdisjoint(flags):
+            return UNSURE
     if not positive:
         return classes[int(probs.argmax())]
     (negative,) = (name for name in classes if name != positive)

@@ -132,17 +132,18 @@ class SlideState:
             is_positive = float((self.probs[ok, positive] >= np.float32(card.decision.threshold)).mean())
         spread = np.ptp(self.probs[ok], axis=0).max()
         constant = ok.sum() >= _CONSTANT_TILES and spread < _CONSTANT_SPREAD
+        flags = (*self.plan.flags, *((CONSTANT,) if constant else ()))
         return {
             "failed_tiles": len(self.errors),
             "status": "partial" if error else "ok",
             "error": error,
-            "label": decide(probs, card),
+            "label": decide(probs, card, flags),
             **{f"prob_{name}": probs[k] for k, name in enumerate(classes)},
             "mask_fraction": float(self.mask_fraction[ok].mean(dtype=np.float64)),
             "blur": float(np.median(self.blur[ok])),
             "positive_tile_fraction": is_positive,
             "blurred_tile_fraction": float((self.blur[ok] < BLURRED_BELOW).mean()),
-            "flags": " ".join((*self.plan.flags, *((CONSTANT,) if constant else ()))),
+            "flags": " ".join(flags),
         }
 
     def _rows(self, numbers: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:

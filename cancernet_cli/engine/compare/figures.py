@@ -68,7 +68,7 @@ def cell_figures(logits: F64, images: LabelledImages) -> dict[str, Any]:
     figures: dict[str, Any] = plain(
         {
             "count": found["count"],
-            **{spec.name: found[spec.name] for spec in figures_in("images")},
+            **{spec.name: found[spec.name] for spec in figures_in("images") if spec.name in found},
             "patients": {
                 **{spec.name: by_patient[spec.name] for spec in figures_in("patients")},
                 "count": by_patient["count"],

@@ -38,7 +38,15 @@ def compare_tables(
             fix="compare tables of the same classes",
         )
     again = Redecide(this.classes, threshold) if threshold is not None else None
-    pairs = join(this.table, other.table, this.classes, change, in_turn(again), relabelled=relabelled)
+    pairs = join(
+        this.table,
+        other.table,
+        this.classes,
+        change,
+        in_turn(again),
+        relabelled=relabelled,
+        thresholds_of=(this.threshold_of, other.threshold_of),
+    )
     names = names_of(this, other)
     found = compare_scores(pairs.this, pairs.other, resampling)
     overlaps = [training_overlap(pairs.this, source.seen, source.seen_note) for source in (this, other)]

@@ -14,6 +14,7 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.engine.evaluate.labelled import (
     Change,
     class_numbers,
+    decisions,
     has_prediction,
     numbered,
     probabilities,
@@ -45,6 +46,7 @@ def join(
     change_other: Change,
     *,
     relabelled: bool,
+    thresholds_of: tuple[str, str] = ("", ""),
 ) -> Pairs:
     """Join two predictions tables on their paths, in any order of rows.
 
@@ -52,7 +54,7 @@ def join(
 
     Args:
         classes: with two, the second is the positive one.
-        relabelled: the labels of `this` come from elsewhere; those of `other` are ignored.
+        relabelled: labels come from elsewhere, not from `other`. thresholds_of: as in `labelled.decisions`.
 
     Raises:
         InputError: a path occurs twice, no path is in both, the labels contradict each other, or no row is left.
@@ -74,7 +76,7 @@ def join(
     patients, names = numbered(pc.coalesce(*_texts("patient", one, two)))
     labels = class_numbers(truth, classes)
     probs = [probabilities(rows, classes) for rows in (one, two)]
-    decided = [class_numbers(rows["label"], classes) for rows in (one, two)]
+    decided = [decisions(rows, classes, of)[0] for rows, of in zip((one, two), thresholds_of, strict=True)]
     usable = labels >= 0
     for rows, p, label in zip((one, two), probs, decided, strict=True):
         usable = usable & has_prediction(rows) & (label >= 0) & np.isfinite(p).all(axis=1)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cancernet_cli.core.arrays import F64, I64, Bools
+from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import Kind
@@ -50,20 +51,24 @@ class Labelled:
     thresholds: set[float] = field(default_factory=set)
 
 
-def read_labelled(table: Path, classes: Sequence[str], kind: Kind, change: Change | None = None) -> Labelled:
+def read_labelled(
+    table: Path, classes: Sequence[str], kind: Kind, change: Change | None = None, *, threshold_of: str = ""
+) -> Labelled:
     """Read the rows of one kind.
 
     Args:
         classes: with two, the second is the positive one.
         change: applied to each batch of rows.
+        threshold_of: of two classes, the one that the table's thresholds decide on; default: the second.
 
     Raises:
         InputError: not a Parquet file, or a column of a predictions table is missing.
     """
     rows = read_rows(table, classes, in_turn(only(kind), change), paths=change is not None)
     has_label = np.asarray(pc.is_valid(rows["true_label"]))
-    labels, predicted = (class_numbers(rows[name], classes) for name in ("true_label", "label"))
+    labels = class_numbers(rows["true_label"], classes)
     ok, probs = has_prediction(rows), probabilities(rows, classes)
+    predicted, unsure = decisions(rows, classes, threshold_of)
     known = ok & has_label & (labels >= 0)
     usable = known & (predicted >= 0) & np.isfinite(probs).all(axis=1)
     chosen = rows.select(["patient", "slide", "magnification", "decision_threshold"]).filter(pa.array(usable))
@@ -80,6 +85,7 @@ def read_labelled(table: Path, classes: Sequence[str], kind: Kind, change: Chang
             patients=patients,
             magnifications=_floats(chosen["magnification"]),
             slides=numbered(chosen["slide"])[0],
+            unsure=unsure[kept],
             patient_names=patient_names,
         ),
         failed=int((~ok).sum()),
@@ -161,6 +167,28 @@ def has_prediction(rows: pa.Table) -> Bools:
 def probabilities(rows: pa.Table, classes: Sequence[str]) -> F64:
     """The probability of each class, `[N, K]`; NaN where null."""
     return np.column_stack([_floats(rows[f"prob_{name}"]) for name in classes])
+
+
+def decisions(rows: pa.Table, classes: Sequence[str], threshold_of: str = "") -> tuple[I64, Bools]:
+    """The class decided on, `[N]`, -1 for none, and which labels are `unsure`.
+
+    Behind an unsure label is the class that the row's threshold decides on, or the most probable one without a
+    threshold.
+
+    Args:
+        threshold_of: of two classes, the one that thresholds decide on; default: the second.
+    """
+    predicted = class_numbers(rows["label"], classes)
+    unsure = np.asarray(pc.fill_null(pc.equal(rows["label"].cast(pa.string()), UNSURE), False), dtype=bool)
+    if unsure.any():
+        chosen = rows.filter(pa.array(unsure))
+        probs, thresholds = probabilities(chosen, classes), _floats(chosen["decision_threshold"])
+        best = np.where(np.isfinite(probs).all(axis=1), np.nan_to_num(probs).argmax(axis=1), -1)
+        # Exact: both columns are float32.
+        on = classes.index(threshold_of) if threshold_of else len(classes) - 1
+        decided = np.where(probs[:, on] >= thresholds, on, 1 - on)
+        predicted[unsure] = np.where(np.isfinite(thresholds) & (best >= 0), decided, best)
+    return predicted, unsure
 
 
 def class_numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> I64:

@@ -69,7 +69,10 @@ class Relabel:
 
 
 class Redecide:
-    """Decides again for the positive class at or above a threshold, compared as float32, as the table stores both."""
+    """Decides again for the positive class at or above a threshold, compared as float32, as the table stores both.
+
+    No row is unsure then.
+    """
 
     def __init__(self, classes: Sequence[str], threshold: float) -> None:
         self._negative, self._positive = classes

@@ -34,7 +34,7 @@ def select_rows(source: Source, options: EvaluateOptions) -> SelectedRows:
     for kind in kinds:
         relabel, redecide = changes_of(source, options)
         change = in_turn(relabel, redecide) if relabel or redecide else None
-        labelled = read_labelled(source.table, source.classes, kind, change)
+        labelled = read_labelled(source.table, source.classes, kind, change, threshold_of=source.threshold_of)
         if labelled.scores.n_images:
             break
     _check_labels(labelled, source, relabel)

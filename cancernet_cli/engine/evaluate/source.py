@@ -24,9 +24,10 @@ _PROB = "prob_"
 class Source:
     """A predictions table and where it comes from.
 
-    classes: of two, the positive one last. positive: the class that its threshold decides on; "" for more than two
-    classes. base: the folder that its paths are relative to, as far as known. leaks: why its figures are not estimates.
-    seen: patients that the model was trained on. remarks: what could not be determined.
+    classes: of two, the positive one last. positive: of two classes; "" for more. threshold_of: the class that its
+    threshold decides on; `positive` unless another one was asked for. base: the folder that its paths are relative to,
+    as far as known. leaks: why its figures are not estimates. seen: patients that the model was trained on. remarks:
+    what could not be determined.
     """
 
     table: Path
@@ -38,6 +39,7 @@ class Source:
     leaks: tuple[str, ...] = ()
     seen: frozenset[str] = frozenset()
     seen_note: str = ""
+    threshold_of: str = ""
     remarks: tuple[str, ...] = ()
 
 
@@ -82,6 +84,7 @@ def read_source(table: Path) -> Source:
         leaks=_leaks(metadata),
         seen=frozenset(seen),
         seen_note=card.training.data if card else "",
+        threshold_of=positive,
         remarks=tuple(remarks),
     )
 

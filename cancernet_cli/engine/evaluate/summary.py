@@ -162,6 +162,11 @@ def _warnings(found: dict[str, Any]) -> list[str]:
             f"the patient of {unknown:,} of {images['count']:,} labelled {unit}s is unknown, so intervals treat the "
             f"{unit}s as independent and are too narrow if patients have several"
         )
+    if images.get("unsure"):
+        warnings.append(
+            f"{images['unsure']:,} of {images['count']:,} labelled {unit}s are unsure; only the figures of the covered "
+            "leave them out, all others count the decision by the threshold"
+        )
     few = [f"{n} {label}" for label, n in images["patients_by_label"].items() if 0 < n < _FEW_PATIENTS]
     if few and not unknown:
         warnings.append(

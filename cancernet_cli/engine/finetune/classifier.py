@@ -14,8 +14,9 @@ import torch
 from cancernet_cli.classification import build_backbone
 from cancernet_cli.classification.base import Backbone
 from cancernet_cli.classification.pretrained import Pretrained, load_pretrained
-from cancernet_cli.core.cards import Card, Training
-from cancernet_cli.core.errors import OptionError
+from cancernet_cli.core.cards import Card, Decision, Training
+from cancernet_cli.core.choices import UNSURE
+from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.recipes import Recipe
@@ -57,6 +58,8 @@ def train_classifier(
     source = open_source(job.data, options)
     cutter = SlideCutter(options, recipe, source.lists, source.base, job.report, job.processes)
     unsplit = list_unsplit(source, options, job.report, cutter)
+    if UNSURE in unsplit.classes:
+        raise InputError(f"a class is called {UNSURE!r}, which is the label for no decision", fix="rename the class")
     torch.manual_seed(options.seed)  # so that what follows does not depend on what reading drew
     if unsplit.tiles is not None and unsplit.tiles.are_all:
         job = replace(job, recipe=replace(recipe, scale=1.0))  # a tile is a view already
@@ -64,10 +67,12 @@ def train_classifier(
     card = first_card(name, job.recipe, unsplit, pretrained, options.segmenter, job.segmentation_model)
     outcome = _train(unsplit, backbone, card, job)
     images = outcome.images
-    held = held_out(outcome.logits, images)
+    held = held_out(outcome.logits, images, abstain_error=options.abstain_error)
+    decision = final_decision(outcome.logits, images, options.abstain_error)
+    _say_what_is_promised(decision, options, job.report)
     card = replace(
         card,
-        decision=final_decision(outcome.logits, images),
+        decision=decision,
         metrics={
             "out_of_fold" if images.splits is None else "test": figures(held, images),
             **({"other_segmenters": outcome.others} if outcome.others else {}),
@@ -133,6 +138,17 @@ def _outline(images: LabelledImages) -> str:
         return f"{about}, {len(np.unique(images.folds))} folds"
     counts = {name: int((images.splits == name).sum()) for name in ("train", "val", "test")}
     return f"{about}: {counts['train']} to train, {counts['val']} to validate, {counts['test']} to test"
+
+
+def _say_what_is_promised(decision: Decision, options: FinetuneOptions, report: Reporter) -> None:
+    """Warn if the error that was asked for cannot be promised."""
+    abstain = decision.abstain
+    if abstain is None or not options.abstain_error or not decision.positive:
+        return
+    if abstain.error is None:
+        report(Warn(f"--abstain-error: nothing can be promised; {abstain.chosen_on}"))
+    elif abstain.error > options.abstain_error:
+        report(Warn(f"--abstain-error: an error of {abstain.error:g} is promised instead; {abstain.chosen_on}"))
 
 
 def _training(images: LabelledImages, job: FinetuneJob) -> Training:

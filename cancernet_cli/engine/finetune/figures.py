@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from cancernet_cli.core.arrays import F64, I64, Bools, Strings
-from cancernet_cli.core.cards import Card, Decision
+from cancernet_cli.core.cards import Abstain, Card, Decision
 from cancernet_cli.core.figures import Figure, Table, figures_in
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
+from cancernet_cli.metrics.abstention import MOST_ERROR, fit_band, is_unsure
 from cancernet_cli.metrics.calibration import choose_threshold, fit_temperature
 from cancernet_cli.metrics.groups import grouped_metrics
 from cancernet_cli.metrics.probabilities import softmax
@@ -22,6 +24,7 @@ from cancernet_cli.outputs.tables.predictions import write_image_predictions
 ON_FOLDS = "out-of-fold predictions of the training patients ({folds} folds, {apart})"
 ON_VALIDATION = "{images} validation images of {patients} patients"
 ON_LEAK = ", of a split that leaks"
+UNSURE_FLAGS = ("out_of_domain", "no_tissue")
 
 
 @dataclass(frozen=True)
@@ -29,26 +32,29 @@ class HeldOut:
     """Predictions on M images that neither weights nor decision were fitted on.
 
     rows: `[M]` row numbers of the images. probs: `[M, K]`, calibrated. predicted: `[M]` class indices.
-    thresholds: `[M]`, the decision threshold of each; NaN with more than two classes.
+    thresholds: `[M]`, the decision threshold of each; NaN with more than two classes. unsure: `[M]`, whether the label
+    is `unsure` instead of the class in `predicted`.
     """
 
     rows: I64
     probs: F64
     predicted: I64
     thresholds: F64
+    unsure: Bools
 
 
-def held_out(logits: F64, images: LabelledImages, basis: F64 | None = None) -> HeldOut:
+def held_out(logits: F64, images: LabelledImages, basis: F64 | None = None, *, abstain_error: float = 0) -> HeldOut:
     """The predictions on each fold, with the decision of the other folds; for a single split, on its test images.
 
     Args:
         logits: `[N, K]`; NaN in rows that were trained on.
         basis: `[N, K]`, the logits that temperature and threshold are fitted on; default: the same.
+        abstain_error: to promise; 0: every image gets a label.
     """
     basis = logits if basis is None else basis
     probs, predicted = np.zeros_like(logits), np.zeros(len(logits), dtype=np.int64)
     thresholds = np.full(len(logits), np.nan)
-    tested = np.zeros(len(logits), dtype=bool)
+    tested, unsure = np.zeros(len(logits), dtype=bool), np.zeros(len(logits), dtype=bool)
     for test, others in _sides(images):
         decision = decide(basis[others], images.labels[others], images.patients[others], images.classes)
         tested |= test
@@ -58,12 +64,18 @@ def held_out(logits: F64, images: LabelledImages, basis: F64 | None = None) -> H
         if decision.positive:
             thresholds[test] = np.float32(decision.threshold)
             predicted[test] = probs[test, 1] >= np.float32(decision.threshold)
+            abstain = abstention(basis[others], images.only(np.flatnonzero(others)), decision, abstain_error)
+            unsure[test] = is_unsure(probs[test, 1], abstain.low, abstain.high)
     rows = np.flatnonzero(tested)
-    return HeldOut(rows, probs[rows], predicted[rows], thresholds[rows])
+    return HeldOut(rows, probs[rows], predicted[rows], thresholds[rows], unsure[rows])
 
 
-def final_decision(logits: F64, images: LabelledImages) -> Decision:
-    """The card's decision: from all out-of-fold predictions, or from the validation part of a single split."""
+def final_decision(logits: F64, images: LabelledImages, abstain_error: float = 0) -> Decision:
+    """The card's decision: from all out-of-fold predictions, or from the validation part of a single split.
+
+    Args:
+        abstain_error: to promise; 0: no promise.
+    """
     if images.splits is None:
         chosen = np.ones(len(logits), dtype=bool)
         apart = "no patient in two"
@@ -78,7 +90,9 @@ def final_decision(logits: F64, images: LabelledImages) -> Decision:
         on = ON_VALIDATION.format(images=chosen.sum(), patients=known or "unknown")
         on += ON_LEAK if images.leaks else ""
     decision = decide(logits[chosen], images.labels[chosen], images.patients[chosen], images.classes)
-    return replace(decision, chosen_on=on)
+    decision = replace(decision, chosen_on=on)
+    abstain = abstention(logits[chosen], images.only(np.flatnonzero(chosen)), decision, abstain_error)
+    return replace(decision, abstain=abstain)
 
 
 def decide(logits: F64, labels: I64, patients: Strings, classes: tuple[str, ...]) -> Decision:
@@ -101,6 +115,51 @@ def decide(logits: F64, labels: I64, patients: Strings, classes: tuple[str, ...]
     return Decision(positive=classes[1], temperature=temperature, threshold=threshold)
 
 
+def abstention(logits: F64, images: LabelledImages, decision: Decision, error: float) -> Abstain:
+    """When the label is `unsure`: in a band fitted on these images, if the error can be promised, and for some flags.
+
+    Args:
+        logits: `[N, K]`, by models that were not trained on the images. error: 0 promises nothing.
+    """
+    cases = {
+        name: len(np.unique(images.patients[images.labels == number])) for number, name in enumerate(images.classes)
+    }
+    none = Abstain(flags=UNSURE_FLAGS, cases=cases)
+    if not error:
+        return none
+    if not decision.positive:
+        return replace(none, chosen_on="no band: it takes two classes")
+    if images.leaks:
+        return replace(none, chosen_on="no band: the split leaks")
+    if images.unknown_patients.all():
+        return replace(none, chosen_on="no band: the patients are unknown, so nothing can be promised for new ones")
+    # As float32, as a table stores them, so that the limits mean there what they mean here.
+    probs = softmax(logits / decision.temperature)[:, 1].astype(np.float32)
+    band = fit_band(images.labels == 1, probs, images.patients, threshold=decision.threshold, error=error)
+    counts = " and ".join(f"{count} {name}" for name, count in cases.items())
+    if band is None:
+        return replace(none, chosen_on=f"no band: {counts} cases; it takes {_fewest(MOST_ERROR)} of each class")
+    on = f"{decision.chosen_on}: {counts} cases".removeprefix(": ")
+    if band.error > error:
+        on += f"; promising an error of {error:g} takes {_fewest(error)} of each class"
+    promised = math.ceil(band.error * 1e4 - 1e-6) / 1e4  # rounded up, so that it can be kept
+    accuracy = None if band.covered_accuracy is None else round(band.covered_accuracy, 4)
+    return replace(
+        none,
+        low=band.low,
+        high=band.high,
+        error=promised,
+        coverage=round(band.coverage, 4),
+        covered_accuracy=accuracy,
+        chosen_on=on,
+    )
+
+
+def _fewest(error: float) -> int:
+    """The number of cases of each class that it takes to promise an error."""
+    return math.ceil(1 / error - 1 - 1e-9)
+
+
 def figures(held: HeldOut, images: LabelledImages) -> dict[str, Any]:
     """A card's figures of held-out images, with intervals over patients."""
     seen = images.only(held.rows)
@@ -112,6 +171,7 @@ def figures(held: HeldOut, images: LabelledImages) -> dict[str, Any]:
         held.probs,
         classes=seen.classes,
         predicted=held.predicted,
+        unsure=held.unsure,
         patients=np.where(seen.unknown_patients, -1, at),
         patient_names=tuple(numbers),
         magnifications=seen.magnifications,
@@ -139,6 +199,7 @@ def write_predictions(held: HeldOut, images: LabelledImages, card: Card, path: P
         seen.classes,
         probs=held.probs,
         predicted=held.predicted,
+        unsure=held.unsure,
         labels=seen.labels,
         thresholds=held.thresholds,
         metadata={

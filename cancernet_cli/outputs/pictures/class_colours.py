@@ -17,6 +17,7 @@ _OTHERS: tuple[RGB, ...] = (
     (122, 81, 149),  # an addition to theirs: BreakHis has eight subtypes
 )
 FAILED_COLOUR: RGB = (120, 120, 120)
+UNSURE_COLOUR: RGB = (205, 205, 205)
 
 
 def class_colours(classes: Sequence[str], positive: str) -> dict[str, RGB]:

@@ -22,14 +22,17 @@ def draw_overlay(
     label: str,
     percent: float,
     true_label: str | None,
+    percent_of: str = "",
 ) -> Pixels:
     """Draw the contour of the mask on the image, and below it a caption with label, percentage and true label.
 
     Args:
         image: `[H, W, 3]` uint8 RGB. Its long side is reduced to 2048 px or enlarged to 480 px.
         mask: `[h, w]` float, 0 to 1, of any size; None draws no contour.
-        percent: Probability of `label`, the predicted class, 0 to 100.
+        label: A class, or `unsure`.
+        percent: Probability of the label, or of `percent_of` if that is `unsure`, 0 to 100.
         true_label: None if unknown; otherwise the caption shows whether `label` is correct.
+        percent_of: Most probable class, shown if the label is `unsure`.
 
     Returns:
         `[H', W', 3]` uint8 RGB.
@@ -38,7 +41,7 @@ def draw_overlay(
     picture = resized(image, picture_size(width, height, shortest_px=_SHORTEST_LONG_SIDE_PX))
     if mask is not None:
         picture = _with_contour(picture, mask)
-    band = caption_band(max(picture.shape[1], _SHORTEST_LONG_SIDE_PX), label, percent, true_label)
+    band = caption_band(max(picture.shape[1], _SHORTEST_LONG_SIDE_PX), label, percent, true_label, percent_of)
     return np.vstack([centred(picture, band.shape[1]), band]).astype(np.uint8, copy=False)
 
 

@@ -32,13 +32,15 @@ def _caption(slide: SlideResult, pool: str) -> list[str]:
     from cancernet_cli.core.figures import show_percent
 
     row, count = slide.row, len(slide.tiles)
-    label = row["label"]
+    probs = {name: float(row[f"prob_{name}"]) for name in slide.tiles.classes}
+    shown = row["label"] if row["label"] in probs else max(probs, key=lambda name: probs[name])
+    label = shown if shown == row["label"] else f"{row['label']}: {shown}"
     tiles = f"{count - row['failed_tiles']:,} of {count:,} tiles"
     if row["positive_tile_fraction"] is not None:
         tiles += f", {show_percent(100 * row['positive_tile_fraction'])} of them {slide.tiles.positive}"
     lines = [
         os.path.basename(slide.tiles.slide),
-        f"{label} {show_percent(100 * float(row[f'prob_{label}']))} ({pool} of {tiles})",
+        f"{label} {show_percent(100 * probs[shown])} ({pool} of {tiles})",
         f"{slide.model}. Research use only: not for diagnosis.",
     ]
     return lines + ([f"flags: {row['flags'].replace(' ', ', ')}"] if row["flags"] else [])

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cancernet_cli.core.arrays import F32
+from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.files import atomic_write
-from cancernet_cli.outputs.pictures.class_colours import FAILED_COLOUR, RGB, class_colours
+from cancernet_cli.outputs.pictures.class_colours import FAILED_COLOUR, RGB, UNSURE_COLOUR, class_colours
 from cancernet_cli.outputs.slides.results import FAILED, TileResults
 
 _TILES_AT_ONCE = 4096
@@ -28,7 +29,8 @@ def write_geojson(results: TileResults, path: Path, *, regions: Literal["tiles",
     Args:
         regions: `tiles` writes each tile as a `tile` object with its probabilities, streamed so that memory does not
             grow with their number. `merged` writes adjacent tiles of one label as one annotation with mean
-            probabilities, number of tiles and area. Failed tiles have the class `failed` and no probabilities.
+            probabilities, number of tiles and area. Tiles have the class `unsure` where the model does not decide;
+            failed tiles have the class `failed` and no probabilities.
 
     Raises:
         OutputError: The file cannot be written.
@@ -43,7 +45,7 @@ def write_geojson(results: TileResults, path: Path, *, regions: Literal["tiles",
 
 
 def _tiles(results: TileResults) -> Iterator[Feature]:
-    colours = class_colours(results.classes, results.positive)
+    colours = class_colours(results.classes, results.positive) | {UNSURE: UNSURE_COLOUR}
     names = [f"prob_{name}" for name in results.classes]
     for first in range(0, len(results), _TILES_AT_ONCE):
         block = slice(first, first + _TILES_AT_ONCE)
@@ -59,7 +61,7 @@ def _tiles(results: TileResults) -> Iterator[Feature]:
 def _regions(results: TileResults) -> Iterator[Feature]:
     from cancernet_cli.outputs.slides.regions import merge_tiles  # loads GEOS, which only merging needs
 
-    colours = class_colours(results.classes, results.positive)
+    colours = class_colours(results.classes, results.positive) | {UNSURE: UNSURE_COLOUR}
     names = [f"prob_{name}" for name in results.classes]
     for region in merge_tiles(results):
         means = [] if region.probs is None else zip(names, _shortest(region.probs), strict=True)

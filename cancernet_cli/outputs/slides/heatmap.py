@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 from matplotlib import colormaps
 
-from cancernet_cli.core.arrays import F32, I64, Pixels
-from cancernet_cli.outputs.pictures.class_colours import class_colours
+from cancernet_cli.core.arrays import F32, I64, Bools, Pixels
+from cancernet_cli.core.choices import UNSURE
+from cancernet_cli.outputs.pictures.class_colours import UNSURE_COLOUR, class_colours
 from cancernet_cli.outputs.pictures.lettering import text_band
 from cancernet_cli.outputs.pictures.size import centred, picture_size, resized
 from cancernet_cli.outputs.slides.heatmap_legend import draw_legend
-from cancernet_cli.outputs.slides.results import TileResults
+from cancernet_cli.outputs.slides.results import FAILED, TileResults
 from cancernet_cli.outputs.slides.tile_map import TilePainter
 
 _SHORTEST_LONG_SIDE_PX = 1024
@@ -26,8 +27,9 @@ def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, cap
     """Draw the thumbnail in gray, half covered by the color of the probability, wherever there are tiles.
 
     With two classes, the color turns from blue to red at the decision threshold. With more, it is the color of the most
-    probable class, more saturated with higher probability. Overlapping tiles are averaged; stripes mark areas where all
-    tiles failed. Areas without tiles keep their original colors.
+    probable class, more saturated with higher probability. Overlapping tiles are averaged. Areas where at least half of
+    the tiles are unsure are light gray; stripes mark areas where all tiles failed. Areas without tiles keep their
+    original colors.
 
     Args:
         thumbnail: `[h, w, 3]` uint8 RGB, starting at (0, 0) of the slide. Drawn with a longer side of 1024 to 2048 px.
@@ -51,16 +53,22 @@ def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, cap
     which = _most_probable(results, size, step_x, step_y)[is_there] if len(scales) > 1 else 0
     at = np.rint(tiles.values[is_there] * (_COLOURS - 1)).astype(np.int64)
     picture[is_there] = _OPACITY * colours[which, at] + (1 - _OPACITY) * grey[is_there, None]
+    is_unsure = _mostly_unsure(results, size, step_x, step_y)
+    picture[is_unsure] = _OPACITY * UNSURE_COLOUR[0] + (1 - _OPACITY) * grey[is_unsure, None]
     picture[tiles.failed] = _striped(grey, max(size))[tiles.failed, None]
 
     under = float(np.median(grey[is_there])) if is_there.any() else 200.0
+    flat = np.full((64, 256), under, np.float32)
     width = max(size[0], _LEAST_WIDTH_PX)
     legend = draw_legend(
         width,
         {name: _OPACITY * scale + (1 - _OPACITY) * under for name, scale in scales.items()},
         threshold=results.threshold if results.positive else None,
         um_per_px=results.mpp * step_x,
-        stripes=_striped(np.full((64, 256), under, np.float32), max(size)) if tiles.failed.any() else None,
+        patterns={
+            **({UNSURE: _OPACITY * UNSURE_COLOUR[0] + (1 - _OPACITY) * flat} if is_unsure.any() else {}),
+            **({FAILED: _striped(flat, max(size))} if tiles.failed.any() else {}),
+        },
     )
     drawn = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
     return np.vstack([centred(drawn, width), legend, text_band(width, caption)])
@@ -91,6 +99,15 @@ def _most_probable(results: TileResults, size: tuple[int, int], step_x: float, s
         is_better = found > best  # False for NaN
         best[is_better], which[is_better] = found[is_better], number
     return which
+
+
+def _mostly_unsure(results: TileResults, size: tuple[int, int], step_x: float, step_y: float) -> Bools:
+    """`[h, w]`: whether at least half of the tiles at each pixel are unsure."""
+    if not results.unsure.any():
+        return np.zeros(size[::-1], np.bool_)
+    values = results.unsure.astype(np.float32)
+    shares = TilePainter(results, size[0], step_x=step_x, step_y=step_y, values=values).rows(0, size[1]).values
+    return np.asarray(shares >= 0.5)  # False for NaN
 
 
 def _striped(grey: F32, longest_px: int) -> F32:

@@ -1,4 +1,4 @@
-"""Legend below a heat map: scale bar, color bar with the decision threshold, and the meaning of stripes."""
+"""Legend below a heat map: scale bar, color bar with the decision threshold, and the meaning of gray areas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from PIL import Image, ImageDraw
 
 from cancernet_cli.core.arrays import F32, Pixels
 from cancernet_cli.outputs.pictures.lettering import BACKGROUND, QUIET, TEXT, fitted, font, line_size
-from cancernet_cli.outputs.slides.results import FAILED
 
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LONGEST_SCALE_BAR = 0.22  # of the legend's width
@@ -24,7 +23,7 @@ def draw_legend(
     *,
     threshold: float | None,
     um_per_px: float,
-    stripes: F32 | None,
+    patterns: Mapping[str, F32],
 ) -> Pixels:
     """Draw the scale bar on the left and the color bars on the right.
 
@@ -33,7 +32,7 @@ def draw_legend(
         scales: Color bars by title: `[n, 3]`, 0 to 255, for probabilities from 0 to 1.
         threshold: Marked on the color bar if there is only one; None marks nothing.
         um_per_px: Resolution of the heat map.
-        stripes: `[h, w]` gray pattern for failed tiles; None if there are none.
+        patterns: Gray patterns by title: `[h, w]`, 0 to 255, for tiles without a class.
 
     Returns:
         `[h, width, 3]` uint8 RGB.
@@ -61,12 +60,12 @@ def draw_legend(
 
     length_um = round_length_um(um_per_px, width * _LONGEST_SCALE_BAR)
     _draw_scale_bar(draw, pad, first_bar + bar_height, length_um / um_per_px, show_length(length_um), size)
-    if stripes is not None:
-        x = round(width * 0.30)
-        swatch = np.repeat(stripes[:bar_height, : 2 * bar_height, None], 3, axis=2)
+    for i, (title, pattern) in enumerate(patterns.items()):
+        x = round(width * 0.30) + (i - len(patterns) // 2) * 7 * bar_height // 2
+        swatch = np.repeat(pattern[:bar_height, : 2 * bar_height, None], 3, axis=2)
         band.paste(Image.fromarray(swatch.astype(np.uint8)), (x, first_bar))
         small = font(round(size * _SMALL))
-        draw.text((x + bar_height, first_bar + bar_height + size // 3), FAILED, QUIET, small, anchor="ma")
+        draw.text((x + bar_height, first_bar + bar_height + size // 3), title, QUIET, small, anchor="ma")
     return np.asarray(band)
 
 

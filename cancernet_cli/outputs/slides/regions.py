@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 
 from cancernet_cli.core.arrays import F32
+from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.outputs.slides.results import TileResults
 
 Ring = list[list[int]]
@@ -32,13 +33,13 @@ class Region:
 
 
 def merge_tiles(results: TileResults) -> Iterator[Region]:
-    """Yield the regions of each class in the order of the classes, then those of failed tiles; each from the top left.
+    """Yield the regions of each class in the order of the classes, then of unsure and failed tiles; from the top left.
 
     Where tiles of different labels overlap, so do their regions.
     """
-    labels = np.array([-1 if name is None else results.classes.index(name) for name in results.labels], np.int64)
-    for number, label in [*enumerate(results.classes), (-1, None)]:
-        yield from _regions(results, np.flatnonzero(labels == number), label)
+    for label in (*results.classes, UNSURE, None):
+        tiles = [number for number, name in enumerate(results.labels) if name == label]
+        yield from _regions(results, np.array(tiles, np.int64), label)
 
 
 def _regions(results: TileResults, tiles: np.ndarray, label: str | None) -> Iterator[Region]:

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from cancernet_cli.core.arrays import F32, I64, Bools
+from cancernet_cli.core.choices import UNSURE
 
 FAILED = "failed"
 
@@ -24,7 +25,7 @@ class TileResults:
         mpp: Micrometers per pixel.
         x, y: `[T]` int64, left and top edges.
         probs: `[T, K]` float32; NaN for failed tiles.
-        labels: T class names; None for failed tiles.
+        labels: T class names, or `unsure`; None for failed tiles.
         positive: The class to which the decision `threshold` applies; empty with more than two classes.
 
     Raises:
@@ -80,6 +81,11 @@ class TileResults:
     def failed(self) -> Bools:
         """`[T]` bool: tiles without probabilities."""
         return np.asarray(np.isnan(self.probs).any(axis=1), np.bool_)
+
+    @cached_property
+    def unsure(self) -> Bools:
+        """`[T]` bool: tiles whose label is `unsure`."""
+        return np.array([name == UNSURE for name in self.labels], np.bool_)
 
     @cached_property
     def values(self) -> F32:

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cancernet_cli.core.arrays import I64
+from cancernet_cli.core.arrays import I64, Bools
+from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.files import atomic_write
 from cancernet_cli.core.records import FoundFile
 
@@ -139,12 +140,14 @@ def write_image_predictions(
     labels: I64,
     thresholds: NDArray[np.floating[Any]],
     metadata: Mapping[str, str],
+    unsure: Bools | bool = False,
 ) -> None:
     """Write predictions of labelled images as a whole table.
 
     Args:
         probs: `[N, K]`. predicted, labels: `[N]`, class numbers. thresholds: `[N]`, NaN where none decided.
         metadata: as in `table_schema`; `model` also fills the column of that name.
+        unsure: `[N]`, whose label is `unsure` instead of the class in `predicted`.
 
     Raises:
         OutputError: it cannot be written.
@@ -155,7 +158,7 @@ def write_image_predictions(
         "kind": "image",
         "status": "ok",
         "error": "",
-        "label": names[predicted].tolist(),
+        "label": np.where(unsure, UNSURE, names[predicted]).tolist(),
         **{f"prob_{name}": probs[:, k].tolist() for k, name in enumerate(classes)},
         "decision_threshold": thresholds,
         "patient": [file.truth.patient for file in files],

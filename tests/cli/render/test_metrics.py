@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from rich.console import Console, RenderableType
 
 from cancernet_cli.cli.render.metrics import render_metrics
 from cancernet_cli.cli.render.predictions import render_predictions
-from cancernet_cli.core.figures import Figure, Interval, figures_in, plain
+from cancernet_cli.core.figures import Figure, Interval, plain, read_figures
 from cancernet_cli.metrics.groups import grouped_metrics
 from cancernet_cli.metrics.scores import Scores
 
@@ -68,7 +69,7 @@ def test_fits_the_terminal(width: int) -> None:
 def test_no_number_is_cut_on_a_narrow_terminal() -> None:
     metrics = metrics_of(cohort())
     wide, narrow = (text_of(render_metrics(metrics), width=width) for width in (200, 60))
-    figures = [Figure.from_json(metrics["images"][spec.name]) for spec in figures_in("images")]
+    figures = read_figures(metrics["images"], "images").values()
     for figure in figures:
         assert figure.text() in wide
         assert figure.text() in narrow
@@ -157,6 +158,24 @@ def test_predictions() -> None:
         ["d.png", "-", "-", "failed"],
         [r"e\n[b]\x1b[31m.png", "malignant", ">99.9", "%", "ok"],
     ]
+
+
+def test_an_unsure_label_shows_the_most_probable_class_and_no_verdict() -> None:
+    row = {"path": "a.png", "status": "ok", "label": "unsure", "prob_benign": 0.41, "prob_malignant": 0.59}
+    shown = text_of(render_predictions([{**row, "true_label": "benign"}])).splitlines()[-1]
+    assert shown.split() == ["a.png", "unsure", "malignant", "59.0", "%", *shown.split()[5:-2], "benign", "ok"]
+    assert "wrong" not in shown
+    assert "correct" not in shown
+
+
+def test_figures_of_the_covered_stand_below_the_usual_ones() -> None:
+    scores = cohort()
+    unsure = (scores.probs[:, 1] > 0.4) & (scores.probs[:, 1] < 0.6)
+    assert 0 < unsure.sum() < len(unsure)
+    shown = text_of(render_metrics(metrics_of(replace(scores, unsure=unsure))))
+    for title in ("coverage", "accuracy of the covered", "sensitivity of the covered", "specificity of the covered"):
+        assert title in shown
+    assert "covered" not in text_of(render_metrics(metrics_of(scores)))
 
 
 def test_a_long_path_loses_its_beginning_and_nothing_else_is_cut() -> None:

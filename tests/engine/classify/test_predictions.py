@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from cancernet_cli.core.cards import Architecture, Card, Decision
+from cancernet_cli.core.cards import Abstain, Architecture, Card, Decision, without_abstaining
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import DecodedBatch, DecodedImage
 from cancernet_cli.data.loading.quality import Quality
@@ -49,6 +51,34 @@ def test_non_finite_outputs_fail_that_image_alone() -> None:
 def test_the_threshold_decides_between_two_classes() -> None:
     assert decide(np.array([0.3, 0.7], np.float32), CARD) == "malignant"
     assert decide(np.array([0.31, 0.69], np.float32), CARD) == "benign"
+
+
+ABSTAINING = replace(
+    CARD, decision=replace(CARD.decision, abstain=Abstain(low=0.4, high=0.8, flags=("out_of_domain",)))
+)
+
+
+@pytest.mark.parametrize(
+    ("malignant", "label"),
+    [(0.39, "benign"), (0.4, "unsure"), (0.6, "unsure"), (0.8, "unsure"), (0.81, "malignant")],
+)
+def test_in_the_band_the_label_is_unsure(malignant: float, label: str) -> None:
+    assert decide(np.array([1 - malignant, malignant], np.float32), ABSTAINING) == label
+
+
+def test_a_flag_on_the_card_makes_the_label_unsure_whatever_the_probability() -> None:
+    sure = np.array([0.01, 0.99], np.float32)
+    assert decide(sure, ABSTAINING, ("mpp_assumed",)) == "malignant"
+    assert decide(sure, ABSTAINING, ("mpp_assumed", "out_of_domain")) == "unsure"
+    assert decide(sure, CARD, ("out_of_domain",)) == "malignant", "a card without abstention"
+    assert decide(sure, without_abstaining(ABSTAINING), ("out_of_domain",)) == "malignant"
+
+
+def test_with_more_classes_only_flags_make_it_unsure() -> None:
+    decision = Decision(abstain=Abstain(flags=("no_tissue",)))
+    card = Card(name="toy", task="classify", architecture=Architecture(classes=("a", "b", "c")), decision=decision)
+    probs = np.array([0.2, 0.5, 0.3], np.float32)
+    assert (decide(probs, card), decide(probs, card, ["no_tissue"])) == ("b", "unsure")
 
 
 def test_with_more_classes_the_most_probable_wins() -> None:

@@ -1,13 +1,16 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from cancernet_cli import classify
+from cancernet_cli.core.cards import Abstain, read_card, write_card
 from cancernet_cli.core.errors import InputError, ModelError, OptionError, OutputError
 from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.core.options import ClassifyOptions
@@ -229,3 +232,39 @@ def test_weights_that_do_not_match_the_card_are_refused(tiny_folder: Path, tmp_p
         file.write(b"x")
     with pytest.raises(ModelError, match="restore the weights or the card"):
         classify([tiny_folder], ClassifyOptions(out=tmp_path / "p.parquet", model=str(model)))
+
+
+def abstaining(model: Path, folder: Path, low: float, high: float) -> Path:
+    """A copy of a model with a band on its card."""
+    shutil.copytree(model, folder)
+    card = read_card(folder)
+    write_card(replace(card, decision=replace(card.decision, abstain=Abstain(low=low, high=high))), folder)
+    return folder
+
+
+def test_probabilities_in_the_cards_band_are_unsure_unless_that_is_off(
+    run: Run, tiny_model: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    _, before = run(tiny_folder)
+    middle = sorted(probabilities(before).values())[len(before) // 2]
+    model = str(abstaining(tiny_model, tmp_path / "models" / "tiny", 0.0, middle))
+    result, rows = run(
+        tiny_folder, model=model, out=tmp_path / "unsure.parquet", labels="folders", overlays=tmp_path / "overlays"
+    )
+    assert probabilities(rows) == probabilities(before)
+    for row, was in zip(rows, before, strict=True):
+        assert row["label"] == ("unsure" if row["prob_malignant"] <= np.float32(middle) else was["label"])
+    unsure = sum(row["label"] == "unsure" for row in rows)
+    assert len(rows) > unsure == result.unsure > 0
+    assert sum(result.label_counts.values()) == len(rows) - unsure
+    assert json.loads(result.run_file.read_text())["unsure"] == unsure
+    assert len(list((tmp_path / "overlays").rglob("*.jpg"))) == len(rows)
+    off, rows = run(tiny_folder, model=model, out=tmp_path / "off.parquet", abstain="off")
+    assert [row["label"] for row in rows] == [row["label"] for row in before]
+    assert off.unsure == 0
+
+
+def test_a_finished_table_is_not_taken_for_one_without_abstention(run: Run, tiny_folder: Path) -> None:
+    run(tiny_folder)
+    with pytest.raises(OutputError, match="abstain"):
+        run(tiny_folder, abstain="off")

@@ -10,7 +10,7 @@ import pytest
 
 from cancernet_cli.cli.render.metrics import render_metrics
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.engine.evaluate.labelled import kinds_in
+from cancernet_cli.engine.evaluate.labelled import decisions, kinds_in
 from cancernet_cli.engine.evaluate.run import evaluate
 from cancernet_cli.engine.evaluate.summary import summarise
 from cancernet_cli.outputs.tables.predictions import table_schema
@@ -83,3 +83,75 @@ def test_a_kind_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert kinds_in(table) == ["image"]
     with pytest.raises(InputError, match="no slide in"):
         evaluate(table, kind="slide")
+
+
+def unsure_table(path: Path) -> Path:
+    """Four images by the threshold 0.6, of which the middle two are unsure: one of them right."""
+    rows = [
+        ("image", "ok", true, p)
+        for true, p in (("benign", 0.2), ("benign", 0.55), ("benign", 0.65), ("malignant", 0.9))
+    ]
+    table = pq.read_table(write(path, rows))
+    labels = pa.array(["benign", "unsure", "unsure", "malignant"]).cast(table.schema.field("label").type)
+    table = table.set_column(table.schema.get_field_index("label"), "label", labels)
+    thresholds = pa.array([0.6] * 4, pa.float32())
+    table = table.set_column(table.schema.get_field_index("decision_threshold"), "decision_threshold", thresholds)
+    pq.write_table(table, path)
+    return path
+
+
+def test_an_unsure_label_counts_as_the_decision_behind_it_except_among_the_covered(tmp_path: Path) -> None:
+    path = unsure_table(tmp_path / "t.parquet")
+    found = summarise(path, positive="malignant", classes=CLASSES)
+    assert found is not None
+    images = found["images"]
+    assert (images["count"], images["unsure"], found["unusable"]) == (4, 2, 0)
+    assert {name: images["confusion"][name] for name in ("tn", "fp", "fn", "tp")} == {
+        "tn": 2,
+        "fp": 1,
+        "fn": 0,
+        "tp": 1,
+    }
+    assert (images["accuracy"]["value"], images["specificity"]["value"]) == (0.75, pytest.approx(2 / 3))
+    assert (images["coverage"]["value"], images["covered_accuracy"]["value"]) == (0.5, 1.0)
+    assert any("2 of 4 labelled images are unsure" in words for words in found["warnings"])
+    assert evaluate(path, out=tmp_path / "e", plots=False).metrics["images"] == images
+    report = (tmp_path / "e" / "report.md").read_text()
+    assert "accuracy of the covered" in report
+
+
+def test_the_decision_behind_an_unsure_label_does_not_depend_on_the_positive_class(tmp_path: Path) -> None:
+    path = unsure_table(tmp_path / "t.parquet")
+    found = evaluate(path, out=tmp_path / "e", plots=False, positive="benign").metrics["images"]
+    assert {name: found["confusion"][name] for name in ("tn", "fp", "fn", "tp")} == {"tn": 1, "fp": 0, "fn": 1, "tp": 2}
+
+
+def test_another_threshold_decides_on_every_image(tmp_path: Path) -> None:
+    path = unsure_table(tmp_path / "t.parquet")
+    found = evaluate(path, out=tmp_path / "e", plots=False, threshold=0.7).metrics["images"]
+    assert "unsure" not in found
+    assert found["accuracy"]["value"] == 1
+
+
+def test_tables_with_unsure_labels_are_compared_on_all_their_images(tmp_path: Path) -> None:
+    one, other = unsure_table(tmp_path / "t.parquet"), tmp_path / "all.parquet"
+    labels = pa.array(["benign", "benign", "malignant", "malignant"])
+    table = pq.read_table(one)
+    pq.write_table(table.set_column(table.schema.get_field_index("label"), "label", labels), other)
+    found = evaluate(one, out=tmp_path / "e", plots=False, against=other).metrics["comparison"]
+    assert (found["images"], found["unusable"]) == (4, 0)
+    assert found["mcnemar"]["only_this_right"] == found["mcnemar"]["only_other_right"] == 0
+
+
+def test_without_a_threshold_the_most_probable_class_is_behind_an_unsure_label() -> None:
+    rows = pa.table(
+        {
+            "label": ["unsure", "c", "unsure"],
+            "prob_a": [0.5, 0.1, None],
+            "prob_b": [0.3, 0.1, None],
+            "prob_c": [0.2, 0.8, None],
+            "decision_threshold": pa.nulls(3, pa.float32()),
+        }
+    )
+    predicted, unsure = decisions(rows, ("a", "b", "c"))
+    assert (predicted.tolist(), unsure.tolist()) == ([0, 2, -1], [True, False, True])

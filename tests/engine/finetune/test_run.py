@@ -14,7 +14,7 @@ from PIL import Image
 from cancernet_cli import FinetuneOptions, finetune
 from cancernet_cli.core.cards import WEIGHTS_FILE, checked_weights, read_card
 from cancernet_cli.core.errors import CancernetError, InputError, OptionError, OutputError
-from cancernet_cli.core.events import Event, Note
+from cancernet_cli.core.events import Event, Note, Warn
 from cancernet_cli.data.readers import read
 from cancernet_cli.engine.evaluate.run import evaluate
 from cancernet_cli.engine.finetune import classifier as finetune_classify
@@ -144,6 +144,41 @@ def test_evaluate_repeats_the_figures_of_the_card(labelled: Path, tmp_path: Path
         stands["patients"]["recognition_rate"]["value"], abs=5e-5
     )
     assert (tmp_path / "model" / "evaluation" / "plots" / "roc.png").is_file()
+
+
+def test_what_is_unsure_and_what_that_promises_is_on_the_card(labelled: Path, tmp_path: Path) -> None:
+    """Four cases of each class promise 20 %; the band of each fold, from two of each, none."""
+    heard: list[Event] = []
+    finetune([str(labelled)], classify_options(tmp_path / "m", abstain_error=0.2), heard.append)
+    abstain = read_card(tmp_path / "m").decision.abstain
+    assert abstain is not None
+    assert (abstain.error, abstain.cases) == (0.2, {"benign": 4, "malignant": 4})
+    assert abstain.flags == ("out_of_domain", "no_tissue")
+    assert abstain.low is not None
+    assert abstain.high is not None
+    assert abstain.low <= read_card(tmp_path / "m").decision.threshold <= abstain.high
+    assert "4 benign and 4 malignant cases" in abstain.chosen_on
+    assert not [event for event in heard if isinstance(event, Warn) and "--abstain-error" in event.message]
+    assert "unsure" not in pq.read_table(tmp_path / "m" / "out_of_fold.parquet")["label"].to_pylist()
+
+    finetune([str(labelled)], classify_options(tmp_path / "asked", abstain_error=0.01), heard.append)
+    assert read_card(tmp_path / "asked").decision.abstain.error == 0.2  # type: ignore[union-attr]
+    (warning,) = [event.message for event in heard if isinstance(event, Warn) and "--abstain-error" in event.message]
+    assert "an error of 0.2 is promised instead" in warning
+    assert "takes 99 of each class" in warning
+
+    finetune([str(labelled)], classify_options(tmp_path / "none", abstain_error=0), heard.append)
+    none = read_card(tmp_path / "none").decision.abstain
+    assert none is not None
+    assert (none.low, none.high, none.error) == (None, None, None)
+
+
+def test_a_class_may_not_be_called_unsure(labelled: Path, tmp_path: Path) -> None:
+    rows = [f"{path},{'unsure' if 'M_' in path.name else 'benign'},{path.name[10:17]}" for path in labelled.glob("*/*")]
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("path,label,patient\n" + "\n".join(rows))
+    with pytest.raises(InputError, match="a class is called 'unsure'"):
+        finetune([str(manifest)], classify_options(tmp_path / "m", classes="benign,unsure"))
 
 
 def test_a_single_split_learns_decides_and_tests_on_different_patients(labelled: Path, tmp_path: Path) -> None:

@@ -102,3 +102,12 @@ def test_long_strange_and_many_lined_labels_stay_inside() -> None:
         assert band.shape[1] == 480
         assert (band[:, :5] == band[0, 0]).all()
         assert (band[:, -5:] == band[0, 0]).all()
+
+
+def test_an_unsure_label_is_neither_right_nor_wrong() -> None:
+    known, unknown = (caption_band(700, "unsure", 55, true, "malignant") for true in ("malignant", None))
+    for colour in ((92, 214, 132), (255, 107, 98), (104, 172, 255)):
+        assert not (known == colour).all(axis=-1).any()
+    gray = (unknown[-25:] == (205, 205, 205)).all(axis=-1).any(axis=0)
+    assert gray.sum() == pytest.approx(0.55 * 670, abs=3)
+    assert (known != unknown).any(), "the true label is shown"

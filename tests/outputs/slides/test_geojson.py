@@ -187,3 +187,17 @@ def test_a_folder_in_the_way_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         write_geojson(overlapping(), tmp_path, regions="tiles")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("regions", ["tiles", "merged"])
+def test_tiles_that_the_model_does_not_decide_on_are_called_unsure(
+    tmp_path: Path, regions: Literal["tiles", "merged"]
+) -> None:
+    tiles = results([(0, 0), (40, 0), (80, 0)], [0.9, 0.6, 0.55], labels=["malignant", "unsure", "unsure"])
+    features = written(tiles, tmp_path, regions)
+    classes = [feature["properties"]["classification"] for feature in features]
+    unsure = {"name": "unsure", "color": [205, 205, 205]}
+    assert classes == [{"name": "malignant", "color": VERMILLION}, *[unsure] * (2 if regions == "tiles" else 1)]
+    assert features[1]["properties"]["measurements"]["prob_malignant"] == pytest.approx(
+        0.6 if regions == "tiles" else 0.575
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,18 @@ def test_each_tile_lies_at_its_place() -> None:
     assert (stripes == stripes[:, :1]).all()  # grey
     assert 0.15 < (stripes[:, 0] == 40).mean() < 0.35
     assert (made[~failed] != 40).any(axis=1).all()
+
+
+def test_tiles_that_the_model_does_not_decide_on_are_gray() -> None:
+    labels = ["unsure", "unsure", None, "malignant", None]
+    made = draw_heatmap(dataclasses.replace(large(), labels=labels), thumbnail(1600, 960), 1.0, ["a"])
+    grey = 0.5 * 205 + 0.5 * (np.array(PALE) @ (0.299, 0.587, 0.114))
+    assert np.abs(made[:640, :960] - grey).max() < 2, "both tiles and their overlap"
+    assert np.abs(made[:640, 1280:] - grey).max() > 50, "the sure tile keeps the color of its probability"
+    decided = draw_heatmap(large(), thumbnail(1600, 960), 1.0, ["a"])
+    legends = [one[980:, 320:640] for one in (made, decided)]
+    swatches = [(np.abs(legend - grey).max(axis=2) < 2).sum() for legend in legends]
+    assert swatches[0] > 500 > swatches[1]
 
 
 @pytest.mark.parametrize("downsample", [0.5, 1.25, 4.0])
@@ -153,10 +166,10 @@ def test_the_scale_bar_is_as_long_as_it_says(um_per_px: float) -> None:
 
 
 def legend_of(
-    *, threshold: float | None = 0.5, um_per_px: float = 1.0, stripes: np.ndarray | None = None
+    *, threshold: float | None = 0.5, um_per_px: float = 1.0, patterns: Mapping[str, np.ndarray] | None = None
 ) -> np.ndarray:
     ramp = np.repeat(np.linspace(60, 200, 256, dtype=np.float32)[:, None], 3, axis=1)
-    return draw_legend(1000, {"p": ramp}, threshold=threshold, um_per_px=um_per_px, stripes=stripes)
+    return draw_legend(1000, {"p": ramp}, threshold=threshold, um_per_px=um_per_px, patterns=patterns or {})
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.25, 0.43, 1.0])
@@ -172,7 +185,7 @@ def test_the_threshold_is_marked_on_the_colour_bar(threshold: float) -> None:
 @pytest.mark.parametrize("classes", [1, 3, 8])
 def test_each_class_has_its_colour_bar(classes: int) -> None:
     scales = {f"class {i}": np.full((256, 3), 60 + 20 * i, np.float32) for i in range(classes)}
-    legend = draw_legend(1000, scales, threshold=None, um_per_px=1.0, stripes=None)
+    legend = draw_legend(1000, scales, threshold=None, um_per_px=1.0, patterns={})
     for i in range(classes):
         rows, columns = np.nonzero((legend == 60 + 20 * i).all(axis=2))
         assert np.ptp(rows) + 1 == round(1.1 * round(1000 / 62))
@@ -181,6 +194,6 @@ def test_each_class_has_its_colour_bar(classes: int) -> None:
 
 
 def test_stripes_are_explained_only_where_there_are_some() -> None:
-    without, with_stripes = legend_of(), legend_of(stripes=np.full((64, 256), 150, np.float32))
+    without, with_stripes = legend_of(), legend_of(patterns={"failed": np.full((64, 256), 150, np.float32)})
     assert (with_stripes == 150).all(axis=2).sum() > 200
     assert (without[:, 290:400] == without[0, 0]).all()
