@@ -41,15 +41,19 @@ def grouped_metrics(
 
 
 def image_metrics(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[str, Any]:
-    """Every figure of a set of images, the confusion matrix, and how many images and patients are behind them."""
+    """Every figure of a set of images, the confusion matrix, and how many images and patients are behind them.
+
+    Case-weighted figures are omitted if no patient is known.
+    """
     if not scores.n_images:
         return {"count": 0}
     known = scores.patients >= 0
     of_class = [scores.labels == k for k in range(len(scores.classes))]
+    specs = [spec for spec in figures_in("images") if spec.weighting == "images" or known.any()]
     return {
         "count": scores.n_images,
         "labels": {name: int(scores.counts[rows].sum()) for name, rows in zip(scores.classes, of_class, strict=True)},
-        **measure_all(figures_in("images"), scores, resampling),
+        **measure_all(specs, scores, resampling),
         "confusion": confusion(scores),
         "patients": len(np.unique(scores.patients[known])),
         "patients_by_label": {

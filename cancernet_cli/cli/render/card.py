@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 COMPARED = "other_segmenters"  # only the figures of COMPARED_BY are shown for these; JSON has all
 COMPARED_BY = (("images", "auroc"), ("images", "accuracy"), ("patients", "auroc"))
-HEADLINES = ("auroc", "dice", "accuracy")  # the first of these on a card is shown in the list of models
+HEADLINES = (
+    "case_weighted_auroc",
+    "auroc",
+    "dice",
+    "accuracy",
+)  # the first of these on a card is shown in the list of models
 
 
 def card_parts(card: Card, folder: Path) -> Iterator[RenderableType]:
@@ -131,7 +136,10 @@ def figures(metrics: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def figure_text(figure: Any) -> str:
-    """A figure as text, with its interval and count: `0.800 (95% CI 0.700 to 0.900 over 20 patients), n 530`."""
+    """A figure as text, with its interval and count: `0.800 (95% CI 0.700 to 0.900 over 20 patients), n 530`.
+
+    An exact bound reads `1.000 (at least 0.861, 95% exact bound over 20 patients)`.
+    """
     if not isinstance(figure, dict):
         return f"{figure:.3f}" if isinstance(figure, float) else str(figure)
     known = dict(figure)
@@ -139,7 +147,11 @@ def figure_text(figure: Any) -> str:
     low, high, units = known.pop("low", None), known.pop("high", None), known.pop("interval_units", None)
     if low is not None and high is not None:
         over = f" over {units} patients" if units is not None else ""
-        texts[0] += f" (95% CI {figure_text(low)} to {figure_text(high)}{over})"
+        if known.pop("interval_method", "") == "exact":
+            end = f"at least {figure_text(low)}" if figure["value"] == 1 else f"at most {figure_text(high)}"
+            texts[0] += f" ({end}, 95% exact bound{over})"
+        else:
+            texts[0] += f" (95% CI {figure_text(low)} to {figure_text(high)}{over})"
     if "value" in figure and "count" in known:
         texts.append(f"n {known.pop('count')}")
     texts += [f"{name.replace('_', ' ')} {figure_text(value)}" for name, value in known.items()]
@@ -155,7 +167,10 @@ def headline(card: Card) -> str:
         if name in first:
             figure = first[name]
             bare = (
-                {k: figure[k] for k in ("value", "low", "high") if k in figure} if isinstance(figure, dict) else figure
+                {k: figure[k] for k in ("value", "low", "high", "interval_method") if k in figure}
+                if isinstance(figure, dict)
+                else figure
             )
-            return f"{'LEAKING SPLIT: ' if card.training.leaks else ''}{name} {figure_text(bare)}"
+            title = name.replace("_", " ")
+            return f"{'LEAKING SPLIT: ' if card.training.leaks else ''}{title} {figure_text(bare)}"
     return ""

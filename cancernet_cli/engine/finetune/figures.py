@@ -121,7 +121,10 @@ def figures(held: HeldOut, images: LabelledImages) -> dict[str, Any]:
     return {
         "images": {**_kept(images_found, "images"), "patients": images_found["patients"]},
         "patients": {**_kept(by_patient, "patients"), "count": by_patient["count"]},
-        "by_magnification": {name: _kept(group, "headline") for name, group in found["by_magnification"].items()},
+        "by_magnification": {
+            name: {**_kept(group, "magnifications"), "patients": group["patients"]}
+            for name, group in found["by_magnification"].items()
+        },
         "confusion": {k: v for k, v in images_found["confusion"].items() if k in ("tn", "fp", "fn", "tp")},
     }
 
@@ -167,4 +170,5 @@ def _of_card(figure: Figure) -> dict[str, Any]:
     kept: dict[str, Any] = {"value": figure.value, "count": figure.count}
     if figure.interval is not None:
         kept |= {"low": figure.interval.low, "high": figure.interval.high, "interval_units": figure.interval.units}
+        kept |= {"interval_method": "exact"} if figure.is_one_sided else {}
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in kept.items() if v is not None}

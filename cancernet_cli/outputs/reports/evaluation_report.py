@@ -89,7 +89,7 @@ def _groups(metrics: Mapping[str, Any]) -> Iterator[str]:
     rows = []
     for name, found in sorted(metrics["by_magnification"].items(), key=lambda item: _as_number(item[0])):
         title = "magnification unknown" if name == "unknown" else f"{name}x"
-        rows.append((title, f"{found['count']:,} images", *_cells(found)))
+        rows.append((title, _counted_images(found), *_cells(found)))
     if slide["count"]:
         rows.append(("slides", f"{slide['count']:,} slides", *_cells(slide)))
     if patient["count"]:
@@ -103,6 +103,12 @@ def _groups(metrics: Mapping[str, Any]) -> Iterator[str]:
             for row in wrong
         ]
         yield table(["worst patients", "label", ">correct", ">images"], worst)
+
+
+def _counted_images(group: Mapping[str, Any]) -> str:
+    """`105 images of 10 patients`."""
+    of = f" of {group['patients']:,} patients" if group.get("patients") else ""
+    return f"{group['count']:,} images{of}"
 
 
 def _cells(group: Mapping[str, Any]) -> list[str]:
