@@ -36,7 +36,8 @@ class Interval:
 class Figure:
     """One number with its interval, the number of images (or patients) behind it, or why it is undefined.
 
-    parameters: settings of the measure, as the number of bins.
+    parameters: settings of the measure, as the number of bins. each: where the value is a mean over divisions into
+    folds, the value of each division.
     """
 
     value: float | None
@@ -44,6 +45,7 @@ class Figure:
     reason: str = ""
     interval: Interval | None = None
     parameters: Mapping[str, int] = field(default_factory=dict)
+    each: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, value: float | None, count: int, reason: str = "", **parameters: int) -> Figure:
@@ -61,13 +63,17 @@ class Figure:
         if "interval_unit" in found or found.get("low") is not None:
             interval = Interval(**{name: found[key] for key, name in _INTERVAL_KEYS.items() if key in found})
         parameters = {name: found[name] for name in ("bins",) if name in found}
-        return cls(found["value"], found.get("count", 0), found.get("reason", ""), interval, parameters)
+        each = found.get("each", ())
+        each = tuple(map(float, each.split() if isinstance(each, str) else each))  # a card holds them as text
+        return cls(found["value"], found.get("count", 0), found.get("reason", ""), interval, parameters, each)
 
     def to_json(self) -> dict[str, Any]:
         """The figure as metrics files hold it: `{value, count, reason?, low?, high?, interval_unit?, ...}`."""
         found: dict[str, Any] = {"value": self.value, "count": self.count, **self.parameters}
         if self.value is None:
             found["reason"] = self.reason
+        if self.each:
+            found["each"] = list(self.each)
         if self.interval is not None:
             found |= {key: getattr(self.interval, name) for key, name in _INTERVAL_KEYS.items()}
             if not self.interval.reason:
@@ -82,6 +88,11 @@ class Figure:
         if self.interval is None or self.interval.low is None or self.interval.high is None:
             return None
         return self.interval.low, self.interval.high
+
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """The lowest and the highest value over divisions into folds, if there are several."""
+        return (min(self.each), max(self.each)) if self.each else None
 
     @property
     def is_one_sided(self) -> bool:
@@ -280,3 +291,21 @@ def show_percent(percent: float) -> str:
     if text == "0.0" and percent > 0:
         return "<0.1 %"
     return f"{text} %"
+
+
+def division_rows(divisions: Mapping[str, Any]) -> list[tuple[str, FigureSpec, Figure]]:
+    """Title, entry and mean of every figure over divisions into folds, as cards and metrics files hold them.
+
+    Figures of images come first, then those by patient, then the AUROCs of each magnification.
+    """
+    rows = [(spec.title, spec, spec.name, divisions["images"]) for spec in figures_in("images")]
+    patients = divisions.get("by_patient") or divisions.get("patients") or {}
+    rows += [(f"{spec.title} by patient", spec, spec.name, patients) for spec in figures_in("patients")]
+    ranked = [spec for spec in figures_in("magnifications") if spec.interval and spec.measured_from == "predictions"]
+    groups = divisions["by_magnification"]
+    for name in sorted(groups, key=lambda n: (n == "unknown", float(n) if n != "unknown" else 0)):
+        of = "unknown magnification" if name == "unknown" else f"{name}x"
+        if count := groups[name].get("patients"):
+            of += f", {counted(count, 'patient')}"
+        rows += [(f"{spec.title} ({of})", spec, spec.name, groups[name]) for spec in ranked]
+    return [(title, spec, Figure.from_json(group[name])) for title, spec, name, group in rows if name in group]

@@ -24,29 +24,57 @@ _CONFIDENCE = 0.95
 
 def measure_all(specs: Iterable[FigureSpec], scores: Scores, resampling: Resampling) -> dict[str, Figure]:
     """Figures by name, with intervals for those of the table of figures that have one."""
-    chosen = list(specs)
-    found = {spec.name: measure(spec, scores) for spec in chosen}
-    design = Design.of(scores)
-    exact = {spec.name: _exactly(spec, found[spec.name], scores, design) for spec in chosen if spec.interval}
+    return measure_divisions(specs, [scores], resampling)
+
+
+def measure_divisions(
+    specs: Iterable[FigureSpec], divisions: Sequence[Scores], resampling: Resampling
+) -> dict[str, Figure]:
+    """The mean of each figure over divisions into folds, with its interval over patients and its value in each.
+
+    Args:
+        divisions: predictions on the same images in the same order, by models of different divisions.
+    """
+    chosen, design = list(specs), Design.of(divisions[0])
+    found = {spec.name: _mean([measure(spec, scores) for scores in divisions]) for spec in chosen}
+    exact = {spec.name: _exactly(spec, found[spec.name], divisions, design) for spec in chosen if spec.interval}
     found |= {name: figure for name, figure in exact.items() if figure is not None}
-    drawn = clustered_bootstrap([spec for spec in chosen if exact.get(spec.name, True) is None], scores, resampling)
+    drawn = _bootstrap([spec for spec in chosen if exact.get(spec.name, True) is None], divisions, resampling)
     return found | {name: replace(found[name], interval=interval) for name, interval in drawn.items()}
 
 
-def _exactly(spec: FigureSpec, figure: Figure, scores: Scores, design: Design) -> Figure | None:
+def _mean(figures: Sequence[Figure]) -> Figure:
+    """The mean of a figure over divisions; undefined if it is in one of them."""
+    if len(figures) == 1 or any(figure.value is None for figure in figures):
+        return next((figure for figure in figures if figure.value is None), figures[0])
+    each = tuple(float(figure.value) for figure in figures if figure.value is not None)
+    count = round(float(np.mean([figure.count for figure in figures])))
+    return replace(figures[0], value=float(np.mean(each)), count=count, each=each)
+
+
+def _exactly(spec: FigureSpec, figure: Figure, divisions: Sequence[Scores], design: Design) -> Figure | None:
     """A figure of exactly 0 or 1 with its bound, or None where the bootstrap gives the interval."""
     value = extreme_value(figure)
     if value is None or (_reason(design, spec) and design.unit == "image"):
         return None
-    interval = exact_interval(spec, value, scores, design)
-    return None if interval is None else replace(figure, value=value, interval=interval)
+    intervals = [exact_interval(spec, value, scores, design) for scores in divisions]
+    known = [interval for interval in intervals if interval is not None]
+    if len(known) < len(intervals):
+        return None
+    return replace(figure, value=value, interval=min(known, key=lambda interval: interval.units))
 
 
 def clustered_bootstrap(specs: Sequence[FigureSpec], scores: Scores, resampling: Resampling) -> dict[str, Interval]:
     """Percentile intervals of figures, resampling whole patients (`metrics.resampling`)."""
-    design = Design.of(scores)
-    drawn = _drawn(design, scores, specs, resampling)
-    return {spec.name: _interval(drawn[spec.name], design, spec) for spec in specs}
+    return _bootstrap(specs, [scores], resampling)
+
+
+def _bootstrap(specs: Sequence[FigureSpec], divisions: Sequence[Scores], resampling: Resampling) -> dict[str, Interval]:
+    """Percentile intervals of the figures' means over divisions, on the same resamples of patients."""
+    design = Design.of(divisions[0])
+    each = [_drawn(design, scores, specs, resampling) for scores in divisions]
+    means = {spec.name: np.mean([one[spec.name] for one in each], axis=0) for spec in specs}
+    return {spec.name: _interval(means[spec.name], design, spec) for spec in specs}
 
 
 def paired_bootstrap(

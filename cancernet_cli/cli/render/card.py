@@ -26,15 +26,23 @@ def card_parts(card: Card, folder: Path) -> Iterator[RenderableType]:
     """The sections of a card."""
     from rich.text import Text
 
+    from cancernet_cli.cli.render.divisions import divisions_parts
     from cancernet_cli.cli.render.predictions import one_line
 
     yield Text(f"{card.name}: {card.summary}" if card.summary else card.name, style="bold")
     yield section("Use", {"intended": card.use.intended, "not for": card.use.not_for})
-    shown = (found for found in figures(card.metrics) if found[0][0] != COMPARED or found[0][2:] in COMPARED_BY)
+    metrics = dict(card.metrics)
+    if divisions := metrics.pop("divisions", None):
+        metrics.pop("out_of_fold", None)  # of the first division; `--format json` shows both
+    shown = (found for found in figures(metrics) if found[0][0] != COMPARED or found[0][2:] in COMPARED_BY)
     if card.training.leaks:
         yield Text("\nLEAKING SPLIT: no figure below is an estimate", style="bold red")
         yield from (Text(f"- {one_line(leak)}", style="red") for leak in card.training.leaks)
-    yield section("Metrics", {" / ".join(path): figure_text(figure) for path, figure in shown})
+    if divisions:
+        yield from divisions_parts(divisions)
+    facts = {" / ".join(path): figure_text(figure) for path, figure in shown}
+    if facts or not divisions:
+        yield section("Metrics", facts)
     yield section("Training", training(card))
     yield section("Model", model(card, folder))
 
@@ -161,7 +169,8 @@ def figure_text(figure: Any) -> str:
 def headline(card: Card) -> str:
     """The main figure of a card with its interval; empty if it has none."""
     first: dict[str, Any] = {}
-    for path, figure in figures(card.metrics):
+    in_order = {name: card.metrics[name] for name in ("divisions", *card.metrics) if name in card.metrics}
+    for path, figure in figures(in_order):
         first.setdefault(path[-1], figure)
     for name in HEADLINES:
         if name in first:

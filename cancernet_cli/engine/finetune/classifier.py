@@ -17,6 +17,7 @@ from cancernet_cli.classification.pretrained import Pretrained, load_pretrained
 from cancernet_cli.core.cards import Card, Training
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
+from cancernet_cli.core.figures import plain
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import FinetuneResult
@@ -31,7 +32,13 @@ from cancernet_cli.engine.finetune.dataset.labelled_images import (
 from cancernet_cli.engine.finetune.dataset.listing import open_source
 from cancernet_cli.engine.finetune.dataset.reading import read_fingerprints, readable_rows
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter
-from cancernet_cli.engine.finetune.figures import figures, final_decision, held_out
+from cancernet_cli.engine.finetune.figures import (
+    division_figures,
+    divisions_on_card,
+    figures,
+    final_decision,
+    held_out_by_division,
+)
 from cancernet_cli.engine.finetune.frozen.backbone import frozen_features, train_frozen
 from cancernet_cli.engine.finetune.job import FinetuneJob, open_job
 from cancernet_cli.engine.finetune.model_folder import command_line, work_folder, write_model
@@ -64,19 +71,21 @@ def train_classifier(
     card = first_card(name, job.recipe, unsplit, pretrained, options.segmenter, job.segmentation_model)
     outcome = _train(unsplit, backbone, card, job)
     images = outcome.images
-    held = held_out(outcome.logits, images)
+    every = held_out_by_division(outcome.divisions, images)
+    held, divisions = every[0], division_figures(every, images) if len(every) > 1 else None
     card = replace(
         card,
-        decision=final_decision(outcome.logits, images),
+        decision=final_decision(np.stack([division.logits for division in outcome.divisions]), images),
         metrics={
             "out_of_fold" if images.splits is None else "test": figures(held, images),
+            **({"divisions": divisions_on_card(divisions)} if divisions else {}),
             **({"other_segmenters": outcome.others} if outcome.others else {}),
         },
         segmentation=replace(card.segmentation, allowed=(options.segmenter, *outcome.others)),
         training=_training(images, job),
     )
     if job.processes.is_first:
-        write_report(held, images, outcome.history, card, options, job.report)
+        write_report(held, images, outcome.history, card, options, job.report, plain(divisions))
         card = write_model(outcome.classifier, card, options)
         shutil.rmtree(work_folder(options), ignore_errors=True)
     job.processes.wait()

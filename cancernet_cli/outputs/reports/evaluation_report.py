@@ -8,6 +8,7 @@ from typing import Any
 
 from cancernet_cli import __version__
 from cancernet_cli.core.figures import Figure, figures_in
+from cancernet_cli.outputs.reports.divisions import divisions_section
 from cancernet_cli.outputs.reports.markdown import difference_table, escape, figure_table, figure_text, picture, table
 
 _SHARES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced_accuracy", "f1")
@@ -28,6 +29,8 @@ def report_text(metrics: Mapping[str, Any], plots: Mapping[str, str], skipped: M
         "Research use only: not a medical device, not for diagnosis.",
         *_data(metrics),
     ]
+    if "divisions" in metrics:
+        blocks += divisions_section(metrics["divisions"])
     if metrics.get("unseen"):
         blocks += _images(metrics["unseen"], "Patients the model was not trained on")
         blocks += _images(metrics, "All images, including those of patients it was trained on: not a test of the model")

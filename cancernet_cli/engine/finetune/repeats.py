@@ -1,0 +1,38 @@
+"""How often the division into folds is repeated."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cancernet_cli.core.arrays import I64
+from cancernet_cli.core.errors import OptionError
+from cancernet_cli.core.events import Note, Warn
+from cancernet_cli.data.splits.repeats import repeated_folds
+from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
+from cancernet_cli.engine.finetune.job import FinetuneJob
+
+USUAL = 5  # where a repetition costs seconds
+
+
+def divide(images: LabelledImages, job: FinetuneJob) -> list[I64]:
+    """The fold of each image, `[N]`, in each division; the first is that of the images.
+
+    Raises:
+        OptionError: `--repeats` is given, but there is a single split.
+    """
+    asked = job.options.repeats
+    is_quick = job.options.unfreeze == 0 and job.recipe.fit == "logistic"
+    repeats = asked or (USUAL if is_quick else 1)
+    if images.splits is not None:
+        if repeats > 1 and asked:
+            raise OptionError(
+                f"--repeats {asked} repeats a division into folds, but the data have a single split",
+                fix="omit --repeats, or pass --resplit with --folds 5",
+            )
+        return [images.folds]
+    if images.leaks and repeats > 1:
+        job.report(Warn("the given folds leak, so no other division into folds is drawn"))
+        repeats = 1
+    if repeats > 1:
+        job.report(Note(f"{repeats} divisions into {len(np.unique(images.folds))} folds"))
+    return repeated_folds(images.labels, images.groups, images.folds, repeats, job.options.seed)
