@@ -180,6 +180,6 @@ def headline(card: Card) -> str:
                 if isinstance(figure, dict)
                 else figure
             )
-            title = name.replace("_", " ")
+            title = name.replace("case_weighted_", "case-weighted ")
             return f"{'LEAKING SPLIT: ' if card.training.leaks else ''}{title} {figure_text(bare)}"
     return ""

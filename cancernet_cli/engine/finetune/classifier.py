@@ -42,6 +42,7 @@ from cancernet_cli.engine.finetune.figures import (
 from cancernet_cli.engine.finetune.frozen.backbone import frozen_features, train_frozen
 from cancernet_cli.engine.finetune.job import FinetuneJob, open_job
 from cancernet_cli.engine.finetune.model_folder import command_line, work_folder, write_model
+from cancernet_cli.engine.finetune.repeats import check_repeats
 from cancernet_cli.engine.finetune.report import write_report
 from cancernet_cli.engine.finetune.tuned_backbone import train_tuned
 
@@ -64,6 +65,7 @@ def train_classifier(
     source = open_source(job.data, options)
     cutter = SlideCutter(options, recipe, source.lists, source.base, job.report, job.processes)
     unsplit = list_unsplit(source, options, job.report, cutter)
+    check_repeats(unsplit, options)
     torch.manual_seed(options.seed)  # so that what follows does not depend on what reading drew
     if unsplit.tiles is not None and unsplit.tiles.are_all:
         job = replace(job, recipe=replace(recipe, scale=1.0))  # a tile is a view already

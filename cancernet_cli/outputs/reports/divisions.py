@@ -28,7 +28,7 @@ def divisions_section(divisions: Mapping[str, Any]) -> Iterator[str]:
                 figure_text(figure, spec),
                 "-" if figure.spread is None else " to ".join(f"{end:.3f}" for end in figure.spread),
                 f"{figure.count:,}",
-                *(f"{value:.3f}" for value in figure.each or [float("nan")] * count),
+                *([f"{value:.3f}" for value in figure.each] or ["-"] * count),
             )
             for title, spec, figure in rows
         ],

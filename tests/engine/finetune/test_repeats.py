@@ -45,7 +45,7 @@ def test_the_card_has_mean_interval_and_every_value(repeated: Path) -> None:
     assert divisions["patients"]["count"] == divisions["images"]["patients"] == 8
     assert divisions["by_magnification"]["100"]["patients"] == 8
     assert card.decision.chosen_on.endswith("(3 divisions into 2 folds, no patient in two)")
-    assert headline(card).startswith("case weighted auroc ")
+    assert headline(card).startswith("case-weighted auroc ")
 
 
 def test_terminal_and_report_show_the_spread(repeated: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_fine_tuned_backbone_repeats_when_asked(labelled: Path, tmp_path: Path
 
 
 def test_a_single_split_and_a_unet_cannot_be_repeated(labelled: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="the data have a single split") as caught:
+    with pytest.raises(OptionError, match="there is a single split") as caught:
         finetune([str(labelled)], classify_options(tmp_path / "model", folds=1, repeats=2))
     assert "omit --repeats" in str(caught.value.fix)
     finetune([str(labelled)], classify_options(tmp_path / "model", folds=1))  # the default asks for nothing
