@@ -128,7 +128,7 @@ class FigureSpec:
         and `patients`, `differences` of two classifiers, and columns of `comparison`, the table of `cancernet compare`.
         A `headline` figure keeps its interval in columns, and is also shown for a split that leaks.
     weighting: whether every image weighs the same, or every case: its images share weight 1 (images of unknown patients
-        are left out). n is then a number of cases.
+        are omitted). n is then a number of cases.
     bound: how a value of exactly 0 or 1 is bounded (`metrics.exact`): by the `cases` in its denominator, by those of
         the smallest `class`, or not.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from cancernet_cli.core.events import Event, Note
 from cancernet_cli.core.figures import Figure
 from cancernet_cli.engine.finetune.dataset.labelled_images import Division, LabelledImages
 from cancernet_cli.engine.finetune.figures import decide, final_decision, held_out_by_division
+from cancernet_cli.outputs.reports.history import HISTORY_FILE, read_history
 from tests.engine.finetune.test_run import classify_options, labelled
 
 __all__ = ["labelled"]  # the fixture
@@ -83,21 +83,22 @@ def test_the_first_division_and_the_weights_do_not_depend_on_repeats(
 
 def test_a_fine_tuned_backbone_repeats_when_asked(labelled: Path, tmp_path: Path) -> None:
     said: list[Event] = []
-    options = classify_options(tmp_path / "model", unfreeze=1, epochs=1, segmenter="none", sampling="natural")
+    options = classify_options(
+        tmp_path / "model", unfreeze=1, epochs=1, segmenter="none", sampling="natural", repeats=2
+    )
     finetune([str(labelled)], options, said.append)
-    assert "divisions" not in read_card(tmp_path / "model").metrics
-    finetune([str(labelled)], replace(options, out=tmp_path / "again", repeats=2), said.append)
-    card = read_card(tmp_path / "again")
+    card = read_card(tmp_path / "model")
     assert card.metrics["divisions"]["count"] == 2
     assert len(card.metrics["divisions"]["images"]["auroc"]["each"].split()) == 2
     assert "2 divisions into 2 folds" in [event.message for event in said if isinstance(event, Note)]
+    trained = {epoch.split for epoch in read_history(tmp_path / "model" / HISTORY_FILE)}
+    assert trained == {"fold_0", "fold_1", "division_2_fold_0", "division_2_fold_1", "final"}
 
 
 def test_a_single_split_and_a_unet_cannot_be_repeated(labelled: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="there is a single split") as caught:
         finetune([str(labelled)], classify_options(tmp_path / "model", folds=1, repeats=2))
     assert "omit --repeats" in str(caught.value.fix)
-    finetune([str(labelled)], classify_options(tmp_path / "model", folds=1))  # the default asks for nothing
     with pytest.raises(OptionError, match="--repeats is for classifiers"):
         FinetuneOptions(task="segment", repeats=2)
 
