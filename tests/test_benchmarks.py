@@ -31,6 +31,11 @@ CALLS = {
     "measure_demo.py": ["--rounds", "1", "--files", "14"],
     "memory.py": ["--counts", "20", "40", "--limit-mb", "1000"],  # so short a run's peak falls between two samples
     "memory_slides.py": ["--sides", "1500", "2500", "--view-px", "64", "--limit-mb", "1000"],
+    "nested_choice.py": [
+        *("labelled", "--folds", "2", "--inner-folds", "2", "--repeats", "2"),
+        *("--recipe", 'one = {backbone = "test_efficientnet", weights = "none", segmenter = "none"}'),
+        *("--recipe", 'two = {backbone = "test_efficientnet", weights = "none", segmenter = "none", scale = 1.0}'),
+    ],
     "read_tiles.py": ["--side-px", "1600", "--mpp", "0.25", "0.5", "--tiles", "20", "--rounds", "1", "--least", "0"],
     "tint.py": ["labelled", "--folds", "2"],
     "train_bundled.py": ["labelled", "--model", "trained"],

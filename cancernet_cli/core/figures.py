@@ -11,15 +11,16 @@ Table = Literal["images", "magnifications", "slides", "patients", "differences",
 
 # From keys in metrics files to fields of `Interval`, in the order in which they are written
 _INTERVAL_KEYS = {"low": "low", "high": "high", "interval_unit": "unit", "interval_units": "units"}
-_INTERVAL_KEYS |= {"resamples": "resamples", "interval_reason": "reason"}
+_INTERVAL_KEYS |= {"resamples": "resamples", "interval_reason": "reason", "interval_method": "method"}
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % percentile interval, or why there is none.
+    """A 95 % interval, or why there is none.
 
     unit: what was resampled: `patient`, or `image` (or `slide`) when some patients are unknown. units: how many there
-    are. resamples: how many could be used (one without a class has no AUROC).
+    are. resamples: how many could be used (one without a class has no AUROC). method: percentiles of a bootstrap, or,
+    for a value of exactly 0 or 1, an exact one-sided bound (`metrics.exact`).
     """
 
     low: float | None = None
@@ -28,13 +29,15 @@ class Interval:
     units: int = 0
     resamples: int = 0
     reason: str = ""
+    method: Literal["bootstrap", "exact"] = "bootstrap"
 
 
 @dataclass(frozen=True)
 class Figure:
     """One number with its interval, the number of images (or patients) behind it, or why it is undefined.
 
-    parameters: settings of the measure, as the number of bins.
+    parameters: settings of the measure, as the number of bins. each: where the value is a mean over divisions into
+    folds, the value of each division.
     """
 
     value: float | None
@@ -42,6 +45,7 @@ class Figure:
     reason: str = ""
     interval: Interval | None = None
     parameters: Mapping[str, int] = field(default_factory=dict)
+    each: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, value: float | None, count: int, reason: str = "", **parameters: int) -> Figure:
@@ -59,17 +63,23 @@ class Figure:
         if "interval_unit" in found or found.get("low") is not None:
             interval = Interval(**{name: found[key] for key, name in _INTERVAL_KEYS.items() if key in found})
         parameters = {name: found[name] for name in ("bins",) if name in found}
-        return cls(found["value"], found.get("count", 0), found.get("reason", ""), interval, parameters)
+        each = found.get("each", ())
+        each = tuple(map(float, each.split() if isinstance(each, str) else each))  # a card holds them as text
+        return cls(found["value"], found.get("count", 0), found.get("reason", ""), interval, parameters, each)
 
     def to_json(self) -> dict[str, Any]:
         """The figure as metrics files hold it: `{value, count, reason?, low?, high?, interval_unit?, ...}`."""
         found: dict[str, Any] = {"value": self.value, "count": self.count, **self.parameters}
         if self.value is None:
             found["reason"] = self.reason
+        if self.each:
+            found["each"] = list(self.each)
         if self.interval is not None:
             found |= {key: getattr(self.interval, name) for key, name in _INTERVAL_KEYS.items()}
             if not self.interval.reason:
                 del found["interval_reason"]
+            if self.interval.method == "bootstrap":
+                del found["interval_method"]
         return found
 
     @property
@@ -79,15 +89,27 @@ class Figure:
             return None
         return self.interval.low, self.interval.high
 
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """The lowest and the highest value over divisions into folds, if there are several."""
+        return (min(self.each), max(self.each)) if self.each else None
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether the interval is an exact bound on one side."""
+        return self.interval is not None and self.interval.method == "exact"
+
     def text(self, decimals: int = 2, *, to: str = "-", interval: bool = True) -> str:
-        """`0.91 (0.85-0.95)`; `0.91` without an interval, `-` without a value."""
+        """`0.91 (0.85-0.95)`, `1.00 (at least 0.86)`; `0.91` without an interval, `-` without a value."""
         if self.value is None:
             return "-"
         shown = f"{self.value:.{decimals}f}"
         if self.bounds is None or not interval:
             return shown
-        low, high = self.bounds
-        return f"{shown} ({low:.{decimals}f}{to}{high:.{decimals}f})"
+        low, high = (f"{end:.{decimals}f}" for end in self.bounds)
+        if self.is_one_sided:
+            return f"{shown} (at {f'least {low}' if self.value == 1 else f'most {high}'})"
+        return f"{shown} ({low}{to}{high})"
 
 
 @dataclass(frozen=True)
@@ -96,7 +118,8 @@ class FigureSpec:
 
     Adding a figure takes two edits: the function that measures it and an entry in `FIGURES`.
 
-    name: key in metrics files, and the name of the function in `cancernet_cli.metrics.<measured_from>`.
+    name: key in metrics files, and the name of the function in `cancernet_cli.metrics.<measured_from>` unless
+        `function` names another.
     measured_from: functions of `decisions` take confusion matrices `[..., K, K]` and give `[...]`; those of
         `predictions` and `abstention` take `Scores`; those of `patients` too, and have no interval unless all patients
         are known. Figures of `abstention` are measured only where labels are unsure.
@@ -105,6 +128,10 @@ class FigureSpec:
     tables: where it appears: rows for `images` (also on model cards), columns for `magnifications`, figures of `slides`
         and `patients`, `differences` of two classifiers, and columns of `comparison`, the table of `cancernet compare`.
         A `headline` figure keeps its interval in columns, and is also shown for a split that leaks.
+    weighting: whether every image weighs the same, or every case: its images share weight 1 (images of unknown patients
+        are omitted). n is then a number of cases.
+    bound: how a value of exactly 0 or 1 is bounded (`metrics.exact`): by the `cases` in its denominator, by those of
+        the smallest `class`, or not.
     """
 
     name: str
@@ -114,6 +141,9 @@ class FigureSpec:
     interval: bool = False
     heading: str = ""
     decimals: int = 2
+    function: str = ""
+    weighting: Literal["images", "cases"] = "images"
+    bound: Literal["", "cases", "class"] = ""
 
     @property
     def column(self) -> str:
@@ -126,6 +156,12 @@ class FigureSpec:
         return "headline" in self.tables
 
 
+def _by_case(function: str, title: str, bound: Literal["cases", "class"]) -> FigureSpec:
+    """A figure of decisions in which every case has the same weight."""
+    name = f"case_weighted_{function}"
+    return FigureSpec(name, title, "decisions", interval=True, function=function, weighting="cases", bound=bound)
+
+
 FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(
         "auroc",
@@ -133,6 +169,18 @@ FIGURES: tuple[FigureSpec, ...] = (
         "predictions",
         ("images", "magnifications", "slides", "patients", "differences", "comparison", "headline"),
         interval=True,
+        bound="class",
+    ),
+    FigureSpec(
+        "case_weighted_auroc",
+        "case-weighted AUROC",
+        "predictions",
+        ("images", "magnifications", "differences"),
+        interval=True,
+        heading="weighted AUROC",
+        function="auroc",
+        weighting="cases",
+        bound="class",
     ),
     FigureSpec("auprc", "AUPRC", "predictions"),
     FigureSpec(
@@ -141,10 +189,31 @@ FIGURES: tuple[FigureSpec, ...] = (
         "decisions",
         ("images", "magnifications", "slides", "differences", "comparison", "headline"),
         interval=True,
+        bound="cases",
     ),
-    FigureSpec("recall", "sensitivity (recall)", "decisions", ("images", "slides", "comparison"), True, "recall"),
-    FigureSpec("specificity", "specificity", "decisions", ("images", "slides"), True),
-    FigureSpec("precision", "precision (PPV)", "decisions", ("images", "comparison"), True, "precision"),
+    FigureSpec("balanced_accuracy", "balanced accuracy", "decisions", interval=True, bound="class"),
+    _by_case("balanced_accuracy", "case-weighted balanced accuracy", "class"),
+    FigureSpec(
+        "recall",
+        "sensitivity (recall)",
+        "decisions",
+        ("images", "slides", "comparison"),
+        interval=True,
+        heading="recall",
+        bound="cases",
+    ),
+    _by_case("recall", "case-weighted sensitivity", "cases"),
+    FigureSpec("specificity", "specificity", "decisions", ("images", "slides"), interval=True, bound="cases"),
+    _by_case("specificity", "case-weighted specificity", "cases"),
+    FigureSpec(
+        "precision",
+        "precision (PPV)",
+        "decisions",
+        ("images", "comparison"),
+        interval=True,
+        heading="precision",
+        bound="cases",
+    ),
     FigureSpec("f1", "F1", "decisions", ("images", "magnifications", "comparison"), True),
     FigureSpec("mcc", "Matthews correlation", "decisions", interval=True, heading="MCC"),
     FigureSpec("log_loss", "log loss", "predictions", ("images", "comparison"), heading="loss"),
@@ -154,7 +223,15 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec("covered_accuracy", "accuracy of the covered", "abstention", interval=True),
     FigureSpec("covered_recall", "sensitivity of the covered", "abstention", interval=True),
     FigureSpec("covered_specificity", "specificity of the covered", "abstention", interval=True),
-    FigureSpec("recognition_rate", "recognition rate", "patients", ("patients", "differences"), True),
+    FigureSpec("case_weighted_ece", "case-weighted ECE", "predictions", function="ece", weighting="cases"),
+    FigureSpec(
+        "recognition_rate",
+        "recognition rate",
+        "patients",
+        ("patients", "differences"),
+        interval=True,
+        bound="cases",
+    ),
 )
 
 
@@ -175,11 +252,20 @@ def plain(found: Any) -> Any:
 def interval_note(figures: Iterable[Figure]) -> str:
     """What the brackets after figures mean, or why there are none."""
     reason = ""
+    notes: dict[str, str] = {}
     for figure in figures:
         if figure.bounds is not None and figure.interval is not None:
-            return f"brackets: 95 % bootstrap interval over {figure.interval.units:,} {figure.interval.unit}s"
-        if figure.interval is not None:
+            over = f"{figure.interval.units:,} {figure.interval.unit}s"
+            notes.setdefault(
+                figure.interval.method,
+                "at least, at most: exact one-sided 95 % bound"
+                if figure.is_one_sided
+                else f"brackets: 95 % bootstrap interval over {over}",
+            )
+        elif figure.interval is not None:
             reason = reason or figure.interval.reason
+    if notes:
+        return "; ".join(notes[method] for method in ("bootstrap", "exact") if method in notes)
     return f"no 95 % intervals: {reason or 'not computed'}"
 
 
@@ -210,3 +296,21 @@ def show_percent(percent: float) -> str:
     if text == "0.0" and percent > 0:
         return "<0.1 %"
     return f"{text} %"
+
+
+def division_rows(divisions: Mapping[str, Any]) -> list[tuple[str, FigureSpec, Figure]]:
+    """Title, entry and mean of every figure over divisions into folds, as cards and metrics files hold them.
+
+    Figures of images come first, then those by patient, then the AUROCs of each magnification.
+    """
+    rows = [(spec.title, spec, spec.name, divisions["images"]) for spec in figures_in("images")]
+    patients = divisions.get("by_patient") or divisions.get("patients") or {}
+    rows += [(f"{spec.title} by patient", spec, spec.name, patients) for spec in figures_in("patients")]
+    ranked = [spec for spec in figures_in("magnifications") if spec.interval and spec.measured_from == "predictions"]
+    groups = divisions["by_magnification"]
+    for name in sorted(groups, key=lambda n: (n == "unknown", float(n) if n != "unknown" else 0)):
+        of = "unknown magnification" if name == "unknown" else f"{name}x"
+        if count := groups[name].get("patients"):
+            of += f", {counted(count, 'patient')}"
+        rows += [(f"{spec.title} ({of})", spec, spec.name, groups[name]) for spec in ranked]
+    return [(title, spec, Figure.from_json(group[name])) for title, spec, name, group in rows if name in group]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from cancernet_cli.core.arrays import F64
+from cancernet_cli.core.arrays import F64, I64
 
 BINS = 15  # as Guo et al., arXiv:1706.04599
 _TEMPERATURES = (0.05, 20.0)
@@ -29,12 +29,7 @@ def reliability_table(
     Returns:
         Per bin of probabilities in (low, high]: `low`, `high`, `count` of images, mean `confidence` and `accuracy`.
     """
-    y, p = np.asarray(labels, dtype=np.int64), np.asarray(probs, dtype=np.float64)
-    right, confidence, w = p.argmax(axis=1) == y, p.max(axis=1), _weights(weights, len(y))
-    at = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    count = np.bincount(at, w, bins)
-    confident = np.bincount(at, w * confidence, bins)
-    correct = np.bincount(at, w * right, bins)
+    count, confident, correct = _binned(labels, probs, weights, bins)
     return [
         {
             "low": b / bins,
@@ -55,9 +50,20 @@ def expected_calibration_error(
     Naeini et al., AAAI 2015; with 15 bins on the probability of the predicted class as Guo et al., arXiv:1706.04599.
     Arguments as `reliability_table`.
     """
-    table = reliability_table(labels, probs, weights, bins=bins)
-    total = sum(b["count"] for b in table)
-    return sum(b["count"] * abs(b["accuracy"] - b["confidence"]) for b in table) / total if total else None
+    count, confident, correct = _binned(labels, probs, weights, bins)
+    return float(np.abs(correct - confident).sum() / count.sum()) if count.sum() else None
+
+
+def _binned(labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | None, bins: int) -> tuple[F64, F64, F64]:
+    """Sums over the images of each bin, `[bins]`: weights, weighted confidence, and weights of those that are right."""
+    y, p = np.asarray(labels, dtype=np.int64), np.asarray(probs, dtype=np.float64)
+    right, confidence, w = p.argmax(axis=1) == y, p.max(axis=1), _weights(weights, len(y))
+    at = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    return _sums(at, w, bins), _sums(at, w * confidence, bins), _sums(at, w * right, bins)
+
+
+def _sums(at: I64, values: F64, bins: int) -> F64:
+    return np.asarray(np.bincount(at, values, bins), dtype=np.float64)
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:

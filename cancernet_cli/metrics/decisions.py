@@ -36,7 +36,7 @@ class PerClass:
 
     def count(self) -> int:
         """Images behind the figure of a single matrix."""
-        return int(self.counts[1] if len(self.counts) == 2 else self.truth.sum())
+        return round(float(self.counts[1] if len(self.counts) == 2 else self.truth.sum()))
 
     def reason(self, classes: tuple[str, ...]) -> str:
         """Why the figure of a single matrix is undefined."""
@@ -47,6 +47,14 @@ class PerClass:
 def accuracy(matrix: F64) -> F64:
     """Share of images that were classified correctly."""
     return _ratio(_diagonal(matrix).sum(axis=-1), matrix.sum(axis=(-2, -1)))
+
+
+def balanced_accuracy(matrix: F64) -> F64:
+    """Mean over the classes of the share of their images that are right; NaN unless two classes have images."""
+    found = recall(matrix)
+    present = found.truth > 0
+    classes = present.sum(axis=-1)
+    return _ratio(np.where(present, found.values, 0).sum(axis=-1), np.where(classes > 1, classes, 0))
 
 
 def precision(matrix: F64) -> PerClass:

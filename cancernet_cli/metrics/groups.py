@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from cancernet_cli.core.arrays import F64
+from cancernet_cli.core.arrays import F64, Bools
 from cancernet_cli.core.figures import Figure, figures_in
 from cancernet_cli.metrics.calibration import reliability_table
-from cancernet_cli.metrics.intervals import measure_all
+from cancernet_cli.metrics.intervals import measure_all, measure_divisions
 from cancernet_cli.metrics.measure import confusion
 from cancernet_cli.metrics.patients import mean_of_patients, pooled, shares_right
 from cancernet_cli.metrics.resampling import Resampling
@@ -41,19 +42,52 @@ def grouped_metrics(
 
 
 def image_metrics(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[str, Any]:
-    """Every figure of a set of images, the confusion matrix, and how many images and patients are behind them."""
+    """Every figure of a set of images, the confusion matrix, and how many images and patients are behind them.
+
+    Case-weighted figures are omitted if no patient is known.
+    """
     if not scores.n_images:
         return {"count": 0}
+    return {**_image_figures([scores], resampling), "confusion": confusion(scores)}
+
+
+def repeated_metrics(divisions: Sequence[Scores], resampling: Resampling = _DEFAULT) -> dict[str, Any]:
+    """Means over divisions into folds, each figure with its value in each division (`Figure.each`).
+
+    Args:
+        divisions: predictions on the same images in the same order, by models of different divisions.
+
+    Returns:
+        `count` of divisions; `images`, `by_magnification` and `by_patient` as in `grouped_metrics`, without
+        confusion matrices and lists.
+    """
+    return {
+        "count": len(divisions),
+        "images": _image_figures(divisions, resampling),
+        "by_magnification": {
+            name: _image_figures([scores.where(rows) for scores in divisions], resampling)
+            for name, rows in _magnification_rows(divisions[0]).items()
+        },
+        "by_patient": _patient_figures(divisions, resampling),
+    }
+
+
+def _image_figures(divisions: Sequence[Scores], resampling: Resampling) -> dict[str, Any]:
+    """Figures of images, or their means over divisions, and how many images and patients are behind them."""
+    scores = divisions[0]
     known = scores.patients >= 0
     of_class = [scores.labels == k for k in range(len(scores.classes))]
     unsure = int(scores.counts[scores.unsure].sum())
-    specs = [spec for spec in figures_in("images") if unsure or spec.measured_from != "abstention"]
+    specs = [
+        spec
+        for spec in figures_in("images")
+        if (spec.weighting == "images" or known.any()) and (unsure or spec.measured_from != "abstention")
+    ]
     return {
         "count": scores.n_images,
         "labels": {name: int(scores.counts[rows].sum()) for name, rows in zip(scores.classes, of_class, strict=True)},
         **({"unsure": unsure} if unsure else {}),
-        **measure_all(specs, scores, resampling),
-        "confusion": confusion(scores),
+        **measure_divisions(specs, divisions, resampling),
         "patients": len(np.unique(scores.patients[known])),
         "patients_by_label": {
             name: len(np.unique(scores.patients[known & rows]))
@@ -65,15 +99,15 @@ def image_metrics(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[str
 
 def by_magnification(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[str, Any]:
     """`image_metrics` for each magnification, as "40", "100", ..., and "unknown" last; the 50 most frequent at most."""
+    return {name: image_metrics(scores.where(rows), resampling) for name, rows in _magnification_rows(scores).items()}
+
+
+def _magnification_rows(scores: Scores) -> dict[str, Bools]:
+    """The entries of each magnification, `[N]` bool."""
     values, at = np.unique(scores.magnifications, return_inverse=True)  # NaN comes last, once
     counts = np.bincount(at.reshape(-1), scores.counts, len(values))
     most = np.sort(np.argsort(-counts, kind="stable")[:MOST_MAGNIFICATIONS])
-    return {
-        "unknown" if np.isnan(values[i]) else f"{values[i]:g}": image_metrics(
-            scores.where(at.reshape(-1) == i), resampling
-        )
-        for i in most.tolist()
-    }
+    return {"unknown" if np.isnan(values[i]) else f"{values[i]:g}": at.reshape(-1) == i for i in most.tolist()}
 
 
 def slide_metrics(scores: Scores, threshold: float | None = 0.5, resampling: Resampling = _DEFAULT) -> dict[str, Any]:
@@ -123,17 +157,28 @@ def patient_metrics(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[s
     if not known.n_images:
         return {"count": 0, "images_without_patient": without}
     patients, shares = pooled(known, known.patients), shares_right(known)
-    rates = [spec for spec in figures_in("patients") if spec.measured_from == "patients"]
-    others = [spec for spec in figures_in("patients") if spec.measured_from != "patients"]
     return {
-        "count": len(shares),
+        **_patient_figures([scores], resampling),
         "images": known.n_images,
         "images_without_patient": without,
         "several_labels": int((patients.labels < 0).sum()),
-        **measure_all(rates, known, resampling),
-        **measure_all(others, mean_of_patients(known), resampling),
         "patients_listed": min(len(shares), WORST_PATIENTS),
         "patients": _worst(patients, shares),
+    }
+
+
+def _patient_figures(divisions: Sequence[Scores], resampling: Resampling) -> dict[str, Any]:
+    """Figures of the known patients, or their means over divisions."""
+    known = [scores.where(scores.patients >= 0) for scores in divisions]
+    count = len(np.unique(known[0].patients))
+    if not count:
+        return {"count": 0}
+    rates = [spec for spec in figures_in("patients") if spec.measured_from == "patients"]
+    others = [spec for spec in figures_in("patients") if spec.measured_from != "patients"]
+    return {
+        "count": count,
+        **measure_divisions(rates, known, resampling),
+        **measure_divisions(others, [mean_of_patients(scores) for scores in known], resampling),
     }
 
 

@@ -1,4 +1,7 @@
-"""Bootstrap intervals of figures over patients, since images of one patient resemble each other."""
+"""Bootstrap intervals of figures over patients, since images of one patient resemble each other.
+
+A figure of exactly 0 or 1 gets an exact one-sided bound instead: all its resamples are the same.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from scipy.sparse import csr_matrix
 
 from cancernet_cli.core.arrays import F64
 from cancernet_cli.core.figures import Figure, FigureSpec, Interval
+from cancernet_cli.metrics.exact import exact_interval, extreme_value
 from cancernet_cli.metrics.measure import function_of, measure, measure_resamples
 from cancernet_cli.metrics.resampling import RESAMPLERS, Design, Resampler, Resampling
 from cancernet_cli.metrics.scores import Scores
@@ -20,17 +24,57 @@ _CONFIDENCE = 0.95
 
 def measure_all(specs: Iterable[FigureSpec], scores: Scores, resampling: Resampling) -> dict[str, Figure]:
     """Figures by name, with intervals for those of the table of figures that have one."""
-    chosen = list(specs)
-    found = {spec.name: measure(spec, scores) for spec in chosen}
-    drawn = clustered_bootstrap([spec for spec in chosen if spec.interval], scores, resampling)
+    return measure_divisions(specs, [scores], resampling)
+
+
+def measure_divisions(
+    specs: Iterable[FigureSpec], divisions: Sequence[Scores], resampling: Resampling
+) -> dict[str, Figure]:
+    """The mean of each figure over divisions into folds, with its interval over patients and its value in each.
+
+    Args:
+        divisions: predictions on the same images in the same order, by models of different divisions.
+    """
+    chosen, design = list(specs), Design.of(divisions[0])
+    found = {spec.name: _mean([measure(spec, scores) for scores in divisions]) for spec in chosen}
+    exact = {spec.name: _exactly(spec, found[spec.name], divisions, design) for spec in chosen if spec.interval}
+    found |= {name: figure for name, figure in exact.items() if figure is not None}
+    drawn = _bootstrap([spec for spec in chosen if exact.get(spec.name, True) is None], divisions, resampling)
     return found | {name: replace(found[name], interval=interval) for name, interval in drawn.items()}
+
+
+def _mean(figures: Sequence[Figure]) -> Figure:
+    """The mean of a figure over divisions; undefined if it is in one of them."""
+    if len(figures) == 1 or any(figure.value is None for figure in figures):
+        return next((figure for figure in figures if figure.value is None), figures[0])
+    each = tuple(float(figure.value) for figure in figures if figure.value is not None)
+    count = round(float(np.mean([figure.count for figure in figures])))
+    return replace(figures[0], value=float(np.mean(each)), count=count, each=each)
+
+
+def _exactly(spec: FigureSpec, figure: Figure, divisions: Sequence[Scores], design: Design) -> Figure | None:
+    """A figure of exactly 0 or 1 with its bound, or None where the bootstrap gives the interval."""
+    value = extreme_value(figure)
+    if value is None or (_reason(design, spec) and design.unit == "image"):
+        return None
+    intervals = [exact_interval(spec, value, scores, design) for scores in divisions]
+    known = [interval for interval in intervals if interval is not None]
+    if len(known) < len(intervals):
+        return None
+    return replace(figure, value=value, interval=min(known, key=lambda interval: interval.units))
 
 
 def clustered_bootstrap(specs: Sequence[FigureSpec], scores: Scores, resampling: Resampling) -> dict[str, Interval]:
     """Percentile intervals of figures, resampling whole patients (`metrics.resampling`)."""
-    design = Design.of(scores)
-    drawn = _drawn(design, scores, specs, resampling)
-    return {spec.name: _interval(drawn[spec.name], design, spec) for spec in specs}
+    return _bootstrap(specs, [scores], resampling)
+
+
+def _bootstrap(specs: Sequence[FigureSpec], divisions: Sequence[Scores], resampling: Resampling) -> dict[str, Interval]:
+    """Percentile intervals of the figures' means over divisions, on the same resamples of patients."""
+    design = Design.of(divisions[0])
+    each = [_drawn(design, scores, specs, resampling) for scores in divisions]
+    means = {spec.name: np.mean([one[spec.name] for one in each], axis=0) for spec in specs}
+    return {spec.name: _interval(means[spec.name], design, spec) for spec in specs}
 
 
 def paired_bootstrap(
@@ -62,14 +106,16 @@ def _resamplers(design: Design, scores: Scores, specs: Sequence[FigureSpec]) -> 
     """How each figure is computed from the weights of the units."""
     k = len(scores.classes)
     cells = scores.labels * k + scores.predicted  # of each unit's confusion matrix, flat
-    counts = csr_matrix((scores.counts.astype(np.float64), (cells, design.units)), (k * k, design.size))
     found: dict[str, Resampler] = {}
-    for spec in specs:
-        fast = RESAMPLERS.get(function_of(spec))
-        if spec.measured_from == "decisions":
-            found[spec.name] = _OfDecisions(spec, counts)
-        else:
-            found[spec.name] = fast(design, scores) if fast else _OneByOne(spec, design, scores)
+    for weighting in sorted({spec.weighting for spec in specs}):
+        weighted = scores.case_weighted() if weighting == "cases" else scores
+        counts = csr_matrix((weighted.counts.astype(np.float64), (cells, design.units)), (k * k, design.size))
+        for spec in (spec for spec in specs if spec.weighting == weighting):
+            fast = RESAMPLERS.get(function_of(spec))
+            if spec.measured_from == "decisions":
+                found[spec.name] = _OfDecisions(spec, counts)
+            else:
+                found[spec.name] = fast(design, weighted) if fast else _OneByOne(spec, design, weighted)
     return found
 
 
@@ -90,7 +136,7 @@ class _OneByOne:
     width = 1
 
     def __init__(self, spec: FigureSpec, design: Design, scores: Scores) -> None:
-        self._spec, self._units, self._scores = spec, design.units, scores
+        self._spec, self._units, self._scores = replace(spec, weighting="images"), design.units, scores  # weighted
 
     def __call__(self, weights: F64) -> F64:
         return np.array([self._value(row[self._units].astype(np.int64)) for row in weights])
@@ -103,7 +149,7 @@ class _OneByOne:
 
 def _reason(design: Design, spec: FigureSpec) -> str:
     """Why a figure has no interval; "" if it has one."""
-    if spec.measured_from == "patients" and design.unit == "image":
+    if (spec.measured_from == "patients" or spec.weighting == "cases") and design.unit == "image":
         return "the patients of some images are unknown"
     return design.reason
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cancernet_cli.core.arrays import F64, I64
+from cancernet_cli.core.arrays import F64
 from cancernet_cli.core.figures import Figure, FigureSpec
 from cancernet_cli.metrics.decisions import PerClass
 from cancernet_cli.metrics.scores import Scores
@@ -17,7 +17,7 @@ from cancernet_cli.metrics.scores import Scores
 def function_of(spec: FigureSpec) -> Callable[..., Any]:
     """The function that measures a figure."""
     function: Callable[..., Any] = getattr(
-        importlib.import_module(f"cancernet_cli.metrics.{spec.measured_from}"), spec.name
+        importlib.import_module(f"cancernet_cli.metrics.{spec.measured_from}"), spec.function or spec.name
     )
     return function
 
@@ -25,7 +25,11 @@ def function_of(spec: FigureSpec) -> Callable[..., Any]:
 def measure(spec: FigureSpec, scores: Scores) -> Figure:
     """One figure of labelled predictions, without its interval."""
     function = function_of(spec)
-    found = function(confusion_matrix(scores).astype(np.float64) if spec.measured_from == "decisions" else scores)
+    if spec.weighting == "cases":
+        scores = scores.case_weighted()
+        if not len(scores.labels):
+            return Figure.of(None, 0, "the patients of the images are unknown")
+    found = function(confusion_matrix(scores) if spec.measured_from == "decisions" else scores)
     if isinstance(found, Figure):
         return found
     if isinstance(found, PerClass):
@@ -39,16 +43,16 @@ def measure_resamples(spec: FigureSpec, matrices: F64) -> F64:
     return found.combined() if isinstance(found, PerClass) else np.asarray(found)
 
 
-def confusion_matrix(scores: Scores) -> I64:
-    """Images by true class (rows) and decision: `[K, K]`."""
+def confusion_matrix(scores: Scores) -> F64:
+    """Images, or their weights, by true class (rows) and decision: `[K, K]`."""
     k = len(scores.classes)
     cells = np.bincount(scores.labels * k + scores.predicted, scores.counts, k * k)
-    return cells.reshape(k, k).astype(np.int64)
+    return cells.reshape(k, k).astype(np.float64)
 
 
 def confusion(scores: Scores) -> dict[str, Any]:
     """The confusion matrix as metrics files hold it; with two classes also tn, fp, fn and tp."""
-    matrix = confusion_matrix(scores)
+    matrix = confusion_matrix(scores).astype(np.int64)
     found: dict[str, Any] = {"classes": list(scores.classes), "true_by_predicted": matrix.tolist()}
     if len(matrix) == 2:
         (tn, fp), (fn, tp) = matrix.tolist()

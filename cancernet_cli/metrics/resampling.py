@@ -109,7 +109,7 @@ def resampled_by(make: Callable[[Design, Scores], Resampler]) -> Callable[[_Func
     return mark
 
 
-def _strata(y: I64, units: I64, counts: I64, classes: int, *, by_image: bool) -> list[I64]:
+def _strata(y: I64, units: I64, counts: I64 | F64, classes: int, *, by_image: bool) -> list[I64]:
     """The units of each stratum; a unit that stands for several images is repeated.
 
     A patient alone in a stratum would be in every resample and therefore joins the largest one.

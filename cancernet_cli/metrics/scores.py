@@ -16,17 +16,17 @@ class Scores:
     """Labelled predictions; an entry may stand for several identical images.
 
     classes: K names; with two, the second is the positive one. labels, predicted: `[N]`, index of the true class and of
-        the one decided on. probs: `[N, K]`. counts: `[N]`, images per entry. patients: `[N]`, index in
-        `patient_names`, -1 where unknown. magnifications: `[N]`, NaN where unknown. slides: `[N]`, any numbers, -1
-        where unknown; slides of two patients are two slides, whatever their numbers. unsure: `[N]`, whether the label
-        is `unsure`; `predicted` is then the class that would have been decided on.
+        the one decided on. probs: `[N, K]`. counts: `[N]`, images per entry, or their weights (`case_weighted`).
+        patients: `[N]`, index in `patient_names`, -1 where unknown. magnifications: `[N]`, NaN where unknown. slides:
+        `[N]`, any numbers, -1 where unknown; slides of two patients are two slides, whatever their numbers. unsure:
+        `[N]`, whether the label is `unsure`; `predicted` is then the class that would have been decided on.
     """
 
     classes: tuple[str, ...]
     labels: I64
     predicted: I64
     probs: F64
-    counts: I64
+    counts: I64 | F64
     patients: I64
     magnifications: F64
     slides: I64
@@ -85,8 +85,14 @@ class Scores:
 
     @property
     def n_images(self) -> int:
-        """How many images the entries stand for."""
-        return int(self.counts.sum())
+        """How many images the entries stand for; with weights by case, how many cases."""
+        return round(float(self.counts.sum()))
+
+    def case_weighted(self) -> Scores:
+        """The entries of known patients, with weights in `counts`: the images of each patient share weight 1."""
+        known = self.where(self.patients >= 0)
+        at = np.unique(known.patients, return_inverse=True)[1].reshape(-1)
+        return replace(known, counts=known.counts / np.bincount(at, known.counts)[at])
 
     def where(self, chosen: Bools) -> Scores:
         """The chosen entries, `[N]` bool; no copy if all are."""

@@ -15,6 +15,7 @@ from cancernet_cli.metrics.groups import (
     grouped_metrics,
     image_metrics,
     patient_metrics,
+    repeated_metrics,
     slide_metrics,
 )
 from cancernet_cli.metrics.resampling import Resampling
@@ -69,6 +70,8 @@ def test_unknown_patients_are_left_out_and_counted() -> None:
     assert (found["count"], found["images"], found["images_without_patient"]) == (1, 1, 2)
     images = image_metrics(scores)
     assert images["images_without_patient"] == 2
+    assert "case_weighted_auroc" in images
+    assert "case_weighted_auroc" not in image_metrics(Scores.of([0, 1], [0.1, 0.9]))
     assert images["auroc"].interval.unit == "image"
     assert patient_metrics(Scores.of([0, 1], [0.1, 0.9])) == {"count": 0, "images_without_patient": 2}
 
@@ -99,7 +102,38 @@ def test_more_than_two_classes() -> None:
     found = grouped_metrics(scores)
     assert found["by_patient"]["auroc"].value == 1
     assert found["by_patient"]["patients"][0]["mean_prob"] == pytest.approx({"a": 0.8, "b": 0.1, "c": 0.1})
-    assert found["images"]["auroc"].interval.low == 1
+    assert found["images"]["auroc"].interval.low == pytest.approx(0.05 ** (1 / 2))  # two patients of each class
+    json.dumps(plain(found), allow_nan=False)
+
+
+def test_means_over_divisions_with_the_spread_and_intervals_of_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    who = np.arange(120) % 12
+    y, magnifications = who % 2, np.where(np.arange(120) % 3 == 0, 40.0, 100.0)
+    divisions = [
+        Scores.of(y, np.clip(rng.normal(0.4 + 0.2 * y, 0.3), 0, 1), patients=who, magnifications=magnifications)
+        for _ in range(3)
+    ]
+    resampling = Resampling(200)
+    found, alone = (
+        repeated_metrics(divisions, resampling),
+        [grouped_metrics(d, resampling=resampling) for d in divisions],
+    )
+    assert found["count"] == 3
+    for path in (("images", "case_weighted_auroc"), ("images", "ece"), ("by_patient", "recognition_rate")):
+        figure = found[path[0]][path[1]]
+        assert figure.each == tuple(one[path[0]][path[1]].value for one in alone)
+        assert figure.value == pytest.approx(np.mean(figure.each))
+        assert figure.spread == (min(figure.each), max(figure.each))
+    at_40 = found["by_magnification"]["40"]
+    assert at_40["auroc"].each == tuple(one["by_magnification"]["40"]["auroc"].value for one in alone)
+    assert at_40["patients"] == 4
+    mean = found["images"]["auroc"]
+    assert mean.interval.low < mean.value < mean.interval.high
+    ends = [one["images"]["auroc"].interval for one in alone]
+    assert mean.interval.high - mean.interval.low < np.mean([end.high - end.low for end in ends])  # errors cancel out
+    same = repeated_metrics([divisions[0]] * 2, resampling)["images"]["auroc"]
+    assert same.interval == alone[0]["images"]["auroc"].interval
     json.dumps(plain(found), allow_nan=False)
 
 
@@ -129,7 +163,7 @@ def test_intervals_of_slides_resample_patients() -> None:
     rng = np.random.default_rng(0)
     slide = np.arange(240) % 24
     y = slide // 2 % 2
-    p = np.clip(rng.normal(0.35 + 0.3 * y, 0.2), 0, 1)
+    p = np.clip(rng.normal(0.45 + 0.05 * y, 0.2), 0, 1)
     found = slide_metrics(Scores.of(y, p, patients=slide // 2, slides=slide))
     assert found["count"] == 24
     for name in ("auroc", "accuracy"):

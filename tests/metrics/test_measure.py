@@ -17,7 +17,8 @@ from cancernet_cli.metrics.scores import Scores
 def figures(scores: Scores) -> dict[str, Figure]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return {spec.name: measure(spec, scores) for spec in figures_in("images") if spec.measured_from != "abstention"}
+        specs = [spec for spec in figures_in("images") if spec.weighting == "images"]
+        return {spec.name: measure(spec, scores) for spec in specs if spec.measured_from != "abstention"}
 
 
 def values(scores: Scores) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def test_two_classes_equal_scikit_learn(threshold: float) -> None:
     assert values(scores) == pytest.approx(
         {
             "accuracy": sk.accuracy_score(y, d, **kw),
+            "balanced_accuracy": sk.balanced_accuracy_score(y, d, **kw),
             "precision": sk.precision_score(y, d, **kw),
             "recall": sk.recall_score(y, d, **kw),
             "f1": sk.f1_score(y, d, **kw),
@@ -53,6 +55,55 @@ def test_two_classes_equal_scikit_learn(threshold: float) -> None:
     )
     matrix = confusion(scores)
     assert [matrix[k] for k in ("tn", "fp", "fn", "tp")] == sk.confusion_matrix(y, d, **kw).ravel().tolist()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_case_weighted_figures_equal_scikit_learn_with_one_weight_per_case(classes: int) -> None:
+    rng = np.random.default_rng(3)
+    who = rng.choice(12, 200, p=np.arange(1, 13) / 78)  # some cases have ten times the images of others
+    y, counts = who % classes, rng.integers(1, 4, 200)
+    probs = 0.6 * rng.dirichlet([1] * classes, 200) + 0.4 * np.eye(classes)[rng.permutation(y)]
+    weight = counts / np.bincount(who, counts)[who]
+    names = ("a", "b", "c")[:classes]
+    unknown = [-1, -1]  # of unknown patients, left out
+    scores = Scores.of(
+        [*y, 0, 1],
+        [*probs, *np.eye(classes)[[1, 0]]],
+        classes=names,
+        patients=[*who, *unknown],
+        counts=[*counts, 5, 5],
+    )
+    found = {spec.name: measure(spec, scores) for spec in FIGURES if spec.weighting == "cases"}
+    d, kw = probs.argmax(1), {"sample_weight": weight}
+    of = [1] if classes == 2 else range(classes)
+    ranked = [sk.roc_auc_score(y == k, probs[:, k], **kw) for k in of]
+    expected = {
+        "case_weighted_auroc": np.mean(ranked),
+        "case_weighted_balanced_accuracy": sk.balanced_accuracy_score(y, d, **kw),
+        "case_weighted_recall": np.mean([sk.recall_score(y == k, d == k, **kw) for k in of]),
+        "case_weighted_specificity": np.mean([sk.recall_score(y != k, d != k, **kw) for k in of]),
+    }
+    values = {name: figure.value for name, figure in found.items()}
+    assert expected | {"case_weighted_ece": values["case_weighted_ece"]} == pytest.approx(values)
+    assert {found[name].count for name in ("case_weighted_auroc", "case_weighted_ece")} == {12}
+    assert found["case_weighted_recall"].count == (6 if classes == 2 else 12)
+
+
+def test_case_weights_by_hand() -> None:
+    scores = Scores.of([0, 0, 0, 1, 1], [0.9, 0.9, 0.1, 0.8, 0.2], patients=[0, 0, 1, 2, 2])
+    found = {spec.name: measure(spec, scores).value for spec in FIGURES if spec.function}
+    # Malignant case 2: half right. Benign case 0: wrong twice, which counts once; case 1: right.
+    assert (found["case_weighted_recall"], found["case_weighted_specificity"]) == (0.5, 0.5)
+    assert found["case_weighted_balanced_accuracy"] == 0.5
+    # Pairs of the halves of case 2 with 0 and 1: 0.8 ranks above 0.1 only, 0.2 above 0.1 only.
+    assert found["case_weighted_auroc"] == 0.5
+    # Two bins: 0.9 (case 0 wrong, case 1 right) and 0.8 (one half right, one half wrong).
+    assert found["case_weighted_ece"] == pytest.approx((2 * abs(0.5 - 0.9) + 1 * abs(0.5 - 0.8)) / 3)
+
+
+def test_without_known_patients_nothing_is_case_weighted() -> None:
+    spec = next(spec for spec in FIGURES if spec.name == "case_weighted_auroc")
+    assert measure(spec, Scores.of([0, 1], [0.1, 0.9])) == Figure(None, 0, "the patients of the images are unknown")
 
 
 def test_by_hand_with_the_count_behind_each_figure() -> None:
@@ -82,6 +133,7 @@ def test_more_classes_equal_scikit_learn() -> None:
     assert found == pytest.approx(
         {
             "accuracy": sk.accuracy_score(y, d, **kw),
+            "balanced_accuracy": sk.balanced_accuracy_score(y, d, **kw),
             "precision": sk.precision_score(y, d, average="macro", **kw),
             "recall": sk.recall_score(y, d, average="macro", **kw),
             "f1": sk.f1_score(y, d, average="macro", **kw),

@@ -15,22 +15,35 @@ if TYPE_CHECKING:
 
 COMPARED = "other_segmenters"  # only the figures of COMPARED_BY are shown for these; JSON has all
 COMPARED_BY = (("images", "auroc"), ("images", "accuracy"), ("patients", "auroc"))
-HEADLINES = ("auroc", "dice", "accuracy")  # the first of these on a card is shown in the list of models
+HEADLINES = (
+    "case_weighted_auroc",
+    "auroc",
+    "dice",
+    "accuracy",
+)  # the first of these on a card is shown in the list of models
 
 
 def card_parts(card: Card, folder: Path) -> Iterator[RenderableType]:
     """The sections of a card."""
     from rich.text import Text
 
+    from cancernet_cli.cli.render.divisions import divisions_parts
     from cancernet_cli.cli.render.predictions import one_line
 
     yield Text(f"{card.name}: {card.summary}" if card.summary else card.name, style="bold")
     yield section("Use", {"intended": card.use.intended, "not for": card.use.not_for})
-    shown = (found for found in figures(card.metrics) if found[0][0] != COMPARED or found[0][2:] in COMPARED_BY)
+    metrics = dict(card.metrics)
+    if divisions := metrics.pop("divisions", None):
+        metrics.pop("out_of_fold", None)  # of the first division; `--format json` shows both
+    shown = (found for found in figures(metrics) if found[0][0] != COMPARED or found[0][2:] in COMPARED_BY)
     if card.training.leaks:
         yield Text("\nLEAKING SPLIT: no figure below is an estimate", style="bold red")
         yield from (Text(f"- {one_line(leak)}", style="red") for leak in card.training.leaks)
-    yield section("Metrics", {" / ".join(path): figure_text(figure) for path, figure in shown})
+    if divisions:
+        yield from divisions_parts(divisions)
+    facts = {" / ".join(path): figure_text(figure) for path, figure in shown}
+    if facts or not divisions:
+        yield section("Metrics", facts)
     yield section("Training", training(card))
     yield section("Model", model(card, folder))
 
@@ -154,7 +167,10 @@ def figures(metrics: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def figure_text(figure: Any) -> str:
-    """A figure as text, with its interval and count: `0.800 (95% CI 0.700 to 0.900 over 20 patients), n 530`."""
+    """A figure as text, with its interval and count: `0.800 (95% CI 0.700 to 0.900 over 20 patients), n 530`.
+
+    An exact bound reads `1.000 (at least 0.861, 95% exact bound over 20 patients)`.
+    """
     if not isinstance(figure, dict):
         return f"{figure:.3f}" if isinstance(figure, float) else str(figure)
     known = dict(figure)
@@ -162,7 +178,11 @@ def figure_text(figure: Any) -> str:
     low, high, units = known.pop("low", None), known.pop("high", None), known.pop("interval_units", None)
     if low is not None and high is not None:
         over = f" over {units} patients" if units is not None else ""
-        texts[0] += f" (95% CI {figure_text(low)} to {figure_text(high)}{over})"
+        if known.pop("interval_method", "") == "exact":
+            end = f"at least {figure_text(low)}" if figure["value"] == 1 else f"at most {figure_text(high)}"
+            texts[0] += f" ({end}, 95% exact bound{over})"
+        else:
+            texts[0] += f" (95% CI {figure_text(low)} to {figure_text(high)}{over})"
     if "value" in figure and "count" in known:
         texts.append(f"n {known.pop('count')}")
     texts += [f"{name.replace('_', ' ')} {figure_text(value)}" for name, value in known.items()]
@@ -172,13 +192,17 @@ def figure_text(figure: Any) -> str:
 def headline(card: Card) -> str:
     """The main figure of a card with its interval; empty if it has none."""
     first: dict[str, Any] = {}
-    for path, figure in figures(card.metrics):
+    in_order = {name: card.metrics[name] for name in ("divisions", *card.metrics) if name in card.metrics}
+    for path, figure in figures(in_order):
         first.setdefault(path[-1], figure)
     for name in HEADLINES:
         if name in first:
             figure = first[name]
             bare = (
-                {k: figure[k] for k in ("value", "low", "high") if k in figure} if isinstance(figure, dict) else figure
+                {k: figure[k] for k in ("value", "low", "high", "interval_method") if k in figure}
+                if isinstance(figure, dict)
+                else figure
             )
-            return f"{'LEAKING SPLIT: ' if card.training.leaks else ''}{name} {figure_text(bare)}"
+            title = name.replace("case_weighted_", "case-weighted ")
+            return f"{'LEAKING SPLIT: ' if card.training.leaks else ''}{title} {figure_text(bare)}"
     return ""

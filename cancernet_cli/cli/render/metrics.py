@@ -45,6 +45,8 @@ def _section(metrics: dict[str, Any], title: str) -> Iterator[RenderableType]:
     figures = read_figures(images, "images")
     yield Text(f"{images['count']:,} labelled {unit}s ({labels}) of {who}")
     yield Text(f"n: {unit}s behind a figure; {interval_note(figures.values())}", style="dim")
+    if images["patients"]:
+        yield Text("case-weighted: every case has the same weight; n: cases", style="dim")
     confusion = _confusion_table(images["confusion"])
     if "tp" in images["confusion"]:
         yield SideBySide(figure_table(figures), confusion)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from cancernet_cli.core.choices import ClassLoss, RecipeName, Sampling, StainNormalization, View
+from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.learning import LearningOptions
 from cancernet_cli.core.options.tiling import TilingOptions
@@ -85,6 +86,14 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         help="Stain normalization. `none`: off; `scaled`: scale each channel's optical density to a common maximum; "
         "`balanced`: also remove the tint of the lightest pixels.",
         group="Model",
+    )
+    repeats: int | None = option(
+        None,
+        help="Divisions into folds to evaluate, the first as given or drawn, the others drawn; default: 5 with "
+        "--recipe modern on a frozen backbone, otherwise 1.",
+        min=1,
+        max=100,
+        group="Split",
     )
     unfreeze: int = option(
         0,
@@ -169,3 +178,5 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         if self.head is not None:
             check_entry("--head", HEADS, self.head)
         check_entry("--segmenter", SEGMENTERS, self.segmenter)
+        if self.task == "segment" and (self.repeats or 1) > 1:
+            raise OptionError("--repeats is for classifiers, --task is segment", fix="omit --repeats")

@@ -116,7 +116,7 @@ def _by_class(scores: Scores) -> list[Series]:
 
 
 def _forest(metrics: dict[str, Any]) -> list[tuple[str, float, float, float]]:
-    """AUROC of images, magnifications, slides and patients, where defined."""
+    """AUROC of images, by image and case-weighted, of magnifications, slides and patients, where defined."""
     groups = [("images", metrics["images"])]
     if metrics.get("unseen"):
         groups.append(("images of patients not trained on", metrics["unseen"]["images"]))
@@ -124,8 +124,10 @@ def _forest(metrics: dict[str, Any]) -> list[tuple[str, float, float, float]]:
         groups += [
             (name if name == "unknown" else f"{name}x", found) for name, found in metrics["by_magnification"].items()
         ]
+    weighted = ("images, case-weighted", Figure.from_json(metrics["images"].get("case_weighted_auroc")))
     groups += [(f"{n}s", metrics[f"by_{n}"]) for n in ("slide", "patient") if metrics[f"by_{n}"]["count"]]
-    return _rows([(name, Figure.from_json(found["auroc"])) for name, found in groups])
+    first, *others = [(name, Figure.from_json(found["auroc"])) for name, found in groups]
+    return _rows([first, weighted, *others])
 
 
 def _comparison_plots(found: dict[str, Any], pairs: Pairs, stamp: str) -> dict[str, Draw]:

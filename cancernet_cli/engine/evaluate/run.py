@@ -81,8 +81,13 @@ def evaluate(
         OptionError: `positive` is not a class, or `positive` or `threshold` is given with more than two classes.
         OutputError: The folder is not empty and `overwrite` is off, or it cannot be written.
     """
-    options = replace(options or EvaluateOptions(), **changes)
-    table = Path(table)
+    return evaluate_table(Path(table), replace(options or EvaluateOptions(), **changes), report)
+
+
+def evaluate_table(
+    table: Path, options: EvaluateOptions, report: Reporter = silent, divisions: dict[str, Any] | None = None
+) -> Evaluation:
+    """`evaluate`, with figures of repeated divisions into folds (`metrics.groups.repeated_metrics`, as JSON) added."""
     own = read_source(table)
     source = _with_positive(own, options)
     out = options.out or table.with_name(f"{table.stem}.evaluation")
@@ -92,6 +97,8 @@ def evaluate(
         # The table's threshold is on the other class, which is predicted below it.
         rows.labelled.thresholds = {1 - t for t in rows.labelled.thresholds}
     metrics = _metrics(rows, source, options)
+    if divisions:
+        metrics["divisions"] = divisions
     pairs: Pairs | None = None
     if options.against is not None:
         metrics["comparison"], pairs = _against(options.against, rows.kind, source, options)

@@ -18,6 +18,7 @@ from cancernet_cli.core.cards import Card, Decision, Training
 from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
+from cancernet_cli.core.figures import plain
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import FinetuneResult
@@ -32,10 +33,17 @@ from cancernet_cli.engine.finetune.dataset.labelled_images import (
 from cancernet_cli.engine.finetune.dataset.listing import open_source
 from cancernet_cli.engine.finetune.dataset.reading import read_fingerprints, readable_rows
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter
-from cancernet_cli.engine.finetune.figures import figures, final_decision, held_out
+from cancernet_cli.engine.finetune.figures import (
+    division_figures,
+    divisions_on_card,
+    figures,
+    final_decision,
+    held_out_by_division,
+)
 from cancernet_cli.engine.finetune.frozen.backbone import frozen_features, train_frozen
 from cancernet_cli.engine.finetune.job import FinetuneJob, open_job
 from cancernet_cli.engine.finetune.model_folder import command_line, work_folder, write_model
+from cancernet_cli.engine.finetune.repeats import check_repeats
 from cancernet_cli.engine.finetune.report import write_report
 from cancernet_cli.engine.finetune.tuned_backbone import train_tuned
 
@@ -60,6 +68,7 @@ def train_classifier(
     unsplit = list_unsplit(source, options, job.report, cutter)
     if UNSURE in unsplit.classes:
         raise InputError(f"a class is called {UNSURE!r}, which is the label for no decision", fix="rename the class")
+    check_repeats(unsplit, options)
     torch.manual_seed(options.seed)  # so that what follows does not depend on what reading drew
     if unsplit.tiles is not None and unsplit.tiles.are_all:
         job = replace(job, recipe=replace(recipe, scale=1.0))  # a tile is a view already
@@ -67,21 +76,24 @@ def train_classifier(
     card = first_card(name, job.recipe, unsplit, pretrained, options.segmenter, job.segmentation_model)
     outcome = _train(unsplit, backbone, card, job)
     images = outcome.images
-    held = held_out(outcome.logits, images, abstain_error=options.abstain_error)
-    decision = final_decision(outcome.logits, images, options.abstain_error)
+    every = held_out_by_division(outcome.divisions, images, options.abstain_error)
+    held, divisions = every[0], division_figures(every, images) if len(every) > 1 else None
+    logits = np.stack([division.logits for division in outcome.divisions])
+    decision = final_decision(logits, images, options.abstain_error)
     _say_what_is_promised(decision, options, job.report)
     card = replace(
         card,
         decision=decision,
         metrics={
             "out_of_fold" if images.splits is None else "test": figures(held, images),
+            **({"divisions": divisions_on_card(divisions)} if divisions else {}),
             **({"other_segmenters": outcome.others} if outcome.others else {}),
         },
         segmentation=replace(card.segmentation, allowed=(options.segmenter, *outcome.others)),
         training=_training(images, job),
     )
     if job.processes.is_first:
-        write_report(held, images, outcome.history, card, options, job.report)
+        write_report(held, images, outcome.history, card, options, job.report, plain(divisions))
         card = write_model(outcome.classifier, card, options)
         shutil.rmtree(work_folder(options), ignore_errors=True)
     job.processes.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,15 @@ import numpy as np
 from cancernet_cli.core.arrays import F64, I64, Bools, Strings
 from cancernet_cli.core.cards import Abstain, Card, Decision
 from cancernet_cli.core.figures import Figure, Table, figures_in
-from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
+from cancernet_cli.engine.finetune.dataset.labelled_images import Division, LabelledImages
 from cancernet_cli.metrics.abstention import MOST_ERROR, fit_band, is_unsure
 from cancernet_cli.metrics.calibration import choose_threshold, fit_temperature
-from cancernet_cli.metrics.groups import grouped_metrics
+from cancernet_cli.metrics.groups import grouped_metrics, repeated_metrics
 from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.outputs.tables.predictions import write_image_predictions
 
-ON_FOLDS = "out-of-fold predictions of the training patients ({folds} folds, {apart})"
+ON_FOLDS = "out-of-fold predictions of the training patients ({folds}, {apart})"
 ON_VALIDATION = "{images} validation images of {patients} patients"
 ON_LEAK = ", of a split that leaks"
 UNSURE_FLAGS = ("out_of_domain", "no_tissue")
@@ -48,7 +49,8 @@ def held_out(logits: F64, images: LabelledImages, basis: F64 | None = None, *, a
 
     Args:
         logits: `[N, K]`; NaN in rows that were trained on.
-        basis: `[N, K]`, the logits that temperature and threshold are fitted on; default: the same.
+        basis: `[N, K]`, or `[R, N, K]` of several divisions, the logits that temperature and threshold are fitted on;
+            default: the same.
         abstain_error: to promise; 0: every image gets a label.
     """
     basis = logits if basis is None else basis
@@ -56,7 +58,7 @@ def held_out(logits: F64, images: LabelledImages, basis: F64 | None = None, *, a
     thresholds = np.full(len(logits), np.nan)
     tested, unsure = np.zeros(len(logits), dtype=bool), np.zeros(len(logits), dtype=bool)
     for test, others in _sides(images):
-        decision = decide(basis[others], images.labels[others], images.patients[others], images.classes)
+        decision = _decided(basis, others, images)
         tested |= test
         # As float32, as a table stores them, so that its readers compute the same figures.
         probs[test] = softmax(logits[test] / decision.temperature).astype(np.float32)
@@ -64,35 +66,62 @@ def held_out(logits: F64, images: LabelledImages, basis: F64 | None = None, *, a
         if decision.positive:
             thresholds[test] = np.float32(decision.threshold)
             predicted[test] = probs[test, 1] >= np.float32(decision.threshold)
-            abstain = abstention(basis[others], images.only(np.flatnonzero(others)), decision, abstain_error)
+            abstain = abstention(_rows(basis, others), images.only(np.flatnonzero(others)), decision, abstain_error)
             unsure[test] = is_unsure(probs[test, 1], abstain.low, abstain.high)
     rows = np.flatnonzero(tested)
     return HeldOut(rows, probs[rows], predicted[rows], thresholds[rows], unsure[rows])
+
+
+def held_out_by_division(
+    divisions: Sequence[Division], images: LabelledImages, abstain_error: float = 0
+) -> list[HeldOut]:
+    """`held_out` for each division; temperature and threshold are fitted on the other patients in all divisions."""
+    basis = np.stack([division.logits for division in divisions])
+    return [
+        held_out(one.logits, replace(images, folds=one.folds), basis, abstain_error=abstain_error) for one in divisions
+    ]
 
 
 def final_decision(logits: F64, images: LabelledImages, abstain_error: float = 0) -> Decision:
     """The card's decision: from all out-of-fold predictions, or from the validation part of a single split.
 
     Args:
+        logits: `[N, K]`, or `[R, N, K]` of several divisions.
         abstain_error: to promise; 0: no promise.
     """
+    divisions = len(logits) if logits.ndim == 3 else 1
     if images.splits is None:
-        chosen = np.ones(len(logits), dtype=bool)
+        chosen = np.ones(len(images.labels), dtype=bool)
         apart = "no patient in two"
         if images.unknown_patients.any():
             apart = "no known patient in two"
         if images.unknown_patients.all():
             apart = "split by image, since no patient is known"
-        on = ON_FOLDS.format(folds=len(np.unique(images.folds)), apart="that leak" if images.leaks else apart)
+        folds = f"{len(np.unique(images.folds))} folds"
+        if divisions > 1:
+            folds = f"{divisions} divisions into {folds}"
+        on = ON_FOLDS.format(folds=folds, apart="that leak" if images.leaks else apart)
     else:
         chosen = images.splits == "val"
         known = len(np.unique(images.patients[chosen & ~images.unknown_patients]))
         on = ON_VALIDATION.format(images=chosen.sum(), patients=known or "unknown")
         on += ON_LEAK if images.leaks else ""
-    decision = decide(logits[chosen], images.labels[chosen], images.patients[chosen], images.classes)
-    decision = replace(decision, chosen_on=on)
-    abstain = abstention(logits[chosen], images.only(np.flatnonzero(chosen)), decision, abstain_error)
+    decision = replace(_decided(logits, chosen, images), chosen_on=on)
+    abstain = abstention(_rows(logits, chosen), images.only(np.flatnonzero(chosen)), decision, abstain_error)
     return replace(decision, abstain=abstain)
+
+
+def _decided(logits: F64, chosen: Bools, images: LabelledImages) -> Decision:
+    """`decide` on the chosen rows, `[N]`, of one division, `[N, K]`, or of several, `[R, N, K]`."""
+    rows = _rows(logits, chosen)
+    repeats, _, classes = rows.shape
+    labels, patients = np.tile(images.labels[chosen], repeats), np.tile(images.patients[chosen], repeats)
+    return decide(rows.reshape(-1, classes), labels, patients, images.classes)
+
+
+def _rows(logits: F64, chosen: Bools) -> F64:
+    """The chosen rows, `[N]`, of one division, `[N, K]`, or of several, `[R, N, K]`, as `[R, M, K]`."""
+    return logits.reshape(-1, *logits.shape[-2:])[:, chosen]
 
 
 def decide(logits: F64, labels: I64, patients: Strings, classes: tuple[str, ...]) -> Decision:
@@ -119,7 +148,7 @@ def abstention(logits: F64, images: LabelledImages, decision: Decision, error: f
     """When the label is `unsure`: in a band fitted on these images, if the error can be promised, and for some flags.
 
     Args:
-        logits: `[N, K]`, by models that were not trained on the images. error: 0 promises nothing.
+        logits: `[R, N, K]`, by models of R divisions that were not trained on the images. error: 0 promises nothing.
     """
     cases = {
         name: len(np.unique(images.patients[images.labels == number])) for number, name in enumerate(images.classes)
@@ -134,8 +163,9 @@ def abstention(logits: F64, images: LabelledImages, decision: Decision, error: f
     if images.unknown_patients.all():
         return replace(none, chosen_on="no band: the patients are unknown, so nothing can be promised for new ones")
     # As float32, as a table stores them, so that the limits mean there what they mean here.
-    probs = softmax(logits / decision.temperature)[:, 1].astype(np.float32)
-    band = fit_band(images.labels == 1, probs, images.patients, threshold=decision.threshold, error=error)
+    probs = softmax(logits.reshape(-1, logits.shape[-1]) / decision.temperature)[:, 1].astype(np.float32)
+    labels, patients = np.tile(images.labels == 1, len(logits)), np.tile(images.patients, len(logits))
+    band = fit_band(labels, probs, patients, threshold=decision.threshold, error=error)
     counts = " and ".join(f"{count} {name}" for name, count in cases.items())
     if band is None:
         return replace(none, chosen_on=f"no band: {counts} cases; it takes {_fewest(MOST_ERROR)} of each class")
@@ -162,11 +192,28 @@ def _fewest(error: float) -> int:
 
 def figures(held: HeldOut, images: LabelledImages) -> dict[str, Any]:
     """A card's figures of held-out images, with intervals over patients."""
+    found = grouped_metrics(scores_of(held, images))
+    matrix = found["images"]["confusion"]
+    return {**_of_groups(found), "confusion": {k: v for k, v in matrix.items() if k in ("tn", "fp", "fn", "tp")}}
+
+
+def division_figures(held: Sequence[HeldOut], images: LabelledImages) -> dict[str, Any]:
+    """Figures of several divisions into folds: see `metrics.groups.repeated_metrics`."""
+    return repeated_metrics([scores_of(one, images) for one in held])
+
+
+def divisions_on_card(found: dict[str, Any]) -> dict[str, Any]:
+    """What a card keeps of `division_figures`."""
+    return {"count": found["count"], **_of_groups(found)}
+
+
+def scores_of(held: HeldOut, images: LabelledImages) -> Scores:
+    """Held-out predictions with labels, patients and magnifications."""
     seen = images.only(held.rows)
     # Numbered in order of occurrence, as when a table is read, so that the bootstrap draws the same patients.
     numbers = {name: number for number, name in enumerate(dict.fromkeys(seen.patients.tolist()))}
     at = np.array([numbers[name] for name in seen.patients.tolist()])
-    scores = Scores.of(
+    return Scores.of(
         seen.labels,
         held.probs,
         classes=seen.classes,
@@ -176,14 +223,6 @@ def figures(held: HeldOut, images: LabelledImages) -> dict[str, Any]:
         patient_names=tuple(numbers),
         magnifications=seen.magnifications,
     )
-    found = grouped_metrics(scores)
-    images_found, by_patient = found["images"], found["by_patient"]
-    return {
-        "images": {**_kept(images_found, "images"), "patients": images_found["patients"]},
-        "patients": {**_kept(by_patient, "patients"), "count": by_patient["count"]},
-        "by_magnification": {name: _kept(group, "headline") for name, group in found["by_magnification"].items()},
-        "confusion": {k: v for k, v in images_found["confusion"].items() if k in ("tn", "fp", "fn", "tp")},
-    }
 
 
 def write_predictions(held: HeldOut, images: LabelledImages, card: Card, path: Path) -> None:
@@ -211,6 +250,19 @@ def write_predictions(held: HeldOut, images: LabelledImages, card: Card, path: P
     )
 
 
+def _of_groups(found: dict[str, Any]) -> dict[str, Any]:
+    """Figures of images, patients and magnifications as cards hold them."""
+    images, by_patient = found["images"], found["by_patient"]
+    return {
+        "images": {**_kept(images, "images"), "patients": images["patients"]},
+        "patients": {**_kept(by_patient, "patients"), "count": by_patient["count"]},
+        "by_magnification": {
+            name: {**_kept(group, "magnifications"), "patients": group["patients"]}
+            for name, group in found["by_magnification"].items()
+        },
+    }
+
+
 def _sides(images: LabelledImages) -> list[tuple[Bools, Bools]]:
     """Pairs of test rows and of the rows that decide for them; each `[N]` bool."""
     if images.splits is not None:
@@ -228,4 +280,7 @@ def _of_card(figure: Figure) -> dict[str, Any]:
     kept: dict[str, Any] = {"value": figure.value, "count": figure.count}
     if figure.interval is not None:
         kept |= {"low": figure.interval.low, "high": figure.interval.high, "interval_units": figure.interval.units}
+        kept |= {"interval_method": "exact"} if figure.is_one_sided else {}
+    if figure.each:
+        kept["each"] = " ".join(f"{value:.4f}" for value in figure.each)
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in kept.items() if v is not None}

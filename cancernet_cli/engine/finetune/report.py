@@ -10,7 +10,7 @@ from cancernet_cli.core.cards import Card
 from cancernet_cli.core.events import Reporter
 from cancernet_cli.core.options import EvaluateOptions, FinetuneOptions
 from cancernet_cli.core.records import Epoch
-from cancernet_cli.engine.evaluate.run import evaluate
+from cancernet_cli.engine.evaluate.run import evaluate_table
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.figures import HeldOut, write_predictions
 from cancernet_cli.outputs.plots import plot_history
@@ -27,8 +27,12 @@ def write_report(
     card: Card,
     options: FinetuneOptions,
     report: Reporter,
+    divisions: dict[str, Any] | None = None,
 ) -> None:
     """Write held-out predictions and their evaluation and, for a training by epochs, history and curves.
+
+    Args:
+        divisions: figures of all divisions into folds, as JSON; the predictions are those of the first.
 
     Raises:
         OutputError: a file cannot be written.
@@ -36,12 +40,13 @@ def write_report(
     out = options.out
     table = out / ("out_of_fold.parquet" if images.splits is None else "test.parquet")
     write_predictions(held, images, card, table)
-    evaluate(table, EvaluateOptions(out=out / EVALUATION, overwrite=True, seed=0), report)
+    evaluate_table(table, EvaluateOptions(out=out / EVALUATION, overwrite=True, seed=0), report, divisions)
     if history:
         write_history(history, out / HISTORY_FILE)
         stamp = f"LEAKING SPLIT: {images.leaks[0]}" if images.leaks else ""
-        runs: dict[str, list[dict[str, Any]]] = {epoch.split: [] for epoch in history}
-        for epoch in history:
+        shown = [epoch for epoch in history if not epoch.split.startswith("division_")]  # the first division's
+        runs: dict[str, list[dict[str, Any]]] = {epoch.split: [] for epoch in shown}
+        for epoch in shown:
             runs[epoch.split].append(asdict(epoch))
         for measure in MEASURES:
             title = f"{card.name}: {measure} per epoch"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -19,12 +19,14 @@ from cancernet_cli.core.events import Note
 from cancernet_cli.core.records import Epoch
 from cancernet_cli.data.splits.folds import SplitPart
 from cancernet_cli.engine.finetune.checkpoints import Checkpoints, file_facts, open_checkpoints
-from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, TrainingOutcome, split_parts
+from cancernet_cli.engine.finetune.dataset.labelled_images import Division, LabelledImages, TrainingOutcome, split_parts
 from cancernet_cli.engine.finetune.fit import fit_with_progress
 from cancernet_cli.engine.finetune.frozen.features import FeatureExtractor
+from cancernet_cli.engine.finetune.frozen.head import division_prefix
 from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.engine.finetune.predict_views import CardViews
 from cancernet_cli.engine.finetune.random_batches import ViewMaker, random_batches
+from cancernet_cli.engine.finetune.repeats import divide
 from cancernet_cli.engine.finetune.tuning_setup import (
     AUGMENT,
     ViewLogits,
@@ -61,6 +63,8 @@ class Tuned:
 def train_tuned(images: LabelledImages, backbone: Backbone, card: Card, job: FinetuneJob) -> TrainingOutcome:
     """Fine-tune on each fold's training part, then on all patients for the median of the folds' best epochs.
 
+    With `--repeats` the folds of every division are trained.
+
     A killed run resumes from its checkpoints. Raises as `Tuner.tune`.
     """
     facts = map(file_facts, images.files)
@@ -69,25 +73,28 @@ def train_tuned(images: LabelledImages, backbone: Backbone, card: Card, job: Fin
     start = build_classifier(card.architecture)
     start.backbone.load_state_dict(backbone.state_dict())
     tuner = Tuner(images, card, job.segmenter(card.segmentation.segmenter), start, job, checkpoints)
-    logits = np.full((len(images.files), len(images.classes)), np.nan)
+    divisions = divide(images, job)
+    logits = np.full((len(divisions), len(images.files), len(images.classes)), np.nan)
     history: list[Epoch] = []
     best: list[int] = []
 
-    def train(part: SplitPart, stop_after: int | None = None) -> nn.Module:
+    def train(part: SplitPart, division: int = 0, stop_after: int | None = None) -> nn.Module:
         tuned = tuner.tune(part, stop_after)
         history.extend(tuned.history)
         best.append(tuned.best_epoch)
         held_out = part.test if images.splits is None else np.concatenate([part.validate, part.test])
         if len(held_out):
-            logits[held_out] = tuned.logits(held_out)
+            logits[division, held_out] = tuned.logits(held_out)
         return tuned.classifier.cpu()
 
-    for part in split_parts(images, job.options, job.report):
-        classifier = train(part)
+    for number, folds in enumerate(divisions):
+        for part in split_parts(replace(images, folds=folds), job.options, job.report):
+            classifier = train(replace(part, name=f"{division_prefix(number)}{part.name}"), number)
     if images.splits is None:
         none = np.zeros(0, np.int64)
-        classifier = train(SplitPart("final", np.arange(len(images.files)), none, none), final_epochs(best))
-    return TrainingOutcome(images, logits, classifier, history)
+        classifier = train(SplitPart("final", np.arange(len(images.files)), none, none), stop_after=final_epochs(best))
+    repeats = tuple(Division(*one) for one in zip(divisions[1:], logits[1:], strict=True))
+    return TrainingOutcome(images, logits[0], classifier, history, repeats=repeats)
 
 
 def final_epochs(best: Sequence[int]) -> int:

@@ -39,7 +39,9 @@ def table_row(cell: Row) -> Row:
 
 def figure_of(row: Row, name: str) -> Figure:
     """A figure of a row, by its column."""
-    return Figure(row.get(name), interval=Interval(row.get(f"{name}_low"), row.get(f"{name}_high")))
+    value, low, high = (row.get(column) for column in (name, f"{name}_low", f"{name}_high"))
+    is_exact = value in (0, 1) and low != high
+    return Figure(value, interval=Interval(low, high, method="exact" if is_exact else "bootstrap"))
 
 
 def headline(row: Row) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cancernet_cli import __version__
 from cancernet_cli.core.figures import Figure, figures_in
+from cancernet_cli.outputs.reports.divisions import divisions_section
 from cancernet_cli.outputs.reports.markdown import difference_table, escape, figure_table, figure_text, picture, table
 
 _SHARES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced_accuracy", "f1")
@@ -28,6 +29,8 @@ def report_text(metrics: Mapping[str, Any], plots: Mapping[str, str], skipped: M
         "Research use only: not a medical device, not for diagnosis.",
         *_data(metrics),
     ]
+    if "divisions" in metrics:
+        blocks += divisions_section(metrics["divisions"])
     if metrics.get("unseen"):
         blocks += _images(metrics["unseen"], "Patients the model was not trained on")
         blocks += _images(metrics, "All images, including those of patients it was trained on: not a test of the model")
@@ -89,7 +92,7 @@ def _groups(metrics: Mapping[str, Any]) -> Iterator[str]:
     rows = []
     for name, found in sorted(metrics["by_magnification"].items(), key=lambda item: _as_number(item[0])):
         title = "magnification unknown" if name == "unknown" else f"{name}x"
-        rows.append((title, f"{found['count']:,} images", *_cells(found)))
+        rows.append((title, _counted_images(found), *_cells(found)))
     if slide["count"]:
         rows.append(("slides", f"{slide['count']:,} slides", *_cells(slide)))
     if patient["count"]:
@@ -103,6 +106,12 @@ def _groups(metrics: Mapping[str, Any]) -> Iterator[str]:
             for row in wrong
         ]
         yield table(["worst patients", "label", ">correct", ">images"], worst)
+
+
+def _counted_images(group: Mapping[str, Any]) -> str:
+    """`105 images of 10 patients`."""
+    of = f" of {group['patients']:,} patients" if group.get("patients") else ""
+    return f"{group['count']:,} images{of}"
 
 
 def _cells(group: Mapping[str, Any]) -> list[str]:

@@ -37,7 +37,7 @@ def figure_table(group: Mapping[str, Any]) -> Iterator[str]:
     """Every figure of a group of images with its interval and count, and why some are undefined."""
     figures = read_figures(group, "images")
     note = interval_note(figures.values())
-    yield f"{note[0].upper()}{note[1:]}; n: images behind a figure."
+    yield f"{note[0].upper()}{note[1:]}; n: images, or cases where a figure is case-weighted."
     rows = [
         (spec.title, figure_text(figures[spec.name], spec), f"{figures[spec.name].count:,}")
         for spec in figures_in("images")

@@ -77,7 +77,7 @@ def test_no_number_is_cut_on_a_narrow_terminal() -> None:
     numbers = [word for word in narrow.split() if word[0].isdigit()]
     assert numbers
     assert all(word in known for word in numbers)
-    assert "(too narrow for accuracy, F1, ECE)" in narrow
+    assert "(too narrow for weighted AUROC, accuracy, F1, ECE)" in narrow
 
 
 def test_without_colour_there_are_no_escapes_and_nothing_is_lost() -> None:
@@ -90,11 +90,14 @@ def test_without_colour_there_are_no_escapes_and_nothing_is_lost() -> None:
 def test_undefined_figures_are_dashes_with_their_reason() -> None:
     shown = text_of(render_metrics(metrics_of(Scores.of([0, 0, 0], [0.1, 0.2, 0.3], patients=[0, 0, 1]))))
     assert "- precision (PPV): no image was classified as malignant" in shown
-    assert "- AUROC, AUPRC: only one class among the true labels" in shown
+    assert "- AUROC, case-weighted AUROC, AUPRC: only one class among the true" in shown
     assert "- by patient, AUROC: only one class among the true labels" in shown
     assert " nan" not in shown.lower()
+    two = Scores.of([0, 0, 1, 1], [0.3, 0.6, 0.9, 0.2], patients=[0, 0, 1, 1])
+    assert "no 95 % intervals: fewer than 2 patients of a class" in text_of(render_metrics(metrics_of(two)))
     one = text_of(render_metrics(metrics_of(Scores.of([0, 1], [0.1, 0.9], patients=[0, 1]))))
-    assert "no 95 % intervals: fewer than 2 patients of a class" in one
+    assert "1.00 (at least 0.05)" in one
+    assert "at least, at most: exact one-sided 95 % bound" in one
     assert "\nworst patients" not in one
 
 

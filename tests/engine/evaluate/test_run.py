@@ -183,7 +183,7 @@ def test_one_class_gives_what_can_be_given_and_the_reasons(tmp_path: Path, monke
         "intervals": "no group of images has an AUROC",
     }
     text = found.report_file.read_text()
-    assert f"- AUROC, AUPRC: {reason}." in text
+    assert f"- AUROC, case-weighted AUROC, AUPRC: {reason}." in text
     assert "No plot precision\\_recall: only one class among the true labels." in text
     assert [row["note"] for row in found.metrics["thresholds"] if row["note"]] == [OWN]
 

@@ -257,7 +257,7 @@ def test_a_card_claims_nothing_of_patients_that_nobody_knows(labelled: Path, tmp
     finetune([str(tmp_path / "anonymous")], classify_options(tmp_path / "model"))
     card = read_card(tmp_path / "model")
     assert card.training.group_by == "image"
-    assert card.decision.chosen_on.endswith("(2 folds, split by image, since no patient is known)")
+    assert card.decision.chosen_on.endswith("(5 divisions into 2 folds, split by image, since no patient is known)")
 
 
 def test_no_patient_is_in_two_folds(labelled: Path, tmp_path: Path) -> None:

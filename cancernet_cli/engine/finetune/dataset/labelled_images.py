@@ -67,11 +67,23 @@ class LabelledImages(UnsplitImages):
 
 
 @dataclass(frozen=True)
+class Division:
+    """Out-of-fold predictions of one division into folds.
+
+    folds: `[N]`. logits: `[N, K]` of every image by weights that were not trained on its fold.
+    """
+
+    folds: I64
+    logits: F64
+
+
+@dataclass(frozen=True)
 class TrainingOutcome:
     """The result of a training.
 
     images: those that could be read. logits: `[N, K]` of every image by weights that were not trained on it, NaN
     elsewhere. classifier: the trained network. others: figures of the other segmenters that were measured, by name.
+    repeats: further divisions of the same images into folds.
     """
 
     images: LabelledImages
@@ -79,6 +91,12 @@ class TrainingOutcome:
     classifier: nn.Module
     history: list[Epoch]
     others: dict[str, Any] = field(default_factory=dict)
+    repeats: tuple[Division, ...] = ()
+
+    @property
+    def divisions(self) -> tuple[Division, ...]:
+        """Every division into folds, that of `images` first."""
+        return (Division(self.images.folds, self.logits), *self.repeats)
 
 
 def list_images(

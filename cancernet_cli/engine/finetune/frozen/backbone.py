@@ -12,13 +12,14 @@ from cancernet_cli.classification.base import Backbone
 from cancernet_cli.core.arrays import F64
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, TrainingOutcome, split_parts
+from cancernet_cli.engine.finetune.dataset.labelled_images import Division, LabelledImages, TrainingOutcome, split_parts
 from cancernet_cli.engine.finetune.figures import figures, held_out
 from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.finetune.frozen.features import image_features
 from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, Scorer, Values, fill_head
 from cancernet_cli.engine.finetune.job import FinetuneJob, also_segmenters
 from cancernet_cli.engine.finetune.model_folder import work_folder
+from cancernet_cli.engine.finetune.repeats import divide
 
 
 def frozen_features(files: list[FoundFile], backbone: Backbone, card: Card, job: FinetuneJob) -> Features:
@@ -43,11 +44,14 @@ def train_frozen(
     classes = len(images.classes)
     trainer = HeadTrainer(features.values, images.labels, images.groups, classes, job.recipe, job.options.seed)
     models: dict[int, Scorer]
+    repeats: list[Division] = []
+    divisions = divide(images, job)
     if images.splits is None:
-        found = trainer.by_folds(images.folds, job.report)
+        found, *again = trainer.by_divisions(divisions, job.report)
         logits, models = found.logits, found.models
+        repeats = [Division(folds, one.logits) for folds, one in zip(divisions[1:], again, strict=True)]
         final, epochs = trainer.on_everything(job.report)
-        history = [*found.history, *epochs]
+        history = [epoch for one in (found, *again) for epoch in one.history] + epochs
     else:
         (part,) = split_parts(images, job.options, job.report)
         final, history = trainer.fit(part.train, part.validate, split=part.name)
@@ -57,11 +61,12 @@ def train_frozen(
     for name in also_segmenters(job.options):
         seen = _features(images.files, backbone, card, job, name)
         # With the decision of the card's own segmenter, which a user who changes the segmenter gets.
-        others[name] = figures(held_out(_scored(seen.values, models, images), images, basis=logits), images)
+        basis = np.stack([logits, *(division.logits for division in repeats)])
+        others[name] = figures(held_out(_scored(seen.values, models, images), images, basis), images)
     classifier = build_classifier(card.architecture)
     classifier.backbone.load_state_dict(backbone.state_dict())
     fill_head(classifier.head, final)
-    return TrainingOutcome(images, logits, classifier, history, others)
+    return TrainingOutcome(images, logits, classifier, history, others, tuple(repeats))
 
 
 def _features(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,7 +71,17 @@ class HeadTrainer:
         Args:
             folds: `[N]`; images of a negative fold are trained on in every fold and never scored.
         """
-        count, has_epochs = len(np.unique(folds[folds >= 0])), self.recipe.fit == "adam"
+        return self.by_divisions([folds], report, stage=stage)[0]
+
+    def by_divisions(
+        self, divisions: Sequence[I64], report: Reporter = silent, *, stage: str = "folds"
+    ) -> list[OutOfFold]:
+        """`by_folds` for each of several divisions into folds.
+
+        In the history the second division's folds are `division_2_fold_0` and so on.
+        """
+        count = sum(len(np.unique(folds[folds >= 0])) for folds in divisions)
+        has_epochs = self.recipe.fit == "adam"
         total = count * self.recipe.epochs if has_epochs else count
         report(StageStarted(stage, total, "epochs" if has_epochs else "folds"))
 
@@ -82,7 +92,11 @@ class HeadTrainer:
                 interruption.check("the features are kept")
             return found
 
-        found = out_of_fold(self.features[:, 0], folds, self.classes, fit)
+        values = self.features[:, 0]
+        found = [
+            out_of_fold(values, folds, self.classes, fit, prefix=division_prefix(number))
+            for number, folds in enumerate(divisions)
+        ]
         report(StageFinished(stage))
         return found
 
@@ -127,18 +141,23 @@ class HeadTrainer:
         )
 
 
-def out_of_fold(values: Values, folds: I64, classes: int, fit: Fit) -> OutOfFold:
+def division_prefix(number: int) -> str:
+    """What precedes `fold_0` in the name of a training, for a division's number from 0; the first has no prefix."""
+    return f"division_{number + 1}_" if number else ""
+
+
+def out_of_fold(values: Values, folds: I64, classes: int, fit: Fit, *, prefix: str = "") -> OutOfFold:
     """Fit on each fold's complement and score the fold.
 
     Args:
-        values: `[N, F]`; may be on disk.
+        values: `[N, F]`; may be on disk. prefix: of the names of the folds.
     """
     logits = np.full((len(values), classes), np.nan)
     models: dict[int, Scorer] = {}
     history: list[Epoch] = []
     for fold in np.unique(folds[folds >= 0]).tolist():
         test = np.flatnonzero(folds == fold)
-        models[fold], epochs = fit(np.flatnonzero(folds != fold), test, f"fold_{fold}")
+        models[fold], epochs = fit(np.flatnonzero(folds != fold), test, f"{prefix}fold_{fold}")
         history += epochs
         for part in np.array_split(test, math.ceil(len(test) / ROWS_AT_ONCE)):
             logits[part] = models[fold].logits(values[part])
