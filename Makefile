@@ -39,8 +39,8 @@ $(VENV)/.installed-docs: pyproject.toml | $(VENV)/.made
 
 demo: $(VENV)/.installed ## Set up, then classify examples/slides with the bundled model
 	@mkdir -p demo
-	$(BIN)/cancernet classify examples/slides --out demo/predictions.parquet --overlays demo/overlays --overwrite
-	@echo "The demo images show skin, not breast: they show that it works, and their probabilities are meaningless."
+	$(BIN)/cancernet classify examples/slides --out demo/predictions.parquet --overlays demo/overlays --overwrite --format quiet
+	@$(BIN)/python examples/show_predictions.py demo/predictions.parquet demo/overlays
 
 test: $(VENV)/.installed-dev ## Set up, then run the tests except the slow ones
 	$(BIN)/python -m pytest -m "not slow and not gpu"

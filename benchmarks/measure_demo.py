@@ -2,7 +2,7 @@
 
     python benchmarks/measure_demo.py
 
-`cancernet --help` and the command of the demo (`make demo`) are timed as whole processes. The demo has only seven
+`cancernet --help` and the command of the demo (`make demo`) are timed as whole processes. The demo has only eight
 fields of view, so most of its time is start-up: throughput is computed from a folder with many links to the same
 fields, and the additional time it takes.
 """

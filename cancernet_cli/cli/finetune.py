@@ -15,8 +15,8 @@ from cancernet_cli.core.options import FinetuneOptions
 Data = Annotated[
     list[str],
     typer.Argument(
-        help="Class folders, an unpacked BreakHis archive, or a CSV or Parquet manifest with path,label[,patient]; "
-        "images, slides, or both."
+        help="Class folders, an unpacked BreakHis or IDC archive, or a CSV or Parquet manifest with "
+        "path,label[,patient]; images, slides, or both."
     ),
 ]
 

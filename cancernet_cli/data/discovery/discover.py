@@ -16,7 +16,8 @@ from cancernet_cli.data.discovery.endings import Endings, registered_endings
 from cancernet_cli.data.discovery.entries import Entry, absolute, entry_at
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, read_names
 from cancernet_cli.data.discovery.label_file import LabelSource
-from cancernet_cli.data.discovery.labels import filled, open_labels
+from cancernet_cli.data.discovery.labels import NameLabels, filled, open_labels
+from cancernet_cli.data.discovery.layout import Layout, survey
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule, Manifest
 from cancernet_cli.data.discovery.patterns import matches
 from cancernet_cli.data.discovery.walk import ExcludedFolders, FolderWalk
@@ -37,6 +38,7 @@ def discover(
     kind: Wanted = "image",
     on_problem: Callable[[str], None] = lambda message: None,
     on_unlisted: Callable[[], None] = lambda: None,
+    on_layout: Callable[[Layout], None] | None = None,
 ) -> Iterator[FoundFile]:
     """The files that the inputs refer to; memory use does not depend on their number.
 
@@ -54,6 +56,8 @@ def discover(
             A multi-file slide is one file.
         on_problem: called with a message for each folder that cannot be listed, and for label rows that match no file.
         on_unlisted: called for each folder that cannot be listed, whose files are missing.
+        on_layout: called with the layout of the folders before the first file, if they are read for labels. By default,
+            what is doubtful about it goes to `on_problem`.
 
     Raises:
         InputError: an input or label file is missing or invalid; while iterating, for an invalid row of a manifest or a
@@ -70,7 +74,12 @@ def discover(
         on_unlisted()
 
     endings = registered_endings()
-    walk = FolderWalk(excluded, report_unlisted, endings.matcher(slides=kind != "image"))
+    takes = endings.matcher(slides=kind != "image")
+    walk = FolderWalk(excluded, report_unlisted, takes)
+    if isinstance(source, NameLabels) and source.use_folder:
+        locations = _labelled_by_folder(parsed, FolderWalk(excluded, lambda message: None, takes))
+        source.layout = survey(locations, base, classes)
+        (on_layout or (lambda layout: _doubts(layout, on_problem)))(source.layout)
     found = _found(parsed, manifests, os.fsencode(base), labels, source, walk, stdin, on_problem)
     if kind == "image":
         return found
@@ -126,6 +135,25 @@ def _found(
         walk.add(one.location)
     yield from map(known, walk)
     source.report(on_problem)
+
+
+def _labelled_by_folder(inputs: list[Input], walk: FolderWalk) -> Iterator[bytes]:
+    """The paths of the inputs whose folders may be classes; lists bring their own labels."""
+    for one in inputs:
+        if one.kind == "file":
+            yield one.location
+        elif one.kind == "pattern":
+            yield from (entry.location for entry in _matching(one, walk))
+        elif one.kind == "folder":
+            walk.add(one.location)
+    yield from walk.locations()
+
+
+def _doubts(layout: Layout, on_problem: Callable[[str], None]) -> None:
+    if layout.numbered:
+        on_problem(f"{layout.numbers_read}; --labels none ignores them")
+    if layout.ambiguity:
+        on_problem(f"patients are unknown: {layout.ambiguity}")
 
 
 def _kind(file: FoundFile, wanted: Wanted, endings: Endings) -> Kind:

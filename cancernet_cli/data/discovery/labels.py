@@ -10,48 +10,46 @@ from pathlib import Path
 
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.records import Truth
-from cancernet_cli.data.discovery.breakhis import parse_breakhis
+from cancernet_cli.data.discovery.file_names import facts_of_name
 from cancernet_cli.data.discovery.label_file import LabelFile, LabelSource
+from cancernet_cli.data.discovery.layout import Layout
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule
 
 
 class NameLabels(LabelSource):
-    """Labels from BreakHis file names, from folders named after classes, or from both, the file name first.
+    """Labels from BreakHis and IDC file names, from folders named after classes, or from both, the file name first.
 
-    Patient, slide and magnification always come from a BreakHis name: files sorted into class folders still belong to
-    their patients.
+    Patient, slide and magnification always come from such a file name: files sorted into class folders still belong to
+    their patients. For other names the patient is the folder that the layout names.
+
+    Attributes:
+        layout: how the folders are arranged. Until `discover` has surveyed them, no folder is a patient's.
     """
 
     def __init__(self, base: Path, classes: Sequence[str], *, use_name: bool, use_folder: bool) -> None:
-        self._base = os.fsencode(base)
         self._classes = {name.casefold(): name for name in classes}
-        self._use_name, self._use_folder = use_name, use_folder
-        self._folder_class = lru_cache(maxsize=1024)(self._class_of_folder)
+        self._use_name, self.use_folder = use_name, use_folder
+        self.layout = Layout(os.fsencode(base), self._classes)
+
+    @property
+    def layout(self) -> Layout:
+        return self._layout
+
+    @layout.setter
+    def layout(self, layout: Layout) -> None:
+        self._layout = layout
+        self._of_folder = lru_cache(maxsize=1024)(lambda folder: (layout.class_of(folder), layout.patient_of(folder)))
 
     def truth(self, location: bytes) -> Truth:
         folder, name = os.path.split(location)
-        known = parse_breakhis(os.fsdecode(name))
-        label = None
-        if known and self._use_name:
-            label = self._classes.get(known.label) or self._classes.get(known.subtype)
-        if label is None and self._use_folder:
-            label = self._folder_class(folder)
-        if known is None:
-            return Truth(label)
-        return Truth(label, known.patient, known.slide, known.magnification)
-
-    def _class_of_folder(self, folder: bytes) -> str | None:
-        """The class of the nearest enclosing folder that is named after one, up to the base folder."""
-        while True:
-            name = os.fsdecode(os.path.basename(folder)).casefold()
-            if name in self._classes:
-                return self._classes[name]
-            if folder == self._base:
-                return None
-            folder = os.path.dirname(folder)
-            contains_base = os.path.join(self._base, b"").startswith(os.path.join(folder, b""))
-            if contains_base and folder != self._base:
-                return None
+        facts = facts_of_name(os.fsdecode(name))
+        label = patient = None
+        if self._use_name:
+            label = next((self._classes[name] for name in facts.labels if name in self._classes), None)
+        if self.use_folder:
+            folder_class, patient = self._of_folder(folder)
+            label = label or folder_class
+        return replace(facts.truth, label=label, patient=facts.truth.patient or patient)
 
 
 def open_labels(labels: str, base: Path, classes: Sequence[str], rule: LabelRule = DEFAULT_RULE) -> LabelSource:

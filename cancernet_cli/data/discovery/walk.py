@@ -47,6 +47,14 @@ class FolderWalk:
         self._db.execute("INSERT OR IGNORE INTO pending VALUES (?, ?)", (os.path.islink(folder), folder))
 
     def __iter__(self) -> Iterator[Entry]:
+        for location, status in self._found():
+            yield entry_at(location, status)
+
+    def locations(self) -> Iterator[bytes]:
+        """The paths alone, without a look at each file."""
+        return (location for location, _ in self._found())
+
+    def _found(self) -> Iterator[tuple[bytes, os.stat_result | Failure | None]]:
         while pending := self._db.execute("SELECT * FROM pending ORDER BY is_link, folder LIMIT 1").fetchone():
             self._db.execute("DELETE FROM pending WHERE is_link = ? AND folder = ?", pending)
             folder = pending[1]
@@ -62,7 +70,7 @@ class FolderWalk:
         key = f"{status.st_dev}:{status.st_ino}"  # text: SQLite's integers are signed, inodes may use all 64 bits
         return self._db.execute("INSERT OR IGNORE INTO visited VALUES (?)", (key,)).rowcount > 0
 
-    def _files_in(self, folder: bytes) -> Iterator[Entry]:
+    def _files_in(self, folder: bytes) -> Iterator[tuple[bytes, os.stat_result | Failure | None]]:
         for entry in listed(folder, self._report):
             if entry.is_dir(follow_symlinks=False):
                 self._db.execute("INSERT OR IGNORE INTO pending VALUES (0, ?)", (entry.path,))
@@ -73,9 +81,9 @@ class FolderWalk:
                 if isinstance(status, os.stat_result) and stat.S_ISDIR(status.st_mode):
                     self._db.execute("INSERT OR IGNORE INTO pending VALUES (1, ?)", (entry.path,))
                 elif is_taken and (isinstance(status, Failure) or stat.S_ISREG(status.st_mode)):
-                    yield entry_at(entry.path, status)
+                    yield entry.path, status
             elif is_taken and entry.is_file(follow_symlinks=False):
-                yield entry_at(entry.path)
+                yield entry.path, None
 
     def _report(self, folder: bytes, error: OSError) -> None:
         self.on_problem(f"{display_path(folder)} cannot be listed and is skipped: {error.strerror}")

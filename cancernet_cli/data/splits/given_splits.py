@@ -16,7 +16,7 @@ from cancernet_cli.core.files import display_path, real_path
 from cancernet_cli.data.discovery.entries import absolute
 from cancernet_cli.data.discovery.tables import TextTable
 
-_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLIT_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def read_given(
 
 def _value(value: Any, column: str, where: str) -> int | str:
     if column == "split":
-        word = _WORDS.get(str(value).strip().lower())
+        word = SPLIT_WORDS.get(str(value).strip().lower())
         if word is None:
             raise InputError(f"{where} has split {str(value)!r}", fix="use train, val and test, or pass --resplit")
         return word

@@ -129,7 +129,7 @@ def test_the_real_slides_tissue_is_where_a_person_sees_it() -> None:
     thumbnail = make_thumbnail(slide, downsample=6)
     assert thumbnail.downsample == 6
     found = find_tissue(thumbnail.pixels, downsample=6, mpp=6 * 0.499)
-    for x, y in ((1000, 1200), (760, 2500), (1300, 2600)):  # dermis, epidermis, as on the fields of examples/slides
+    for x, y in ((1000, 1200), (760, 2500), (1300, 2600)):  # dermis, epidermis
         assert found.mask[y // 6, x // 6]
     for x, y in ((200, 400), (300, 2000), (2000, 500), (2100, 2800)):
         assert not found.mask[y // 6, x // 6]

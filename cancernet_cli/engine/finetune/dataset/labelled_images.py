@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from cancernet_cli.core.arrays import F64, I64, Bools, Strings
-from cancernet_cli.core.events import Reporter, Warn, silent
+from cancernet_cli.core.events import Note, Reporter, Warn, silent
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import Epoch, Failure, FoundFile
 from cancernet_cli.data.splits.duplicates import Fingerprint
+from cancernet_cli.data.splits.folder_splits import split_of_folders
 from cancernet_cli.data.splits.folds import SplitPart, check_patients, fold_parts, split_part
 from cancernet_cli.data.splits.given_splits import GivenSplit, read_given
 from cancernet_cli.engine.finetune.dataset.leaks import guard, refuse_split_patients
@@ -117,8 +118,9 @@ def list_unsplit(
 ) -> UnsplitImages:
     """Every labelled image of the source; with a cutter, slides too, as tiles. No image is decoded.
 
-    A column `fold` or `split` of a manifest or label file sets the split (`split` is preferred with --folds 1);
-    without one, or with --resplit, it is drawn. Errors that the patients alone reveal are raised here.
+    A column `fold` or `split` of a manifest or label file sets the split (`split` is preferred with --folds 1), or
+    else folders with such names; without them, or with --resplit, it is drawn. Errors that the patients alone reveal
+    are raised here.
 
     Raises:
         InputError, OptionError: as `list_images`.
@@ -136,6 +138,9 @@ def list_unsplit(
     if not options.resplit:
         prefer: Literal["split", "fold"] = "split" if options.folds == 1 else "fold"
         given = read_given(source.lists, source.base, listing.sources, prefer=prefer)
+        if given is None and (given := split_of_folders(source.base, listing.sources, prefer=prefer)):
+            sides = ", ".join(sorted(set(given.sides.tolist())))
+            report(Note(f"the split is that of the folders ({sides}); --resplit draws another"))
     if given is not None:
         refuse_split_patients(patients, given.sides, options)
     assign_splits(labels, patients, classes, given, options)  # fails now rather than after hours

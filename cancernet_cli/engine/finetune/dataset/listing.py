@@ -15,8 +15,10 @@ from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.breakhis import SUBTYPES
 from cancernet_cli.data.discovery.discover import discover
+from cancernet_cli.data.discovery.idc import IDC_CLASSES, parse_idc
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_base
 from cancernet_cli.data.discovery.labels import NameLabels
+from cancernet_cli.data.discovery.layout import Layout
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter, TileFacts
 from cancernet_cli.engine.finetune.model_folder import work_folder
@@ -76,7 +78,14 @@ def labelled_files(
         OptionError: --classes or --magnification is invalid.
     """
     classes = _classes(options)
-    files = _openable(source, classes, options, report, cutter)
+    layout, files = _openable(source, classes, options, report, cutter)
+    if not options.classes and options.target == "binary":
+        is_numbered = layout is not None and layout.numbered
+        if options.labels == "auto" and (patches := _idc_patches(files, is_numbered=is_numbered)):
+            classes, files = IDC_CLASSES, patches
+            report(Note(f"the files are named as IDC patches: the classes are {' and '.join(classes)}"))
+        elif is_numbered:
+            raise _nothing_labelled(classes, layout)
     images = [file for file in files if file.kind == "image"]
     labelled = [file for file in images if file.truth.label is not None]
     if others := len(images) - len(labelled):
@@ -91,10 +100,8 @@ def labelled_files(
         chosen = sorted([*chosen, *tiles.files], key=lambda file: file.path)
         sources |= {file.path: source for file, source in zip(tiles.files, tiles.sources, strict=True)}
     if not chosen:
-        raise InputError(
-            f"no image has any of the labels {', '.join(classes)}",
-            fix="sort them into folders with these names, list their labels, or name your labels with --classes",
-        )
+        raise _nothing_labelled(classes, layout)
+    _check_layout(chosen, layout, options, report)
     present = {file.truth.label for file in chosen}
     if options.target == "subtype" and not options.classes:
         classes = tuple(name for name in classes if name in present)
@@ -109,8 +116,9 @@ def _openable(
     options: LearningOptions,
     report: Reporter,
     cutter: SlideCutter | None,
-) -> list[FoundFile]:
-    """The files of the source that can be opened, each once, in path order."""
+) -> tuple[Layout | None, list[FoundFile]]:
+    """How the folders are arranged, if they are labels, and the files that can be opened, each once, in path order."""
+    layouts: list[Layout] = []
     columns = (("subtype",) if options.target == "subtype" else ()) + DEFAULT_RULE.columns
     # With --classes or subtypes, files with other labels are omitted rather than refused.
     rule = LabelRule(columns, refuse_others=not options.classes and options.target == "binary")
@@ -123,6 +131,7 @@ def _openable(
         kind=cutter.options.kind if cutter else "image",
         exclude=(cutter.options.out, work_folder(cutter.options)) if cutter else (),
         on_problem=lambda message: report(Warn(message)),
+        on_layout=layouts.append,
     )
     once: dict[bytes, FoundFile] = {}
     for file in found:
@@ -141,7 +150,55 @@ def _openable(
             else replace(file, truth=replace(file.truth, label=names.truth(file.location).label))
             for file in files
         ]
-    return files
+    return next(iter(layouts), None), files
+
+
+def _idc_patches(files: list[FoundFile], *, is_numbered: bool) -> list[FoundFile]:
+    """The files with the labels of their IDC file names; empty unless all have such names and no other labels.
+
+    Args:
+        is_numbered: the labels are numbers of folders, which the names of the classes do not belong to.
+    """
+    if any(file.truth.label for file in files) and not is_numbered:
+        return []
+    names = [parse_idc(os.path.basename(file.path)) for file in files]
+    labelled = [
+        replace(file, truth=replace(file.truth, label=name.label))
+        for file, name in zip(files, names, strict=True)
+        if name is not None
+    ]
+    return labelled if len(labelled) == len(files) else []
+
+
+def _nothing_labelled(classes: tuple[str, ...], layout: Layout | None) -> InputError:
+    folders = layout.others if layout else ()
+    message = f"no image has any of the labels {', '.join(classes)}"
+    if folders:
+        message += f"; the images are in folders named {', '.join(folders)}"
+    if len(folders) > 1 and all(name.isdecimal() for name in folders):
+        return InputError(message, fix="name the classes in the order of these numbers, as in --classes non_idc,idc")
+    return InputError(
+        message, fix="sort them into folders with these names, list their labels, or name your labels with --classes"
+    )
+
+
+def _check_layout(files: list[FoundFile], layout: Layout | None, options: LearningOptions, report: Reporter) -> None:
+    """Say how folders are read.
+
+    Raises:
+        InputError: it cannot be told which folders are patients, and nothing else names them.
+    """
+    if layout is None:
+        return
+    for words in filter(None, (layout.numbers_read if options.classes else "", layout.patients_read)):
+        report(Note(words))
+    without = next((file for file in files if file.truth.patient is None), None)
+    if layout.ambiguity and without is not None:
+        raise InputError(
+            layout.ambiguity,
+            fix="arrange the folders as PATIENT/CLASS or CLASS/PATIENT, or list the images in a manifest with columns "
+            "path, label and patient",
+        )
 
 
 def _classes(options: LearningOptions) -> tuple[str, ...]:

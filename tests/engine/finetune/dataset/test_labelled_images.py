@@ -309,3 +309,62 @@ def test_a_subset_keeps_what_belongs_together(tree: Path) -> None:
         assert getattr(some, name).tolist() == [getattr(images, name).tolist()[k] for k in (5, 3, 100)]
     assert some.classes == images.classes
     assert listed(tree).only(np.array([0])).splits is None
+
+
+IDC = [f"{patient}/{k}/{patient}_idx5_x1_y{k}_class{k}.png" for patient in (8863, 8864, 8865) for k in (0, 1)]
+
+
+def test_idc_patches_are_read_as_they_are_unpacked(tmp_path: Path) -> None:
+    said: list[Event] = []
+    images = listed(touch(tmp_path, *IDC), said)
+    assert images.classes == ("non_idc", "idc")
+    assert images.labels.tolist() == [0, 1] * 3
+    assert images.patients.tolist() == ["8863", "8863", "8864", "8864", "8865", "8865"]
+    assert Note("the files are named as IDC patches: the classes are non_idc and idc") in said
+    assert listed(tmp_path, classes="idc,non_idc").labels.tolist() == [1, 0] * 3  # the names count, not the numbers
+
+
+def test_numbered_folders_need_names(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{patient}/{k}/a.png" for patient in ("P1", "P2") for k in (0, 1)))
+    with pytest.raises(InputError) as caught:
+        listed(tmp_path)
+    assert caught.value.message == (
+        "no image has any of the labels benign, malignant; the images are in folders named 0, 1"
+    )
+    assert caught.value.fix == "name the classes in the order of these numbers, as in --classes non_idc,idc"
+    said: list[Event] = []
+    images = listed(tmp_path, said, classes="no,yes")
+    assert images.labels.tolist() == [0, 1] * 2
+    assert images.patients.tolist() == ["P1", "P1", "P2", "P2"]
+    assert Note("folders are numbered: 0 as no and 1 as yes") in said
+    assert Note("each folder above the class folders counts as a patient: P1, P2, ...") in said
+
+
+def test_unclear_patients_are_refused_until_a_list_names_them(tmp_path: Path) -> None:
+    names = [f"{site}/{label}/{site}{k}/a.png" for site in "AB" for label in ("benign", "malignant") for k in (0, 1)]
+    touch(tmp_path, *names)
+    with pytest.raises(InputError) as caught:
+        listed(tmp_path)
+    assert caught.value.message == (
+        "it is unclear which folders are patients: A, B, ... (above the class folders) or A0, A1, ... (below the class "
+        "folders)"
+    )
+    assert caught.value.fix.startswith("arrange the folders as PATIENT/CLASS or CLASS/PATIENT, or list the images")
+    rows = [f"{name},{name.split('/')[1]},{name.split('/')[2]}" for name in names]
+    assert set(listed(a_list(tmp_path, "path,label,patient", *rows)).patients) == {"A0", "A1", "B0", "B1"}
+
+
+def test_folders_give_the_split(tmp_path: Path) -> None:
+    names = [
+        f"{part}/{label}/{part}{k}.png"
+        for part in ("train", "test")
+        for label in ("benign", "malignant")
+        for k in (0, 1)
+    ]
+    said: list[Event] = []
+    images = listed(touch(tmp_path, *names), said, folds=1)
+    assert images.given is not None
+    assert images.splits is not None
+    assert [file.path.startswith("test") for file in images.files] == (images.splits == "test").tolist()
+    assert Note("the split is that of the folders (test, train); --resplit draws another") in said
+    assert listed(tmp_path, folds=1, resplit=True).given is None
