@@ -66,7 +66,7 @@ from cancernet_cli.inference.reduced_precision import reduce_precision
 from cancernet_cli.inference.runner import Runner
 from cancernet_cli.inference.runtime import PRECISIONS, Runtime
 from cancernet_cli.inference.torch_runner import TorchRunner
-from cancernet_cli.metrics.probabilities import softmax
+from cancernet_cli.metrics.scores import softmax
 
 BARS = {"resnet50": 12_000, "densenet121": 9_000, "vgg16": 6_000}  # images/s on an H100, half precision, 224 px
 OF_THE_SLOWER = 0.9  # end to end, relative to the slower of decoding alone and networks alone

@@ -47,7 +47,7 @@ from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.finetune.frozen.features import image_features
 from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, Values
 from cancernet_cli.inference.runtime import resolve
-from cancernet_cli.metrics.probabilities import softmax
+from cancernet_cli.metrics.scores import softmax
 from cancernet_cli.segmentation import segmenters
 
 FIGURES = ("case_weighted_auroc", "auroc", "case_weighted_balanced_accuracy")  # the higher, the better

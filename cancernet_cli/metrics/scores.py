@@ -11,6 +11,12 @@ from numpy.typing import ArrayLike
 from cancernet_cli.core.arrays import F64, I64, Bools
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis, without overflow."""
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+
 @dataclass(frozen=True)
 class Scores:
     """Labelled predictions; an entry may stand for several identical images.

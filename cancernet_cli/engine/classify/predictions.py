@@ -15,7 +15,7 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import DecodedBatch
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.metrics.abstention import is_unsure
-from cancernet_cli.metrics.probabilities import softmax
+from cancernet_cli.metrics.scores import softmax
 from cancernet_cli.outputs.tables.predictions import row_batch
 
 if TYPE_CHECKING:

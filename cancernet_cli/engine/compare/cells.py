@@ -19,7 +19,7 @@ from cancernet_cli.engine.compare.plan import CELL_FILE, Cell
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.finetune.frozen.head import OutOfFold
-from cancernet_cli.metrics.probabilities import softmax
+from cancernet_cli.metrics.scores import softmax
 from cancernet_cli.outputs.reports.history import HISTORY_FILE, write_history
 from cancernet_cli.outputs.tables.predictions import write_image_predictions
 

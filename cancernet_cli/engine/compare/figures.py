@@ -13,9 +13,8 @@ from cancernet_cli.core.figures import figures_in, plain
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.metrics.groups import image_metrics, patient_metrics
 from cancernet_cli.metrics.intervals import measure_all
-from cancernet_cli.metrics.probabilities import softmax
 from cancernet_cli.metrics.resampling import Resampling
-from cancernet_cli.metrics.scores import Scores
+from cancernet_cli.metrics.scores import Scores, softmax
 
 _RANKED = ("auroc", "auprc")
 # Probabilities distinguish logits up to about 36; a classifier with a hundred thousand unregularized features gives far

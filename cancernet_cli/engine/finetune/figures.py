@@ -18,8 +18,7 @@ from cancernet_cli.engine.finetune.dataset.labelled_images import Division, Labe
 from cancernet_cli.metrics.abstention import MOST_ERROR, fit_band, is_unsure
 from cancernet_cli.metrics.calibration import choose_threshold, fit_temperature
 from cancernet_cli.metrics.groups import grouped_metrics, repeated_metrics
-from cancernet_cli.metrics.probabilities import softmax
-from cancernet_cli.metrics.scores import Scores
+from cancernet_cli.metrics.scores import Scores, softmax
 from cancernet_cli.outputs.tables.predictions import write_image_predictions
 
 ON_FOLDS = "out-of-fold predictions of the training patients ({folds}, {apart})"

@@ -14,8 +14,7 @@ from cancernet_cli.core.cards import Architecture, Card
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.inference.pipeline import Pipeline
 from cancernet_cli.metrics.predictions import auroc
-from cancernet_cli.metrics.probabilities import softmax
-from cancernet_cli.metrics.scores import Scores
+from cancernet_cli.metrics.scores import Scores, softmax
 from cancernet_cli.training.augment import AugmentPolicy
 from cancernet_cli.training.schedules import thaw_epochs
 from cancernet_cli.training.task import Group, Judgement

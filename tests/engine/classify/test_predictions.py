@@ -10,7 +10,7 @@ from cancernet_cli.data.loading.images import DecodedBatch, DecodedImage
 from cancernet_cli.data.loading.quality import Quality
 from cancernet_cli.engine.classify.predictions import Prediction, decide, predict
 from cancernet_cli.inference.runner import Outputs
-from cancernet_cli.metrics.probabilities import softmax
+from cancernet_cli.metrics.scores import softmax
 
 CARD = Card(
     name="toy",
