@@ -13,9 +13,11 @@ from cancernet_cli.core.choices import SCALE_RANGE
 from cancernet_cli.core.records import Truth
 from cancernet_cli.data.resolution import UM_TIMES_POWER
 
-# Pixel sizes of the BreakHis photos (Spanhol et al., IEEE TBME 63(7):1455-1462, 2016, table I), whose magnification is
-# objective times ocular; a scanner's 40x has 0.25 um per pixel.
-BREAKHIS_MPP = {40.0: 0.49, 100.0: 0.20, 200.0: 0.10, 400.0: 0.05}
+# The BreakHis photos: the camera's 6.5 um over an objective of a tenth of the magnification. The paper (Spanhol et al.,
+# IEEE TBME 63(7):1455-1462, 2016, table I) also divides by a relay lens of 3.3x, which its photos do not show: nuclei
+# would be 1 to 3 um wide. Hematoxylin blobs have the size they have in 40x scans at 0.6, 0.4 and 0.2 um per pixel for
+# 100X, 200X and 400X.
+BREAKHIS_MPP = {40.0: 1.625, 100.0: 0.65, 200.0: 0.325, 400.0: 0.1625}
 
 
 def pixel_sizes(magnifications: Collection[float]) -> dict[float, float]:
@@ -46,18 +48,6 @@ def image_policy(policy: InputPolicy, truth: Truth) -> InputPolicy:
     """The policy for one image: `scale` is that of its mpp or magnification; the card's where neither is known."""
     scale = scale_of(policy, truth)
     return policy if scale is None or scale == policy.scale else replace(policy, scale=scale)
-
-
-def view_scale(policy: InputPolicy, magnification: float | None = None) -> float:
-    """The scale of the views of training images of a magnification; 1 for `resize`, whose views have no fixed scale."""
-    scale = next((one.scale for one in policy.known_magnifications if one.power == magnification), policy.scale)
-    return scale if policy.view == "grid" else 1.0
-
-
-def view_sizes(policy: InputPolicy) -> dict[float, float]:
-    """Micrometers per pixel of the views of the training images, by their magnification."""
-    sizes = {one.power: one.mpp for one in policy.known_magnifications} or pixel_sizes(policy.magnifications)
-    return {power: mpp / view_scale(policy, power) for power, mpp in sizes.items()}
 
 
 def _interpolated(power: float, scales: Mapping[float, float]) -> float:

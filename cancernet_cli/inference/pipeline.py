@@ -14,7 +14,6 @@ from cancernet_cli.classification import load_classifier
 from cancernet_cli.core.cards import Card, InputPolicy, read_card, with_segmenter
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.models import bundled_models, find_model
-from cancernet_cli.data.scales import view_sizes
 from cancernet_cli.segmentation import LearnedSegmenter, combine, segmenters
 from cancernet_cli.segmentation.stain_normalization import normalize_stain
 
@@ -118,10 +117,8 @@ def _view_mpp(policy: InputPolicy) -> float | None:
 
     One value for all of them, so that every batch runs the same network.
     """
-    if not policy.scales:
-        return None
-    sizes = view_sizes(policy).values()
-    return math.exp(sum(map(math.log, sizes)) / len(sizes))
+    known = policy.known_magnifications
+    return math.exp(sum(math.log(one.mpp / one.scale) for one in known) / len(known)) if known else None
 
 
 def load_pipeline(folder: Path, card: Card, segmenter: str | None = None) -> Pipeline:

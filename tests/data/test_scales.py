@@ -6,14 +6,14 @@ import pytest
 
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.records import Truth
-from cancernet_cli.data.scales import image_policy, pixel_sizes, scale_of, view_sizes
+from cancernet_cli.data.scales import image_policy, pixel_sizes, scale_of
 from cancernet_cli.data.tiles.target_mpp import target_mpp
 
 POLICY = InputPolicy(
     view="grid",
     scale=0.3,
     scales={"40": 1.0, "100": 0.5, "400": 0.25},
-    magnification_mpp={"40": 0.49, "100": 0.2, "400": 0.05},
+    magnification_mpp={"40": 1.6, "100": 0.64, "400": 0.16},
 )
 
 
@@ -35,7 +35,7 @@ def test_the_magnification_decides(magnification: float, scale: float) -> None:
     assert image_policy(POLICY, Truth(magnification=magnification)).scale == pytest.approx(scale)
 
 
-@pytest.mark.parametrize(("mpp", "scale"), [(0.49, 1.0), (0.2, 0.5), (0.1, 0.125**0.5), (0.98, 2.0), (0.025, 0.125)])
+@pytest.mark.parametrize(("mpp", "scale"), [(1.6, 1.0), (0.64, 0.5), (0.32, 0.125**0.5), (3.2, 2.0), (0.08, 0.125)])
 def test_a_known_resolution_goes_before_the_magnification(mpp: float, scale: float) -> None:
     """A scanner's 40x has not the pixels of a camera's 40X."""
     assert scale_of(POLICY, Truth(magnification=40, mpp=mpp)) == pytest.approx(scale)
@@ -49,10 +49,11 @@ def test_the_scale_of_the_card_is_for_the_rest() -> None:
     assert image_policy(plain, Truth(magnification=400)) is plain
 
 
-def test_the_views_physical_size_and_the_tiles_of_slides_follow() -> None:
-    assert view_sizes(POLICY) == pytest.approx({40: 0.49, 100: 0.4, 400: 0.2})
-    found = target_mpp(POLICY)
-    assert found.mpp == 0.49
-    assert "from its magnification 40x (0.49 um)" in found.remark
-    assert pixel_sizes([20, 40]) == {20: 0.5, 40: 0.25}  # a scanner's
-    assert pixel_sizes([40, 400]) == {40: 0.49, 400: 0.05}  # BreakHis's
+def test_slides_are_cut_at_the_resolution_of_the_views_nearest_to_a_half_um() -> None:
+    found = target_mpp(POLICY)  # 1.6, 1.28 and 0.64 um
+    assert (found.mpp, found.remark) == (0.64, "")
+
+
+def test_a_scanner_s_magnifications_are_told_from_breakhis() -> None:
+    assert pixel_sizes([20, 40]) == {20: 0.5, 40: 0.25}
+    assert pixel_sizes([40, 400]) == {40: 1.625, 400: 0.1625}

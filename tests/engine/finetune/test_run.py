@@ -65,7 +65,7 @@ def test_scales_are_on_the_card_with_the_resolution_they_are_for(labelled: Path,
     finetune([str(manifest)], classify_options(tmp_path / "mine", scales="100=0.5,400=0.25"))
     policy = read_card(tmp_path / "mine").input
     assert policy.scales == {"100": 0.5, "400": 0.25}
-    assert policy.magnification_mpp == {"100": 0.3, "400": 0.05}
+    assert policy.magnification_mpp == {"100": 0.3, "400": 0.1625}
     held_out = pq.read_table(tmp_path / "mine" / "out_of_fold.parquet").sort_by("path").to_pylist()
     halved = classify_options(tmp_path / "halved", scales="100=0.5,400=0.5")
     finetune([str(manifest)], halved)
