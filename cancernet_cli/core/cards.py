@@ -7,12 +7,13 @@ standard deviation, classes, temperature, decision threshold and checksum.
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
 import typing
 import warnings
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import tomli_w
 
@@ -82,6 +83,28 @@ class Architecture(_Checked):
     decoder_channels: tuple[int, ...] = entry((), min=1)
 
 
+class Magnification(NamedTuple):
+    """A magnification, the scale of the views of its images, and its micrometres per pixel."""
+
+    power: float
+    scale: float
+    mpp: float
+
+
+def _by_number(table: dict[str, float]) -> dict[float, float]:
+    return {float(name): value for name, value in table.items()}
+
+
+def _check_magnifications(name: str, table: dict[str, float]) -> None:
+    """Raises ModelError unless the keys are different positive numbers."""
+    try:
+        numbers = set(_by_number(table))
+    except ValueError:
+        numbers = {math.nan}
+    if len(numbers) < len(table) or not all(math.isfinite(number) and number > 0 for number in numbers):
+        raise ModelError(f"{name} in a model card is {table!r}", fix='name each magnification once, such as "40" = 0.5')
+
+
 @dataclass(frozen=True, kw_only=True)
 class InputPolicy(_Checked):
     """How an image becomes the network's views.
@@ -89,6 +112,10 @@ class InputPolicy(_Checked):
     view: `resize` scales the whole image to one view of `width_px` x `height_px`; `grid` tiles the image, at its own
         scale times `scale`, with views of that size that overlap by at least `overlap` (fraction of a side), and
         averages their logits. An image smaller than a view is enlarged to fill one.
+    scales: `grid` only: `scale` by magnification ("40", "100", ...), for images whose magnification or mpp is known
+        (`data.scales`); `scale` is for the others. With it, an image smaller than a view is mirrored at its border to
+        fill one: enlarging would undo its scale.
+    magnification_mpp: micrometres per pixel by magnification, for each one in `scales`.
     max_views: an image that would need more views is shrunk until it needs no more.
     stain_normalization: `scaled` scales each channel's optical density to a common maximum before classification
         (`segmentation.stain_normalization`); `balanced` also removes the tint of the lightest pixels; `none` leaves
@@ -102,6 +129,8 @@ class InputPolicy(_Checked):
     width_px: int = entry(224, min=1)
     height_px: int = entry(224, min=1)
     scale: float = entry(1.0, above=0)
+    scales: dict[str, float] = field(default_factory=dict, metadata={"limits": Limits(above=0)})
+    magnification_mpp: dict[str, float] = field(default_factory=dict, metadata={"limits": Limits(above=0)})
     overlap: float = entry(0.0, min=0, max=1)
     max_views: int = entry(64, min=1)
     stain_normalization: StainNormalization = "none"
@@ -109,6 +138,27 @@ class InputPolicy(_Checked):
     mpp: float | None = entry(None, above=0)
     mean: tuple[float, ...] = entry((0.485, 0.456, 0.406), length=3)
     std: tuple[float, ...] = entry((0.229, 0.224, 0.225), above=0, length=3)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("scales", "magnification_mpp"):
+            _check_magnifications(name, getattr(self, name))
+        if set(_by_number(self.scales)) != set(_by_number(self.magnification_mpp)):
+            raise ModelError(
+                f"scales in a model card is {self.scales!r}, but magnification_mpp is {self.magnification_mpp!r}",
+                fix="give both for the same magnifications",
+            )
+        if self.scales and self.view != "grid":
+            raise ModelError(
+                f"a model card has scales with view {self.view!r}, which fits any image into one view",
+                fix='remove scales, or use view "grid"',
+            )
+
+    @property
+    def known_magnifications(self) -> tuple[Magnification, ...]:
+        """The magnifications in `scales`, ascending."""
+        scales, sizes = _by_number(self.scales), _by_number(self.magnification_mpp)
+        return tuple(Magnification(power, scales[power], sizes[power]) for power in sorted(scales))
 
 
 @dataclass(frozen=True, kw_only=True)

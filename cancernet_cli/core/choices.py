@@ -13,3 +13,5 @@ StainNormalization = Literal["none", "scaled", "balanced"]
 Sampling = Literal["natural", "class", "patient"]
 ClassLoss = Literal["cross-entropy", "weighted", "focal"]
 RecipeName = Literal["modern", "paper"]
+# Least and greatest factor by which images are resized before their views are cut.
+SCALE_RANGE = (0.05, 4.0)

@@ -22,6 +22,7 @@ from cancernet_cli.core.files import publish
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.views import make_views
 from cancernet_cli.data.readers import UnreadableImage, read_image
+from cancernet_cli.data.scales import image_policy
 
 # OpenVINO is slow to import: only where it runs, while the workers are already decoding.
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def image_views(files: Iterable[FoundFile], card: Card, max_pixels: int) -> Iter
             image = read_image(file.location, max_pixels=max_pixels)
         except UnreadableImage:
             continue  # its row in the table will have the reason
-        yield make_views(image, card.input)[:1]
+        yield make_views(image, image_policy(card.input, file.truth))[:1]
 
 
 def _cached(card: Card) -> Path:

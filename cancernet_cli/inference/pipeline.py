@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from cancernet_cli.classification import load_classifier
-from cancernet_cli.core.cards import Card, read_card, with_segmenter
+from cancernet_cli.core.cards import Card, InputPolicy, read_card, with_segmenter
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.models import bundled_models, find_model
-from cancernet_cli.segmentation import combine, segmenters
+from cancernet_cli.segmentation import LearnedSegmenter, combine, segmenters
 from cancernet_cli.segmentation.stain_normalization import normalize_stain
 
 
@@ -68,9 +69,8 @@ class Pipeline(nn.Module):
         self.background_weight = card.segmentation.background_weight
         self.stain_normalization = card.input.stain_normalization
         self.segmenter = segmenter
-        adapt = getattr(segmenter, "at_scale", None)
-        if adapt is not None and card.input.view == "grid":  # the scale of a resized image depends on its size
-            adapt(card.input.scale)
+        if isinstance(segmenter, LearnedSegmenter) and card.input.view == "grid":  # a resized image has no fixed scale
+            segmenter.at_scale(card.input.scale, view_mpp=_view_mpp(card.input))
         self.classifier = classifier
         self.register_buffer("mean", torch.tensor(card.input.mean).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.input.std).reshape(1, -1, 1, 1), persistent=False)
@@ -110,6 +110,15 @@ class Pipeline(nn.Module):
         assert batch.mask is not None
         pixels = combine(batch.pixels, batch.mask, self.background_weight)
         return batch._replace(pixels=pixels, mask_fraction=batch.mask.float().mean(dim=(1, 2, 3)))
+
+
+def _view_mpp(policy: InputPolicy) -> float | None:
+    """Micrometers per pixel of views whose scale depends on the magnification: the geometric mean over all; or None.
+
+    One value for all of them, so that every batch runs the same network.
+    """
+    known = policy.known_magnifications
+    return math.exp(sum(math.log(one.mpp / one.scale) for one in known) / len(known)) if known else None
 
 
 def load_pipeline(folder: Path, card: Card, segmenter: str | None = None) -> Pipeline:

@@ -33,8 +33,11 @@ class LearnedSegmenter(nn.Module):
 
     network: nn.Module
 
-    def at_scale(self, scale: float) -> None:
-        """Adapt to pixels of images that have been resized by `scale`, so that objects keep their trained size."""
+    def at_scale(self, scale: float, *, view_mpp: float | None = None) -> None:
+        """Adapt to pixels of images that have been resized by `scale`, so that objects keep their trained size.
+
+        view_mpp: micrometers per pixel after resizing, where known.
+        """
 
 
 def openvino_segmenters() -> list[str]:

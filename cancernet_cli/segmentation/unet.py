@@ -17,6 +17,7 @@ from cancernet_cli.core.errors import ModelError
 from cancernet_cli.segmentation.base import LearnedSegmenter
 
 STRIDE = 32
+NEAR = 0.1
 
 
 def build_network(architecture: Architecture) -> nn.Module:
@@ -53,12 +54,25 @@ class UNet(LearnedSegmenter):
         super().__init__()
         self.network = network
         self.trained_scale = self.scale = policy.scale
+        self.trained_mpp = None if policy.mpp is None else policy.mpp / policy.scale
         self.register_buffer("mean", torch.tensor(policy.mean).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(policy.std).reshape(1, -1, 1, 1), persistent=False)
 
-    def at_scale(self, scale: float) -> None:
-        """Adapt to pixels of images that have been resized by `scale`, so that nuclei keep their trained size."""
-        self.scale = min(1.0, self.trained_scale / scale)
+    def at_scale(self, scale: float, *, view_mpp: float | None = None) -> None:
+        """Adapt to pixels of images that have been resized by `scale`, so that nuclei keep their trained size.
+
+        view_mpp: micrometers per pixel after resizing, where known. It decides if the card has the mpp of the training
+        images too; otherwise the images are taken to have that of the training images.
+
+        Pixels are never enlarged. If downsampling by a whole number leaves nuclei within a tenth of their trained size,
+        it is by that number, since averaging blocks is fast.
+        """
+        ideal = self.trained_scale / scale
+        if view_mpp is not None and self.trained_mpp is not None:
+            ideal = view_mpp / self.trained_mpp
+            block = max(1, round(1 / ideal))
+            ideal = 1 / block if abs(ideal * block - 1) <= NEAR else ideal
+        self.scale = min(1.0, ideal)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """`[B, 3, H, W]` float, 0 to 1, to `[B, 1, H, W]` float32: each pixel's nucleus probability."""

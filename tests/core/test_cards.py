@@ -1,6 +1,7 @@
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,3 +167,29 @@ def test_weights_are_checked_against_the_card(tmp_path: Path) -> None:
     weights.write_bytes(b"changed")
     with pytest.raises(ModelError, match="restore the weights or the card"):
         checked_weights(tmp_path, good)
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ({"scales": {"forty": 1.0}}, "scales in a model card is"),
+        ({"scales": {"40": 1.0, "40.0": 0.5}}, "scales in a model card is"),
+        ({"magnification_mpp": {"-40": 1.0}}, "magnification_mpp in a model card is"),
+        ({"scales": {"40": 1.0}}, "but magnification_mpp is {}; give both for the same magnifications"),
+        ({"view": "resize", "scales": {"40": 1.0}, "magnification_mpp": {"40": 0.5}}, "scales with view 'resize'"),
+    ],
+)
+def test_scales_by_magnification_are_checked(policy: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        InputPolicy(**({"view": "grid"} | policy))
+    assert message in str(caught.value)
+
+
+def test_scales_by_magnification_survive_the_card(tmp_path: Path) -> None:
+    policy = InputPolicy(
+        view="grid", scales={"100": 0.5, "40": 1.0}, magnification_mpp={"40": 0.49, "100": 0.2}, scale=0.5
+    )
+    write_card(replace(CARD, input=policy), tmp_path)
+    found = read_card(tmp_path).input
+    assert found == policy
+    assert found.known_magnifications == ((40.0, 1.0, 0.49), (100.0, 0.5, 0.2))

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from cancernet_cli.core.cards import SegmentationPolicy, read_card
+from cancernet_cli.core.cards import InputPolicy, SegmentationPolicy, read_card
 from cancernet_cli.core.errors import ModelError
-from cancernet_cli.inference.pipeline import load_pipeline
+from cancernet_cli.inference.pipeline import Pipeline, load_pipeline
 from cancernet_cli.segmentation import combine
 from cancernet_cli.segmentation.stain_normalization import normalize_stain
+from cancernet_cli.segmentation.unet import UNet
 from tests.he_images import he_like
 from tests.tiny_model import write_tiny_model, write_tiny_unet
 
@@ -42,6 +43,23 @@ def test_a_batch_equals_the_steps_one_by_one(stain_normalization: str, tmp_path:
     torch.testing.assert_close(found.logits, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.mask_fraction, mask.mean(dim=(1, 2, 3)))
     assert found.mask.shape == (2, 1, 64, 64)
+
+
+def test_the_u_net_looks_at_the_scale_it_was_trained_at(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path / "tiny", view="grid")
+    card = read_card(folder)
+    unet = UNet(torch.nn.Conv2d(3, 1, 3, padding=1), InputPolicy(scale=0.5, mpp=0.25))
+
+    def scale(**policy: object) -> float:
+        Pipeline(replace(card, input=replace(card.input, **policy)), unet, torch.nn.Identity())  # type: ignore[arg-type]
+        return unet.scale
+
+    sizes = {"40": 0.49, "100": 0.2, "400": 0.05}
+    assert scale(scale=1.0) == 0.5
+    assert scale(scale=0.5) == 1.0
+    assert scale(scales={"40": 1.0, "100": 0.4, "400": 0.1}, magnification_mpp=sizes) == 1.0  # all at 0.49 or 0.5 um
+    # 0.49, 0.2 and 0.2 um: their geometric mean, 0.27, is half of 0.5 um within a tenth
+    assert scale(scales={"40": 1.0, "100": 1.0, "400": 0.25}, magnification_mpp=sizes) == 0.5
 
 
 def test_a_segmenter_that_was_not_measured_is_refused(tmp_path: Path) -> None:

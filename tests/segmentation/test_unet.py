@@ -56,6 +56,20 @@ def test_pixels_that_are_shrunk_already_are_seen_at_the_same_scale() -> None:
         torch.testing.assert_close(larger, whole(pixels))
 
 
+@pytest.mark.parametrize(
+    ("view_mpp", "scale"),
+    [(0.5, 1.0), (0.49, 1.0), (0.25, 0.5), (0.26, 0.5), (0.4, 0.8), (1.0, 1.0)],
+)
+def test_a_known_resolution_decides_at_which_scale_it_looks(view_mpp: float, scale: float) -> None:
+    """Trained at half the scale of 0.25 um per pixel: it knows nuclei at 0.5 um per pixel."""
+    unet = UNet(torch.nn.Conv2d(3, 1, 3, padding=1), InputPolicy(scale=0.5, mpp=0.25))
+    unet.at_scale(0.3, view_mpp=view_mpp)
+    assert unet.scale == pytest.approx(scale)
+    unknown = UNet(torch.nn.Conv2d(3, 1, 3, padding=1), InputPolicy(scale=0.5))
+    unknown.at_scale(1.0, view_mpp=view_mpp)
+    assert unknown.scale == 0.5
+
+
 def test_a_moved_cut_marks_the_same_pixels() -> None:
     network = build_network(Architecture(encoder="tu-test_efficientnet", decoder_channels=(8, 8, 8, 8, 8))).eval()
     unet, pixels = UNet(network, InputPolicy()), torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))

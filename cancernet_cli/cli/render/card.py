@@ -77,6 +77,7 @@ def model(card: Card, folder: Path) -> dict[str, str]:
         "head": card.architecture.head,
         "classes": ", ".join(card.architecture.classes),
         "view": f"{view.view}, {view.width_px} x {view.height_px} pixels at scale {view.scale:g}",
+        "scales": ", ".join(f"{power:g}x {scale:g}" for power, scale, _ in view.known_magnifications),
         "magnifications": ", ".join(f"{m:g}x" for m in view.magnifications),
         "mpp": "" if view.mpp is None else f"{view.mpp:g}",
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cancernet_cli.core.choices import ClassLoss, RecipeName, Sampling, StainNormalization, View
+from cancernet_cli.core.choices import SCALE_RANGE, ClassLoss, RecipeName, Sampling, StainNormalization, View
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.learning import LearningOptions
@@ -79,7 +79,17 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     view_width_px: int | None = option(None, help="Width of a view, in pixels.", min=32, group="Model")
     view_height_px: int | None = option(None, help="Height of a view, in pixels.", min=32, group="Model")
     scale: float | None = option(
-        None, help="Resize factor applied to images (0.5 = half size).", min=0.05, max=4, group="Model"
+        None,
+        help="Resize factor applied to images (0.5 = half size).",
+        min=SCALE_RANGE[0],
+        max=SCALE_RANGE[1],
+        group="Model",
+    )
+    scales: str | None = option(
+        None,
+        help="Resize factor by magnification, such as 40=1,100=0.5,200=0.35,400=0.25, for images whose magnification "
+        "or resolution is known (from a BreakHis name or a manifest's columns); --scale is for the others.",
+        group="Model",
     )
     stain_normalization: StainNormalization | None = option(
         None,
@@ -141,6 +151,14 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         min=0,
         max=0.25,
         group="Training",
+    )
+    mpp: float | None = option(
+        None,
+        help="Resolution (µm/px) of slides without MPP metadata; default: that of the tiles, with a warning. With "
+        "--task segment: of the images, for the U-Net's card.",
+        min=0.02,
+        max=10,
+        group="Slides",
     )
     tiles_per_slide: int = option(
         200, help="Maximum number of tiles per slide, spread evenly over its tissue.", min=1, group="Slides"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+import math
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
-from cancernet_cli.core.choices import ClassLoss, RecipeName, Sampling, StainNormalization, View
+from cancernet_cli.core.choices import SCALE_RANGE, ClassLoss, RecipeName, Sampling, StainNormalization, View
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options import FinetuneOptions
 
@@ -31,6 +32,7 @@ class Recipe:
     view_width_px: int
     view_height_px: int
     scale: float
+    scales: dict[str, float] = field(default_factory=dict)
     stain_normalization: StainNormalization
     epochs: int
     learning_rate: float
@@ -84,7 +86,7 @@ def recipe_of(options: FinetuneOptions) -> Recipe:
     """The recipe that the options name, in which options that are set replace the defaults.
 
     Raises:
-        OptionError: `--levels` is not a list of levels.
+        OptionError: `--levels` is not a list of levels, or `--scales` is invalid or does not apply.
     """
     recipe = SEGMENT if options.task == "segment" else RECIPES[options.recipe]
     given = {f.name: getattr(options, f.name, None) for f in fields(recipe)}
@@ -95,4 +97,34 @@ def recipe_of(options: FinetuneOptions) -> Recipe:
                 f"--levels needs numbers from 0 to 4, got {options.levels!r}", fix="separate them by commas: 1,2,3"
             ) from None
         given["levels"] = tuple(int(word) for word in words)
-    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    if options.scales is not None:
+        given["scales"] = parse_scales(options.scales)
+    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    if recipe.scales and (options.task == "segment" or recipe.view != "grid"):
+        used = "--task segment, which trains at one" if options.task == "segment" else f"--view {recipe.view}"
+        raise OptionError(f"--scales does not apply to {used}", fix="omit it, or classify with --view grid")
+    return recipe
+
+
+def parse_scales(text: str) -> dict[str, float]:
+    """The value of `--scales`: resize factor by magnification, ascending.
+
+    Raises:
+        OptionError: it is not a list of magnifications with a factor each, or a factor is out of range.
+    """
+    found: dict[float, float] = {}
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        power, _, scale = word.partition("=")
+        try:
+            found[float(power.strip().rstrip("xX"))] = float(scale)
+        except ValueError:
+            found[math.nan] = math.nan
+    low, high = SCALE_RANGE
+    powers_fit = all(power > 0 and math.isfinite(power) for power in found)
+    if len(found) < len(words) or not powers_fit or not all(low <= scale <= high for scale in found.values()):
+        raise OptionError(
+            f"--scales is {text!r}",
+            fix=f"give each magnification once with a factor from {low:g} to {high:g}: 40=1,100=0.5",
+        )
+    return {f"{power:g}": found[power] for power in sorted(found)}

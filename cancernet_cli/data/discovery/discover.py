@@ -12,6 +12,7 @@ from typing import IO, Literal
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import FoundFile, Kind, Truth
+from cancernet_cli.data.discovery.breakhis import parse_breakhis
 from cancernet_cli.data.discovery.endings import Endings, registered_endings
 from cancernet_cli.data.discovery.entries import Entry, absolute, entry_at
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, read_names
@@ -206,5 +207,8 @@ def _matching(pattern: Input, walk: FolderWalk) -> Iterator[Entry]:
 def _file(entry: Entry, base: bytes, truth: Truth) -> FoundFile:
     inside = os.path.join(base, b"")
     location = entry.location
+    if truth.magnification is None:  # a model may need it, wherever labels come from
+        known = parse_breakhis(os.fsdecode(os.path.basename(location)))
+        truth = replace(truth, magnification=known.magnification) if known else truth
     name = location[len(inside) :] if location.startswith(inside) else os.path.relpath(location, base)
     return FoundFile(display_path(name), location, entry.size_bytes, entry.mtime_ns, truth, entry.problem)

@@ -19,6 +19,7 @@ from cancernet_cli.data.loading.quality import Quality, quality
 from cancernet_cli.data.loading.views import make_views, scaled_size
 from cancernet_cli.data.loading.workers import start_workers
 from cancernet_cli.data.readers import UnreadableImage, read_image, read_shrunk
+from cancernet_cli.data.scales import image_policy, scale_of
 
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
@@ -41,12 +42,17 @@ class Decoder(Protocol[Item, Loaded]):
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """Size and quality of one decoded file; `views` is its number of rows in the batch's pixels."""
+    """Size and quality of one decoded file.
+
+    views: its number of rows in the batch's pixels. knows_scale: False if the card has a scale for each magnification
+    and this image's is unknown.
+    """
 
     width_px: int
     height_px: int
     views: int
     quality: Quality
+    knows_scale: bool = field(default=True, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -109,9 +115,11 @@ class BatchDecoder(Dataset[DecodedBatch]):
             UnreadableImage: the file cannot be decoded.
         """
         if self.shrink:
-            found = read_shrunk(file.location, partial(scaled_size, self.policy), max_pixels=self.max_pixels)
-            views = make_views(found.pixels, self.policy, (found.width_px, found.height_px))
-            decoded = DecodedImage(found.width_px, found.height_px, len(views), quality(found.pixels))
+            policy = image_policy(self.policy, file.truth)
+            found = read_shrunk(file.location, partial(scaled_size, policy), max_pixels=self.max_pixels)
+            views = make_views(found.pixels, policy, (found.width_px, found.height_px))
+            size = (found.width_px, found.height_px)
+            decoded = DecodedImage(*size, len(views), quality(found.pixels), knows_scale=self._knows_scale(file))
             whole = read_image(file.location, max_pixels=self.max_pixels) if self.keep_originals else found.pixels
             return whole, decoded, views
         image = read_image(file.location, max_pixels=self.max_pixels)
@@ -119,9 +127,13 @@ class BatchDecoder(Dataset[DecodedBatch]):
 
     def look_at(self, file: FoundFile, image: np.ndarray) -> tuple[DecodedImage, np.ndarray]:
         """Size, quality and views of an image in full resolution; a subclass may compute more."""
-        its_views = make_views(image, self.policy)
+        its_views = make_views(image, image_policy(self.policy, file.truth))
         height_px, width_px = image.shape[:2]
-        return DecodedImage(width_px, height_px, len(its_views), quality(image)), its_views
+        seen = (width_px, height_px, len(its_views), quality(image))
+        return DecodedImage(*seen, knows_scale=self._knows_scale(file)), its_views
+
+    def _knows_scale(self, file: FoundFile) -> bool:
+        return scale_of(self.policy, file.truth) is not None
 
     def no_views(self) -> torch.Tensor:
         """The pixels of a batch in which no file could be decoded."""

@@ -16,7 +16,7 @@ from cancernet_cli.core.pixels import SQUEEZE, resize_fast
 class ViewGrid:
     """Positions of the views of one image.
 
-    width_px, height_px: size of the scaled image.
+    width_px, height_px: size of the scaled image; a view that is larger is filled by mirroring it.
     corners: left and top of each view in the scaled image, row by row.
     """
 
@@ -28,25 +28,31 @@ class ViewGrid:
 def view_grid(width_px: int, height_px: int, policy: InputPolicy) -> ViewGrid:
     """Scaled size and view corners for an image of this size.
 
-    An image smaller than a view is enlarged proportionally until it fills one. One that needs more than `max_views` is
+    An image smaller than a view is enlarged proportionally until it fills one, or, if the policy has `scales`, keeps
+    its scale; `scaled_image` mirrors it at its right and lower border. One that needs more than `max_views` is
     shrunk proportionally, but neither side below the view's: a long strip is compressed along its length. A side that
-    exceeds a view by less than 5 % is compressed to fit it, rather than covered twice.
+    exceeds a view by less than 5 % is compressed to fit it, rather than covered twice. With `scales`, one that is
+    shorter by less than 5 % is stretched.
     """
     view_w, view_h = policy.width_px, policy.height_px
     if policy.view == "resize":
         return ViewGrid(view_w, view_h, ((0, 0),))
-    factor = max(policy.scale, view_w / width_px, view_h / height_px)
+    keeps_scale = bool(policy.scales)
+    factor = policy.scale if keeps_scale else max(policy.scale, view_w / width_px, view_h / height_px)
     longest = max(width_px, height_px)
 
     def scaled(longest_px: int) -> tuple[int, int]:
         share = longest_px / longest
-        return _at_least(width_px * share, view_w), _at_least(height_px * share, view_h)
+        width, height = width_px * share, height_px * share
+        if keeps_scale:
+            return _near(width, view_w), _near(height, view_h)
+        return _at_least(width, view_w), _at_least(height, view_h)
 
     def views(longest_px: int) -> int:
         width, height = scaled(longest_px)
         return _count(width, view_w, policy.overlap) * _count(height, view_h, policy.overlap)
 
-    fits, too_many = 1, max(1, round(longest * factor)) + 1  # at one pixel, both sides are a view's, so one view fits
+    fits, too_many = 1, max(1, round(longest * factor)) + 1  # at one pixel, neither side exceeds a view's: one fits
     while too_many - fits > 1:
         middle = (fits + too_many) // 2
         if views(middle) <= max(1, policy.max_views):
@@ -77,11 +83,26 @@ def make_views(image: Pixels, policy: InputPolicy, size_px: tuple[int, int] | No
 
 
 def scaled_image(image: Pixels, policy: InputPolicy, size_px: tuple[int, int] | None = None) -> tuple[Pixels, ViewGrid]:
-    """The scaled image from which views are cut, `[H', W', 3]` uint8, and their positions; see `make_views`."""
+    """The scaled image from which views are cut, `[H', W', 3]` uint8, and their positions; see `make_views`.
+
+    It is mirrored up to the size of a view where the grid is smaller, so that its statistics are the image's.
+    """
     width_px, height_px = size_px or (image.shape[1], image.shape[0])
     grid = view_grid(width_px, height_px, policy)
     # Cubic keeps nuclear edges sharp when enlarging; uint8 clips its overshoot.
-    return resize_fast(image, grid.width_px, grid.height_px, enlarge="cubic"), grid
+    scaled = resize_fast(image, grid.width_px, grid.height_px, enlarge="cubic")
+    if policy.view == "grid":
+        scaled = mirrored(scaled, policy.width_px, policy.height_px)
+    return scaled, grid
+
+
+def mirrored(image: Pixels, width_px: int, height_px: int) -> Pixels:
+    """An image `[H, W, 3]`, continued by mirror images on its right and below, until it has at least this size."""
+    height, width = image.shape[:2]
+    if width >= width_px and height >= height_px:
+        return image
+    missing = ((0, max(0, height_px - height)), (0, max(0, width_px - width)), (0, 0))
+    return np.pad(image, missing, mode="symmetric")
 
 
 def stitch(maps: F32, width_px: int, height_px: int, policy: InputPolicy) -> F32:
@@ -97,17 +118,22 @@ def stitch(maps: F32, width_px: int, height_px: int, policy: InputPolicy) -> F32
     expected = (len(grid.corners), policy.height_px, policy.width_px)
     if maps.shape != expected:
         raise ValueError(f"maps have shape {maps.shape}, the views of a {width_px} x {height_px} image {expected}")
-    total = np.zeros((grid.height_px, grid.width_px), np.float32)
+    total = np.zeros((max(grid.height_px, policy.height_px), max(grid.width_px, policy.width_px)), np.float32)
     count = np.zeros_like(total)
     for values, (left, top) in zip(maps, grid.corners, strict=True):
         total[top : top + policy.height_px, left : left + policy.width_px] += values
         count[top : top + policy.height_px, left : left + policy.width_px] += 1
     # Linear, not cubic: a mask must not overshoot 0 and 1.
-    return resize_fast(total / count, width_px, height_px, enlarge="linear")
+    averaged = (total / count)[: grid.height_px, : grid.width_px]  # without what was mirrored
+    return resize_fast(averaged, width_px, height_px, enlarge="linear")
 
 
 def _at_least(side_px: float, view_px: int) -> int:
     return view_px if side_px < view_px * (1 + SQUEEZE) else round(side_px)
+
+
+def _near(side_px: float, view_px: int) -> int:
+    return view_px if abs(side_px / view_px - 1) < SQUEEZE else max(1, round(side_px))
 
 
 def _count(side_px: int, view_px: int, overlap: float) -> int:

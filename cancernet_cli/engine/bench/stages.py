@@ -14,9 +14,11 @@ from torch import Tensor
 
 from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.cards import Card
+from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.quality import quality
 from cancernet_cli.data.loading.views import make_views, scaled_size
 from cancernet_cli.data.readers import ShrunkImage, read_image, read_shrunk
+from cancernet_cli.data.scales import image_policy
 from cancernet_cli.engine.bench.sample import Sample
 from cancernet_cli.engine.bench.timing import Cost, cost, costs
 from cancernet_cli.engine.classify.job import Job
@@ -52,14 +54,16 @@ def file_stages(sample: Sample, card: Card, *, max_pixels: int, shrink: bool = F
 
 
 def _file_stages(sample: Sample, card: Card, max_pixels: int, shrink: bool, repeat: int) -> Costs:
-    def decoded(location: bytes) -> ShrunkImage:
+    def decoded(file: FoundFile) -> ShrunkImage:
         if shrink:
-            return read_shrunk(location, partial(scaled_size, card.input), max_pixels=max_pixels)
-        pixels = read_image(location, max_pixels=max_pixels)
+            needs = partial(scaled_size, image_policy(card.input, file.truth))
+            return read_shrunk(file.location, needs, max_pixels=max_pixels)
+        pixels = read_image(file.location, max_pixels=max_pixels)
         return ShrunkImage(pixels, pixels.shape[1], pixels.shape[0])
 
-    def cut(image: ShrunkImage) -> Pixels:
-        return make_views(image.pixels, card.input, (image.width_px, image.height_px))
+    def cut(one: tuple[FoundFile, ShrunkImage]) -> Pixels:
+        file, image = one
+        return make_views(image.pixels, image_policy(card.input, file.truth), (image.width_px, image.height_px))
 
     def each(work: Callable[[Any], object], over: list[Any]) -> Cost:
         def all_of_them() -> None:
@@ -68,15 +72,14 @@ def _file_stages(sample: Sample, card: Card, max_pixels: int, shrink: bool, repe
 
         return cost(all_of_them) / len(over)
 
-    locations = [file.location for file in sample.files]
-    images = [decoded(location) for location in locations]
+    images = [decoded(file) for file in sample.files]
     found: Costs = {name: [] for name in FILE_STAGES}
     for _ in range(repeat):
-        read = each(_read, locations)
+        read = each(_read, sample.files)
         found["read"].append(read)
-        found["decode"].append(each(decoded, locations).less(read))
+        found["decode"].append(each(decoded, sample.files).less(read))
         found["quality"].append(each(lambda image: quality(image.pixels), images))
-        found["views"].append(each(cut, images))
+        found["views"].append(each(cut, list(zip(sample.files, images, strict=True))))
     return found
 
 
@@ -139,6 +142,6 @@ def write_stage(sample: Sample, job: Job, outputs: Outputs, *, repeat: int) -> l
     return [a + b for a, b in zip(made, written, strict=True)]
 
 
-def _read(location: bytes) -> bytes:
-    with open(location, "rb") as file:
-        return file.read()
+def _read(file: FoundFile) -> bytes:
+    with open(file.location, "rb") as opened:
+        return opened.read()

@@ -81,7 +81,7 @@ def from_finished(job: Job, worklist: Worklist, started: float) -> RunResult:
         record = json.loads(run_file(out).read_text("utf-8"))
     except (OSError, ValueError):
         record = {}
-    if record.get("input_sha256") != worklist.digest():
+    if record.get("input_sha256") != _digest(job, worklist):
         raise OutputError(
             f"{out} was made from different input files than those present now",
             fix="pass --overwrite to start from scratch, or choose another --out",
@@ -107,7 +107,7 @@ def finish(job: Job, worklist: Worklist, workspace: Workspace, *, reused: int, s
         "result": job.state,
         "resolved": job.runtime.settings,
         "folder": job.parts_state["folder"],
-        "input_sha256": worklist.digest(),
+        "input_sha256": _digest(job, worklist),
         "elapsed_s": round(result.elapsed_s, 3),
         **{name: getattr(result, name) for name in ("files", "slides", "ok", "partial", "failed", "unsure", "reused")},
     }
@@ -118,6 +118,10 @@ def finish(job: Job, worklist: Worklist, workspace: Workspace, *, reused: int, s
         tiles_file(out).unlink()
     publish(whole, out)
     return result
+
+
+def _digest(job: Job, worklist: Worklist) -> str:
+    return worklist.digest(with_scale=bool(job.card.input.scales))
 
 
 def _assemble_tiles(job: Job, worklist: Worklist, workspace: Workspace) -> Path | None:

@@ -9,9 +9,10 @@ import numpy as np
 
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.files import real_path
-from cancernet_cli.core.records import Failure
+from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import DecodedBatch, DecodedImage
 from cancernet_cli.data.loading.views import stitch
+from cancernet_cli.data.scales import image_policy
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.predictions import Prediction
 from cancernet_cli.inference.runner import Outputs
@@ -39,7 +40,7 @@ def image_writes(
             probs=prediction.probs,
             true_label=file.truth.label,
             pixels=None if original is None else original.numpy(),
-            mask=functools.cache(functools.partial(_mask, answer.mask, prediction.views, image, job.card)),
+            mask=functools.cache(functools.partial(_mask, answer.mask, prediction.views, file, image, job.card)),
         )
         for sink in sinks:
             path = side_path(sink.folder, real_path(file.path), sink.entry.facts["suffix"])
@@ -47,8 +48,10 @@ def image_writes(
     return writes
 
 
-def _mask(masks: np.ndarray | None, views: slice, image: DecodedImage, card: Card) -> np.ndarray | None:
+def _mask(
+    masks: np.ndarray | None, views: slice, file: FoundFile, image: DecodedImage, card: Card
+) -> np.ndarray | None:
     """The mask of the whole image; None where nothing was segmented."""
     if masks is None or card.segmentation.segmenter == "none":
         return None
-    return stitch(masks[views], image.width_px, image.height_px, card.input)
+    return stitch(masks[views], image.width_px, image.height_px, image_policy(card.input, file.truth))

@@ -106,7 +106,7 @@ def use_parts(worklist: Worklist, workspace: Workspace, known: Set[Path] = froze
 
     def mark_rows(number: int, path: Path) -> None:
         rows = list(part_origins(path, retry=retry))
-        worklist.mark_done((number, row, name, size, mtime) for row, name, size, mtime in rows)
+        worklist.mark_done((number, *row) for row in rows)
 
     def mark_tiles(number: int, path: Path) -> None:
         worklist.mark_tiles(number, slides_in(path))

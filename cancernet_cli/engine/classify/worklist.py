@@ -96,9 +96,22 @@ class Worklist:
             failure = Failure(**json.loads(problem)) if problem else None
             yield FoundFile(path, location, size, mtime, Truth(*facts), failure, file_kind)
 
-    def mark_done(self, rows: Iterable[tuple[int, int, str, int, int]]) -> None:
-        """Mark rows of finished parts, as (part, row, path, size_bytes, mtime_ns); changed files stay pending."""
-        self._insert("UPDATE file SET part = ?, row = ? WHERE path = ? AND size_bytes = ? AND mtime_ns = ?", list(rows))
+    def mark_done(self, rows: Iterable[tuple[int, int, str, int, int, float | None, float | None]]) -> None:
+        """Mark rows of finished parts, as (part, row, path, size_bytes, mtime_ns, magnification, mpp).
+
+        Changed files stay pending, as do images whose magnification or mpp is now known to be another: it may decide at
+        which scale they are classified. A slide's row has the mpp that was found in the slide.
+        """
+        # Parts have single precision.
+        same = " AND ".join(
+            f"abs(coalesce({name}, 0) - coalesce(?, 0)) <= 1e-6 * coalesce({name}, 0)"
+            for name in ("magnification", "mpp")
+        )
+        update = f"""
+            UPDATE file SET part = ?, row = ?
+            WHERE path = ? AND size_bytes = ? AND mtime_ns = ? AND (kind = 'slide' OR ({same}))
+            """
+        self._insert(update, list(rows))
 
     def mark_tiles(self, part: int, paths: Iterable[str]) -> None:
         """Mark the slides whose tiles a finished part contains."""
@@ -113,9 +126,15 @@ class Worklist:
         """Yield (part, row) of every file, in path order."""
         yield from self._db.execute("SELECT part, row FROM file ORDER BY path")
 
-    def digest(self) -> str:
-        """SHA-256 of names, sizes and modification times: the same for unchanged inputs."""
+    def digest(self, *, with_scale: bool = False) -> str:
+        """SHA-256 of names, sizes and modification times: the same for unchanged inputs.
+
+        with_scale: and of magnifications and resolutions, for a model whose predictions depend on them.
+        """
         hashed = hashlib.sha256()
-        for path, size, mtime in self._db.execute("SELECT path, size_bytes, mtime_ns FROM file ORDER BY path"):
+        query = "SELECT path, size_bytes, mtime_ns, magnification, mpp FROM file ORDER BY path"
+        for path, size, mtime, *scale in self._db.execute(query):
             hashed.update(f"{len(path)}:{path}:{size}:{mtime}\n".encode())
+            if with_scale:
+                hashed.update(f"{scale}\n".encode())
         return hashed.hexdigest()

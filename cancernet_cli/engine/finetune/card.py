@@ -11,6 +11,7 @@ import numpy as np
 from cancernet_cli.classification.pretrained import Pretrained
 from cancernet_cli.core.cards import Architecture, Card, InputPolicy, SegmentationPolicy, Use, Weights, read_card
 from cancernet_cli.core.options.recipes import Recipe
+from cancernet_cli.data.scales import pixel_sizes
 from cancernet_cli.engine.finetune.dataset.labelled_images import UnsplitImages
 from cancernet_cli.engine.finetune.model_folder import NOT_FOR
 
@@ -46,6 +47,7 @@ def first_card(
             height_px=recipe.view_height_px,
             magnifications=tuple(float(m) for m in np.unique(known)),
             mpp=_mpp(recipe, images),
+            magnification_mpp=_magnification_mpp(recipe, images),
             mean=mean,
             std=std,
         ),
@@ -64,6 +66,17 @@ def first_card(
 def _shared(recipe: Recipe) -> dict[str, Any]:
     """The recipe's values that the card's input policy has under the same name: view, scale, ..."""
     return {f.name: getattr(recipe, f.name) for f in fields(InputPolicy) if hasattr(recipe, f.name)}
+
+
+def _magnification_mpp(recipe: Recipe, images: UnsplitImages) -> dict[str, float]:
+    """Micrometers per pixel at each magnification in the recipe's `scales`: as the images' mpp, or as usual."""
+    usual = pixel_sizes([float(power) for power in recipe.scales])
+    found = {}
+    for name in recipe.scales:
+        truths = (file.truth for file in images.files)
+        known = [truth.mpp for truth in truths if truth.mpp is not None and truth.magnification == float(name)]
+        found[name] = float(np.median(known)) if known else usual[float(name)]
+    return found
 
 
 def _mpp(recipe: Recipe, images: UnsplitImages) -> float | None:

@@ -74,8 +74,9 @@ def open_checkpoints(
 
 
 def file_facts(file: FoundFile) -> tuple[object, ...]:
-    """What identifies a labelled file and its contents: path, size, time, label and patient."""
-    return file.path, file.size_bytes, file.mtime_ns, file.truth.label, file.truth.patient
+    """What identifies a labelled file and its contents: path, size, time, label, patient, magnification and mpp."""
+    truth = file.truth
+    return file.path, file.size_bytes, file.mtime_ns, truth.label, truth.patient, truth.magnification, truth.mpp
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

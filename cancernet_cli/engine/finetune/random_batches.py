@@ -19,9 +19,11 @@ from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import DeviceError, InputError
 from cancernet_cli.core.files import display_path
 from cancernet_cli.core.pixels import resize_fast
+from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.views import scaled_image
 from cancernet_cli.data.loading.workers import start_workers
 from cancernet_cli.data.readers import UnreadableImage, read_image
+from cancernet_cli.data.scales import image_policy
 from cancernet_cli.data.splits.pairs import Pair, read_pair
 from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.training.augment import AugmentPolicy, random_crop, random_view
@@ -38,10 +40,10 @@ HELD_BYTES = 2 * 1024**3
 class ViewMaker:
     """A random view of an image at the card's scale, and its label.
 
-    locations: of the files, as in `FoundFile`. labels: `[N]`.
+    files: N images. labels: `[N]`.
     """
 
-    locations: tuple[bytes, ...]
+    files: tuple[FoundFile, ...]
     labels: I64
     policy: InputPolicy
     augment: AugmentPolicy
@@ -53,12 +55,13 @@ class ViewMaker:
         Raises:
             InputError: the file can no longer be read.
         """
+        file = self.files[row]
         try:
-            image = read_image(self.locations[row], max_pixels=self.max_pixels)
+            image = read_image(file.location, max_pixels=self.max_pixels)
         except UnreadableImage as error:
-            name = display_path(self.locations[row])
+            name = display_path(file.location)
             raise InputError(f"{name} can no longer be read: {error.failure}", fix="repair or remove it") from None
-        scaled, _ = scaled_image(image, self.policy)
+        scaled, _ = scaled_image(image, image_policy(self.policy, file.truth))
         view = random_view(scaled, self.policy.width_px, self.policy.height_px, self.augment, rng)
         return view, np.asarray(self.labels[row])
 

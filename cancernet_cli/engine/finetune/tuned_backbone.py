@@ -177,8 +177,7 @@ class Tuner:
             return part.train[draws]
 
         def batches(first_epoch: int) -> Generator[Batch]:
-            locations = tuple(file.location for file in self.images.files)
-            maker = ViewMaker(locations, labels, self.card.input, AUGMENT, options.max_pixels)
+            maker = ViewMaker(tuple(self.images.files), labels, self.card.input, AUGMENT, options.max_pixels)
             return random_batches(maker, order, batch, self.job, first_epoch=first_epoch)
 
         def judge() -> Judgement:

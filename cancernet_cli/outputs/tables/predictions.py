@@ -95,16 +95,16 @@ def read_metadata(table: Path) -> dict[str, str] | None:
     return entries or None
 
 
-def part_origins(part: Path, *, retry: bool) -> Iterator[tuple[int, str, int, int]]:
-    """Yield (row, path, size_bytes, mtime_ns) of the rows of a part.
+def part_origins(part: Path, *, retry: bool) -> Iterator[tuple[int, str, int, int, float | None, float | None]]:
+    """Yield (row, path, size_bytes, mtime_ns, magnification, mpp) of the rows of a part.
 
     `retry` omits files that could not be read: permissions or a network drive may be restored by the next run.
     """
-    table = pq.read_table(part, columns=["path", "error", "_size_bytes", "_mtime_ns"])
+    table = pq.read_table(part, columns=["path", "error", "_size_bytes", "_mtime_ns", "magnification", "mpp"])
     columns = (table.column(name).to_pylist() for name in table.column_names)
-    for row, (path, error, size, mtime) in enumerate(zip(*columns, strict=True)):
+    for row, (path, error, *origin) in enumerate(zip(*columns, strict=True)):
         if not (retry and error.startswith("read: ")):
-            yield row, path, size, mtime
+            yield row, path, *origin
 
 
 def assemble(

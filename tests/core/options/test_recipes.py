@@ -9,14 +9,14 @@ import pytest
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.options.recipes import MODERN, PAPER, SEGMENT, Recipe, recipe_of
+from cancernet_cli.core.options.recipes import MODERN, PAPER, SEGMENT, Recipe, parse_scales, recipe_of
 
 RECIPES_ONLY = {"fit", "normalise"}  # no option sets them
 
 
 def test_a_recipe_has_the_types_of_the_options() -> None:
     options, recipe = get_type_hints(FinetuneOptions), get_type_hints(Recipe)
-    for name in set(recipe) - RECIPES_ONLY - {"levels"}:  # --levels is text: "1,2,3"
+    for name in set(recipe) - RECIPES_ONLY - {"levels", "scales"}:  # text: "1,2,3", "40=1,100=0.5"
         assert options[name] == recipe[name] | None, name
     assert not RECIPES_ONLY & set(options)
 
@@ -36,3 +36,22 @@ def test_options_replace_the_values_of_the_recipe() -> None:
     assert (found.epochs, found.levels, found.backbone) == (3, (1, 2), PAPER.backbone)
     with pytest.raises(OptionError, match="--levels needs numbers from 0 to 4, got '5'"):
         recipe_of(FinetuneOptions(levels="5"))
+
+
+def test_scales_are_read_by_magnification() -> None:
+    assert recipe_of(FinetuneOptions(scales="400X=0.25, 40 = 1")).scales == {"40": 1.0, "400": 0.25}
+    assert recipe_of(FinetuneOptions()).scales == {}
+
+
+@pytest.mark.parametrize("text", ["", "40", "40=", "40=x", "40=1,40=0.5", "40=1,", "0=1", "-40=1", "nan=1", "40=5"])
+def test_other_scales_are_refused(text: str) -> None:
+    with pytest.raises(OptionError, match="--scales is") as caught:
+        parse_scales(text)
+    assert caught.value.fix == "give each magnification once with a factor from 0.05 to 4: 40=1,100=0.5"
+
+
+def test_scales_need_views_of_a_fixed_scale() -> None:
+    with pytest.raises(OptionError, match="--scales does not apply to --view resize"):
+        recipe_of(FinetuneOptions(scales="40=1", recipe="paper"))
+    with pytest.raises(OptionError, match="--scales does not apply to --task segment"):
+        recipe_of(FinetuneOptions(scales="40=1", task="segment"))

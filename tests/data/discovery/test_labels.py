@@ -40,7 +40,7 @@ def truths(
         ("auto", Truth("malignant", *KNOWN), Truth("malignant", *KNOWN)),
         ("breakhis", Truth("malignant", *KNOWN), Truth("malignant", *KNOWN)),
         ("folders", Truth("benign", *KNOWN), Truth(None, *KNOWN)),
-        ("none", Truth(), Truth()),
+        ("none", Truth(magnification=100.0), Truth(magnification=100.0)),
     ],
 )
 def test_a_breakhis_name_in_a_folder_of_another_class(

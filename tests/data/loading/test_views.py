@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from cancernet_cli.core.cards import InputPolicy
-from cancernet_cli.data.loading.views import ViewGrid, make_views, stitch, view_grid
+from cancernet_cli.data.loading.views import ViewGrid, make_views, scaled_image, stitch, view_grid
 from tests.he_images import he_like
 
 
@@ -127,3 +127,47 @@ def test_a_side_a_little_over_one_view_is_squeezed_into_it() -> None:
         grid = view_grid(width, height, policy)
         assert (grid.width_px, grid.height_px, len(grid.corners)) == (352, 224, 1)
     assert len(view_grid(780, 460, policy).corners) == 2
+
+
+def scaled_grid(scale: float, side: int = 100, **policy: object) -> InputPolicy:
+    return grid(side, scale=scale, scales={"40": 1.0}, magnification_mpp={"40": 0.49}, **policy)
+
+
+@pytest.mark.parametrize(
+    ("size", "policy", "expected"),
+    [
+        ((200, 120), scaled_grid(0.25), ViewGrid(50, 30, ((0, 0),))),
+        ((600, 120), scaled_grid(0.25), ViewGrid(150, 30, ((0, 0), (50, 0)))),
+        ((208, 192), scaled_grid(0.5), ViewGrid(100, 100, ((0, 0),))),  # off by less than 5 %
+        ((192, 400), scaled_grid(0.5, max_views=1), ViewGrid(50, 100, ((0, 0),))),
+        ((16, 16), scaled_grid(0.05), ViewGrid(1, 1, ((0, 0),))),
+    ],
+)
+def test_with_scales_a_small_image_keeps_its_scale(
+    size: tuple[int, int], policy: InputPolicy, expected: ViewGrid
+) -> None:
+    assert view_grid(*size, policy) == expected
+    assert make_views(he_like(0, *size), policy).shape == (len(expected.corners), 100, 100, 3)
+
+
+def test_a_small_image_is_mirrored_so_that_its_statistics_stay() -> None:
+    image = he_like(0, 200, 200)
+    policy = scaled_grid(0.25)
+    (view,) = make_views(image, policy)
+    small = view[:50, :50]
+    np.testing.assert_array_equal(view[:50, 50:], small[:, ::-1])
+    np.testing.assert_array_equal(view[50:, :50], small[::-1])
+    scaled, grid_of = scaled_image(image, policy)
+    assert (scaled.shape, grid_of.width_px) == ((100, 100, 3), 50)
+    np.testing.assert_allclose(view.mean(axis=(0, 1)), small.mean(axis=(0, 1)))
+    np.testing.assert_allclose(view.std(axis=(0, 1)), small.std(axis=(0, 1)))
+
+
+@pytest.mark.parametrize("size", [(200, 120), (600, 120), (90, 800)])
+def test_stitching_leaves_out_what_was_mirrored(size: tuple[int, int]) -> None:
+    policy = scaled_grid(0.25)
+    image = cv2.GaussianBlur(he_like(0, *size), (0, 0), 8)
+    maps = make_views(image, policy)[..., 0].astype(np.float32)
+    whole = stitch(maps, *size, policy)
+    assert whole.shape == size[::-1]
+    assert np.abs(whole - image[..., 0]).mean() < 3

@@ -57,6 +57,22 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_scales_are_on_the_card_with_the_resolution_they_are_for(labelled: Path, tmp_path: Path) -> None:
+    """All images are 100X, of which a manifest says that a pixel has 0.3 um."""
+    manifest = tmp_path / "scaled.csv"
+    rows = [f"{path},{path.parent.name},0.3" for path in sorted(labelled.glob("*/*.png"))]
+    manifest.write_text("path,label,mpp\n" + "\n".join(rows) + "\n")
+    finetune([str(manifest)], classify_options(tmp_path / "mine", scales="100=0.5,400=0.25"))
+    policy = read_card(tmp_path / "mine").input
+    assert policy.scales == {"100": 0.5, "400": 0.25}
+    assert policy.magnification_mpp == {"100": 0.3, "400": 0.1625}
+    held_out = pq.read_table(tmp_path / "mine" / "out_of_fold.parquet").sort_by("path").to_pylist()
+    halved = classify_options(tmp_path / "halved", scales="100=0.5,400=0.5")
+    finetune([str(manifest)], halved)
+    others = pq.read_table(tmp_path / "halved" / "out_of_fold.parquet").sort_by("path").to_pylist()
+    assert [row["prob_malignant"] for row in held_out] == [row["prob_malignant"] for row in others]
+
+
 def leaking_manifest(labelled: Path, folder: Path) -> Path:
     """Folds that share every patient."""
     rows = [

@@ -84,7 +84,7 @@ class SlideCutter:
         Raises:
             InputError: an annotation file cannot be used.
             Interrupted: Ctrl-C or SIGTERM; tiles that are written are kept.
-            OptionError: `--scale` does not apply to slides.
+            OptionError: `--scale` or `--scales` does not apply to slides.
         """
         files: dict[bytes, Path] = {}
         if self.options.annotations == "auto":
@@ -111,6 +111,8 @@ class SlideCutter:
     def _cut(self, photos: Sequence[FoundFile]) -> Cut:
         """The model's view at `--tile-mpp`, or at the resolution of the views of photos."""
         recipe, options = self.recipe, self.options
+        if recipe.scales:
+            raise OptionError("--scales applies to photos only, but DATA has slides", fix="omit --scales or the slides")
         if recipe.view == "grid" and (recipe.scale > 1 or (not photos and options.scale not in (None, 1.0))):
             raise OptionError(
                 f"--scale {recipe.scale:g} applies to photos only; a slide's tile is one view",

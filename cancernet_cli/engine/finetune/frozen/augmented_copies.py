@@ -11,6 +11,7 @@ from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedImage
 from cancernet_cli.data.loading.quality import quality
 from cancernet_cli.data.loading.views import make_views
+from cancernet_cli.data.scales import image_policy
 from cancernet_cli.data.splits.duplicates import Fingerprint, fingerprint
 from cancernet_cli.training.augment import AugmentPolicy, rescaled, restain
 
@@ -43,7 +44,8 @@ class VariantDecoder(BatchDecoder):
         # By name, not by position: adding or removing a file does not change the others.
         rng = np.random.default_rng([self.seed, zlib.crc32(file.path.encode("utf-8", "surrogateescape"))])
         shown = [image, *(rescaled(restain(image, VARIANTS, rng), VARIANTS, rng) for _ in range(self.variants))]
-        views = [make_views(one, self.policy) for one in shown]
+        policy = image_policy(self.policy, file.truth)
+        views = [make_views(one, policy) for one in shown]
         height_px, width_px = image.shape[:2]
         parts = tuple(len(of_one) for of_one in views)
         seen = fingerprint(image) if self.with_fingerprints else None

@@ -22,6 +22,7 @@ from cancernet_cli.core.interruption import check, requested
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, chunks, load_batches
+from cancernet_cli.data.scales import scale_of
 from cancernet_cli.engine.finetune.checkpoints import weights_digest
 from cancernet_cli.engine.finetune.frozen.augmented_copies import SeenImage, VariantDecoder
 from cancernet_cli.engine.finetune.frozen.feature_store import Features, FeatureStore
@@ -160,6 +161,7 @@ def _key(
         "network": {"backbone": network.backbone, "head": network.head, "levels": network.levels},
         "weights": weights_digest(backbone.state_dict()),
         "input": asdict(card.input),
+        "scales": [scale_of(card.input, file.truth) for file in files] if card.input.scales else [],
         "segmentation": {
             "segmenter": card.segmentation.segmenter,
             "sha256": card.segmentation.sha256,

@@ -59,7 +59,9 @@ def _start(job: FinetuneJob) -> tuple[nn.Module, InputPolicy, Architecture, Pret
         raise ModelError(f"{recipe.backbone} cannot be the encoder of a U-Net", fix="choose a convolutional timm model")
     fill(encoder, inner.state_dict(), source.source)
     side = options.crop_px
-    policy = InputPolicy(width_px=side, height_px=side, scale=recipe.scale, mean=source.mean, std=source.std)
+    policy = InputPolicy(
+        width_px=side, height_px=side, scale=recipe.scale, mpp=options.mpp, mean=source.mean, std=source.std
+    )
     return network, policy, architecture, source
 
 
