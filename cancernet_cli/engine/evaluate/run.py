@@ -128,7 +128,7 @@ def _metrics(rows: SelectedRows, source: Source, options: EvaluateOptions) -> di
         rows.labelled, seen_patients=source.seen, seen_note=source.seen_note, resampling=resampling, unit=rows.kind
     )
     left_out = [f"{other}s are omitted; --kind {other} evaluates them" for other in rows.others]
-    metrics["warnings"] += [*left_out, *source.remarks, *(rows.relabel.remarks() if rows.relabel else [])]
+    metrics["warnings"] += [*left_out, *source.remarks, *rows.changes.remarks()]
     thresholds = metrics["decision"]["thresholds"]
     return metrics | {
         "table": {
@@ -137,7 +137,7 @@ def _metrics(rows: SelectedRows, source: Source, options: EvaluateOptions) -> di
             "split": source.split,
             "classes": list(source.classes),
         },
-        "labels": _labels_entry(rows.relabel),
+        "labels": _labels_entry(rows.changes.relabel),
         "bootstrap": {"resamples": options.resamples, "seed": options.seed},
         "leaks": list(source.leaks),
         "thresholds": _thresholds(rows.labelled.scores, thresholds, OWN if options.threshold is None else GIVEN),
@@ -146,13 +146,13 @@ def _metrics(rows: SelectedRows, source: Source, options: EvaluateOptions) -> di
 
 def _against(other: Path, kind: Kind, source: Source, options: EvaluateOptions) -> tuple[dict[str, Any], Pairs]:
     """The comparison with another table."""
-    relabel, redecide = changes_of(source, options)
+    changes = changes_of(source, options)
     return compare_tables(
         source,
         read_source(other),
-        in_turn(only(kind), relabel, redecide),
+        in_turn(only(kind), changes.together),
         threshold=options.threshold,
-        relabelled=relabel is not None,
+        relabelled=changes.relabel is not None,
         resampling=Resampling(options.resamples, options.seed),
     )
 

@@ -70,6 +70,14 @@ def test_the_threshold_table_marks_its_own_and_the_optimistic_one(table: Path) -
     assert {0.05, 0.5, 0.95} <= {row["threshold"] for row in found}
 
 
+def test_patients_are_taken_from_paths_where_the_pattern_matches(table: Path) -> None:
+    paths = columns(table)["path"]
+    found = quick(table, patient_pattern=r"(\d)\.").metrics
+    assert found["images"]["patients"] == len({path[path.index(".") - 1] for path in paths}) == 10
+    with pytest.raises(InputError, match="matches no path"):
+        quick(table, patient_pattern="(nowhere)", out=table.parent / "other")
+
+
 def test_another_threshold_decides_again(table: Path) -> None:
     found = quick(table, threshold=0.7).metrics
     p = columns(table)["prob_malignant"]

@@ -13,6 +13,7 @@ from torch import nn
 from cancernet_cli.core.arrays import F64, I64, Bools, Strings
 from cancernet_cli.core.events import Reporter, Warn, silent
 from cancernet_cli.core.options import LearningOptions
+from cancernet_cli.core.options.patient_pattern import EXAMPLE
 from cancernet_cli.core.records import Epoch, Failure, FoundFile
 from cancernet_cli.data.splits.duplicates import Fingerprint
 from cancernet_cli.data.splits.folds import SplitPart, check_patients, fold_parts, split_part
@@ -111,7 +112,12 @@ def list_unsplit(
     unknown = np.array([file.truth.patient is None for file in files])
     if unknown.any():
         count = f"{unknown.sum()} of {len(files)} images"
-        report(Warn(f"the patient of {count} is unknown: each counts as a separate patient"))
+        report(
+            Warn(
+                f"the patient of {count} is unknown: each counts as a separate patient, so the split is by image and "
+                f"may leak; if paths name the patient, pass --patient-pattern, such as {EXAMPLE}"
+            )
+        )
     patients = np.array([file.truth.patient or f"image {file.path}" for file in files])
     check_patients(labels, patients, classes)
     given = None
