@@ -13,12 +13,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.quality import Quality, quality
 from cancernet_cli.data.loading.views import make_views, scaled_size
 from cancernet_cli.data.loading.workers import start_workers
 from cancernet_cli.data.readers import UnreadableImage, read_image, read_shrunk
+from cancernet_cli.data.splits.training_images import TrainingImages
 
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
@@ -41,12 +43,16 @@ class Decoder(Protocol[Item, Loaded]):
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """Size and quality of one decoded file; `views` is its number of rows in the batch's pixels."""
+    """Size and quality of one decoded file; `views` is its number of rows in the batch's pixels.
+
+    seen: whether it is one of the decoder's training images; None if these are unknown.
+    """
 
     width_px: int
     height_px: int
     views: int
     quality: Quality
+    seen: bool | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -72,13 +78,14 @@ class BatchDecoder(Dataset[DecodedBatch]):
     """Decode a list of files into a DecodedBatch; called in DataLoader workers.
 
     shrink: decode JPEGs at 1/2, 1/4 or 1/8 scale if the views need no more pixels, and measure quality on these; sizes
-    and originals are those of the full image.
+    and originals are those of the full image. training_images: of the model, to recognize them.
     """
 
     policy: InputPolicy
     max_pixels: int
     keep_originals: bool = False
     shrink: bool = False
+    training_images: TrainingImages | None = None
 
     def __getitem__(self, files: list[FoundFile]) -> DecodedBatch:
         images: list[DecodedImage | Failure] = []
@@ -111,7 +118,8 @@ class BatchDecoder(Dataset[DecodedBatch]):
         if self.shrink:
             found = read_shrunk(file.location, partial(scaled_size, self.policy), max_pixels=self.max_pixels)
             views = make_views(found.pixels, self.policy, (found.width_px, found.height_px))
-            decoded = DecodedImage(found.width_px, found.height_px, len(views), quality(found.pixels))
+            seen = self.has_seen(found.pixels)
+            decoded = DecodedImage(found.width_px, found.height_px, len(views), quality(found.pixels), seen=seen)
             whole = read_image(file.location, max_pixels=self.max_pixels) if self.keep_originals else found.pixels
             return whole, decoded, views
         image = read_image(file.location, max_pixels=self.max_pixels)
@@ -121,7 +129,12 @@ class BatchDecoder(Dataset[DecodedBatch]):
         """Size, quality and views of an image in full resolution; a subclass may compute more."""
         its_views = make_views(image, self.policy)
         height_px, width_px = image.shape[:2]
-        return DecodedImage(width_px, height_px, len(its_views), quality(image)), its_views
+        decoded = DecodedImage(width_px, height_px, len(its_views), quality(image), seen=self.has_seen(image))
+        return decoded, its_views
+
+    def has_seen(self, pixels: Pixels) -> bool | None:
+        """Whether a picture is one of the training images; None if these are unknown."""
+        return None if self.training_images is None else self.training_images.has(pixels)
 
     def no_views(self) -> torch.Tensor:
         """The pixels of a batch in which no file could be decoded."""

@@ -12,15 +12,18 @@ import numpy as np
 from cancernet_cli.core.arrays import F64, I64, Bools, Strings
 from cancernet_cli.core.cards import Card, Decision
 from cancernet_cli.core.figures import Figure, Table, figures_in
+from cancernet_cli.engine.finetune.checks.doubts import RANKINGS
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.metrics.calibration import choose_threshold, fit_temperature
 from cancernet_cli.metrics.groups import grouped_metrics
+from cancernet_cli.metrics.intervals import measure_all
 from cancernet_cli.metrics.probabilities import softmax
+from cancernet_cli.metrics.resampling import Resampling
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.outputs.tables.predictions import write_image_predictions
 
-ON_FOLDS = "out-of-fold predictions of the training patients ({folds} folds, {apart})"
-ON_VALIDATION = "{images} validation images of {patients} patients"
+ON_FOLDS = "out-of-fold predictions of the training {units} ({folds} folds, {apart})"
+ON_VALIDATION = "{images} validation images{of}"
 ON_LEAK = ", of a split that leaks"
 
 
@@ -71,11 +74,15 @@ def final_decision(logits: F64, images: LabelledImages) -> Decision:
             apart = "no known patient in two"
         if images.unknown_patients.all():
             apart = "split by image, since no patient is known"
-        on = ON_FOLDS.format(folds=len(np.unique(images.folds)), apart="that leak" if images.leaks else apart)
+        on = ON_FOLDS.format(
+            units="images" if images.unknown_patients.all() else "patients",
+            folds=len(np.unique(images.folds)),
+            apart="that leak" if images.leaks else apart,
+        )
     else:
         chosen = images.splits == "val"
         known = len(np.unique(images.patients[chosen & ~images.unknown_patients]))
-        on = ON_VALIDATION.format(images=chosen.sum(), patients=known or "unknown")
+        on = ON_VALIDATION.format(images=chosen.sum(), of=f" of {known} patients" if known else "")
         on += ON_LEAK if images.leaks else ""
     decision = decide(logits[chosen], images.labels[chosen], images.patients[chosen], images.classes)
     return replace(decision, chosen_on=on)
@@ -101,13 +108,13 @@ def decide(logits: F64, labels: I64, patients: Strings, classes: tuple[str, ...]
     return Decision(positive=classes[1], temperature=temperature, threshold=threshold)
 
 
-def figures(held: HeldOut, images: LabelledImages) -> dict[str, Any]:
-    """A card's figures of held-out images, with intervals over patients."""
+def scores_of(held: HeldOut, images: LabelledImages) -> Scores:
+    """Held-out predictions as the input of every figure."""
     seen = images.only(held.rows)
     # Numbered in order of occurrence, as when a table is read, so that the bootstrap draws the same patients.
     numbers = {name: number for number, name in enumerate(dict.fromkeys(seen.patients.tolist()))}
     at = np.array([numbers[name] for name in seen.patients.tolist()])
-    scores = Scores.of(
+    return Scores.of(
         seen.labels,
         held.probs,
         classes=seen.classes,
@@ -116,14 +123,30 @@ def figures(held: HeldOut, images: LabelledImages) -> dict[str, Any]:
         patient_names=tuple(numbers),
         magnifications=seen.magnifications,
     )
-    found = grouped_metrics(scores)
+
+
+def figures(held: HeldOut, images: LabelledImages) -> dict[str, Any]:
+    """A card's figures of held-out images, with intervals over patients."""
+    found = grouped_metrics(scores_of(held, images))
     images_found, by_patient = found["images"], found["by_patient"]
+    of_patients: dict[str, Any] = {}
+    if by_patient["count"]:
+        of_patients = {"patients": {**_kept(by_patient, "patients"), "count": by_patient["count"]}}
     return {
-        "images": {**_kept(images_found, "images"), "patients": images_found["patients"]},
-        "patients": {**_kept(by_patient, "patients"), "count": by_patient["count"]},
+        "images": {
+            **_kept(images_found, "images"),
+            **({"patients": images_found["patients"]} if images_found["patients"] else {}),
+        },
+        **of_patients,
         "by_magnification": {name: _kept(group, "headline") for name, group in found["by_magnification"].items()},
         "confusion": {k: v for k, v in images_found["confusion"].items() if k in ("tn", "fp", "fn", "tp")},
     }
+
+
+def rankings(scores: Scores) -> dict[str, Any]:
+    """The figures of a baseline on a card: how well it ranks images."""
+    specs = [spec for spec in figures_in("images") if spec.name in RANKINGS]
+    return _kept(dict(measure_all(specs, scores, Resampling())), "images")
 
 
 def write_predictions(held: HeldOut, images: LabelledImages, card: Card, path: Path) -> None:
@@ -146,6 +169,7 @@ def write_predictions(held: HeldOut, images: LabelledImages, card: Card, path: P
             "split": "out-of-fold" if images.splits is None else "held-out",
             "positive": card.decision.positive,
             "leaks": json.dumps(list(images.leaks)),
+            "split_by": images.unit,
         },
     )
 
@@ -167,4 +191,6 @@ def _of_card(figure: Figure) -> dict[str, Any]:
     kept: dict[str, Any] = {"value": figure.value, "count": figure.count}
     if figure.interval is not None:
         kept |= {"low": figure.interval.low, "high": figure.interval.high, "interval_units": figure.interval.units}
+        if figure.interval.unit != "patient":
+            kept["interval_unit"] = figure.interval.unit
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in kept.items() if v is not None}

@@ -21,7 +21,7 @@ from cancernet_cli.data.splits.given_splits import GivenSplit, read_given
 from cancernet_cli.engine.finetune.dataset.leaks import guard, refuse_split_patients
 from cancernet_cli.engine.finetune.dataset.listing import DataSource, labelled_files, open_source
 from cancernet_cli.engine.finetune.dataset.reading import read_fingerprints
-from cancernet_cli.engine.finetune.dataset.slides import SlideCutter, TileFacts
+from cancernet_cli.engine.finetune.dataset.slides import UNKNOWN_SLIDE, SlideCutter, TileFacts
 from cancernet_cli.engine.finetune.dataset.splitting import assign_splits
 
 
@@ -43,6 +43,22 @@ class UnsplitImages:
     magnifications: F64
     tiles: TileFacts | None = None
     given: GivenSplit | None = None
+
+    @property
+    def known_patients(self) -> int:
+        """How many patients are known by name; a slide of an unknown patient is none."""
+        known = set(self.patients[~self.unknown_patients].tolist())
+        return sum(not name.startswith(UNKNOWN_SLIDE) for name in known)
+
+    @property
+    def unit(self) -> str:
+        """The unit that a split keeps together, for the card."""
+        slides = any(name.startswith(UNKNOWN_SLIDE) for name in set(self.patients.tolist()))
+        unknown = [name for name, has in (("image", self.unknown_patients.any()), ("slide", slides)) if has]
+        others = " or ".join(unknown)
+        if not others:
+            return "patient"
+        return f"patient, or {others} where unknown" if self.known_patients else others
 
 
 @dataclass(frozen=True, kw_only=True)
