@@ -49,7 +49,11 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
         from cancernet_cli.cli.render.card import card_parts
         from cancernet_cli.core.cards import read_card
 
-        output.show(*card_parts(read_card(options.out), options.out))
+        card = read_card(options.out)
+        output.show(*card_parts(card, options.out))
         output.talk(f"Model written to {options.out}.")
         if options.task == "classify":
-            output.talk(f"Evaluation on held-out patients: {options.out / 'evaluation' / 'report.md'}")
+            unit = "images" if card.training.stamp else "patients"
+            output.talk(f"Evaluation on held-out {unit}: {options.out / 'evaluation' / 'report.md'}")
+        if problems := [*card.training.doubts, *filter(None, [card.training.stamp])]:
+            output.talk(f"warning: {'; '.join(problems)}")

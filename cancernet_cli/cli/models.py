@@ -41,6 +41,7 @@ def list_models(*, format: Annotated[Format, FORMAT] = "human") -> None:
 def show_model(
     name: Annotated[str, typer.Argument(help="A bundled model's name, or a model's folder.")] = DEFAULT_MODEL,
     *,
+    full: Annotated[bool, typer.Option("--full", help="Show everything on the card.")] = False,
     format: Annotated[Format, FORMAT] = "human",
 ) -> None:
     """Show a model's card: architecture, training data, performance and intended use.
@@ -49,6 +50,8 @@ def show_model(
 
         cancernet models show breakhis_lite0
 
+        cancernet models show breakhis_lite0 --full
+
         cancernet models show models/mine --format json
     """
     folder = find_model(name)
@@ -56,7 +59,7 @@ def show_model(
     if format == "json":
         output.record(asdict(card))
     elif format == "human":
-        output.show(*card_parts(card, folder))
+        output.show(*card_parts(card, folder, full=full))
 
 
 @app.command("quantise")

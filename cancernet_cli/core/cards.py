@@ -231,12 +231,23 @@ class Weights(_Checked):
     started_from: str = ""
 
 
+def split_stamp(group_by: str) -> str:
+    """The warning across figures of a split that does not keep patients together; "" if it does, or is unknown.
+
+    Args:
+        group_by: the unit that the split keeps together.
+    """
+    return "" if group_by in ("", "patient", "case") else f"split by {group_by}: may leak"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training(_Checked):
     """The training data.
 
     labels: origin of the labels of slide tiles; empty where each image has its own.
+    group_by: the unit that the split keeps together: `patient`, or `image` or `slide` if no patient is known.
     leaks: why the metrics are invalid, if a leaking split was allowed.
+    doubts: sentences about why the model may be of no use, such as figures no better than chance.
     splits: patients by name of the split.
     """
 
@@ -250,7 +261,13 @@ class Training(_Checked):
     labels: str = ""
     group_by: str = ""
     leaks: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     splits: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def stamp(self) -> str:
+        """The warning that every figure on the card carries; "" if its split is sound."""
+        return "LEAKING SPLIT" if self.leaks else split_stamp(self.group_by)
 
 
 @dataclass(frozen=True, kw_only=True)

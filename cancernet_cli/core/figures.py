@@ -278,6 +278,22 @@ def undefined(figures: Mapping[str, Figure]) -> dict[str, list[str]]:
     return found
 
 
+def left_out(found: Mapping[str, Any], unit: str) -> str:
+    """What figures by slide or by patient omit, and why: `omitted: 12 of 80 images, whose slide is unknown`; or "".
+
+    Args:
+        found: `by_slide` or `by_patient` of a metrics file. unit: `slide` or `patient`.
+    """
+    parts = []
+    if without := found.get(f"images_without_{unit}", 0):
+        parts.append(f"{without:,} of {counted(without + found.get('images', 0), 'image')}, whose {unit} is unknown")
+    if several := found.get("several_labels", 0):
+        total = found["count"] if unit == "patient" else found["count"] + several
+        more = " (except from the recognition rate)" if unit == "patient" else ""
+        parts.append(f"{several:,} of {counted(total, unit)}, whose images have several labels{more}")
+    return f"omitted: {'; '.join(parts)}" if parts else ""
+
+
 def read_figures(found: Mapping[str, Any], table: Table) -> dict[str, Figure]:
     """The figures of a table that a group of a metrics file has, by name; older files may have fewer."""
     return {spec.name: Figure.from_json(found[spec.name]) for spec in figures_in(table) if spec.name in found}

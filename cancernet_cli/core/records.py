@@ -133,9 +133,10 @@ class FinetuneResult:
         name: The model's name.
         task: `classify` or `segment`.
         images: The number of images trained on.
-        patients: The number of patients they come from.
+        patients: The number of known patients they come from.
         elapsed_s: Duration of this run.
         metrics: The metrics on the card.
+        doubts: Why the model may be of no use, one sentence per reason.
     """
 
     out: Path
@@ -145,6 +146,7 @@ class FinetuneResult:
     patients: int
     elapsed_s: float
     metrics: dict[str, Any] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from cancernet_cli import __version__
 from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256
 from cancernet_cli.core.options import ClassifyOptions, Options
 from cancernet_cli.core.system import available_cores, package_versions, processor
+from cancernet_cli.data.splits.training_images import HASHES_FILE
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.segmentation import segmenters
 
@@ -48,6 +49,7 @@ def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Ru
         "model": card.name,
         "model_card_sha256": file_sha256(folder / CARD_FILE),
         "model_weights_sha256": card.weights.sha256,
+        "training_images_sha256": _sha256_if_any(folder / HASHES_FILE),
         "segmentation_weights_sha256": card.segmentation.sha256 if segmenter.facts.get("needs_model") else "",
         **options.result_options(),
         "segmenter": card.segmentation.segmenter,
@@ -59,6 +61,10 @@ def result_state(card: Card, folder: Path, options: ClassifyOptions, runtime: Ru
         name: value if isinstance(value, str) else json.dumps(value, default=str)
         for name, value in sorted(state.items())
     }
+
+
+def _sha256_if_any(path: Path) -> str:
+    return file_sha256(path) if path.is_file() else ""
 
 
 def labels_state(labels: str) -> str:

@@ -101,6 +101,12 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | N
     return float(np.clip(np.exp(found.x), low, high))
 
 
+def is_at_bound(temperature: float) -> bool:
+    """Whether a fitted temperature is at an end of its range, so that a better one may be beyond it."""
+    low, high = _TEMPERATURES
+    return temperature <= 1.01 * low or temperature >= 0.99 * high
+
+
 def choose_threshold(labels: ArrayLike, probs: ArrayLike, weights: ArrayLike | None = None) -> float:
     """The threshold with the best balanced accuracy, midway between two adjacent probabilities.
 

@@ -80,7 +80,7 @@ def test_list_as_json(one_model: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_show_says_what_a_reader_must_know(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "models", "show", "tiny")
+    code, out, _ = run(capsys, "models", "show", "tiny", "--full")
     words = " ".join(out.split())
     assert code == 0
     for wanted in (
@@ -111,12 +111,40 @@ def test_show_says_when_the_label_is_unsure_and_what_is_promised(
     assert "unsure for flags no_tissue promise none" in words
 
 
+def test_show_fits_a_screen_and_counts_patients(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    card = cards.read_card(one_model)
+    many = {f"fold_{fold}": [f"image {'x' * 30}/{fold}_{i}.png" for i in range(500)] for fold in range(5)}
+    training = replace(card.training, splits=many, images=2500, data="long words " * 60, group_by="image")
+    use = Use(intended="Research. " * 40, not_for="Diagnosis. " * 60)
+    metrics = {"out_of_fold": {"by_magnification": {str(m): CARD.metrics["out_of_fold"] for m in range(30)}}}
+    cards.write_card(replace(card, training=training, use=use, metrics=metrics, summary="A card. " * 20), one_model)
+    _, out, _ = run(capsys, "models", "show", "tiny")
+    assert len(out.splitlines()) <= 30
+    words = " ".join(out.split())
+    assert "2,500 images, split by image, 5 folds" in words
+    assert "patients" not in words
+    assert "cancernet models show tiny --full" in words
+    _, out, _ = run(capsys, "models", "show", "tiny", "--full")
+    assert "4_499.png" in "".join(out.split())
+
+
+def test_a_split_by_image_is_stamped_everywhere(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    card = cards.read_card(one_model)
+    training = replace(card.training, group_by="image", doubts=("no better than chance: AUROC 0.51",))
+    cards.write_card(replace(card, training=training), one_model)
+    for arguments in (("show", "tiny"), ("show", "tiny", "--full"), ("list",)):
+        _, out, _ = run(capsys, "models", *arguments)
+        assert "split by image: may leak" in " ".join(out.split())
+        if "show" in arguments:
+            assert "warning: no better than chance: AUROC 0.51" in out
+
+
 def test_figures_of_a_leaking_split_are_stamped(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     leaks = ("1 patient is on two sides of the split",)
     card = cards.read_card(one_model)
     cards.write_card(replace(card, training=replace(card.training, leaks=leaks)), one_model)
     _, out, _ = run(capsys, "models", "show", "tiny")
-    assert out.index("LEAKING SPLIT: no figure below is an estimate") < out.index("- 1 patient") < out.index("0.750")
+    assert out.index("LEAKING SPLIT: no figure below is an estimate") < out.index("- 1 patient") < out.index("0.75")
     _, out, _ = run(capsys, "models", "list", "--format", "json")
     assert json.loads(out)[0]["figure"].startswith("LEAKING SPLIT: auroc 0.800")
 

@@ -2,50 +2,143 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cancernet_cli.core.cards import Card, Decision, checked_weights
+from cancernet_cli.core.cards import Card, Decision, checked_weights, split_stamp
 from cancernet_cli.core.errors import ModelError
-from cancernet_cli.core.figures import show_percent
+from cancernet_cli.core.figures import counted, show_percent
+from cancernet_cli.core.models import bundled_models
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 COMPARED = "other_segmenters"  # only the figures of COMPARED_BY are shown for these; JSON has all
+COLOR = "color_alone"
 COMPARED_BY = (("images", "auroc"), ("images", "accuracy"), ("patients", "auroc"))
-HEADLINES = (
-    "case_weighted_auroc",
-    "auroc",
-    "dice",
-    "accuracy",
-)  # the first of these on a card is shown in the list of models
+SHORT_FIGURES = ("accuracy", "recall", "specificity", "case_weighted_recall", "case_weighted_specificity")
+MOST_GROUPS = 8
+LINE = 64  # characters of a value next to its name, in 80 columns
+# The first of these on a card is shown in the list of models.
+HEADLINES = ("case_weighted_auroc", "auroc", "dice", "accuracy")
 
 
-def card_parts(card: Card, folder: Path) -> Iterator[RenderableType]:
-    """The sections of a card."""
+def card_parts(card: Card, folder: Path, *, full: bool = False) -> Iterator[RenderableType]:
+    """What a reader must know of a card, on one screen of 80 x 30; with `full`, everything on it."""
     from rich.text import Text
 
-    from cancernet_cli.cli.render.divisions import divisions_parts
+    yield Text(f"{card.name}: {card.summary}" if card.summary else card.name, style="bold")
+    yield from _warnings(card)
+    if not full:
+        yield facts_table(_short(card, folder))
+        name = folder.name if folder in bundled_models().values() else folder
+        yield Text(f"Everything on the card: cancernet models show {name} --full", style="dim")
+        return
+    yield section("Use", {"intended": card.use.intended, "not for": card.use.not_for})
+    yield from _figure_parts(card.metrics)
+    yield section("Training", training(card))
+    yield section("Model", model(card, folder))
+
+
+def _warnings(card: Card) -> Iterator[RenderableType]:
+    """Leaks, the kind of split, and doubts about the model."""
+    from rich.text import Text
+
     from cancernet_cli.cli.render.predictions import one_line
 
-    yield Text(f"{card.name}: {card.summary}" if card.summary else card.name, style="bold")
-    yield section("Use", {"intended": card.use.intended, "not for": card.use.not_for})
-    metrics = dict(card.metrics)
-    if divisions := metrics.pop("divisions", None):
-        metrics.pop("out_of_fold", None)  # of the first division; `--format json` shows both
-    shown = (found for found in figures(metrics) if found[0][0] != COMPARED or found[0][2:] in COMPARED_BY)
     if card.training.leaks:
-        yield Text("\nLEAKING SPLIT: no figure below is an estimate", style="bold red")
+        yield Text("LEAKING SPLIT: no figure below is an estimate", style="bold red")
         yield from (Text(f"- {one_line(leak)}", style="red") for leak in card.training.leaks)
-    if divisions:
+    elif card.training.stamp:
+        yield Text(f"{card.training.stamp}; figures may be too high", style="bold red")
+    yield from (Text(f"warning: {one_line(doubt)}", style="bold yellow") for doubt in card.training.doubts)
+
+
+def _figure_parts(metrics: dict[str, Any]) -> Iterator[RenderableType]:
+    """Every figure of a card; of several divisions, those of the first alone are only in `--format json`."""
+    from cancernet_cli.cli.render.divisions import divisions_parts
+
+    metrics = dict(metrics)
+    if divisions := metrics.pop("divisions", None):
+        metrics.pop("out_of_fold", None)
         yield from divisions_parts(divisions)
+    shown = (found for found in figures(metrics) if found[0][0] != COMPARED or found[0][2:] in COMPARED_BY)
     facts = {" / ".join(path): figure_text(figure) for path, figure in shown}
     if facts or not divisions:
         yield section("Metrics", facts)
-    yield section("Training", training(card))
-    yield section("Model", model(card, folder))
+
+
+def _short(card: Card, folder: Path) -> dict[str, str]:
+    """The facts of a card that fit a screen."""
+    whole, data = model(card, folder), training(card)
+    parts = [whole["network"], f"levels {whole['levels']}" if whole["levels"] else "", whole["head"]]
+    return {
+        "intended": _cut(card.use.intended, 2),
+        "not for": _cut(card.use.not_for, 3),
+        "data": _cut(card.training.data, 2),
+        "training": _training_line(card),
+        **_main_figures(card.metrics),
+        "network": _cut(", ".join(part for part in parts if part), 1),
+        "classes": _cut(whole["classes"], 1),
+        "view": _cut(", ".join(filter(None, (whole["view"], whole["magnifications"]))), 2),
+        "segmenter": _cut(whole.get("segmenter", ""), 1),
+        "decision": _cut(whole["decision"], 1),
+        **{name: _cut(whole.get(name, ""), 2) for name in ("unsure for", "promise", "label given to")},
+        "weights": whole["weights"],
+        "data licence": _cut(data["licence"], 1),
+        "folder": whole["folder"],
+    }
+
+
+def _training_line(card: Card) -> str:
+    """`530 images of 20 patients, split by patient, 5 folds`."""
+    facts = card.training
+    parts = [counted(facts.images, "image")] if facts.images else []
+    members = {name for names in facts.splits.values() for name in names}
+    if members and not split_stamp(facts.group_by):
+        parts.append(counted(len(members), "patient"))
+    words = " of ".join(parts)
+    folds = sum(name.startswith("fold") for name in facts.splits)
+    of_split = counted(folds, "fold") if folds else ", ".join(facts.splits)
+    return ", ".join(filter(None, (words, f"split by {facts.group_by}" if facts.group_by else "", of_split)))
+
+
+def _main_figures(metrics: dict[str, Any]) -> dict[str, str]:
+    """One line per group of figures: of its images, patients, magnifications."""
+    groups: dict[str, list[str]] = {}
+    if "divisions" in metrics:  # their means instead of the first of them
+        metrics = {key: value for key, value in metrics.items() if key != "out_of_fold"}
+    for path, figure in figures(metrics):
+        name = path[-1]
+        if (
+            path[0] == COMPARED
+            or (path[0] == COLOR and path[-2] != "images")
+            or not isinstance(figure, dict)
+            or figure.get("value") is None
+        ):
+            continue
+        is_ranking = "auroc" in name or "dice" in name
+        is_image = path[0] != COLOR and (len(path) < 3 or path[-2] == "images")
+        if is_ranking or (is_image and name in SHORT_FIGURES):
+            group = path[-2] if len(path) > 1 else path[0]
+            if path[0] == COLOR:
+                group = "color alone"
+            title = f"{group}x" if "by_magnification" in path else group.replace("_", " ")
+            groups.setdefault(title, []).append(f"{name.replace('_', ' ')} {_brief(figure)}")
+    return {name: _cut(", ".join(words), 2) for name, words in list(groups.items())[:MOST_GROUPS]}
+
+
+def _brief(figure: dict[str, Any]) -> str:
+    """`0.80 (0.70-0.90)`."""
+    low, high = figure.get("low"), figure.get("high")
+    return f"{figure['value']:.2f}" + (f" ({low:.2f}-{high:.2f})" if low is not None and high is not None else "")
+
+
+def _cut(text: str, lines: int) -> str:
+    """The text, cut at a word so that it fits this number of lines in 80 columns."""
+    return textwrap.shorten(text, lines * LINE, placeholder=" ...")
 
 
 def training(card: Card) -> dict[str, str]:
@@ -134,12 +227,15 @@ def unsure(decision: Decision) -> dict[str, str]:
 
 def section(title: str, facts: dict[str, str]) -> RenderableType:
     """A heading and its non-empty facts."""
+    return facts_table(facts, title=f"\n{title}")
+
+
+def facts_table(facts: dict[str, str], title: str | None = None) -> RenderableType:
+    """Names and values in two columns, without those that are empty."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=f"\n{title}", title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False
-    )
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
     for name, value in facts.items():
@@ -176,9 +272,10 @@ def figure_text(figure: Any) -> str:
         return f"{figure:.3f}" if isinstance(figure, float) else str(figure)
     known = dict(figure)
     texts = [figure_text(known.pop("value"))] if "value" in known else []
+    unit = known.pop("interval_unit", "patient")
     low, high, units = known.pop("low", None), known.pop("high", None), known.pop("interval_units", None)
     if low is not None and high is not None:
-        over = f" over {units} patients" if units is not None else ""
+        over = f" over {units} {unit}s" if units is not None else ""
         if known.pop("interval_method", "") == "exact":
             end = f"at least {figure_text(low)}" if figure["value"] == 1 else f"at most {figure_text(high)}"
             texts[0] += f" ({end}, 95% exact bound{over})"
@@ -204,6 +301,7 @@ def headline(card: Card) -> str:
                 if isinstance(figure, dict)
                 else figure
             )
-            title = name.replace("case_weighted_", "case-weighted ")
-            return f"{'LEAKING SPLIT: ' if card.training.leaks else ''}{title} {figure_text(bare)}"
+            shown = f"{name.replace('case_weighted_', 'case-weighted ')} {figure_text(bare)}"
+            stamp = card.training.stamp
+            return f"{stamp}: {shown}" if card.training.leaks else f"{shown}; {stamp}" if stamp else shown
     return ""

@@ -15,7 +15,7 @@ from cancernet_cli.core.figures import division_rows, interval_note
 def divisions_parts(divisions: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The mean of each figure with its interval, and its lowest and highest value over the divisions."""
     rows = division_rows(divisions)
-    held_out = "Held-out patients" if divisions["images"]["patients"] else "Held-out images"
+    held_out = "Held-out patients" if divisions["images"].get("patients") else "Held-out images"
     yield Text(f"\n{held_out}, mean of {divisions['count']} divisions into folds", style="bold")
     table = FittedTable("figure", ">mean", ">lowest to highest", ">n", keep=2)
     for title, spec, figure in rows:

@@ -19,6 +19,8 @@ _SHARES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
 def evaluation_parts(metrics: dict[str, Any]) -> Iterator[RenderableType]:
     """An evaluation, as in metrics.json, formatted for the terminal."""
     yield from _leaks(metrics["leaks"], "LEAKING SPLIT: no figure below is an estimate")
+    if metrics["may_leak"]:
+        yield Text(f"{metrics['may_leak']}; figures may be too high", style="bold red")
     yield render_metrics(metrics)
     if not metrics["by_slide"]["count"]:
         yield Text(f"no figures by slide: {metrics['by_slide']['reason']}", style="dim")

@@ -11,7 +11,7 @@ from rich.text import Text
 from cancernet_cli.cli.render.figures import figure_columns, figure_line, figure_table, reasons
 from cancernet_cli.cli.render.predictions import one_line
 from cancernet_cli.cli.render.tables import FittedTable, SideBySide, shortened
-from cancernet_cli.core.figures import figures_in, interval_note, read_figures
+from cancernet_cli.core.figures import figures_in, interval_note, left_out, read_figures
 
 WORST_SHOWN = 5
 _MOST_CLASSES = 10
@@ -20,16 +20,21 @@ _MOST_CLASSES = 10
 def render_metrics(metrics: dict[str, Any]) -> RenderableType:
     """Metrics as JSON has them: warnings first, then images, magnifications, slides and patients.
 
-    If the model was trained on some of the patients, the figures of all others come first.
+    Images that the model was trained on are not among them; their figures come last.
     """
     parts: list[RenderableType] = [Text(f"warning: {w}", style="bold yellow") for w in metrics.get("warnings", [])]
+    trained = metrics.get("trained_on")
+    title = "Metrics"
     if metrics["training_overlap"]["images"]:
-        unseen = metrics.get("unseen")
-        if unseen:
-            parts += _section(unseen, "Patients the model was not trained on")
-        parts += _section(metrics, "All patients, including those it was trained on: not a test of the model")
-    else:
-        parts += _section(metrics, "Metrics")
+        title = "Images the model was not trained on" if trained else "Training images: not a test of the model"
+    parts += _section(metrics, title)
+    if trained:
+        figures = read_figures(trained["images"], "images")
+        headline = {spec.name: figures[spec.name] for spec in figures_in("headline") if spec.name in figures}
+        parts += [
+            Text("\nTraining images: not a test of the model", style="bold"),
+            Text(f"{trained['images']['count']:,} images: {figure_line(headline)}"),
+        ]
     if "whole_slides" in metrics:
         parts += [Text("\nWhole slides", style="bold"), render_metrics(metrics["whole_slides"])]
     return Group(*parts)
@@ -40,10 +45,10 @@ def _section(metrics: dict[str, Any], title: str) -> Iterator[RenderableType]:
     images = metrics["images"]
     labels = ", ".join(f"{n:,} {one_line(name)}" for name, n in images["labels"].items())
     yield Text(f"\n{title}", style="bold")
-    who = f"{images['patients']:,} known patients" if images["patients"] else "unknown patients"
+    who = f" of {images['patients']:,} known patients" if images["patients"] else ", patients unknown"
     unit = metrics.get("unit", "image")
     figures = read_figures(images, "images")
-    yield Text(f"{images['count']:,} labelled {unit}s ({labels}) of {who}")
+    yield Text(f"{images['count']:,} labelled {unit}s ({labels}){who}")
     yield Text(f"n: {unit}s behind a figure; {interval_note(figures.values())}", style="dim")
     if images["patients"]:
         yield Text("case-weighted: every case has the same weight; n: cases", style="dim")
@@ -79,11 +84,13 @@ def _confusion_table(confusion: dict[str, Any]) -> RenderableType:
 
 def _magnification_table(groups: dict[str, Any]) -> FittedTable:
     columns = [f">{spec.column}" for spec in figures_in("magnifications")]
-    table = FittedTable("magnification", ">images", ">patients", *columns)
+    known = any(group["patients"] for group in groups.values())
+    table = FittedTable("magnification", ">images", *([">patients"] if known else []), *columns)
     for name in sorted(groups, key=lambda n: (n == "unknown", float(n) if n != "unknown" else 0)):
         group = groups[name]
         title = name if name == "unknown" else f"{name}x"
-        table.add_row(title, f"{group['count']:,}", f"{group['patients']:,}", *figure_columns(group))
+        patients = [f"{group['patients']:,}"] if known else []
+        table.add_row(title, f"{group['count']:,}", *patients, *figure_columns(group))
     return table
 
 
@@ -92,7 +99,14 @@ def _slides(found: Mapping[str, Any] | None) -> Iterator[RenderableType]:
     if found and found["count"]:
         figures = read_figures(found, "slides")
         yield Text(f"\nBy slide ({found['count']:,}): {figure_line(figures)}")
+        yield from _omitted(found, "slide")
         yield from reasons(figures, "by slide, ")
+
+
+def _omitted(found: Mapping[str, Any], unit: str) -> Iterator[RenderableType]:
+    """How many images and slides, or patients, are omitted from the figures, and why."""
+    if words := left_out(found, unit):
+        yield Text(f"- by {unit}, {words}", style="yellow")
 
 
 def _patients(found: Mapping[str, Any]) -> Iterator[RenderableType]:
@@ -101,6 +115,7 @@ def _patients(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         return
     figures = read_figures(found, "patients")
     yield Text(f"\nBy patient ({found['count']:,}): {figure_line(figures)}")
+    yield from _omitted(found, "patient")
     yield from reasons(figures, "by patient, ")
     wrong = [row for row in found["patients"] if row["right"] < row["count"]][:WORST_SHOWN]
     if not wrong:

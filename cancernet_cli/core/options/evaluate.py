@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from cancernet_cli.core.options.base import Options, option
+from cancernet_cli.core.options.patient_pattern import compiled_pattern, patient_pattern_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class EvaluateOptions(Options):
     labels: Path | None = option(
         None, help="CSV or Parquet file with path,label[,patient] to use instead of the table's labels.", group="Input"
     )
+    patient_pattern: str = patient_pattern_option()
     against: Path | None = option(
         None,
         help="Second table of the same images to compare with: differences with intervals, and McNemar's test.",
@@ -48,3 +50,8 @@ class EvaluateOptions(Options):
     plots: bool = option(
         True, help="Draw ROC, precision-recall, reliability, confusion and threshold plots.", group="Output"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patient_pattern:
+            compiled_pattern(self.patient_pattern)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options.base import Auto, Options, option
+from cancernet_cli.core.options.patient_pattern import compiled_pattern, patient_pattern_option
 from cancernet_cli.core.registry import SEGMENTERS, entry_names
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -48,6 +49,12 @@ class LoaderOptions(DeviceOptions):
         group="Input",
         changes_result=True,
     )
+    patient_pattern: str = patient_pattern_option(changes_result=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patient_pattern:
+            compiled_pattern(self.patient_pattern)
 
     @property
     def max_pixels(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.quality import Quality, quality
@@ -20,6 +21,7 @@ from cancernet_cli.data.loading.views import make_views, scaled_size
 from cancernet_cli.data.loading.workers import start_workers
 from cancernet_cli.data.readers import UnreadableImage, read_image, read_shrunk
 from cancernet_cli.data.scales import image_policy, scale_of
+from cancernet_cli.data.splits.training_images import TrainingImages
 
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
@@ -45,7 +47,7 @@ class DecodedImage:
     """Size and quality of one decoded file.
 
     views: its number of rows in the batch's pixels. knows_scale: False if the card has a scale for each magnification
-    and this image's is unknown.
+    and this image's is unknown. seen: whether it is one of the decoder's training images; None if these are unknown.
     """
 
     width_px: int
@@ -53,6 +55,7 @@ class DecodedImage:
     views: int
     quality: Quality
     knows_scale: bool = field(default=True, kw_only=True)
+    seen: bool | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,14 @@ class BatchDecoder(Dataset[DecodedBatch]):
     """Decode a list of files into a DecodedBatch; called in DataLoader workers.
 
     shrink: decode JPEGs at 1/2, 1/4 or 1/8 scale if the views need no more pixels, and measure quality on these; sizes
-    and originals are those of the full image.
+    and originals are those of the full image. training_images: of the model, to recognize them.
     """
 
     policy: InputPolicy
     max_pixels: int
     keep_originals: bool = False
     shrink: bool = False
+    training_images: TrainingImages | None = None
 
     def __getitem__(self, files: list[FoundFile]) -> DecodedBatch:
         images: list[DecodedImage | Failure] = []
@@ -117,9 +121,15 @@ class BatchDecoder(Dataset[DecodedBatch]):
         if self.shrink:
             policy = image_policy(self.policy, file.truth)
             found = read_shrunk(file.location, partial(scaled_size, policy), max_pixels=self.max_pixels)
-            views = make_views(found.pixels, policy, (found.width_px, found.height_px))
             size = (found.width_px, found.height_px)
-            decoded = DecodedImage(*size, len(views), quality(found.pixels), knows_scale=self._knows_scale(file))
+            views = make_views(found.pixels, policy, size)
+            decoded = DecodedImage(
+                *size,
+                len(views),
+                quality(found.pixels),
+                knows_scale=self._knows_scale(file),
+                seen=self.has_seen(found.pixels),
+            )
             whole = read_image(file.location, max_pixels=self.max_pixels) if self.keep_originals else found.pixels
             return whole, decoded, views
         image = read_image(file.location, max_pixels=self.max_pixels)
@@ -129,11 +139,22 @@ class BatchDecoder(Dataset[DecodedBatch]):
         """Size, quality and views of an image in full resolution; a subclass may compute more."""
         its_views = make_views(image, image_policy(self.policy, file.truth))
         height_px, width_px = image.shape[:2]
-        seen = (width_px, height_px, len(its_views), quality(image))
-        return DecodedImage(*seen, knows_scale=self._knows_scale(file)), its_views
+        decoded = DecodedImage(
+            width_px,
+            height_px,
+            len(its_views),
+            quality(image),
+            knows_scale=self._knows_scale(file),
+            seen=self.has_seen(image),
+        )
+        return decoded, its_views
 
     def _knows_scale(self, file: FoundFile) -> bool:
         return scale_of(self.policy, file.truth) is not None
+
+    def has_seen(self, pixels: Pixels) -> bool | None:
+        """Whether a picture is one of the training images; None if these are unknown."""
+        return None if self.training_images is None else self.training_images.has(pixels)
 
     def no_views(self) -> torch.Tensor:
         """The pixels of a batch in which no file could be decoded."""

@@ -49,10 +49,11 @@ class TileSpan:
 
 @dataclass(frozen=True)
 class PlannedSlide:
-    """A slide's plan, or the reason why there is none."""
+    """A slide's plan, or the reason why there is none; `seen` as in `DecodedImage`."""
 
     file: FoundFile
     plan: SlidePlan | Failure
+    seen: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class SlideDecoder:
             case Idle():
                 return work
             case SlideToPlan(file):
-                return PlannedSlide(file, self._plan(file))
+                return self._plan(file)
             case TileSpan():
                 return self._read(work)
             case files:
@@ -135,14 +136,16 @@ class SlideDecoder:
         images = [one for one in loaded if isinstance(one, DecodedBatch)]
         return self.images.join(images) if images else loaded[0]
 
-    def _plan(self, file: FoundFile) -> SlidePlan | Failure:
+    def _plan(self, file: FoundFile) -> PlannedSlide:
         try:
             plan = plan_slide(_opened(file), self.cut, self.options)
-            return plan if self.keep_thumbnails else replace(plan, thumbnail=plan.thumbnail.without_pixels())
+            seen = self.images.has_seen(plan.thumbnail.pixels)
+            kept = plan if self.keep_thumbnails else replace(plan, thumbnail=plan.thumbnail.without_pixels())
+            return PlannedSlide(file, kept, seen)
         except UnreadableSlide as error:
-            return error.failure
+            return PlannedSlide(file, error.failure)
         except Exception as error:  # per slide: one bad slide never ends a run
-            return Failure.of("plan", error)
+            return PlannedSlide(file, Failure.of("plan", error))
 
     def _read(self, span: TileSpan) -> DecodedTiles:
         try:

@@ -56,6 +56,7 @@ class ImageSource:
             job.options.max_pixels,
             keep_originals=job.needs("pixels"),
             shrink=job.options.jpeg_scale == "auto",
+            training_images=job.training_images,
         )
 
     def __iter__(self) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.options import flag_name
 from cancernet_cli.data.discovery.discover import discover
+from cancernet_cli.data.discovery.patients import PatientPattern
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.worklist import Worklist
 
@@ -25,6 +26,7 @@ def find_files(job: Job, folder: Path, report: Reporter) -> Worklist:
         worklist.unlisted_folders += 1
 
     names = [one.text for one in job.inputs]
+    patients = PatientPattern(job.options.patient_pattern)
     files = discover(
         job.inputs,
         base=job.base,
@@ -36,7 +38,7 @@ def find_files(job: Job, folder: Path, report: Reporter) -> Worklist:
         on_problem=lambda message: report(Warn(message)),
         on_unlisted=unlisted,
     )
-    for count in worklist.add(files):
+    for count in worklist.add(map(patients.named, files)):
         report(StageAdvanced(STAGE, count))
         interruption.check()
     report(StageFinished(STAGE))
@@ -46,6 +48,7 @@ def find_files(job: Job, folder: Path, report: Reporter) -> Worklist:
             f"no image and no slide was found under {', '.join(names[:3])}",
             fix="give a folder with slides or with PNG, JPEG, TIFF, BMP or WebP files, or name the files themselves",
         )
+    patients.check(lambda message: report(Warn(message)))
     _warn_of_idle_sinks(job, worklist, report)
     return worklist
 

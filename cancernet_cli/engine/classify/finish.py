@@ -142,7 +142,8 @@ def _metrics(job: Job, table: Path | None = None) -> dict[str, Any] | None:
     labels = (batch.column(0) for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["true_label"]))
     if all(column.null_count == len(column) for column in labels):
         return None
-    from cancernet_cli.engine.evaluate.summary import seen_patients, summarise  # scikit-learn takes a second to import
+    from cancernet_cli.engine.evaluate.summary import summarise  # scikit-learn takes a second to import
+    from cancernet_cli.engine.evaluate.training_images import seen_patients
 
     return summarise(
         table,

@@ -13,6 +13,7 @@ from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import ClassifyOptions, flag_name
 from cancernet_cli.data.discovery.endings import registered_endings
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_base
+from cancernet_cli.data.splits.training_images import TrainingImages
 from cancernet_cli.engine.provenance import result_state
 from cancernet_cli.inference.int8 import int8_file, int8_sha256
 from cancernet_cli.inference.runtime import Runtime, resolve, with_library
@@ -28,7 +29,7 @@ class Job:
     base: folder that paths in the table are relative to. folder: the model's. card: with the run's segmenter filled in,
     and without abstention if it is off.
     state: everything the predictions depend on. sinks: those that are written. int8: the quantized network, if the
-    precision is int8 and the network exists already.
+    precision is int8 and the network exists already. training_images: of the model; None if it does not have them.
     """
 
     inputs: list[Input]
@@ -40,6 +41,7 @@ class Job:
     state: dict[str, str]
     sinks: list[OpenSink]
     int8: Path | None = None
+    training_images: TrainingImages | None = None
 
     @property
     def parts_state(self) -> dict[str, str]:
@@ -87,7 +89,8 @@ def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions)
             raise OptionError(f"{flag} was given, but nothing is segmented", fix=f"choose a --segmenter or omit {flag}")
     runtime = with_library(resolve(options, card), options.runtime, card)
     state = result_state(card, folder, options, runtime)
-    job = Job(parsed, options, resolve_base(parsed), folder, card, runtime, state, opened)
+    seen = TrainingImages.read(folder)
+    job = Job(parsed, options, resolve_base(parsed), folder, card, runtime, state, opened, training_images=seen)
     found = int8_file(folder, card) if runtime.precision == "int8" else None
     return with_int8(job, found) if found else job
 

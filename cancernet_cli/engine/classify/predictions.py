@@ -97,18 +97,25 @@ def record_batch(
         "blur": [i.quality.blur if i else None for i in seen],
         "tissue_fraction": [i.quality.tissue_fraction if i else None for i in seen],
         "views": [i.views if i else None for i in seen],
+        "seen_in_training": [i.seen if i else None for i in seen],
     }
     return row_batch(columns, len(batch.files), schema)
 
 
 def slide_batch(
-    file: FoundFile, plan: SlidePlan | None, prediction: Mapping[str, Any] | Failure, card: Card, schema: pa.Schema
+    file: FoundFile,
+    plan: SlidePlan | None,
+    prediction: Mapping[str, Any] | Failure,
+    card: Card,
+    schema: pa.Schema,
+    *,
+    seen: bool | None = None,
 ) -> pa.RecordBatch:
     """The row of a slide, with the columns of a part.
 
     Args:
         plan: its tiles; None if the slide could not be opened.
-        prediction: as returned by `SlideState.predict`.
+        prediction: as returned by `SlideState.predict`. seen: whether the model was trained on it, if known.
     """
     row: dict[str, Any] = {}
     if plan is not None:
@@ -120,6 +127,7 @@ def slide_batch(
             "tissue_fraction": float(plan.tissue.mask.mean()),
             "pen_fraction": float(plan.tissue.pen.mean()),
             "tiles": len(plan.tiles),
+            "seen_in_training": seen,
             "flags": " ".join(plan.flags),
         }
     row |= {"status": "failed", "error": str(prediction)} if isinstance(prediction, Failure) else prediction

@@ -32,6 +32,8 @@ class SlideState:
     probs: `[T, K]` float32, NaN until then and where a tile failed. errors: reasons, by the tile's number.
     """
 
+    seen: bool | None = None  # whether the model was trained on the slide, if known
+
     def __init__(self, file: FoundFile, plan: SlidePlan, card: Card, options: ClassifyOptions) -> None:
         self.file, self.plan, self.card, self.options = file, plan, card, options
         count = len(plan.tiles)

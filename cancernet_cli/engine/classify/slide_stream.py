@@ -99,6 +99,7 @@ class SlideStream(ImageSource):
         for message in planned.plan.warnings():
             self._report(Warn(f"{file.path}: {message}"))
         state = SlideState(file, planned.plan, self.job.card, self.job.options)
+        state.seen = planned.seen
         parts = [self._tile_parts[number] for number in self._worklist.tile_parts(file.path)]
         restored = tiles_of(file, parts)
         if restored is not None:
@@ -127,7 +128,8 @@ class SlideStream(ImageSource):
     def _outcome(self, file: FoundFile, state: SlideState | None, prediction: Failure | dict[str, Any]) -> BatchOutcome:
         """The row and files of a completed slide."""
         plan = None if state is None else state.plan
-        rows = slide_batch(file, plan, prediction, self.job.card, self.schema)
+        seen = None if state is None else state.seen
+        rows = slide_batch(file, plan, prediction, self.job.card, self.schema, seen=seen)
         if state is None or isinstance(prediction, Failure):
             assert isinstance(prediction, Failure), "a slide without a state has failed"
             return BatchOutcome(rows, files=1, failures=[(file.path, prediction)])

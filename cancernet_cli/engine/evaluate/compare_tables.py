@@ -10,7 +10,7 @@ from cancernet_cli.engine.evaluate.join import Pairs, join
 from cancernet_cli.engine.evaluate.labelled import Change, in_turn
 from cancernet_cli.engine.evaluate.relabel import Redecide
 from cancernet_cli.engine.evaluate.source import Source
-from cancernet_cli.engine.evaluate.summary import training_overlap
+from cancernet_cli.engine.evaluate.training_images import KEPT_APART, set_apart
 from cancernet_cli.metrics.paired import compare_scores
 from cancernet_cli.metrics.resampling import Resampling
 
@@ -49,9 +49,14 @@ def compare_tables(
     )
     names = names_of(this, other)
     found = compare_scores(pairs.this, pairs.other, resampling)
-    overlaps = [training_overlap(pairs.this, source.seen, source.seen_note) for source in (this, other)]
+    overlaps = [
+        set_apart(pairs.this, recognized, source.seen, source.seen_note).overlap
+        for source, recognized in zip((this, other), pairs.seen, strict=True)
+    ]
     warnings = [
-        f"{name}: {overlap['warning']}" for name, overlap in zip(names, overlaps, strict=True) if overlap["images"]
+        f"{name}: {overlap['warning'].removesuffix(KEPT_APART)}; the differences include them"
+        for name, overlap in zip(names, overlaps, strict=True)
+        if overlap["images"]
     ]
     warnings += [*other.remarks, *_left_out(pairs, names)]
     if found["differences"]["auroc"]["interval_unit"] == "image":

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cancernet_cli.core.arrays import Bools
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.engine.evaluate.labelled import (
     Change,
@@ -19,6 +20,7 @@ from cancernet_cli.engine.evaluate.labelled import (
     numbered,
     probabilities,
     read_rows,
+    was_seen,
 )
 from cancernet_cli.metrics.scores import Scores
 
@@ -28,7 +30,7 @@ class Pairs:
     """Images with a prediction in both tables and a label, in the same order, and how many rows are omitted.
 
     unmatched_this, unmatched_other: rows whose path is missing from the other table. unusable: rows in both that failed
-    in one of them or have no label.
+    in one of them or have no label. seen: `[N]` each, training images of the two models.
     """
 
     this: Scores
@@ -36,6 +38,7 @@ class Pairs:
     unmatched_this: int
     unmatched_other: int
     unusable: int
+    seen: tuple[Bools, Bools]
 
 
 def join(
@@ -96,7 +99,8 @@ def join(
         )
         for p, label in zip(probs, decided, strict=True)
     )
-    return Pairs(left, right, *counts, unusable=int((~usable).sum()))
+    seen = (was_seen(one)[usable], was_seen(two)[usable])
+    return Pairs(left, right, *counts, unusable=int((~usable).sum()), seen=seen)
 
 
 def _rows(table: Path, classes: Sequence[str], change: Change) -> pa.Table:

@@ -28,6 +28,7 @@ _OPTIONAL = {
     "patient": _WORDS,
     "slide": _WORDS,
     "magnification": pa.float32(),
+    "seen_in_training": pa.bool_(),
     "decision_threshold": pa.float32(),
 }
 _LISTED = 100
@@ -39,7 +40,8 @@ class Labelled:
 
     failed: rows without a prediction. failed_labelled: those of them with a label. unlabelled: rows with a prediction
     but no label. unusable: rows with a label but no finite probabilities. unknown_labels: labels that are not a class,
-    with their counts (the 100 most frequent). thresholds: the decision thresholds of the rows.
+    with their counts (the 100 most frequent). thresholds: the decision thresholds of the rows. seen: `[N]`, whether the
+    model recognized an entry of `scores` as a training image.
     """
 
     scores: Scores
@@ -47,6 +49,7 @@ class Labelled:
     failed_labelled: int
     unlabelled: int
     unusable: int
+    seen: Bools
     unknown_labels: dict[str, int] = field(default_factory=dict)
     thresholds: set[float] = field(default_factory=set)
 
@@ -92,6 +95,7 @@ def read_labelled(
         failed_labelled=int((~ok & has_label).sum()),
         unlabelled=int((ok & ~has_label).sum()),
         unusable=int((known & ~usable).sum()),
+        seen=was_seen(rows)[usable],
         unknown_labels={entry["values"]: entry["counts"] for entry in counts},
         thresholds=set(pc.unique(chosen["decision_threshold"].drop_null()).to_pylist()),
     )
@@ -162,6 +166,11 @@ def has_prediction(rows: pa.Table) -> Bools:
     """Which rows were classified, `[N]`."""
     words = pa.array(["ok", "partial"])
     return np.asarray(pc.fill_null(pc.is_in(rows["status"].cast(pa.string()), words), False), dtype=bool)
+
+
+def was_seen(rows: pa.Table) -> Bools:
+    """Which rows are training images of the model that classified them, as far as it knows, `[N]`."""
+    return np.asarray(pc.fill_null(rows["seen_in_training"], False), dtype=bool)
 
 
 def probabilities(rows: pa.Table, classes: Sequence[str]) -> F64:

@@ -56,8 +56,6 @@ def plots_of(
     else:
         skipped |= dict.fromkeys(("roc", "precision_recall"), metrics["images"]["auroc"]["reason"])
     bins = {"images": metrics["images"]["reliability"]}
-    if metrics.get("unseen"):
-        bins["patients not trained on"] = metrics["unseen"]["images"]["reliability"]
     draw["reliability"] = partial(plot_reliability, bins, title=f"Reliability, {name}", stamp=stamp)
     matrix, title = metrics["images"]["confusion"]["true_by_predicted"], f"Decisions on images, {name}"
     draw["confusion"] = partial(plot_confusion, matrix, scores.classes, title=title, stamp=stamp)
@@ -118,8 +116,6 @@ def _by_class(scores: Scores) -> list[Series]:
 def _forest(metrics: dict[str, Any]) -> list[tuple[str, float, float, float]]:
     """AUROC of images, by image and case-weighted, of magnifications, slides and patients, where defined."""
     groups = [("images", metrics["images"])]
-    if metrics.get("unseen"):
-        groups.append(("images of patients not trained on", metrics["unseen"]["images"]))
     if len(metrics["by_magnification"]) > 1:
         groups += [
             (name if name == "unknown" else f"{name}x", found) for name, found in metrics["by_magnification"].items()

@@ -1,4 +1,4 @@
-"""Changes to the rows of a predictions table: other labels, or another decision threshold."""
+"""Changes to the rows of a predictions table: other labels, other patients, or another decision threshold."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cancernet_cli.core.records import Truth
 from cancernet_cli.data.discovery.entries import absolute
 from cancernet_cli.data.discovery.label_file import LabelFile
 from cancernet_cli.data.discovery.labels import filled
+from cancernet_cli.data.discovery.patients import PatientPattern
 
 
 class Relabel:
@@ -65,6 +66,30 @@ class Relabel:
             rows = self.labelled + self.without
             found.append(f"{self.without:,} of {rows:,} rows of the table have no label in {self.file.name}")
         self._labels.report(found.append)
+        return found
+
+
+class Rename:
+    """Takes the patient of each row from its path, where `--patient-pattern` matches it."""
+
+    def __init__(self, pattern: str) -> None:
+        self._patients = PatientPattern(pattern)
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch with the patients in its paths."""
+        known = batch["patient"].cast(pa.string()).to_pylist()
+        found = [self._patients.patient(path) for path in batch["path"].to_pylist()]
+        patients = [new or old for new, old in zip(found, known, strict=True)]
+        return _with(batch, "patient", pa.array(patients, pa.string()))
+
+    def remarks(self) -> list[str]:
+        """What does not fit, one sentence each.
+
+        Raises:
+            InputError: the expression matches no path of the table.
+        """
+        found: list[str] = []
+        self._patients.check(found.append)
         return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cancernet_cli.core import interruption
+from cancernet_cli.core.cards import split_stamp
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
 from cancernet_cli.core.files import check_output_folder, output_error, write_bytes
@@ -22,6 +23,7 @@ from cancernet_cli.engine.evaluate.relabel import Relabel
 from cancernet_cli.engine.evaluate.select_rows import SelectedRows, changes_of, select_rows
 from cancernet_cli.engine.evaluate.source import Source, read_source
 from cancernet_cli.engine.evaluate.summary import figures_of, in_order, write_metrics
+from cancernet_cli.engine.evaluate.training_images import set_apart
 from cancernet_cli.metrics.calibration import choose_threshold
 from cancernet_cli.metrics.resampling import Resampling
 from cancernet_cli.metrics.scores import Scores
@@ -103,7 +105,7 @@ def evaluate_table(
     if options.against is not None:
         metrics["comparison"], pairs = _against(options.against, rows.kind, source, options)
     _clear(out)
-    scores = rows.labelled.scores
+    scores = _tested(rows, source)
     plots, skipped = _draw(scores, metrics, pairs, out, report) if options.plots else ({}, {})
     result = Evaluation(table, out, out / REPORT_FILE, out / METRICS_FILE, metrics, plots, skipped)
     links = {name: path.relative_to(out).as_posix() for name, path in plots.items()}
@@ -114,10 +116,9 @@ def evaluate_table(
 
 def stamps(metrics: dict[str, Any]) -> tuple[str, str]:
     """The warnings across the plots of the table, and of the comparison; "" for none."""
-    own = _stamp(metrics["leaks"])
-    overlap = metrics["training_overlap"]
-    if not own and overlap["images"]:
-        own = f"TRAINING PATIENTS: {overlap['images']:,} of {metrics['images']['count']:,} images; no test of the model"
+    own = _stamp(metrics["leaks"]) or metrics["may_leak"]
+    if not own and metrics["training_overlap"].get("all"):
+        own = f"TRAINING IMAGES: all {metrics['images']['count']:,} images; no test of the model"
     both = [*metrics["leaks"], *metrics.get("comparison", {}).get("leaks", [])]
     return own, _stamp(both) or own
 
@@ -135,7 +136,7 @@ def _metrics(rows: SelectedRows, source: Source, options: EvaluateOptions) -> di
         rows.labelled, seen_patients=source.seen, seen_note=source.seen_note, resampling=resampling, unit=rows.kind
     )
     left_out = [f"{other}s are omitted; --kind {other} evaluates them" for other in rows.others]
-    metrics["warnings"] += [*left_out, *source.remarks, *(rows.relabel.remarks() if rows.relabel else [])]
+    metrics["warnings"] += [*left_out, *source.remarks, *rows.changes.remarks()]
     thresholds = metrics["decision"]["thresholds"]
     return metrics | {
         "table": {
@@ -144,22 +145,28 @@ def _metrics(rows: SelectedRows, source: Source, options: EvaluateOptions) -> di
             "split": source.split,
             "classes": list(source.classes),
         },
-        "labels": _labels_entry(rows.relabel),
+        "labels": _labels_entry(rows.changes.relabel),
         "bootstrap": {"resamples": options.resamples, "seed": options.seed},
         "leaks": list(source.leaks),
-        "thresholds": _thresholds(rows.labelled.scores, thresholds, OWN if options.threshold is None else GIVEN),
+        "may_leak": "" if source.leaks else split_stamp(source.split_by),
+        "thresholds": _thresholds(_tested(rows, source), thresholds, OWN if options.threshold is None else GIVEN),
     }
+
+
+def _tested(rows: SelectedRows, source: Source) -> Scores:
+    """The labelled rows that the model was not trained on; all of them if there are no others."""
+    return set_apart(rows.labelled.scores, rows.labelled.seen, source.seen).tested
 
 
 def _against(other: Path, kind: Kind, source: Source, options: EvaluateOptions) -> tuple[dict[str, Any], Pairs]:
     """The comparison with another table."""
-    relabel, redecide = changes_of(source, options)
+    changes = changes_of(source, options)
     return compare_tables(
         source,
         read_source(other),
-        in_turn(only(kind), relabel, redecide),
+        in_turn(only(kind), changes.together),
         threshold=options.threshold,
-        relabelled=relabel is not None,
+        relabelled=changes.relabel is not None,
         resampling=Resampling(options.resamples, options.seed),
     )
 

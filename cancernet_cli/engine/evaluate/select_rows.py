@@ -9,19 +9,38 @@ from typing import Literal
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.options import EvaluateOptions
 from cancernet_cli.core.records import Kind
-from cancernet_cli.engine.evaluate.labelled import Labelled, in_turn, kinds_in, read_labelled
-from cancernet_cli.engine.evaluate.relabel import Redecide, Relabel
+from cancernet_cli.engine.evaluate.labelled import Change, Labelled, in_turn, kinds_in, read_labelled
+from cancernet_cli.engine.evaluate.relabel import Redecide, Relabel, Rename
 from cancernet_cli.engine.evaluate.source import Source
 
 
 @dataclass(frozen=True)
+class Changes:
+    """The changes to rows that the options ask for; None for those that they do not."""
+
+    relabel: Relabel | None
+    rename: Rename | None
+    redecide: Redecide | None
+
+    @property
+    def together(self) -> Change | None:
+        """All of them as one change; None if there are none."""
+        wanted = [one for one in (self.relabel, self.rename, self.redecide) if one is not None]
+        return in_turn(*wanted) if wanted else None
+
+    def remarks(self) -> list[str]:
+        """What did not fit, one sentence each; raises as `Rename.remarks`."""
+        return [words for one in (self.relabel, self.rename) if one is not None for words in one.remarks()]
+
+
+@dataclass(frozen=True)
 class SelectedRows:
-    """The rows to evaluate. others: kinds of rows with predictions that are omitted."""
+    """The rows to evaluate. others: kinds of rows with predictions that are omitted. changes: made to them."""
 
     labelled: Labelled
     kind: Kind
     others: list[Kind]
-    relabel: Relabel | None
+    changes: Changes
 
 
 def select_rows(source: Source, options: EvaluateOptions) -> SelectedRows:
@@ -32,20 +51,21 @@ def select_rows(source: Source, options: EvaluateOptions) -> SelectedRows:
     """
     kinds = _wanted(source.table, options.kind)
     for kind in kinds:
-        relabel, redecide = changes_of(source, options)
-        change = in_turn(relabel, redecide) if relabel or redecide else None
-        labelled = read_labelled(source.table, source.classes, kind, change, threshold_of=source.threshold_of)
+        changes = changes_of(source, options)
+        labelled = read_labelled(source.table, source.classes, kind, changes.together, threshold_of=source.threshold_of)
         if labelled.scores.n_images:
             break
-    _check_labels(labelled, source, relabel)
-    return SelectedRows(labelled, kind, [other for other in kinds if other != kind], relabel)
+    _check_labels(labelled, source, changes.relabel)
+    return SelectedRows(labelled, kind, [other for other in kinds if other != kind], changes)
 
 
-def changes_of(source: Source, options: EvaluateOptions) -> tuple[Relabel | None, Redecide | None]:
-    """The changes to rows that the options ask for: other labels, other decisions."""
-    relabel = Relabel(options.labels, source.base, source.classes) if options.labels else None
-    redecide = Redecide(source.classes, options.threshold) if options.threshold is not None else None
-    return relabel, redecide
+def changes_of(source: Source, options: EvaluateOptions) -> Changes:
+    """The changes to rows that the options ask for: other labels, patients, decisions."""
+    return Changes(
+        relabel=Relabel(options.labels, source.base, source.classes) if options.labels else None,
+        rename=Rename(options.patient_pattern) if options.patient_pattern else None,
+        redecide=Redecide(source.classes, options.threshold) if options.threshold is not None else None,
+    )
 
 
 def _wanted(table: Path, kind: Literal["auto", "image", "slide"]) -> list[Kind]:

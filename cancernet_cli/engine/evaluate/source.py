@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256, read_card
 from cancernet_cli.core.errors import InputError, ModelError
 from cancernet_cli.core.models import find_model
-from cancernet_cli.engine.evaluate.summary import in_order, seen_patients
+from cancernet_cli.engine.evaluate.summary import in_order
+from cancernet_cli.engine.evaluate.training_images import seen_patients
 from cancernet_cli.outputs.tables.predictions import read_metadata
 
 # How `finetune` marks predictions of patients that the model was not trained on.
@@ -26,8 +27,8 @@ class Source:
 
     classes: of two, the positive one last. positive: of two classes; "" for more. threshold_of: the class that its
     threshold decides on; `positive` unless another one was asked for. base: the folder that its paths are relative to,
-    as far as known. leaks: why its figures are not estimates. seen: patients that the model was trained on. remarks:
-    what could not be determined.
+    as far as known. leaks: why its figures are not estimates. split_by: the unit that its split keeps together; "" if
+    it is not from a split. seen: patients that the model was trained on. remarks: what could not be determined.
     """
 
     table: Path
@@ -36,6 +37,7 @@ class Source:
     model: str
     base: Path
     split: str = ""
+    split_by: str = ""
     leaks: tuple[str, ...] = ()
     seen: frozenset[str] = frozenset()
     seen_note: str = ""
@@ -81,6 +83,7 @@ def read_source(table: Path) -> Source:
         model=metadata.get("model", ""),
         base=Path(record["folder"]) if isinstance(record.get("folder"), str) else table.resolve().parent,
         split=split,
+        split_by=metadata.get("split_by", ""),
         leaks=_leaks(metadata),
         seen=frozenset(seen),
         seen_note=card.training.data if card else "",

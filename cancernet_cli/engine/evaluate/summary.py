@@ -7,21 +7,16 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cancernet_cli.core.arrays import Bools
-from cancernet_cli.core.cards import Card
 from cancernet_cli.core.figures import plain
 from cancernet_cli.core.files import write_bytes
 from cancernet_cli.core.records import Kind
 from cancernet_cli.engine.evaluate.labelled import Labelled, kinds_in, read_labelled
+from cancernet_cli.engine.evaluate.training_images import set_apart
 from cancernet_cli.metrics.groups import grouped_metrics
 from cancernet_cli.metrics.resampling import Resampling
-from cancernet_cli.metrics.scores import Scores
 
 SCHEMA = 1
 _FEW_PATIENTS = 10  # of a class; with fewer, the percentile bootstrap itself is too narrow
-_LISTED = 100
 _DEFAULT = Resampling()
 
 
@@ -41,8 +36,9 @@ def summarise(
 
     Args:
         positive: of two classes, the one that precision, recall, AUROC and the like are about.
-        seen_patients: patients whose images the model was trained on. If the table has some, `training_overlap` holds a
-            warning, and `unseen` the same figures for all other rows (None if there are none).
+        seen_patients: patients whose images the model was trained on. If the table has some, or training images
+            (column `seen_in_training`), `training_overlap` holds a warning, `trained_on` the same figures of these
+            rows, and all other figures are without them; unless there are no others.
         seen_note: where that is known from, for example the card's name.
 
     Raises:
@@ -80,7 +76,8 @@ def figures_of(
         unit: what the rows are.
         threshold: decides on a slide's mean probability; None: the table's own, if it has a single one.
     """
-    scores = labelled.scores
+    apart = set_apart(labelled.scores, labelled.seen, seen_patients, seen_note, unit=unit)
+    scores = apart.tested
     classes, thresholds = list(scores.classes), sorted(labelled.thresholds)
     if threshold is None:
         threshold = thresholds[0] if len(thresholds) == 1 else None if thresholds else 0.5
@@ -101,12 +98,9 @@ def figures_of(
         "unknown_labels": labelled.unknown_labels,
         **plain(grouped_metrics(scores, threshold=threshold, resampling=resampling)),
     }
-    overlap = training_overlap(scores, frozenset(seen_patients), seen_note, unit=unit)
-    found["training_overlap"] = overlap
-    if overlap["images"]:
-        others = scores.where(~of_patients(scores, seen_patients))
-        unseen = grouped_metrics(others, threshold=threshold, resampling=resampling) if others.n_images else None
-        found["unseen"] = plain(unseen)
+    found["training_overlap"] = apart.overlap
+    if apart.trained is not None:
+        found["trained_on"] = plain(grouped_metrics(apart.trained, threshold=threshold, resampling=resampling))
     found["warnings"] = [*_warnings(found), *_excluded(labelled)]
     return found
 
@@ -118,37 +112,6 @@ def write_metrics(metrics: dict[str, Any], path: Path) -> None:
         OutputError: the file cannot be written.
     """
     write_bytes(path, (json.dumps(metrics, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
-
-
-def seen_patients(card: Card) -> set[str]:
-    """Patients whose images the model was trained on: those of every split except a held-out test."""
-    return {p for split, patients in card.training.splits.items() if not split.startswith("test") for p in patients}
-
-
-def of_patients(scores: Scores, names: Collection[str]) -> Bools:
-    """Which entries are of these patients, `[N]`."""
-    chosen = frozenset(names)
-    is_chosen = np.array([*(name in chosen for name in scores.patient_names), False])  # the last is for patient -1
-    return np.asarray(is_chosen[scores.patients])
-
-
-def training_overlap(scores: Scores, seen: Collection[str], note: str = "", *, unit: Kind = "image") -> dict[str, Any]:
-    """How many images are of patients the model was trained on, with a warning and the patients' names if any are."""
-    rows = of_patients(scores, seen)
-    names = sorted(scores.patient_names[i] for i in np.unique(scores.patients[rows]).tolist())
-    images = int(scores.counts[rows].sum())
-    overlap: dict[str, Any] = {"images": images, "patients": len(names), "note": note}
-    if images:
-        overlap["patient_names"] = names[:_LISTED]
-        overlap["warning"] = (
-            f"{images:,} of {scores.n_images:,} labelled {unit}s are of {_patients(len(names))} whose images the model "
-            f"was trained on{f' ({note})' if note else ''}, so the overall figures are not a test of the model"
-        )
-    return overlap
-
-
-def _patients(n: int) -> str:
-    return f"{n:,} patient" if n == 1 else f"{n:,} patients"
 
 
 def _warnings(found: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +15,19 @@ import torch
 from cancernet_cli.classification import build_backbone
 from cancernet_cli.classification.base import Backbone
 from cancernet_cli.classification.pretrained import Pretrained, load_pretrained
-from cancernet_cli.core.cards import Card, Decision, Training
+from cancernet_cli.core.cards import Card, Decision, Training, split_stamp
 from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
-from cancernet_cli.core.figures import plain
+from cancernet_cli.core.figures import counted, plain
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.recipes import Recipe
-from cancernet_cli.core.records import FinetuneResult
+from cancernet_cli.core.records import Failure, FinetuneResult
+from cancernet_cli.data.splits.duplicates import Fingerprint
 from cancernet_cli.engine.finetune.card import first_card
+from cancernet_cli.engine.finetune.checks.color_baseline import color_logits
+from cancernet_cli.engine.finetune.checks.doubts import doubts
+from cancernet_cli.engine.finetune.checks.hashes import training_hashes
 from cancernet_cli.engine.finetune.dataset.labelled_images import (
     LabelledImages,
     TrainingOutcome,
@@ -34,11 +39,15 @@ from cancernet_cli.engine.finetune.dataset.listing import open_source
 from cancernet_cli.engine.finetune.dataset.reading import read_fingerprints, readable_rows
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter
 from cancernet_cli.engine.finetune.figures import (
+    HeldOut,
     division_figures,
     divisions_on_card,
     figures,
     final_decision,
+    held_out,
     held_out_by_division,
+    rankings,
+    scores_of,
 )
 from cancernet_cli.engine.finetune.frozen.backbone import frozen_features, train_frozen
 from cancernet_cli.engine.finetune.job import FinetuneJob, open_job
@@ -74,32 +83,22 @@ def train_classifier(
         job = replace(job, recipe=replace(recipe, scale=1.0))  # a tile is a view already
     name = options.out.resolve().name
     card = first_card(name, job.recipe, unsplit, pretrained, options.segmenter, job.segmentation_model)
-    outcome = _train(unsplit, backbone, card, job)
+    outcome, prints = _train(unsplit, backbone, card, job)
     images = outcome.images
     every = held_out_by_division(outcome.divisions, images, options.abstain_error)
-    held, divisions = every[0], division_figures(every, images) if len(every) > 1 else None
-    logits = np.stack([division.logits for division in outcome.divisions])
-    decision = final_decision(logits, images, options.abstain_error)
-    _say_what_is_promised(decision, options, job.report)
-    card = replace(
-        card,
-        decision=decision,
-        metrics={
-            "out_of_fold" if images.splits is None else "test": figures(held, images),
-            **({"divisions": divisions_on_card(divisions)} if divisions else {}),
-            **({"other_segmenters": outcome.others} if outcome.others else {}),
-        },
-        segmentation=replace(card.segmentation, allowed=(options.segmenter, *outcome.others)),
-        training=_training(images, job),
-    )
+    divisions = division_figures(every, images) if len(every) > 1 else None
+    card = _finished(card, outcome, every[0], divisions, prints, job)
+    _say_what_is_promised(card.decision, options, job.report)
     if job.processes.is_first:
-        write_report(held, images, outcome.history, card, options, job.report, plain(divisions))
+        write_report(every[0], images, outcome.history, card, options, job.report, plain(divisions))
+        training_hashes(images, prints).write(options.out)
         card = write_model(outcome.classifier, card, options)
         shutil.rmtree(work_folder(options), ignore_errors=True)
     job.processes.wait()
     seconds = time.monotonic() - started
-    patients = len(set(images.patients))
-    return FinetuneResult(options.out, card.name, "classify", len(images.files), patients, seconds, card.metrics)
+    patients = images.known_patients
+    found = (card.metrics, card.training.doubts)
+    return FinetuneResult(options.out, card.name, "classify", len(images.files), patients, seconds, *found)
 
 
 def _open(data: Sequence[str], options: FinetuneOptions, recipe: Recipe, report: Reporter) -> FinetuneJob:
@@ -124,17 +123,53 @@ def _backbone(job: FinetuneJob) -> tuple[Backbone, Pretrained]:
     return backbone.eval(), load_pretrained(backbone, job.recipe.backbone, job.options.weights)
 
 
-def _train(unsplit: UnsplitImages, backbone: Backbone, card: Card, job: FinetuneJob) -> TrainingOutcome:
-    """Read every image once, split them, and train on the readable ones."""
+def _finished(
+    card: Card,
+    outcome: TrainingOutcome,
+    held: HeldOut,
+    divisions: dict[str, Any] | None,
+    prints: dict[str, Fingerprint],
+    job: FinetuneJob,
+) -> Card:
+    """The card with decision, figures and training data, and with reasons to doubt them."""
+    images = outcome.images
+    logits = np.stack([division.logits for division in outcome.divisions])
+    decision, found = final_decision(logits, images, job.options.abstain_error), figures(held, images)
+    by_color = scores_of(held_out(color_logits(images, prints, job.options.seed), images), images)
+    reasons = doubts(found, scores_of(held, images), by_color, decision)
+    return replace(
+        card,
+        decision=decision,
+        metrics={
+            "out_of_fold" if images.splits is None else "test": found,
+            **({"divisions": divisions_on_card(divisions)} if divisions else {}),
+            "color_alone": {"images": rankings(by_color)},
+            **({"other_segmenters": outcome.others} if outcome.others else {}),
+        },
+        segmentation=replace(card.segmentation, allowed=(job.options.segmenter, *outcome.others)),
+        training=replace(_training(images, job), doubts=reasons),
+    )
+
+
+def _train(
+    unsplit: UnsplitImages, backbone: Backbone, card: Card, job: FinetuneJob
+) -> tuple[TrainingOutcome, dict[str, Fingerprint]]:
+    """Read every image once, split them, and train on the readable ones; also their fingerprints, by path."""
     options, report = job.options, job.report
     if not options.unfreeze:
         features = frozen_features(unsplit.files, backbone, card, job)
         images = _announced(split_images(unsplit, features.fingerprints, options, report), report)
-        return train_frozen(images.only(features.rows), features, backbone, card, job)
+        outcome = train_frozen(images.only(features.rows), features, backbone, card, job)
+        return outcome, _by_path(unsplit, features.fingerprints)
     prints = read_fingerprints([file.location for file in unsplit.files], options, report)
     rows = readable_rows(unsplit.files, prints, report)
     images = _announced(split_images(unsplit, prints, options, report), report)
-    return train_tuned(images.only(rows), backbone, card, job)
+    return train_tuned(images.only(rows), backbone, card, job), _by_path(unsplit, prints)
+
+
+def _by_path(images: UnsplitImages, prints: Sequence[Fingerprint | Failure | None]) -> dict[str, Fingerprint]:
+    found = zip(images.files, prints, strict=True)
+    return {file.path: one for file, one in found if isinstance(one, Fingerprint)}
 
 
 def _announced(images: LabelledImages, report: Reporter) -> LabelledImages:
@@ -145,7 +180,10 @@ def _announced(images: LabelledImages, report: Reporter) -> LabelledImages:
 
 
 def _outline(images: LabelledImages) -> str:
-    about = f"{len(images.files)} images of {len(set(images.patients))} patients"
+    known = images.known_patients
+    about = f"{len(images.files)} images" + (f" of {counted(known, 'known patient')}" if known else "")
+    if stamp := split_stamp(images.unit):
+        about += f", {stamp}"
     if images.splits is None:
         return f"{about}, {len(np.unique(images.folds))} folds"
     counts = {name: int((images.splits == name).sum()) for name in ("train", "val", "test")}
@@ -173,14 +211,7 @@ def _training(images: LabelledImages, job: FinetuneJob) -> Training:
         seed=job.options.seed,
         images=len(images.files) if images.splits is None else int((images.splits == "train").sum()),
         labels=images.tiles.labels if images.tiles else "",
-        group_by=_unit(images),
+        group_by=images.unit,
         leaks=images.leaks,
         splits={str(name): sorted(set(images.patients[sides == name].tolist())) for name in np.unique(sides)},
     )
-
-
-def _unit(images: LabelledImages) -> str:
-    """The unit that the split keeps together."""
-    if images.tiles is not None and images.tiles.are_all and images.tiles.group_by:
-        return images.tiles.group_by
-    return "image" if images.unknown_patients.all() else "patient"

@@ -14,15 +14,18 @@ import numpy as np
 from cancernet_cli.core.arrays import F64, I64, Bools, Strings
 from cancernet_cli.core.cards import Abstain, Card, Decision
 from cancernet_cli.core.figures import Figure, Table, figures_in
+from cancernet_cli.engine.finetune.checks.doubts import RANKINGS
 from cancernet_cli.engine.finetune.dataset.labelled_images import Division, LabelledImages
 from cancernet_cli.metrics.abstention import MOST_ERROR, fit_band, is_unsure
 from cancernet_cli.metrics.calibration import choose_threshold, fit_temperature
 from cancernet_cli.metrics.groups import grouped_metrics, repeated_metrics
+from cancernet_cli.metrics.intervals import measure_all
+from cancernet_cli.metrics.resampling import Resampling
 from cancernet_cli.metrics.scores import Scores, softmax
 from cancernet_cli.outputs.tables.predictions import write_image_predictions
 
-ON_FOLDS = "out-of-fold predictions of the training patients ({folds}, {apart})"
-ON_VALIDATION = "{images} validation images of {patients} patients"
+ON_FOLDS = "out-of-fold predictions of the training {units} ({folds}, {apart})"
+ON_VALIDATION = "{images} validation images{of}"
 ON_LEAK = ", of a split that leaks"
 UNSURE_FLAGS = ("out_of_domain", "no_tissue")
 
@@ -96,14 +99,15 @@ def final_decision(logits: F64, images: LabelledImages, abstain_error: float = 0
             apart = "no known patient in two"
         if images.unknown_patients.all():
             apart = "split by image, since no patient is known"
+        units = "images" if images.unknown_patients.all() else "patients"
         folds = f"{len(np.unique(images.folds))} folds"
         if divisions > 1:
             folds = f"{divisions} divisions into {folds}"
-        on = ON_FOLDS.format(folds=folds, apart="that leak" if images.leaks else apart)
+        on = ON_FOLDS.format(units=units, folds=folds, apart="that leak" if images.leaks else apart)
     else:
         chosen = images.splits == "val"
         known = len(np.unique(images.patients[chosen & ~images.unknown_patients]))
-        on = ON_VALIDATION.format(images=chosen.sum(), patients=known or "unknown")
+        on = ON_VALIDATION.format(images=chosen.sum(), of=f" of {known} patients" if known else "")
         on += ON_LEAK if images.leaks else ""
     decision = replace(_decided(logits, chosen, images), chosen_on=on)
     abstain = abstention(_rows(logits, chosen), images.only(np.flatnonzero(chosen)), decision, abstain_error)
@@ -224,6 +228,12 @@ def scores_of(held: HeldOut, images: LabelledImages) -> Scores:
     )
 
 
+def rankings(scores: Scores) -> dict[str, Any]:
+    """The figures of a baseline on a card: how well it ranks images."""
+    specs = [spec for spec in figures_in("images") if spec.name in RANKINGS]
+    return _kept(dict(measure_all(specs, scores, Resampling())), "images")
+
+
 def write_predictions(held: HeldOut, images: LabelledImages, card: Card, path: Path) -> None:
     """Write the held-out predictions as a table that `cancernet evaluate` reads.
 
@@ -245,21 +255,27 @@ def write_predictions(held: HeldOut, images: LabelledImages, card: Card, path: P
             "split": "out-of-fold" if images.splits is None else "held-out",
             "positive": card.decision.positive,
             "leaks": json.dumps(list(images.leaks)),
+            "split_by": images.unit,
         },
     )
 
 
 def _of_groups(found: dict[str, Any]) -> dict[str, Any]:
-    """Figures of images, patients and magnifications as cards hold them."""
-    images, by_patient = found["images"], found["by_patient"]
+    """Figures of images, magnifications and, where they are known, patients as cards hold them."""
+    by_patient = found["by_patient"]
     return {
-        "images": {**_kept(images, "images"), "patients": images["patients"]},
-        "patients": {**_kept(by_patient, "patients"), "count": by_patient["count"]},
+        "images": _of_images(found["images"], "images"),
+        **(
+            {"patients": {**_kept(by_patient, "patients"), "count": by_patient["count"]}} if by_patient["count"] else {}
+        ),
         "by_magnification": {
-            name: {**_kept(group, "magnifications"), "patients": group["patients"]}
-            for name, group in found["by_magnification"].items()
+            name: _of_images(group, "magnifications") for name, group in found["by_magnification"].items()
         },
     }
+
+
+def _of_images(found: dict[str, Any], table: Table) -> dict[str, Any]:
+    return {**_kept(found, table), **({"patients": found["patients"]} if found["patients"] else {})}
 
 
 def _sides(images: LabelledImages) -> list[tuple[Bools, Bools]]:
@@ -280,6 +296,7 @@ def _of_card(figure: Figure) -> dict[str, Any]:
     if figure.interval is not None:
         kept |= {"low": figure.interval.low, "high": figure.interval.high, "interval_units": figure.interval.units}
         kept |= {"interval_method": "exact"} if figure.is_one_sided else {}
+        kept |= {"interval_unit": figure.interval.unit} if figure.interval.unit != "patient" else {}
     if figure.each:
         kept["each"] = " ".join(f"{value:.4f}" for value in figure.each)
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in kept.items() if v is not None}

@@ -13,7 +13,7 @@ def divisions_section(divisions: Mapping[str, Any]) -> Iterator[str]:
     """Mean, interval, spread and value in each division, for every figure."""
     count, rows = divisions["count"], division_rows(divisions)
     note = interval_note(figure for _, _, figure in rows)
-    whose = "its patient" if divisions["images"]["patients"] else "it"
+    whose = "its patient" if divisions["images"].get("patients") else "it"
     yield f"## Mean of {count} divisions into folds"
     yield (
         f"Every image was predicted {count} times, each time in another division, by a model that was not trained on "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cancernet_cli import __version__
-from cancernet_cli.core.figures import Figure, figures_in
+from cancernet_cli.core.figures import Figure, figures_in, left_out
 from cancernet_cli.outputs.reports.divisions import divisions_section
 from cancernet_cli.outputs.reports.markdown import difference_table, escape, figure_table, figure_text, picture, table
 
@@ -25,17 +25,14 @@ def report_text(metrics: Mapping[str, Any], plots: Mapping[str, str], skipped: M
     """
     blocks = [
         *_warning(metrics["leaks"], "this table is from a leaking split, so no figure below is an estimate"),
+        *_may_leak(metrics.get("may_leak", "")),
         f"# Evaluation of {escape(Path(metrics['table']['path']).name)}",
         "Research use only: not a medical device, not for diagnosis.",
         *_data(metrics),
     ]
     if "divisions" in metrics:
         blocks += divisions_section(metrics["divisions"])
-    if metrics.get("unseen"):
-        blocks += _images(metrics["unseen"], "Patients the model was not trained on")
-        blocks += _images(metrics, "All images, including those of patients it was trained on: not a test of the model")
-    else:
-        blocks += _images(metrics, "Images")
+    blocks += _images(metrics, "Images the model was not trained on" if metrics.get("trained_on") else "Images")
     blocks += _plots(plots, "roc", "precision_recall", "confusion")
     blocks += _groups(metrics)
     blocks += _plots(plots, "intervals")
@@ -43,6 +40,8 @@ def report_text(metrics: Mapping[str, Any], plots: Mapping[str, str], skipped: M
     blocks += _plots(plots, "reliability")
     blocks += _thresholds(metrics)
     blocks += _plots(plots, "thresholds")
+    if metrics.get("trained_on"):
+        blocks += _images(metrics["trained_on"], "Training images: not a test of the model")
     if "comparison" in metrics:
         blocks += _against(metrics["comparison"])
         blocks += _plots(plots, "difference", "roc_comparison")
@@ -57,15 +56,20 @@ def _warning(leaks: list[str], means: str) -> Iterator[str]:
         )
 
 
+def _may_leak(stamp: str) -> Iterator[str]:
+    if stamp:
+        yield f"> **WARNING: {escape(stamp)}; figures may be too high. Name the patients with --patient-pattern.**"
+
+
 def _data(metrics: Mapping[str, Any]) -> Iterator[str]:
     """What was measured, and warnings."""
     images, model = metrics["images"], metrics["table"]["model"]
     of = ", ".join(f"{n:,} {escape(name)}" for name, n in images["labels"].items())
     patients = ", ".join(f"{n:,} {escape(name)}" for name, n in images["patients_by_label"].items())
-    who = f"{images['patients']:,} patients ({patients})" if images["patients"] else "unknown patients"
+    who = f"{images['patients']:,} patients ({patients})" if images["patients"] else ""
     split = f"; the predictions are {escape(metrics['table']['split'])}" if metrics["table"]["split"] else ""
     yield (
-        f"{images['count']:,} labelled images ({of}) of {who}"
+        f"{images['count']:,} labelled images ({of}){f' of {who}' if who else ', patients unknown'}"
         f"{f', classified by {escape(model)}' if model else ''}{split}."
     )
     if metrics["warnings"]:
@@ -122,18 +126,16 @@ def _cells(group: Mapping[str, Any]) -> list[str]:
 def _group_notes(slide: Mapping[str, Any], patient: Mapping[str, Any]) -> Iterator[str]:
     """How figures by slide and by patient were computed, or why there are none."""
     if slide["count"]:
-        yield (
-            "A slide's probabilities are the means over its images. "
-            f"Omitted: {slide['several_labels']:,} slides with several labels, "
-            f"{slide['images_without_slide']:,} images without a slide."
-        )
+        omitted = left_out(slide, "slide")
+        yield f"A slide's probabilities are the means over its images{f'; {omitted}' if omitted else ''}."
     else:
         yield f"No figures by slide: {slide['reason']}."
     if patient["count"]:
         rate = figure_text(Figure.from_json(patient["recognition_rate"]))
         yield (
             f"The recognition rate is {rate}: the mean over patients of the fraction of their images classified "
-            "correctly. A patient's AUROC uses the mean probability of the patient's images."
+            "correctly. A patient's AUROC uses the mean probability of the patient's images"
+            f"{f'; {omitted}' if (omitted := left_out(patient, 'patient')) else ''}."
         )
     else:
         yield "No figures by patient: the patients of the images are unknown."
@@ -196,14 +198,17 @@ def _method(metrics: Mapping[str, Any], skipped: Mapping[str, str]) -> Iterator[
     """How it was computed."""
     bootstrap, decision, labels = metrics["bootstrap"], metrics["decision"], metrics["labels"]
     thresholds = ", ".join(f"{t:.4g}" for t in decision["thresholds"]) or "none: the most probable class is predicted"
+    units = "whole patients"
+    if metrics["images"]["images_without_patient"]:
+        units = "images, since the patient of some or all is unknown"
     lines = [
         f"Table: {escape(metrics['table']['path'])}; cancernet {__version__}.",
         f"Labels: {escape(labels['file'])}" if labels["file"] else "Labels: the table's column true_label",
         f"Omitted: {metrics['failed']:,} failed rows, {metrics['unlabelled']:,} without a label.",
         f"Classes: {', '.join(map(escape, decision['classes']))}"
         + (f"; positive: {escape(decision['positive'])}; threshold: {thresholds}." if decision["positive"] else "."),
-        f"Intervals: percentile bootstrap, {bootstrap['resamples']:,} resamples of whole patients, stratified by "
-        f"class, seed {bootstrap['seed']}. Images are resampled only if the patient of an image is unknown.",
+        f"Intervals: percentile bootstrap, {bootstrap['resamples']:,} resamples of {units}, stratified by "
+        f"class, seed {bootstrap['seed']}.",
         "AUROC, AUPRC, precision, recall and F1 are computed as in scikit-learn; with more than two classes they are "
         "means over the classes (macro), each against the rest.",
         *(f"No plot {escape(name)}: {escape(why)}." for name, why in skipped.items()),

@@ -19,7 +19,7 @@ from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.files import atomic_write
 from cancernet_cli.core.records import FoundFile
 
-TABLE_SCHEMA = 2
+TABLE_SCHEMA = 3
 ROW_GROUP_ROWS = 4096
 METADATA_PREFIX = "cancernet."
 
@@ -43,6 +43,7 @@ def table_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Sche
         ("magnification", pa.float32()),
         ("mpp", pa.float32()),
         ("true_label", _WORDS),
+        ("seen_in_training", pa.bool_()),
         ("width_px", pa.int32()),
         ("height_px", pa.int32()),
         ("mask_fraction", pa.float32()),

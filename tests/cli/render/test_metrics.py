@@ -101,20 +101,34 @@ def test_undefined_figures_are_dashes_with_their_reason() -> None:
     assert "\nworst patients" not in one
 
 
-def test_patients_of_the_training_data_make_the_unseen_come_first() -> None:
+def test_training_images_come_last_and_are_stamped() -> None:
     scores = cohort()
-    overlap = {"images": 20, "patients": 1, "warning": "so the overall figures are not a test of the model"}
-    unseen = plain(grouped_metrics(scores.where(scores.patients != 0)))
-    more = {"training_overlap": overlap, "warnings": [overlap["warning"]], "unseen": unseen}
-    shown = text_of(render_metrics(metrics_of(scores, **more)))
-    assert "warning: so the overall figures are not a test of the model" in shown
-    first, second = (
-        shown.index("Patients the model was not trained on"),
-        shown.index("All patients, including those it was trained on"),
-    )
-    assert first < second
-    without = text_of(render_metrics(metrics_of(scores, **{**more, "unseen": None})))
-    assert "Patients the model was not trained on" not in without
+    overlap = {"images": 20, "patients": 1, "all": False, "warning": "and figures of them are kept apart"}
+    trained = plain(grouped_metrics(scores.where(scores.patients == 0)))
+    others = scores.where(scores.patients != 0)
+    more = {"training_overlap": overlap, "warnings": [overlap["warning"]], "trained_on": trained}
+    shown = text_of(render_metrics(metrics_of(others, **more)))
+    assert "warning: and figures of them are kept apart" in shown
+    assert shown.index("Images the model was not trained on") < shown.index("Training images: not a test of the model")
+    assert "\n20 images: AUROC" in shown
+    alone = {"training_overlap": {**overlap, "all": True}}
+    assert "\nTraining images: not a test of the model\n" in text_of(render_metrics(metrics_of(scores, **alone)))
+
+
+def test_figures_by_slide_and_patient_tell_what_they_omit() -> None:
+    labels, probs = [0, 1, 0, 1, 1], [0.1, 0.9, 0.2, 0.8, 0.7]
+    scores = Scores.of(labels, probs, patients=[0, 1, 2, 2, -1], slides=[0, 1, 2, 2, -1], patient_names=["a", "b", "c"])
+    shown = " ".join(text_of(render_metrics(metrics_of(scores))).split())
+    assert "by slide, omitted: 1 of 5 images, whose slide is unknown; 1 of 3 slides, whose images have several" in shown
+    assert "by patient, omitted: 1 of 5 images, whose patient is unknown; 1 of 3 patients, whose images have" in shown
+    whole = Scores.of([0, 1], [0.1, 0.9], patients=[0, 1], slides=[0, 1], patient_names=["a", "b"])
+    assert "omitted" not in text_of(render_metrics(metrics_of(whole)))
+
+
+def test_nothing_is_said_of_patients_whom_nobody_knows() -> None:
+    shown = text_of(render_metrics(metrics_of(Scores.of([0, 1] * 20, [0.1, 0.9] * 20, magnifications=[40, 100] * 20))))
+    assert "(20 benign, 20 malignant), patients unknown" in " ".join(shown.split())
+    assert "patients" not in shown.replace("patients unknown", "")
 
 
 def test_unknown_patients_and_more_classes() -> None:

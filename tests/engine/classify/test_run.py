@@ -180,6 +180,20 @@ def test_metrics_are_written_when_labels_are_known(run: Run, tiny_folder: Path) 
     assert unlabelled.metrics is None
 
 
+def test_patients_are_found_in_paths(run: Run, tiny_folder: Path) -> None:
+    _, rows = run(tiny_folder, patient_pattern=r"(?P<patient>[^/]+)/[^/]+$")
+    assert [row["patient"] for row in rows if "/" in row["path"]] == [
+        row["path"].split("/")[-2] for row in rows if "/" in row["path"]
+    ]
+    with pytest.raises(OutputError, match="patient pattern"):
+        run(tiny_folder)
+
+
+def test_a_pattern_that_matches_no_path_is_an_input_error(run: Run, tiny_folder: Path) -> None:
+    with pytest.raises(InputError, match="matches no path"):
+        run(tiny_folder, patient_pattern="(nowhere)")
+
+
 def test_overlays_and_masks_mirror_the_input(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
     _, rows = run(tiny_folder, overlays=tmp_path / "overlays", masks=tmp_path / "masks")
     for row in rows:

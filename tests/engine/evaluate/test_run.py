@@ -70,6 +70,14 @@ def test_the_threshold_table_marks_its_own_and_the_optimistic_one(table: Path) -
     assert {0.05, 0.5, 0.95} <= {row["threshold"] for row in found}
 
 
+def test_patients_are_taken_from_paths_where_the_pattern_matches(table: Path) -> None:
+    paths = columns(table)["path"]
+    found = quick(table, patient_pattern=r"(\d)\.").metrics
+    assert found["images"]["patients"] == len({path[path.index(".") - 1] for path in paths}) == 10
+    with pytest.raises(InputError, match="matches no path"):
+        quick(table, patient_pattern="(nowhere)", out=table.parent / "other")
+
+
 def test_another_threshold_decides_again(table: Path) -> None:
     found = quick(table, threshold=0.7).metrics
     p = columns(table)["prob_malignant"]
@@ -249,11 +257,13 @@ def test_patients_of_the_models_training_are_set_apart(tmp_path: Path) -> None:
     (tmp_path / "t.run.json").write_text(json.dumps({"options": {"model": str(model)}}))
     found = quick(table).metrics
     assert found["training_overlap"]["patient_names"] == ["p0", "p1"]
-    assert found["unseen"]["images"]["count"] == 70
+    assert found["images"]["count"] == 70
+    assert found["trained_on"]["images"]["count"] == 10
     assert found["decision"]["positive"] == "benign"
-    assert stamps(found)[0].startswith("TRAINING PATIENTS: 10 of 80 images")
+    assert stamps(found)[0] == "", "the figures are of the others"
+    assert sum(row["threshold"] == 0.5 for row in found["thresholds"]) == 1
     text = (tmp_path / "t.evaluation" / "report.md").read_text()
-    assert text.index("## Patients the model was not trained on") < text.index("## All images")
+    assert text.index("## Images the model was not trained on") < text.index("## Training images: not a test")
 
     (model / CARD_FILE).write_text((model / CARD_FILE).read_text() + "\n# changed\n")
     other = quick(table, overwrite=True).metrics

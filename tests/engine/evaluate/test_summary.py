@@ -133,20 +133,38 @@ def test_patients_of_the_training_data_are_set_apart(tmp_path: Path) -> None:
     assert found["training_overlap"] == {
         "images": 10,
         "patients": 2,
+        "recognized": 0,
         "note": "card of m",
         "patient_names": ["p0", "p1"],
-        "warning": "10 of 40 labelled images are of 2 patients whose images the model was trained on (card of m), "
-        "so the overall figures are not a test of the model",
+        "all": False,
+        "warning": "the model was trained on 10 of 40 labelled images (2 patients by name; card of m), and figures of "
+        "them are kept apart",
     }
     assert found["warnings"][0] == found["training_overlap"]["warning"]
-    assert found["unseen"]["images"]["count"] == 30
-    assert found["unseen"]["by_patient"]["count"] == 6
-    assert found["images"]["count"] == 40
+    assert found["images"]["count"] == 30
+    assert found["by_patient"]["count"] == 6
+    assert found["trained_on"]["images"]["count"] == 10
     everyone = summary(path, seen_patients={f"p{i}" for i in range(8)})
-    assert everyone["unseen"] is None
+    assert everyone["images"]["count"] == 40
+    assert "trained_on" not in everyone
+    assert everyone["training_overlap"]["all"]
+    assert everyone["warnings"][0].endswith("so no figure is a test of the model")
     nobody = summary(path, seen_patients={"other"})
-    assert nobody["training_overlap"] == {"images": 0, "patients": 0, "note": ""}
-    assert "unseen" not in nobody
+    assert nobody["training_overlap"] == {"images": 0, "patients": 0, "recognized": 0, "note": ""}
+    assert "trained_on" not in nobody
+
+
+def test_recognized_training_images_are_set_apart(tmp_path: Path) -> None:
+    seen = [True] * 3 + [False] * 36 + [None]
+    path = write_table(tmp_path / "t.parquet", seen_in_training=seen)
+    found = summary(path)
+    assert found["images"]["count"] == 37
+    assert found["trained_on"]["images"]["count"] == 3
+    assert found["training_overlap"]["recognized"] == 3
+    assert "trained on 3 of 40 labelled images (3 recognized by their pixels)" in found["warnings"][0]
+    both = summary(path, seen_patients={"p0"})
+    assert both["images"]["count"] + both["trained_on"]["images"]["count"] == 40
+    assert both["training_overlap"]["images"] > 3
 
 
 def test_a_table_without_patients_or_magnifications(tmp_path: Path) -> None:

@@ -11,11 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from cancernet_cli import FinetuneOptions, finetune
+from cancernet_cli import FinetuneOptions, classify, finetune
+from cancernet_cli.cli.app import main
+from cancernet_cli.cli.render.card import card_parts
 from cancernet_cli.core.cards import WEIGHTS_FILE, checked_weights, read_card
 from cancernet_cli.core.errors import CancernetError, InputError, OptionError, OutputError
 from cancernet_cli.core.events import Event, Note, Warn
 from cancernet_cli.data.readers import read
+from cancernet_cli.data.splits.training_images import HASHES_FILE
 from cancernet_cli.engine.evaluate.run import evaluate
 from cancernet_cli.engine.finetune import classifier as finetune_classify
 from cancernet_cli.inference.pipeline import load_pipeline
@@ -273,7 +276,65 @@ def test_a_card_claims_nothing_of_patients_that_nobody_knows(labelled: Path, tmp
     finetune([str(tmp_path / "anonymous")], classify_options(tmp_path / "model"))
     card = read_card(tmp_path / "model")
     assert card.training.group_by == "image"
-    assert card.decision.chosen_on.endswith("(5 divisions into 2 folds, split by image, since no patient is known)")
+    assert card.decision.chosen_on.endswith(
+        "training images (5 divisions into 2 folds, split by image, since no patient is known)"
+    )
+    assert "patients" not in card.metrics["out_of_fold"]
+    assert "patients" not in card.metrics["out_of_fold"]["images"]
+    assert card.metrics["out_of_fold"]["images"]["auroc"]["interval_unit"] == "image"
+    report = (tmp_path / "model" / "evaluation" / "report.md").read_text()
+    assert report.startswith("> **WARNING: split by image: may leak;")
+    shown = " ".join(str(part) for part in card_parts(card, tmp_path / "model"))
+    assert "split by image: may leak" in shown
+
+
+def test_a_model_recognizes_its_training_images_under_other_names(labelled: Path, tmp_path: Path) -> None:
+    result = finetune([str(labelled)], classify_options(tmp_path / "model", folds=1))
+    splits = pq.read_table(tmp_path / "model" / "test.parquet")["path"].to_pylist()
+    trained = [path for path in sorted(labelled.glob("*/*.png")) if path.relative_to(labelled).as_posix() not in splits]
+    assert trained
+    assert splits
+    assert result.doubts == read_card(tmp_path / "model").training.doubts
+    for number, path in enumerate(sorted(labelled.glob("*/*.png"))):
+        copy = tmp_path / "others" / path.parent.name / f"{number}.jpg"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(copy, quality=90)
+    how = {"model": str(tmp_path / "model"), "device": "cpu", "runtime": "torch", "workers": 0}
+    found = classify([tmp_path / "others"], out=tmp_path / "t.parquet", **how)
+    rows = pq.read_table(tmp_path / "t.parquet").to_pylist()
+    assert sum(row["seen_in_training"] for row in rows) == len(trained)
+    assert found.metrics is not None
+    assert found.metrics["images"]["count"] == len(splits)
+    assert found.metrics["trained_on"]["images"]["count"] == len(trained)
+    assert evaluate(tmp_path / "t.parquet", plots=False).metrics["images"] == found.metrics["images"]
+    (tmp_path / "model" / HASHES_FILE).unlink()
+    classify([tmp_path / "others"], out=tmp_path / "u.parquet", **how)
+    assert set(pq.read_table(tmp_path / "u.parquet")["seen_in_training"].to_pylist()) == {None}
+
+
+def test_doubts_are_in_the_last_line_and_on_the_card(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anonymous = tmp_path / "anonymous"
+    for number, path in enumerate(sorted(labelled.glob("*/*.png"))):
+        copy = anonymous / path.parent.name / f"{number}.png"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.symlink_to(path)
+    words = (
+        "finetune {} --out {} --backbone test_efficientnet --weights none --segmenter threshold --folds 2 --workers 0"
+    )
+    words += " --view-width-px 64 --view-height-px 64 --device cpu"
+    with pytest.raises(SystemExit) as left:
+        main(words.format(anonymous, tmp_path / "model").split())
+    assert not left.value.code
+    shown = capsys.readouterr()
+    card = read_card(tmp_path / "model")
+    assert card.training.doubts, "color tells these classes apart, random weights hardly"
+    assert "color_alone" in card.metrics
+    last = shown.err.splitlines()[-1]
+    assert last == f"warning: {'; '.join(card.training.doubts)}; split by image: may leak"
+    assert "Evaluation on held-out images" in shown.err
+    assert all(doubt in " ".join(shown.out.split()) for doubt in card.training.doubts)
 
 
 def test_no_patient_is_in_two_folds(labelled: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from cancernet_cli.core.arrays import F64, I64, Bools, Strings
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
 from cancernet_cli.core.options import LearningOptions
+from cancernet_cli.core.options.patient_pattern import EXAMPLE
 from cancernet_cli.core.records import Epoch, Failure, FoundFile
 from cancernet_cli.data.splits.duplicates import Fingerprint
 from cancernet_cli.data.splits.folder_splits import split_of_folders
@@ -21,7 +22,7 @@ from cancernet_cli.data.splits.given_splits import GivenSplit, read_given
 from cancernet_cli.engine.finetune.dataset.leaks import guard, refuse_split_patients
 from cancernet_cli.engine.finetune.dataset.listing import DataSource, labelled_files, open_source
 from cancernet_cli.engine.finetune.dataset.reading import read_fingerprints
-from cancernet_cli.engine.finetune.dataset.slides import SlideCutter, TileFacts
+from cancernet_cli.engine.finetune.dataset.slides import UNKNOWN_SLIDE, SlideCutter, TileFacts
 from cancernet_cli.engine.finetune.dataset.splitting import assign_splits
 
 
@@ -43,6 +44,22 @@ class UnsplitImages:
     magnifications: F64
     tiles: TileFacts | None = None
     given: GivenSplit | None = None
+
+    @property
+    def known_patients(self) -> int:
+        """How many patients are known by name; a slide of an unknown patient is none."""
+        known = set(self.patients[~self.unknown_patients].tolist())
+        return sum(not name.startswith(UNKNOWN_SLIDE) for name in known)
+
+    @property
+    def unit(self) -> str:
+        """The unit that a split keeps together, for the card."""
+        slides = any(name.startswith(UNKNOWN_SLIDE) for name in set(self.patients.tolist()))
+        unknown = [name for name, has in (("image", self.unknown_patients.any()), ("slide", slides)) if has]
+        others = " or ".join(unknown)
+        if not others:
+            return "patient"
+        return f"patient, or {others} where unknown" if self.known_patients else others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +148,12 @@ def list_unsplit(
     unknown = np.array([file.truth.patient is None for file in files])
     if unknown.any():
         count = f"{unknown.sum()} of {len(files)} images"
-        report(Warn(f"the patient of {count} is unknown: each counts as a separate patient"))
+        report(
+            Warn(
+                f"the patient of {count} is unknown: each counts as a separate patient, so the split is by image and "
+                f"may leak; if paths name the patient, pass --patient-pattern, such as {EXAMPLE}"
+            )
+        )
     patients = np.array([file.truth.patient or f"image {file.path}" for file in files])
     check_patients(labels, patients, classes)
     given = None

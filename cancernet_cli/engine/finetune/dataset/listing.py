@@ -20,6 +20,7 @@ from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_bas
 from cancernet_cli.data.discovery.labels import NameLabels
 from cancernet_cli.data.discovery.layout import Layout
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule
+from cancernet_cli.data.discovery.patients import PatientPattern
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter, TileFacts
 from cancernet_cli.engine.finetune.model_folder import work_folder
 
@@ -140,7 +141,9 @@ def _openable(
     if problems := [file for file in everything if file.problem is not None]:
         first = f"{problems[0].path}: {problems[0].problem}"
         report(Warn(f"{counted(len(problems), 'file')} omitted because unreadable; the first: {first}"))
-    files = [file for file in everything if file.problem is None]
+    patients = PatientPattern(options.patient_pattern)
+    files = [patients.named(file) for file in everything if file.problem is None]
+    patients.check(lambda message: report(Warn(message)))
     if options.target == "subtype" and options.labels == "auto":
         # A list without subtypes leaves them to file names and folders.
         names = NameLabels(source.base, classes, use_name=True, use_folder=True)

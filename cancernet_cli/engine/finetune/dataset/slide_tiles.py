@@ -23,6 +23,7 @@ from cancernet_cli.core.options import FinetuneOptions, TilingOptions
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.resolution import is_plausible_mpp
 from cancernet_cli.data.slides import Slide, UnreadableSlide, open_slide
+from cancernet_cli.data.splits.training_images import slide_hash
 from cancernet_cli.data.tiles.annotations import annotated_share, read_annotations
 from cancernet_cli.data.tiles.choice import even_shares, spread_tiles
 from cancernet_cli.data.tiles.pixels import read_tiles
@@ -41,7 +42,7 @@ class SlideTiles:
 
     folder: where `tile_file` finds them. width_px, height_px: of a tile at level 0. x, y: corners at level 0. labels:
     of each tile. others: unused classes of annotated regions. warnings: one sentence each. failure: why the slide
-    has no tiles; "" if it has any.
+    has no tiles; "" if it has any. picture: the slide's hash (`splits.training_images.slide_hash`), in hexadecimal.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class SlideTiles:
     others: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     failure: str = ""
+    picture: str = ""
 
 
 @dataclass
@@ -144,6 +146,7 @@ def _cut_open(
         chosen.others,
         tuple(warnings),
         "" if good else "none of its tiles can be read",
+        slide_hash(plan.thumbnail.pixels).hex(),
     )
     if not failures:  # unreadable tiles are tried again next time
         facts = {name: value for name, value in asdict(found).items() if name != "folder"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.figures import counted
 from cancernet_cli.core.options import FinetuneOptions
+from cancernet_cli.core.options.patient_pattern import EXAMPLE
 from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import FoundFile, Truth
 from cancernet_cli.core.system import available_cores
@@ -29,6 +30,8 @@ from cancernet_cli.training.distributed import ALONE, Processes
 
 STAGE = "cutting slides"
 FOLDER = "tiles"
+RECTANGLE = "#xywh="  # after a slide's path, in front of a tile's place
+UNKNOWN_SLIDE = "slide "  # in front of its path, where a patient is unknown
 _SHOWN = 10
 _MOST_THREADS = 4  # thumbnail and masks of a slide take a few hundred megabytes
 
@@ -38,13 +41,13 @@ class TileFacts:
     """Facts about the training tiles, for the model's card.
 
     mpp: resolution of a view, in micrometres per pixel. are_all: no image is a photo. labels: where their labels come
-    from. group_by: the unit that a split keeps together if no slide's patient is known; else "".
+    from. pictures: the hash of each slide, by its path.
     """
 
     mpp: float
     are_all: bool
     labels: str
-    group_by: str = ""
+    pictures: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,11 @@ class SlideCutter:
         for slide, its in given:
             tiles += _files(slide, its, cut.mpp)
             sources += [slide.location] * len(its.x)
-        facts = self._facts([slide for slide, _ in given], files, len(tiles), cut, not photos) if tiles else None
-        return Tiles(tiles, sources, facts)
+        if not tiles:
+            return Tiles([], [], None)
+        facts = self._facts([slide for slide, _ in given], files, len(tiles), cut, not photos)
+        pictures = {slide.path: bytes.fromhex(its.picture) for slide, its in given if its.picture}
+        return Tiles(tiles, sources, replace(facts, pictures=pictures))
 
     def _cut(self, photos: Sequence[FoundFile]) -> Cut:
         """The model's view at `--tile-mpp`, or at the resolution of the views of photos."""
@@ -193,16 +199,21 @@ class SlideCutter:
             who = (
                 f"the patient of {unknown} of {len(slides)} slides is unknown: each slide counts as a separate patient"
             )
-            self.report(Warn(f"{who}, and its tiles are kept on one side of the split"))
-        return TileFacts(cut.mpp, are_all, labels, "slide" if unknown == len(slides) else "")
+            self.report(
+                Warn(
+                    f"{who}, and its tiles are kept on one side of the split; "
+                    f"if paths name the patient, pass --patient-pattern, such as {EXAMPLE}"
+                )
+            )
+        return TileFacts(cut.mpp, are_all, labels)
 
 
 def _files(slide: FoundFile, its: SlideTiles, mpp: float) -> list[FoundFile]:
     truth = slide.truth
-    known = Truth(patient=truth.patient or f"slide {slide.path}", slide=truth.slide or slide.path, mpp=mpp)
+    known = Truth(patient=truth.patient or f"{UNKNOWN_SLIDE}{slide.path}", slide=truth.slide or slide.path, mpp=mpp)
     return [
         FoundFile(
-            f"{slide.path}#xywh={x},{y},{its.width_px},{its.height_px}",
+            f"{slide.path}{RECTANGLE}{x},{y},{its.width_px},{its.height_px}",
             os.fsencode(tile_file(its.folder, x, y)),
             # The slide's: a tile that is cut again is the same tile
             slide.size_bytes,

@@ -102,7 +102,7 @@ class HeadTrainer:
 
     def on_everything(self, report: Reporter = silent) -> tuple[LinearModel, list[Epoch]]:
         """Fit on every image."""
-        stage, has_epochs = "fit on all patients", self.recipe.fit == "adam"
+        stage, has_epochs = "fit on all images", self.recipe.fit == "adam"
         report(StageStarted(stage, self.recipe.epochs if has_epochs else 1, "epochs" if has_epochs else "fits"))
         everything, nothing = np.arange(len(self.labels)), np.zeros(0, np.int64)
         found = self.fit(everything, nothing, split="final", on_epoch=_advance(stage, report))

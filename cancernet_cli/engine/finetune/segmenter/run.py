@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from cancernet_cli.core.cards import Card, Decision, Training, Use, Weights
+from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Reporter, silent
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.recipes import Recipe
@@ -51,6 +52,11 @@ def train_segmenter(
         ModelError, DeviceError, OptionError, OutputError, Interrupted: see `open_job` and `finetune`.
     """
     started = time.monotonic()
+    if options.patient_pattern:
+        raise OptionError(
+            "--patient-pattern was given, but images with masks have their patients in the manifest",
+            fix="omit it, and fill in the column patient",
+        )
     job = open_job(data, options, recipe, report)
     pairs = list_pairs(data, check_split=not (options.resplit or options.allow_leak))
     guarded = guard_pairs(pairs, options, job.report)

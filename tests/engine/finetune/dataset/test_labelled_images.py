@@ -157,7 +157,21 @@ def test_images_of_unknown_patients_are_counted(tmp_path: Path) -> None:
     assert images.unknown_patients.tolist() == [False, True, True, True]
     assert images.slides.tolist() == ["14-1", "", "", ""]
     assert len(set(images.patients)) == 4
-    assert Warn("the patient of 3 of 4 images is unknown: each counts as a separate patient") in said
+    words = " ".join(one.message for one in said if isinstance(one, Warn))
+    assert "the patient of 3 of 4 images is unknown: each counts as a separate patient" in words
+    assert "--patient-pattern" in words
+
+
+def test_patients_are_found_in_paths(tmp_path: Path) -> None:
+    touch(
+        tmp_path, *(f"{label}/{label[0]}{p}_{i}.png" for label in ("benign", "malignant") for p in "123" for i in "ab")
+    )
+    said: list[Event] = []
+    images = listed(tmp_path, said, folds=3, patient_pattern=r"/([bm]\d)_")
+    assert sorted(set(images.patients)) == ["b1", "b2", "b3", "m1", "m2", "m3"]
+    assert not images.unknown_patients.any()
+    assert not any("the patient of" in str(one) for one in said)
+    assert all(len(set(images.folds[images.patients == name])) == 1 for name in set(images.patients))
 
 
 def test_files_that_cannot_be_opened_are_counted(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -91,7 +92,7 @@ def halves(path: Path, **classes: str) -> Path:
 def test_a_classifier_learns_from_slides_labels_and_says_so(slides: Path, tmp_path: Path) -> None:
     said: list[Event] = []
     result = finetune([str(slides)], options_of(tmp_path / "model"), said.append)
-    assert (result.images, result.patients) == (32, 4)
+    assert (result.images, result.patients) == (32, 0)
     card = read_card(tmp_path / "model")
     assert (card.input.mpp, card.input.scale, card.input.view) == (0.5, 1.0, "grid")
     weak = "each tile of 4 slides has its slide's label, whatever it shows (weak labels)"
@@ -107,7 +108,13 @@ def test_a_classifier_learns_from_slides_labels_and_says_so(slides: Path, tmp_pa
     assert {row["mpp"] for row in table} == {0.5}
     assert any(weak in words for words in words_of(said, Note))
     assert any("the patient of 4 of 4 slides is unknown: each slide counts" in words for words in words_of(said, Warn))
+    assert card.training.stamp == "split by slide: may leak"
     assert not (tmp_path / "model.partial").exists()
+    how = {"model": str(tmp_path / "model"), "device": "cpu", "runtime": "torch", "workers": 0}
+    (tmp_path / "copies").mkdir()
+    shutil.copy(slides / "benign" / "0.tif", tmp_path / "copies" / "renamed.tif")
+    classify([tmp_path / "copies"], out=tmp_path / "copies.parquet", **how)
+    assert pq.read_table(tmp_path / "copies.parquet")["seen_in_training"].to_pylist() == [True]
 
 
 @pytest.mark.slow
