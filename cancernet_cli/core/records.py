@@ -84,6 +84,7 @@ class RunResult:
         reused: Files whose predictions came from an earlier, interrupted run.
         elapsed_s: Duration of this run.
         label_counts: Files by predicted class.
+        flag_counts: Files by flag, those without one excluded.
         failures: Path and reason of the first failures.
         metrics: Metrics, if any true label is known.
         metrics_file: Where they were written.
@@ -104,6 +105,7 @@ class RunResult:
     reused: int
     elapsed_s: float
     label_counts: dict[str, int] = field(default_factory=dict)
+    flag_counts: dict[str, int] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
     metrics: dict[str, Any] | None = None
     metrics_file: Path | None = None

@@ -15,11 +15,13 @@ class Outputs:
     """Outputs of the networks for V views, in float32.
 
     logits: `[V, K]`, before temperature scaling. mask_fraction: `[V]`. mask: `[V, H, W]`, None unless requested.
+    novelty: `[V]`, see `classification.domain`; NaN if the model cannot tell, None for all NaN.
     """
 
     logits: np.ndarray
     mask_fraction: np.ndarray
     mask: np.ndarray | None
+    novelty: np.ndarray | None = None
 
     @classmethod
     def empty(cls) -> Outputs:

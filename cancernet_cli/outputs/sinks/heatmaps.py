@@ -41,4 +41,4 @@ def _caption(slide: SlideResult, pool: str) -> list[str]:
         f"{label} {show_percent(100 * float(row[f'prob_{label}']))} ({pool} of {tiles})",
         f"{slide.model}. Research use only: not for diagnosis.",
     ]
-    return lines + ([f"flags: {row['flags'].replace(' ', ', ')}"] if row["flags"] else [])
+    return lines + ([f"flags: {row['flags'].replace(',', ', ')}"] if row["flags"] else [])

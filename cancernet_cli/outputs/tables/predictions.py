@@ -18,7 +18,7 @@ from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.files import atomic_write
 from cancernet_cli.core.records import FoundFile
 
-TABLE_SCHEMA = 2
+TABLE_SCHEMA = 3
 ROW_GROUP_ROWS = 4096
 METADATA_PREFIX = "cancernet."
 
@@ -35,6 +35,8 @@ def table_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Sche
         ("status", _WORDS),
         ("error", pa.string()),
         ("label", _WORDS),
+        ("flags", _WORDS),
+        ("novelty", pa.float32()),
         *((f"prob_{name}", pa.float32()) for name in classes),
         ("decision_threshold", pa.float32()),
         ("patient", _WORDS),
@@ -46,6 +48,7 @@ def table_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Sche
         ("height_px", pa.int32()),
         ("mask_fraction", pa.float32()),
         ("blur", pa.float32()),
+        ("brightness", pa.float32()),
         ("tissue_fraction", pa.float32()),
         ("views", pa.int32()),
         ("tiles", pa.int32()),
@@ -54,7 +57,6 @@ def table_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Sche
         ("blurred_tile_fraction", pa.float32()),
         ("pen_fraction", pa.float32()),
         ("mpp_source", _WORDS),
-        ("flags", pa.string()),
         ("model", _WORDS),
     ]
     return pa.schema(columns, metadata=metadata_entries(metadata))
@@ -156,6 +158,7 @@ def write_image_predictions(
         "status": "ok",
         "error": "",
         "label": names[predicted].tolist(),
+        "flags": "",
         **{f"prob_{name}": probs[:, k].tolist() for k, name in enumerate(classes)},
         "decision_threshold": thresholds,
         "patient": [file.truth.patient for file in files],
