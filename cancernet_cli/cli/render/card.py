@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cancernet_cli.core.cards import Card, checked_weights
+from cancernet_cli.core.cards import Card, Domain, checked_weights
 from cancernet_cli.core.errors import ModelError
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def model(card: Card, folder: Path) -> dict[str, str]:
             if decision.positive
             else ""
         )
+        facts["domain"] = _domain(card.domain)
         facts["temperature"] = f"{decision.temperature:.3f}"
     else:
         facts["decision"] = f"a nucleus when its probability is at least {decision.threshold:.3f}"
@@ -93,6 +94,16 @@ def model(card: Card, folder: Path) -> dict[str, str]:
         "paper": card.paper,
     }
     return facts
+
+
+def _domain(domain: Domain) -> str:
+    """How the model recognizes images unlike its training images."""
+    if not domain.rank:
+        return "unknown: it cannot tell whether an image is like its training images"
+    return (
+        f"flags images unlike its training images; {100 * domain.flagged:.1f} % of those of {domain.cases} unseen cases "
+        f"were flagged (at most {100 * domain.share:.0f} % expected)"
+    )
 
 
 def section(title: str, facts: dict[str, str]) -> RenderableType:

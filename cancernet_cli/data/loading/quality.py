@@ -27,8 +27,8 @@ BLACK = 40  # a margin or a pen, not tissue
 class Quality:
     """Quality of an image.
 
-    blur: variance of the Laplacian, low in blurred images. brightness: 95th percentile of the gray values, 0 to 255, low
-    in underexposed images. tissue_fraction: 0 to 1, of all pixels.
+    blur: variance of the Laplacian, low in blurred images. brightness: 95th percentile of the gray values, 0 to 255,
+    low in underexposed images. tissue_fraction: 0 to 1, of all pixels.
     """
 
     blur: float

@@ -109,7 +109,10 @@ def finish(job: Job, worklist: Worklist, workspace: Workspace, *, reused: int, s
         "folder": job.parts_state["folder"],
         "input_sha256": worklist.digest(),
         "elapsed_s": round(result.elapsed_s, 3),
-        **{name: getattr(result, name) for name in ("files", "slides", "ok", "partial", "failed", "reused", "flag_counts")},
+        **{
+            name: getattr(result, name)
+            for name in ("files", "slides", "ok", "partial", "failed", "reused", "flag_counts")
+        },
     }
     write_bytes(run_file(out), json.dumps(record, indent=2).encode())
     if tiles is not None:

@@ -27,8 +27,8 @@ _CONSTANT_TILES, _CONSTANT_SPREAD = 16, 1e-5
 class SlideState:
     """T tiles of one slide, `[T]` arrays in the order of its plan, filled as outputs arrive.
 
-    probs: `[T, K]` float32, NaN until then and where a tile failed; likewise novelty, blur and brightness, `[T]`. errors:
-    reasons, by the tile's number.
+    probs: `[T, K]` float32, NaN until then and where a tile failed; likewise novelty, blur and brightness, `[T]`.
+    errors: reasons, by the tile's number.
     """
 
     def __init__(self, file: FoundFile, plan: SlidePlan, card: Card, options: ClassifyOptions) -> None:
@@ -102,6 +102,7 @@ class SlideState:
             classes=tuple(self.card.architecture.classes),
             positive=self.card.decision.positive,
             threshold=self.card.decision.threshold if self.card.decision.positive else None,
+            unlike=self.novelty > 1,
         )
 
     def labels(self, numbers: np.ndarray) -> list[str | None]:

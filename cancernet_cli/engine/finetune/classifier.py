@@ -68,6 +68,7 @@ def train_classifier(
     card = replace(
         card,
         decision=final_decision(outcome.logits, images),
+        domain=outcome.domain,
         metrics={
             "out_of_fold" if images.splits is None else "test": figures(held, images),
             **({"other_segmenters": outcome.others} if outcome.others else {}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -22,6 +24,7 @@ def draw_overlay(
     label: str,
     percent: float,
     true_label: str | None,
+    flags: Sequence[str] = (),
 ) -> Pixels:
     """Draw the contour of the mask on the image, and below it a caption with label, percentage and true label.
 
@@ -30,6 +33,7 @@ def draw_overlay(
         mask: `[h, w]` float, 0 to 1, of any size; None draws no contour.
         percent: Probability of `label`, the predicted class, 0 to 100.
         true_label: None if unknown; otherwise the caption shows whether `label` is correct.
+        flags: Listed in the caption.
 
     Returns:
         `[H', W', 3]` uint8 RGB.
@@ -38,7 +42,7 @@ def draw_overlay(
     picture = resized(image, picture_size(width, height, shortest_px=_SHORTEST_LONG_SIDE_PX))
     if mask is not None:
         picture = _with_contour(picture, mask)
-    band = caption_band(max(picture.shape[1], _SHORTEST_LONG_SIDE_PX), label, percent, true_label)
+    band = caption_band(max(picture.shape[1], _SHORTEST_LONG_SIDE_PX), label, percent, true_label, flags)
     return np.vstack([centred(picture, band.shape[1]), band]).astype(np.uint8, copy=False)
 
 

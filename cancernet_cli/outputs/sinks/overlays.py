@@ -25,6 +25,11 @@ class Overlays(Sink):
 
         assert image.pixels is not None, "the sink needs pixels"
         drawn = draw_overlay(
-            image.pixels, image.mask(), label=image.label, percent=image.percent, true_label=image.true_label
+            image.pixels,
+            image.mask(),
+            label=image.label,
+            percent=image.percent,
+            true_label=image.true_label,
+            flags=image.flags,
         )
         write_jpeg(drawn, path)

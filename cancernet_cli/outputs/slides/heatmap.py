@@ -27,7 +27,8 @@ def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, cap
 
     With two classes, the color turns from blue to red at the decision threshold. With more, it is the color of the most
     probable class, more saturated with higher probability. Overlapping tiles are averaged; stripes mark areas where all
-    tiles failed. Areas without tiles keep their original colors.
+    tiles failed. Areas where most tiles look unlike the training images are gray under thin white lines. Areas without
+    tiles keep their original colors.
 
     Args:
         thumbnail: `[h, w, 3]` uint8 RGB, starting at (0, 0) of the slide. Drawn with a longer side of 1024 to 2048 px.
@@ -51,6 +52,12 @@ def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, cap
     which = _most_probable(results, size, step_x, step_y)[is_there] if len(scales) > 1 else 0
     at = np.rint(tiles.values[is_there] * (_COLOURS - 1)).astype(np.int64)
     picture[is_there] = _OPACITY * colours[which, at] + (1 - _OPACITY) * grey[is_there, None]
+    if results.unlike is not None and results.unlike.any():
+        flagged = np.asarray(results.unlike, np.float32)
+        unlike = (
+            TilePainter(results, size[0], step_x=step_x, step_y=step_y, values=flagged).rows(0, size[1]).values > 0.5
+        )
+        picture[unlike] = _hatched(grey, max(size))[unlike, None]
     picture[tiles.failed] = _striped(grey, max(size))[tiles.failed, None]
 
     under = float(np.median(grey[is_there])) if is_there.any() else 200.0
@@ -91,6 +98,13 @@ def _most_probable(results: TileResults, size: tuple[int, int], step_x: float, s
         is_better = found > best  # False for NaN
         best[is_better], which[is_better] = found[is_better], number
     return which
+
+
+def _hatched(grey: F32, longest_px: int) -> F32:
+    """The pixels under thin white lines that fall to the right."""
+    period = max(8, round(longest_px / 128))
+    y, x = np.indices(grey.shape, np.int32)
+    return np.where((x - y) % period < max(1, period // 8), np.float32(255), grey).astype(np.float32)
 
 
 def _striped(grey: F32, longest_px: int) -> F32:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from cancernet_cli.core.arrays import F64, I64, Bools, Strings
+from cancernet_cli.core.cards import Domain
 from cancernet_cli.core.events import Reporter, Warn, silent
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import Epoch, Failure, FoundFile
@@ -72,6 +73,7 @@ class TrainingOutcome:
 
     images: those that could be read. logits: `[N, K]` of every image by weights that were not trained on it, NaN
     elsewhere. classifier: the trained network. others: figures of the other segmenters that were measured, by name.
+    domain: the card's section about what the images look like.
     """
 
     images: LabelledImages
@@ -79,6 +81,7 @@ class TrainingOutcome:
     classifier: nn.Module
     history: list[Epoch]
     others: dict[str, Any] = field(default_factory=dict)
+    domain: Domain = field(default_factory=Domain)
 
 
 def list_images(

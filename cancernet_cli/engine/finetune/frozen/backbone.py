@@ -10,9 +10,10 @@ import numpy as np
 from cancernet_cli.classification import build_classifier
 from cancernet_cli.classification.base import Backbone
 from cancernet_cli.core.arrays import F64
-from cancernet_cli.core.cards import Card
+from cancernet_cli.core.cards import Card, Domain
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, TrainingOutcome, split_parts
+from cancernet_cli.engine.finetune.domain import add_domain, fit_on, unseen_novelty
 from cancernet_cli.engine.finetune.figures import figures, held_out
 from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.finetune.frozen.features import image_features
@@ -61,7 +62,14 @@ def train_frozen(
     classifier = build_classifier(card.architecture)
     classifier.backbone.load_state_dict(backbone.state_dict())
     fill_head(classifier.head, final)
-    return TrainingOutcome(images, logits, classifier, history, others)
+    domain = Domain()
+    if features.domain is not None:
+        trained = (
+            np.flatnonzero(images.splits == "train") if images.splits is not None else np.arange(len(images.files))
+        )
+        everything = fit_on(features.domain, trained, images.groups)
+        domain = add_domain(classifier, everything, unseen_novelty(features.domain, images), images)
+    return TrainingOutcome(images, logits, classifier, history, others, domain)
 
 
 def _features(
