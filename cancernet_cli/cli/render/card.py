@@ -99,11 +99,9 @@ def model(card: Card, folder: Path) -> dict[str, str]:
 def _domain(domain: Domain) -> str:
     """How the model recognizes images unlike its training images."""
     if not domain.rank:
-        return "unknown: it cannot tell whether an image is like its training images"
-    return (
-        f"flags images unlike its training images; {100 * domain.flagged:.1f} % of those of {domain.cases} unseen cases "
-        f"were flagged (at most {100 * domain.share:.0f} % expected)"
-    )
+        return "unknown: this model cannot tell whether an image is like its training images"
+    unseen = f"{100 * domain.flagged:.1f} % of the images of {domain.cases} held-out cases"
+    return f"flags images unlike its training images, and {unseen} (at most {100 * domain.share:.0f} % expected)"
 
 
 def section(title: str, facts: dict[str, str]) -> RenderableType:
