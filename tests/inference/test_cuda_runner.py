@@ -69,7 +69,7 @@ def late(monkeypatch: pytest.MonkeyPatch) -> type[Late]:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Pipeline:
-    folder = write_tiny_model(tmp_path / "tiny")
+    folder = write_tiny_model(tmp_path / "tiny", rank=3)
     return load_pipeline(folder, read_card(folder))
 
 
@@ -87,6 +87,8 @@ def test_batches_share_passes_and_each_gets_its_own_rows(tiny: Pipeline, late: t
         found, expected = waits[i](), reference.start(batches[i])()
         np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
         np.testing.assert_allclose(found.mask_fraction, expected.mask_fraction, atol=1e-6)
+        if len(batches[i]):
+            np.testing.assert_allclose(found.novelty, expected.novelty, rtol=1e-3)
         if len(batches[i]):
             np.testing.assert_allclose(found.mask, expected.mask, atol=1e-6)
             assert found.logits.dtype == found.mask.dtype == np.float32

@@ -102,3 +102,14 @@ def test_long_strange_and_many_lined_labels_stay_inside() -> None:
         assert band.shape[1] == 480
         assert (band[:, :5] == band[0, 0]).all()
         assert (band[:, -5:] == band[0, 0]).all()
+
+
+def test_flags_have_a_line_of_their_own() -> None:
+    without = caption_band(700, "malignant", 97.3, "benign")
+    flagged = caption_band(700, "malignant", 97.3, "benign", ("out_of_domain", "blurred"))
+    assert flagged.shape[0] > without.shape[0]
+    assert (flagged[: without.shape[0] - 20] == without[:-20]).all()
+    below = flagged[without.shape[0] - 10 :]
+    assert (below != below[0, 0]).any()
+    drawn = draw_overlay(tissue(460, 700), None, label="a", percent=60.0, true_label=None, flags=("dark",))
+    assert drawn.shape[0] > draw(tissue(460, 700), None).shape[0]
