@@ -36,9 +36,9 @@ def without_parents(height: int, width: int, slide: Path | None, factors: list[f
         yield "noise", image
     for name in PHOTOS:
         yield "photograph", cropped(rgb8(np.asarray(getattr(skimage.data, name)())), height, width)
-    for factor in factors if slide is not None else []:
-        for image in skin(slide, height, width, factor):
-            yield "skin", image
+    if slide is not None:
+        for factor in factors:
+            yield from (("skin", image) for image in skin(slide, height, width, factor))
 
 
 def derived(image: Pixels, rng: np.random.Generator) -> Iterator[tuple[str, Pixels]]:

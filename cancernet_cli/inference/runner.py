@@ -26,7 +26,7 @@ class Outputs:
     @classmethod
     def empty(cls) -> Outputs:
         """The outputs of a batch without views, in which every file failed."""
-        return cls(np.empty((0, 0), np.float32), np.empty(0, np.float32), None)
+        return cls(np.empty((0, 0), np.float32), np.empty(0, np.float32), None, np.empty(0, np.float32))
 
 
 class Runner(Protocol):

@@ -48,7 +48,7 @@ def test_agrees_with_pytorch(segmenter: str, views: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("want_mask", [False, True])
 def test_novelty_agrees_with_pytorch(want_mask: bool, views: torch.Tensor, tmp_path: Path) -> None:
-    model = write_tiny_model(tmp_path / "model", rank=3)
+    model = write_tiny_model(tmp_path / "model", segmenter="none", rank=3)
     card = read_card(model)
     runtime = with_library(resolve(ClassifyOptions(device="cpu")), "openvino", card)
     small = views[:, :64, :64].contiguous()
@@ -62,7 +62,7 @@ def test_novelty_agrees_with_pytorch(want_mask: bool, views: torch.Tensor, tmp_p
 
 
 def test_a_model_without_numbers_for_it_has_no_novelty(views: torch.Tensor, tmp_path: Path) -> None:
-    model = write_tiny_model(tmp_path / "model")
+    model = write_tiny_model(tmp_path / "model", segmenter="none")
     card = read_card(model)
     runtime = with_library(resolve(ClassifyOptions(device="cpu")), "openvino", card)
     novelty = open_runner(model, card, runtime).start(views[:2, :64, :64].contiguous())().novelty
