@@ -85,9 +85,9 @@ def thinned(images: UnsplitImages, per_case: int) -> UnsplitImages:
 def foreign(images: LabelledImages, slide: Path | None, factors: list[float], folder: Path) -> Foreign:
     """Write every kind of image to the folder; images are derived from one of each case and magnification."""
     rng = np.random.default_rng(0)
-    first = read_image(images.files[0].location, max_pixels=MAX_PIXELS)
+    height, width = read_image(images.files[0].location, max_pixels=MAX_PIXELS).shape[:2]
     found: list[tuple[str, int, Pixels]] = [
-        (kind, -1, image) for kind, image in without_parents(*first.shape[:2], slide, factors)
+        (kind, -1, image) for kind, image in without_parents(height, width, slide, factors)
     ]
     keys = [f"{case} {magnification}" for case, magnification in zip(images.groups, images.magnifications, strict=True)]
     for row in np.unique(keys, return_index=True)[1].tolist():

@@ -48,7 +48,7 @@ class CardViews:
             InputError, Interrupted: as `pooled`.
         """
         found = self._outputs(runner, self._own(rows), lambda answer: answer.novelty)
-        return self._of_images(rows, [chosen_views(value) for value in found])
+        return self._of_images(rows, [np.asarray(chosen_views(value), np.float64) for value in found])
 
     def every(self, runner: TorchRunner, rows: I64) -> F64:
         """The outputs of every view, `[V, F]`, in the order of the rows of each process."""
