@@ -8,11 +8,13 @@ import torch
 from safetensors.torch import save_file
 
 from cancernet_cli.classification import build_classifier
+from cancernet_cli.classification.domain import Novelty, domain_width
 from cancernet_cli.core.cards import (
     WEIGHTS_FILE,
     Architecture,
     Card,
     Decision,
+    Domain,
     InputPolicy,
     SegmentationPolicy,
     Training,
@@ -23,14 +25,21 @@ from cancernet_cli.core.cards import (
 from cancernet_cli.segmentation.unet import build_network
 
 
-def write_tiny_model(folder: Path, *, seed: int = 0, view: str = "resize", segmenter: str = "threshold") -> Path:
-    """A classifier with random weights and a card; views of 64 x 64."""
+def write_tiny_model(
+    folder: Path, *, seed: int = 0, view: str = "resize", segmenter: str = "threshold", rank: int = 0
+) -> Path:
+    """A classifier with random weights and a card; views of 64 x 64. With a rank, it gives novelty, which is random."""
     torch.manual_seed(seed)
     architecture = Architecture(
         backbone="test_efficientnet", head="linear", levels=(4,), classes=("benign", "malignant")
     )
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(build_classifier(architecture).state_dict(), folder / WEIGHTS_FILE)
+    classifier = build_classifier(architecture)
+    if rank:
+        classifier.domain = Novelty(domain_width(classifier.backbone.channels), rank)
+        classifier.domain.axes.normal_()
+        classifier.domain.gains.uniform_()
+    save_file(classifier.state_dict(), folder / WEIGHTS_FILE)
     card = Card(
         name=folder.name,
         task="classify",
@@ -41,6 +50,7 @@ def write_tiny_model(folder: Path, *, seed: int = 0, view: str = "resize", segme
             segmenter=segmenter, background_weight=0.5, allowed=("none", "threshold", "watershed")
         ),
         decision=Decision(positive="malignant", threshold=0.5, chosen_on="nothing"),
+        domain=Domain(rank=rank),
         weights=Weights(sha256=file_sha256(folder / WEIGHTS_FILE)),
         training=Training(data="none", splits={"train": ["99-00001"]}),
     )

@@ -120,13 +120,35 @@ class StandardisedLinear(LinearHead):
 
 
 class Classifier(nn.Module):
-    """A backbone and a head: from normalised pixels `[B, 3, H, W]` to logits `[B, K]` float32."""
+    """A backbone and a head: from normalised pixels `[B, 3, H, W]` to logits `[B, K]` float32.
+
+    Attributes:
+        domain: from feature maps and colors to novelty (`classification.domain`); None if the model cannot tell.
+    """
+
+    domain: nn.Module | None
 
     def __init__(self, backbone: Backbone, head: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.domain = None
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits `[B, K]`, not yet divided by the card's temperature."""
         return cast(Tensor, self.head(self.backbone(pixels)))
+
+    @property
+    def has_novelty(self) -> bool:
+        """Whether `with_novelty` can be called."""
+        return self.domain is not None
+
+    def with_novelty(self, pixels: Tensor, colors: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and novelty `[B]` float32.
+
+        Args:
+            colors: `[B, 12]`, of the unprocessed pixels (`classification.domain.color_statistics`).
+        """
+        assert self.domain is not None
+        maps = self.backbone(pixels)
+        return cast(Tensor, self.head(maps)), cast(Tensor, self.domain(maps, colors))

@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from cancernet_cli.classification.base import Backbone, Classifier, backbones, heads
+from cancernet_cli.classification.domain import Novelty, domain_width
 from cancernet_cli.core.cards import Architecture, Card, checked_weights
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.registry import suggestion
@@ -66,6 +67,8 @@ def load_classifier(folder: Path, card: Card) -> Classifier:
     if card.task != "classify":
         raise ModelError(f"{folder} is a model to {card.task}, not to classify", fix="choose a classification model")
     classifier = build_classifier(card.architecture)
+    if card.domain.rank:
+        classifier.domain = Novelty(domain_width(classifier.backbone.channels), card.domain.rank)
     state = load_file(checked_weights(folder, card))
     try:
         classifier.load_state_dict(state)

@@ -222,6 +222,24 @@ class Decision(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Domain(_Checked):
+    """What the training images looked like to the network; the numbers are in the weights (`classification.domain`).
+
+    rank: axes of the distance; 0 if the model has no such numbers and cannot tell.
+    share: fraction of the images of unseen cases that may look unlike the training images although they are like them.
+    flagged: the fraction that did, over the held-out images that the limit was chosen on, each case with equal weight.
+    cases: their number.
+    chosen_on: data on which the limit was chosen.
+    """
+
+    rank: int = entry(0, min=0)
+    share: float = entry(0.0, min=0, max=1)
+    flagged: float = entry(0.0, min=0, max=1)
+    cases: int = entry(0, min=0)
+    chosen_on: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Weights(_Checked):
     """The weights file and its checksum."""
 
@@ -291,6 +309,7 @@ class Card(_Checked):
     input: InputPolicy = InputPolicy()
     segmentation: SegmentationPolicy = SegmentationPolicy()
     decision: Decision = Decision()
+    domain: Domain = Domain()
     weights: Weights = Weights()
     training: Training = Training()
     metrics: dict[str, Any] = field(default_factory=dict)

@@ -85,6 +85,7 @@ class RunResult:
         elapsed_s: Duration of this run.
         label_counts: Files by predicted class.
         unsure: Files with a prediction whose label is `unsure`.
+        flag_counts: Files by flag, those without one excluded.
         failures: Path and reason of the first failures.
         metrics: Metrics, if any true label is known.
         metrics_file: Where they were written.
@@ -106,6 +107,7 @@ class RunResult:
     elapsed_s: float
     label_counts: dict[str, int] = field(default_factory=dict)
     unsure: int = 0
+    flag_counts: dict[str, int] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
     metrics: dict[str, Any] | None = None
     metrics_file: Path | None = None

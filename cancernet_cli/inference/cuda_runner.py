@@ -93,7 +93,7 @@ class CudaRunner:
                 self._launch()
             found = [[output[rows].numpy() for output in _wait_for(one)] for one, rows in parts]
             columns = found[0] if len(found) == 1 else [np.concatenate(c) for c in zip(*found, strict=True)]
-            return Outputs(columns[0], columns[1], columns[2] if self.want_mask else None)
+            return Outputs(columns[0], columns[1], columns[3] if self.want_mask else None, columns[2])
 
         return wait
 
@@ -126,11 +126,14 @@ class CudaRunner:
 
 
 def forward_of(pipeline: Pipeline, *, want_mask: bool = False) -> Forward:
-    """The pipeline as a function of views: logits `[B, K]`, mask fractions `[B]` and, if wanted, masks `[B, H, W]`."""
+    """The pipeline as a function of views.
+
+    Returns logits `[B, K]`, mask fractions `[B]`, novelty `[B]` and, if wanted, masks `[B, H, W]`.
+    """
 
     def forward(views: Tensor) -> tuple[Tensor, ...]:
         found = pipeline(views)
-        outputs = (found.logits.float(), found.mask_fraction.float())
+        outputs = (found.logits.float(), found.mask_fraction.float(), found.novelty.float())
         return (*outputs, found.mask[:, 0].float().contiguous()) if want_mask else outputs
 
     return forward

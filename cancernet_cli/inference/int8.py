@@ -146,14 +146,19 @@ def quantised(model: ov.Model, card: Card, views: list[Pixels]) -> ov.Model:
 
 
 def _exact(model: ov.Model, card: Card) -> list[str]:
-    """Names of operations that stay fp32: all but the segmenter's, or all that are not network layers."""
+    """Names of operations that stay fp32: all but the segmenter's, or all but network layers; those of novelty too."""
     from cancernet_cli.inference.openvino_model import ancestors
 
     operations = [op for op in model.get_ops() if op.get_type_name() not in ("Constant", "Parameter", "Result")]
     segmenting = ancestors(model.outputs[2].get_node())
     if _is_sensitive(card):
         return [op.get_friendly_name() for op in operations if op.get_friendly_name() not in segmenting]
-    return [op.get_friendly_name() for op in operations if op.get_type_name() not in NETWORK_LAYERS]
+    measuring = ancestors(model.outputs[3].get_node()) - ancestors(model.outputs[0].get_node())
+    return [
+        op.get_friendly_name()
+        for op in operations
+        if op.get_type_name() not in NETWORK_LAYERS or op.get_friendly_name() in measuring
+    ]
 
 
 def image_views(files: Iterable[FoundFile], card: Card, max_pixels: int) -> Iterator[Pixels]:

@@ -22,7 +22,7 @@ PACKAGES = ("openvino", "torch", "timm", "segmentation-models-pytorch")
 
 
 def openvino_model(folder: Path, card: Card, report: Reporter = silent) -> ov.Model:
-    """The pipeline of a model's folder: views `[1, H, W, 3]` uint8 to logits, mask fraction and mask.
+    """The pipeline of a model's folder: views `[1, H, W, 3]` uint8 to the outputs of `PipelineOutput`.
 
     Converting takes about ten seconds and needs PyTorch; reading the result from the cache takes a fraction of a second
     and does not.
@@ -97,6 +97,8 @@ def cache_key(card: Card) -> str:
         "packages": package_versions(*PACKAGES),
         "architecture": asdict(card.architecture),
         "input": asdict(card.input),
+        "domain": card.domain.rank,
+        "outputs": 4,
         "weights": card.weights.sha256,
         "segmenter": card.segmentation.segmenter,
         "segmentation_weights": card.segmentation.sha256,

@@ -35,7 +35,9 @@ class OpenVINORunner:
         self.runtime = runtime
         self.want_mask = want_mask
         # If the mask is not an output, layers that only serve its full size are not computed.
-        wanted = model.outputs if want_mask else model.outputs[:2]
+        logits, fraction, mask, *novelty = model.outputs
+        self._has_novelty = bool(novelty)  # an int8 network made by an earlier version has none
+        wanted = [logits, fraction, *novelty, *([mask] if want_mask else [])]
         streams = available_cores()
         core = ov.Core()
         if runtime.precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -58,7 +60,7 @@ class OpenVINORunner:
     def start(self, pixels: Tensor) -> Callable[[], Outputs]:
         """See `Runner`; waits until a stream is free for the last view."""
         views = pixels.numpy()
-        pending = _Pending(views, self._classes, self.want_mask)
+        pending = _Pending(views, self._classes, self.want_mask, self._has_novelty)
         for row in range(len(views)):
             self._queue.start_async({0: views[row : row + 1]}, (pending, row), share_inputs=True)
 
@@ -66,7 +68,7 @@ class OpenVINORunner:
             while not pending.done.wait(CHECK_EVERY_S):
                 if self._queue.is_ready():  # nothing is running and outputs are missing: a request failed
                     self._queue.wait_all()
-            return Outputs(pending.logits, pending.mask_fraction, pending.mask)
+            return Outputs(pending.logits, pending.mask_fraction, pending.mask, pending.novelty)
 
         return wait
 
@@ -74,11 +76,12 @@ class OpenVINORunner:
 class _Pending:
     """The outputs of V views, one row each, filled as requests finish; `done` once all are complete."""
 
-    def __init__(self, views: np.ndarray, classes: int, want_mask: bool) -> None:
+    def __init__(self, views: np.ndarray, classes: int, want_mask: bool, has_novelty: bool) -> None:
         count, height, width = views.shape[:3]
         self.views = views  # keeps the memory alive while requests read from it
         self.logits = np.empty((count, classes), np.float32)
         self.mask_fraction = np.empty(count, np.float32)
+        self.novelty = np.empty(count, np.float32) if has_novelty else None
         self.mask = np.empty((count, height, width), np.float32) if want_mask else None
         self.done = threading.Event()
         self._missing = count
@@ -90,8 +93,10 @@ class _Pending:
         """Copy the outputs of a finished request."""
         self.logits[row] = request.get_output_tensor(0).data[0]
         self.mask_fraction[row] = request.get_output_tensor(1).data[0]
+        if self.novelty is not None:
+            self.novelty[row] = request.get_output_tensor(2).data[0]
         if self.mask is not None:
-            self.mask[row] = request.get_output_tensor(2).data[0, 0]
+            self.mask[row] = request.get_output_tensor(2 + (self.novelty is not None)).data[0, 0]
         with self._lock:
             self._missing -= 1
             if not self._missing:

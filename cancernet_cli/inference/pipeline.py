@@ -1,4 +1,4 @@
-"""Pixels to logits in one module: normalise, segment, combine, classify."""
+"""Pixels to logits and novelty in one module: normalise, segment, combine, classify."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cancernet_cli.classification import load_classifier
+from cancernet_cli.classification.domain import color_statistics
 from cancernet_cli.core.cards import Card, InputPolicy, read_card, with_segmenter
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.models import bundled_models, find_model
@@ -22,12 +23,13 @@ class PipelineOutput(NamedTuple):
     """Outputs of the networks for a batch of B views.
 
     logits: `[B, K]` float32, before temperature scaling. mask_fraction: `[B]` float32, mean of the mask.
-    mask: `[B, 1, H, W]` float, 0 to 1.
+    mask: `[B, 1, H, W]` float, 0 to 1. novelty: `[B]` float32 (`classification.domain`), NaN if the model cannot tell.
     """
 
     logits: Tensor
     mask_fraction: Tensor
     mask: Tensor
+    novelty: Tensor
 
 
 class Batch(NamedTuple):
@@ -40,7 +42,9 @@ class Batch(NamedTuple):
     pixels: Tensor
     mask: Tensor | None = None
     mask_fraction: Tensor | None = None
+    colors: Tensor | None = None
     logits: Tensor | None = None
+    novelty: Tensor | None = None
 
 
 Stage = tuple[str, Callable[[Batch], Batch]]
@@ -58,7 +62,8 @@ class Pipeline(nn.Module):
     Args:
         card: provides mean, std, stain normalisation and the weight of the background.
         segmenter: pixels `[B, 3, H, W]`, 0 to 1, to a mask `[B, 1, H, W]`, 0 to 1.
-        classifier: normalised pixels to logits `[B, K]`.
+        classifier: normalised pixels to logits `[B, K]`; with `has_novelty`, its method `with_novelty` gives both
+            (`classification.base.Classifier`).
     """
 
     mean: Tensor
@@ -79,12 +84,13 @@ class Pipeline(nn.Module):
         """Names and functions of the steps of `forward`, in order; steps of one name belong to one stage."""
         return (
             ("normalise", lambda batch: Batch(to_tensor(batch.pixels))),
-            # On raw pixels, which segmenters are trained on.
+            # On raw pixels, which novelty and segmenters are trained on.
+            ("normalise", self._measure_colors),
             ("segment", lambda batch: batch._replace(mask=self.segmenter(batch.pixels))),
             ("normalise", self._normalise_stain),
             ("combine", self._combine),
             ("normalise", lambda batch: batch._replace(pixels=(batch.pixels - self.mean) / self.std)),
-            ("classify", lambda batch: batch._replace(logits=self.classifier(batch.pixels).float())),
+            ("classify", self._classify),
         )
 
     def forward(self, views: Tensor) -> PipelineOutput:
@@ -99,7 +105,8 @@ class Pipeline(nn.Module):
         assert batch.logits is not None
         assert batch.mask_fraction is not None
         assert batch.mask is not None
-        return PipelineOutput(batch.logits, batch.mask_fraction, batch.mask)
+        assert batch.novelty is not None
+        return PipelineOutput(batch.logits, batch.mask_fraction, batch.mask, batch.novelty)
 
     def _normalise_stain(self, batch: Batch) -> Batch:
         if self.stain_normalization == "none":
@@ -110,6 +117,20 @@ class Pipeline(nn.Module):
         assert batch.mask is not None
         pixels = combine(batch.pixels, batch.mask, self.background_weight)
         return batch._replace(pixels=pixels, mask_fraction=batch.mask.float().mean(dim=(1, 2, 3)))
+
+    def _measure_colors(self, batch: Batch) -> Batch:
+        return batch._replace(colors=color_statistics(batch.pixels)) if self._has_novelty else batch
+
+    def _classify(self, batch: Batch) -> Batch:
+        if self._has_novelty:
+            logits, novelty = self.classifier.with_novelty(batch.pixels, batch.colors)  # type: ignore[operator]
+            return batch._replace(logits=logits.float(), novelty=novelty)
+        logits = self.classifier(batch.pixels).float()
+        return batch._replace(logits=logits, novelty=logits[:, 0] * float("nan"))
+
+    @property
+    def _has_novelty(self) -> bool:
+        return bool(getattr(self.classifier, "has_novelty", False))
 
 
 def _view_mpp(policy: InputPolicy) -> float | None:

@@ -15,16 +15,18 @@ class Outputs:
     """Outputs of the networks for V views, in float32.
 
     logits: `[V, K]`, before temperature scaling. mask_fraction: `[V]`. mask: `[V, H, W]`, None unless requested.
+    novelty: `[V]`, see `classification.domain`; NaN if the model cannot tell, None for all NaN.
     """
 
     logits: np.ndarray
     mask_fraction: np.ndarray
     mask: np.ndarray | None
+    novelty: np.ndarray | None = None
 
     @classmethod
     def empty(cls) -> Outputs:
         """The outputs of a batch without views, in which every file failed."""
-        return cls(np.empty((0, 0), np.float32), np.empty(0, np.float32), None)
+        return cls(np.empty((0, 0), np.float32), np.empty(0, np.float32), None, np.empty(0, np.float32))
 
 
 class Runner(Protocol):

@@ -37,9 +37,8 @@ class TorchRunner:
             if not chunks:
                 return Outputs.empty()
             columns: list[Any] = list(zip(*chunks, strict=True))
-            logits, fraction = (torch.cat([t.cpu() for t in column]).numpy() for column in columns[:2])
-            mask = torch.cat([t.cpu() for t in columns[2]]).numpy() if self.want_mask else None
-            return Outputs(logits, fraction, mask)
+            logits, fraction, novelty, *rest = (torch.cat([t.cpu() for t in column]).numpy() for column in columns)
+            return Outputs(logits, fraction, rest[0] if rest else None, novelty)
 
         return wait
 
@@ -52,7 +51,7 @@ class TorchRunner:
         try:
             with torch.inference_mode(), torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
                 found = self._pipeline(padded.to(device, non_blocking=True))
-                outputs = [found.logits[:rows].float(), found.mask_fraction[:rows].float()]
+                outputs = [one[:rows].float() for one in (found.logits, found.mask_fraction, found.novelty)]
                 if self.want_mask:
                     outputs.append(found.mask[:rows, 0].float())
                 return [tuple(outputs)]

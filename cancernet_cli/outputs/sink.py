@@ -40,7 +40,8 @@ class ImageResult:
 
     path: as in the table. label: a class, or `unsure`. probs: `[K]` float32. pixels: `[H, W, 3]` uint8 RGB; None unless
     the sink needs "pixels". mask: returns the mask `[h, w]` float32, 0 to 1, in the image's proportions; None without a
-    segmenter, or unless the sink needs "mask". true_label: None if unknown.
+    segmenter, or unless the sink needs "mask". true_label: None if unknown. flags: reasons to distrust the prediction,
+    as in the table.
     """
 
     path: str
@@ -50,6 +51,7 @@ class ImageResult:
     true_label: str | None
     pixels: Pixels | None
     mask: Callable[[], F32 | None]
+    flags: tuple[str, ...] = ()
 
     @property
     def percent(self) -> float:

@@ -46,6 +46,30 @@ def test_agrees_with_pytorch(segmenter: str, views: torch.Tensor) -> None:
     np.testing.assert_allclose(ours.mask, reference.mask, atol=1e-4)
 
 
+@pytest.mark.parametrize("want_mask", [False, True])
+def test_novelty_agrees_with_pytorch(want_mask: bool, views: torch.Tensor, tmp_path: Path) -> None:
+    model = write_tiny_model(tmp_path / "model", segmenter="none", rank=3)
+    card = read_card(model)
+    runtime = with_library(resolve(ClassifyOptions(device="cpu")), "openvino", card)
+    small = views[:, :64, :64].contiguous()
+    ours = open_runner(model, card, runtime, want_mask=want_mask).start(small)()
+    reference = TorchRunner(load_pipeline(model, card), runtime, want_mask=want_mask).start(small)()
+    assert ours.novelty is not None
+    assert reference.novelty is not None
+    assert reference.novelty.std() > 0
+    np.testing.assert_allclose(ours.novelty, reference.novelty, rtol=1e-3)
+    assert (ours.mask is not None) == want_mask
+
+
+def test_a_model_without_numbers_for_it_has_no_novelty(views: torch.Tensor, tmp_path: Path) -> None:
+    model = write_tiny_model(tmp_path / "model", segmenter="none")
+    card = read_card(model)
+    runtime = with_library(resolve(ClassifyOptions(device="cpu")), "openvino", card)
+    novelty = open_runner(model, card, runtime).start(views[:2, :64, :64].contiguous())().novelty
+    assert novelty is not None
+    assert np.isnan(novelty).all()
+
+
 @pytest.mark.parametrize("scale", [0.75, 0.4])
 def test_a_unet_works_at_any_scale(scale: float, views: torch.Tensor, tmp_path: Path) -> None:
     """PyTorch's antialiased interpolation could not be converted."""

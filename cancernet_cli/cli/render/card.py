@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cancernet_cli.core.cards import Card, Decision, checked_weights, split_stamp
+from cancernet_cli.core.cards import Card, Decision, Domain, checked_weights, split_stamp
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.figures import counted, show_percent
 from cancernet_cli.core.models import bundled_models
@@ -85,7 +85,7 @@ def _short(card: Card, folder: Path) -> dict[str, str]:
         "view": _cut(", ".join(filter(None, (whole["view"], whole["magnifications"]))), 2),
         "segmenter": _cut(whole.get("segmenter", ""), 1),
         "decision": _cut(whole["decision"], 1),
-        **{name: _cut(whole.get(name, ""), 2) for name in ("unsure for", "promise", "label given to")},
+        **{name: _cut(whole.get(name, ""), 2) for name in ("unsure for", "promise", "label given to", "domain")},
         "weights": whole["weights"],
         "data licence": _cut(data["licence"], 1),
         "folder": whole["folder"],
@@ -186,6 +186,7 @@ def model(card: Card, folder: Path) -> dict[str, str]:
             else ""
         )
         facts |= unsure(decision)
+        facts["domain"] = _domain(card.domain)
         facts["temperature"] = f"{decision.temperature:.3f}"
     else:
         facts["decision"] = f"a nucleus when its probability is at least {decision.threshold:.3f}"
@@ -223,6 +224,14 @@ def unsure(decision: Decision) -> dict[str, str]:
     if abstain.covered_accuracy is not None:
         found["label given to"] += f"; {show_percent(100 * abstain.covered_accuracy)} of these labels are right"
     return found | {"promise based on": abstain.chosen_on}
+
+
+def _domain(domain: Domain) -> str:
+    """How the model recognizes images unlike its training images."""
+    if not domain.rank:
+        return "unknown: this model cannot tell whether an image is like its training images"
+    unseen = f"{100 * domain.flagged:.1f} % of the images of {domain.cases} held-out cases"
+    return f"flags images unlike its training images, and {unseen} (at most {100 * domain.share:.0f} % expected)"
 
 
 def section(title: str, facts: dict[str, str]) -> RenderableType:

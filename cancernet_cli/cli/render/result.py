@@ -66,6 +66,8 @@ def _closing_lines(result: RunResult) -> str:
         lines.append(f"{result.reused:,} of them reused from an earlier run")
     if result.partial:
         lines.append(f"{result.partial:,} of {result.slides:,} slides were predicted without their failed tiles")
+    if result.flag_counts:
+        lines.append("flagged: " + ", ".join(f"{count:,} {flag}" for flag, count in result.flag_counts.items()))
     paths = [
         ("predictions", result.out),
         ("tiles", result.tiles_file),

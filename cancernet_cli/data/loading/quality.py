@@ -1,4 +1,4 @@
-"""Image quality: sharpness and tissue fraction."""
+"""Image quality: sharpness, brightness and tissue fraction."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cancernet_cli.core.pixels import size_within
 # Both are measured at a fixed longest side, so that images of different sizes are comparable.
 BLUR_SIDE_PX = 512
 TISSUE_SIDE_PX = 320
+LIGHTEST = 0.95  # a quantile rather than the maximum, which a hot pixel decides
 
 # Tuned on the 100X and 40X BreakHis fields, whose glass is greenish rather than white: there, saturation alone mistakes
 # glass for tissue and pale stroma for glass. Both stains absorb green.
@@ -24,15 +25,20 @@ BLACK = 40  # a margin or a pen, not tissue
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """`blur`: variance of the Laplacian, low in blurred images. `tissue_fraction`: 0 to 1, of all pixels."""
+    """Quality of an image.
+
+    blur: variance of the Laplacian, low in blurred images. brightness: 95th percentile of the gray values, 0 to 255,
+    low in underexposed images. tissue_fraction: 0 to 1, of all pixels.
+    """
 
     blur: float
+    brightness: float
     tissue_fraction: float
 
 
 def quality(image: Pixels) -> Quality:
-    """Sharpness and tissue fraction of `[H, W, 3]` uint8 RGB."""
-    return Quality(blur=sharpness(image), tissue_fraction=_tissue_fraction(image))
+    """Sharpness, brightness and tissue fraction of `[H, W, 3]` uint8 RGB."""
+    return Quality(blur=sharpness(image), brightness=brightness(image), tissue_fraction=_tissue_fraction(image))
 
 
 def sharpness(image: Pixels) -> float:
@@ -44,6 +50,13 @@ def sharpness(image: Pixels) -> float:
     _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S, ksize=1))
     spread = float(deviation[0, 0])
     return spread * spread
+
+
+def brightness(image: Pixels) -> float:
+    """Gray value that 95 % of the pixels of `[H, W, 3]` uint8 RGB do not exceed, 0 to 255."""
+    grey = _shrunk(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), BLUR_SIDE_PX)
+    counts = np.bincount(grey.ravel(), minlength=256)
+    return float(np.searchsorted(np.cumsum(counts), LIGHTEST * grey.size))
 
 
 def _tissue_fraction(image: Pixels) -> float:

@@ -13,7 +13,7 @@ from cancernet_cli.core.arrays import F32, I64
 from cancernet_cli.core.options import TilingOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch
-from cancernet_cli.data.loading.quality import sharpness
+from cancernet_cli.data.loading.quality import brightness, sharpness
 from cancernet_cli.data.slides import Slide, UnreadableSlide, shared_slide
 from cancernet_cli.data.tiles.pixels import read_tiles
 from cancernet_cli.data.tiles.slide_plan import Cut, SlidePlan, plan_slide
@@ -62,7 +62,7 @@ class DecodedTiles:
 
     pixels: `[G, h, w, 3]` uint8, the tiles that could be read, in order.
     good: `[G]` int64, their indices in the span.
-    blur: `[G]` float32, variance of the Laplacian (`data.loading.quality`).
+    blur, brightness: `[G]` float32, see `data.loading.quality`.
     failures: the reasons for the other tiles, by index in the span.
     """
 
@@ -70,6 +70,7 @@ class DecodedTiles:
     pixels: torch.Tensor
     good: I64
     blur: F32
+    brightness: F32
     failures: dict[int, Failure] = field(default_factory=dict)
 
     def pin_memory(self) -> DecodedTiles:
@@ -156,13 +157,13 @@ class SlideDecoder:
             return self._failed(span, Failure.of("decode", error))
         good = np.array([i for i in range(len(span)) if i not in read.failures], np.int64)
         pixels = read.pixels if len(good) == len(span) else read.pixels[good]
-        blur = np.array([sharpness(view) for view in pixels], np.float32)
-        return DecodedTiles(span, torch.from_numpy(pixels), good, blur, read.failures)
+        blur, light = (np.array([measure(view) for view in pixels], np.float32) for measure in (sharpness, brightness))
+        return DecodedTiles(span, torch.from_numpy(pixels), good, blur, light, read.failures)
 
     def _failed(self, span: TileSpan, failure: Failure) -> DecodedTiles:
-        nothing = np.empty(0, np.int64)
+        none, nothing = np.empty(0, np.int64), np.empty(0, np.float32)
         failures = dict.fromkeys(range(len(span)), failure)
-        return DecodedTiles(span, self.images.no_views(), nothing, np.empty(0, np.float32), failures)
+        return DecodedTiles(span, self.images.no_views(), none, nothing, nothing, failures)
 
 
 def _opened(file: FoundFile) -> Slide:
@@ -185,5 +186,6 @@ def _joined(tiles: Sequence[DecodedTiles]) -> DecodedTiles:
         torch.cat([one.pixels for one in tiles]),
         np.concatenate([one.good + start for one, start in zip(tiles, starts, strict=True)]),
         np.concatenate([one.blur for one in tiles]),
+        np.concatenate([one.brightness for one in tiles]),
         {start + i: why for one, start in zip(tiles, starts, strict=True) for i, why in one.failures.items()},
     )

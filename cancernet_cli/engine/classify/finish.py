@@ -15,6 +15,7 @@ from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.files import publish, write_bytes
 from cancernet_cli.core.records import RunResult
+from cancernet_cli.engine.classify.flags import split_flags
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.engine.provenance import circumstances
@@ -109,7 +110,10 @@ def finish(job: Job, worklist: Worklist, workspace: Workspace, *, reused: int, s
         "folder": job.parts_state["folder"],
         "input_sha256": _digest(job, worklist),
         "elapsed_s": round(result.elapsed_s, 3),
-        **{name: getattr(result, name) for name in ("files", "slides", "ok", "partial", "failed", "unsure", "reused")},
+        **{
+            name: getattr(result, name)
+            for name in ("files", "slides", "ok", "partial", "failed", "unsure", "reused", "flag_counts")
+        },
     }
     write_bytes(run_file(out), json.dumps(record, indent=2).encode())
     if tiles is not None:
@@ -161,12 +165,14 @@ def _result(
     statuses: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     labels: Counter[str] = Counter()
+    flags: Counter[str] = Counter()
     failures: list[tuple[str, str]] = []
     file = pq.ParquetFile(table or options.out)
-    for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["path", "kind", "status", "error", "label"]):
+    for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["path", "kind", "status", "error", "label", "flags"]):
         statuses.update(batch["status"].to_pylist())
         kinds.update(batch["kind"].to_pylist())
         labels.update(label for label in batch["label"].to_pylist() if label is not None)
+        flags.update(flag for joined in batch["flags"].to_pylist() for flag in split_flags(joined))
         if len(failures) < FAILURES_SHOWN:
             bad = batch.filter(pc.not_equal(batch["status"], "ok"))
             failures += zip(bad["path"].to_pylist(), bad["error"].to_pylist(), strict=True)
@@ -181,6 +187,7 @@ def _result(
         elapsed_s=time.monotonic() - started,
         label_counts={name: labels[name] for name in job.card.architecture.classes},
         unsure=labels[UNSURE],
+        flag_counts=dict(sorted(flags.items())),
         failures=failures[:FAILURES_SHOWN],
         metrics=metrics,
         metrics_file=metrics_file(job) if metrics is not None else None,

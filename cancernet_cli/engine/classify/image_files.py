@@ -40,6 +40,7 @@ def image_writes(
             probs=prediction.probs,
             true_label=file.truth.label,
             pixels=None if original is None else original.numpy(),
+            flags=prediction.flags,
             mask=functools.cache(functools.partial(_mask, answer.mask, prediction.views, file, image, job.card)),
         )
         for sink in sinks:

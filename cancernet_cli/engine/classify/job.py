@@ -18,6 +18,7 @@ from cancernet_cli.engine.provenance import result_state
 from cancernet_cli.inference.int8 import int8_file, int8_sha256
 from cancernet_cli.inference.runtime import Runtime, resolve, with_library
 from cancernet_cli.outputs.sink import OpenSink, open_sinks, sinks
+from cancernet_cli.outputs.tables.predictions import TABLE_SCHEMA
 
 _OTHER_FORMATS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xls", ".xlsx")
 
@@ -45,9 +46,10 @@ class Job:
 
     @property
     def parts_state(self) -> dict[str, str]:
-        """What must match before finished parts are reused: `state`, the base folder and what the sinks write."""
+        """What must match before finished parts are reused: columns, `state`, the base folder, what the sinks write."""
         folders, regions = self.options.sink_folders(), self.options.mask_regions
         return {
+            "schema": str(TABLE_SCHEMA),
             **self.state,
             "folder": os.fsencode(self.base).decode("utf-8", "backslashreplace"),
             **{name: str(folders[name].resolve()) if name in folders else "" for name in sinks.names()},

@@ -13,6 +13,7 @@ from cancernet_cli.core.cards import Card
 from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import DecodedBatch
+from cancernet_cli.engine.classify.flags import flags_of, join_flags, slide_flags
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.metrics.abstention import is_unsure
 from cancernet_cli.metrics.scores import softmax
@@ -26,11 +27,17 @@ NOT_FINITE = Failure("classify", "NonFiniteOutput", "the network output is not f
 
 @dataclass(frozen=True)
 class Prediction:
-    """The prediction for one image: `probs` is `[K]` float32; `views` selects its rows of the batch."""
+    """The prediction for one image.
+
+    probs: `[K]` float32. novelty: float32, 1 at the card's limit, NaN if the model cannot tell. flags: see
+    `engine.classify.flags`. views: its rows of the batch.
+    """
 
     label: str
     probs: np.ndarray
     mask_fraction: float
+    novelty: float
+    flags: tuple[str, ...]
     views: slice
 
 
@@ -54,7 +61,15 @@ def predict(batch: DecodedBatch, answer: Outputs, card: Card) -> list[Prediction
             predictions.append(NOT_FINITE)
             continue
         mask_fraction = float(answer.mask_fraction[views].mean())
-        predictions.append(Prediction(decide(probs, card), probs, mask_fraction, views))
+        novelty = float("nan") if answer.novelty is None else float(np.mean(answer.novelty[views], dtype=np.float64))
+        novelty = float(np.float32(novelty))  # as in the table, so that the flag can be reproduced from it
+        flags = flags_of(
+            novelty=novelty,
+            tissue_fraction=image.quality.tissue_fraction,
+            blur=image.quality.blur,
+            brightness=image.quality.brightness,
+        )
+        predictions.append(Prediction(decide(probs, card, flags), probs, mask_fraction, novelty, flags, views))
     return predictions
 
 
@@ -87,6 +102,8 @@ def record_batch(
         "status": ["ok" if p else "failed" for p in good],
         "error": [str(p) if isinstance(p, Failure) else "" for p in predictions],
         "label": [p.label if p else None for p in good],
+        "flags": [join_flags(p.flags) if p else "" for p in good],
+        "novelty": np.array([p.novelty if p else np.nan for p in good], np.float32),
         **{
             f"prob_{name}": [p.probs[k] if p else None for p in good]
             for k, name in enumerate(card.architecture.classes)
@@ -95,6 +112,7 @@ def record_batch(
         "height_px": [i.height_px if i else None for i in seen],
         "mask_fraction": [p.mask_fraction if p else None for p in good],
         "blur": [i.quality.blur if i else None for i in seen],
+        "brightness": [i.quality.brightness if i else None for i in seen],
         "tissue_fraction": [i.quality.tissue_fraction if i else None for i in seen],
         "views": [i.views if i else None for i in seen],
         "seen_in_training": [i.seen if i else None for i in seen],
@@ -128,7 +146,7 @@ def slide_batch(
             "pen_fraction": float(plan.tissue.pen.mean()),
             "tiles": len(plan.tiles),
             "seen_in_training": seen,
-            "flags": " ".join(plan.flags),
+            "flags": slide_flags(plan.flags),
         }
     row |= {"status": "failed", "error": str(prediction)} if isinstance(prediction, Failure) else prediction
     return row_batch(_of_files([file], card) | row, 1, schema)

@@ -18,6 +18,7 @@ from cancernet_cli.core.options import ClassifyOptions, flag_name
 from cancernet_cli.core.records import RunResult
 from cancernet_cli.engine.classify.find_files import find_files, kinds_to_write
 from cancernet_cli.engine.classify.finish import finish, from_finished, is_finished
+from cancernet_cli.engine.classify.flags import OUT_OF_DOMAIN, novelty_warning
 from cancernet_cli.engine.classify.job import Job, prepare, with_int8
 from cancernet_cli.engine.classify.pending import DEFAULT_HOOKS, Hooks, classify_pending, use_parts
 from cancernet_cli.engine.classify.worklist import Worklist
@@ -69,6 +70,8 @@ def classify(
     workspace.remove()
     if result.metrics is None and (options.metrics or options.labels not in ("auto", "none")):
         report(Warn("no file has a true label, so there are no metrics"))
+    if unlike := result.flag_counts.get(OUT_OF_DOMAIN):
+        report(Warn(novelty_warning(unlike, result.files)))
     return replace(result, unlisted_folders=worklist.unlisted_folders)
 
 

@@ -13,15 +13,13 @@ from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
 from cancernet_cli.data.tiles.slide_plan import SlidePlan
+from cancernet_cli.engine.classify.flags import BLURRED_BELOW, flags_of, join_flags, slide_flags, split_flags
 from cancernet_cli.engine.classify.pooling import pooled
 from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide, probabilities
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.outputs.slides.results import TileResults
 from cancernet_cli.outputs.tables.predictions import row_batch
 
-# Variance of the Laplacian of a view: 50 to 2,500 on sharp H&E tiles at 0.4 to 1 um/px and on BreakHis fields at a
-# model's scale, 5 to 30 on the same tiles after a Gaussian blur of two pixels.
-BLURRED_BELOW = 30.0
 CONSTANT = "constant_output"
 _CONSTANT_TILES, _CONSTANT_SPREAD = 16, 1e-5
 
@@ -29,7 +27,8 @@ _CONSTANT_TILES, _CONSTANT_SPREAD = 16, 1e-5
 class SlideState:
     """T tiles of one slide, `[T]` arrays in the order of its plan, filled as outputs arrive.
 
-    probs: `[T, K]` float32, NaN until then and where a tile failed. errors: reasons, by the tile's number.
+    probs: `[T, K]` float32, NaN until then and where a tile failed; likewise novelty, blur and brightness, `[T]`.
+    errors: reasons, by the tile's number.
     """
 
     seen: bool | None = None  # whether the model was trained on the slide, if known
@@ -39,7 +38,7 @@ class SlideState:
         count = len(plan.tiles)
         self.probs = np.full((count, len(card.architecture.classes)), np.nan, np.float32)
         self.mask_fraction = np.full(count, np.nan, np.float32)
-        self.blur = np.full(count, np.nan, np.float32)
+        self.novelty, self.blur, self.brightness = (np.full(count, np.nan, np.float32) for _ in range(3))
         self.errors: dict[int, str] = {}
         self._is_there = np.zeros(count, np.bool_)
 
@@ -58,8 +57,8 @@ class SlideState:
         self._is_there[numbers] = True
         for k, name in enumerate(self.card.architecture.classes):
             self.probs[numbers, k] = rows[f"prob_{name}"].to_numpy()
-        self.mask_fraction[numbers] = rows["mask_fraction"].to_numpy()
-        self.blur[numbers] = rows["blur"].to_numpy()
+        for name in ("mask_fraction", "novelty", "blur", "brightness"):
+            getattr(self, name)[numbers] = rows[name].to_numpy()
         failed = rows.filter(pc.not_equal(rows["error"], ""))
         self.errors |= dict(zip(failed["_number"].to_pylist(), failed["error"].to_pylist(), strict=True))
 
@@ -78,7 +77,9 @@ class SlideState:
             probs = probabilities(answer.logits, self.card)
             self.probs[good] = probs
             self.mask_fraction[good] = answer.mask_fraction
-            self.blur[good] = tiles.blur
+            self.blur[good], self.brightness[good] = tiles.blur, tiles.brightness
+            if answer.novelty is not None:
+                self.novelty[good] = answer.novelty
             for number in good[~np.isfinite(probs).all(axis=1)].tolist():
                 self.probs[number] = np.nan
                 self.errors[number] = str(NOT_FINITE)
@@ -103,13 +104,25 @@ class SlideState:
             classes=tuple(self.card.architecture.classes),
             positive=self.card.decision.positive,
             threshold=self.card.decision.threshold if self.card.decision.positive else None,
+            unlike=self.novelty > 1,
         )
 
     def labels(self, numbers: np.ndarray) -> list[str | None]:
-        """Labels of tiles by the card's threshold; None for tiles without probabilities."""
-        probs = self.probs[numbers]
-        known = np.isfinite(probs).all(axis=1)
-        return [decide(row, self.card) if has else None for row, has in zip(probs, known.tolist(), strict=True)]
+        """Labels of tiles by the card's threshold, or `unsure`; None for tiles without probabilities."""
+        rows = zip(self.probs[numbers], self.flags(numbers), strict=True)
+        return [None if flags is None else decide(row, self.card, split_flags(flags)) for row, flags in rows]
+
+    def flags(self, numbers: np.ndarray) -> list[str | None]:
+        """Flags of tiles, joined; None for tiles without probabilities."""
+        known = np.isfinite(self.probs[numbers]).all(axis=1)
+        measured = (self.novelty, self.plan.tiles.tissue_fraction, self.blur, self.brightness)
+        rows = zip(known.tolist(), *(values[numbers].tolist() for values in measured), strict=True)
+        return [
+            join_flags(flags_of(novelty=novelty, tissue_fraction=tissue, blur=blur, brightness=brightness))
+            if is_known
+            else None
+            for is_known, novelty, tissue, blur, brightness in rows
+        ]
 
     def predict(self) -> Failure | dict[str, Any]:
         """The columns of the slide's row that depend on its tiles, or why it has no prediction."""
@@ -134,18 +147,20 @@ class SlideState:
             is_positive = float((self.probs[ok, positive] >= np.float32(card.decision.threshold)).mean())
         spread = np.ptp(self.probs[ok], axis=0).max()
         constant = ok.sum() >= _CONSTANT_TILES and spread < _CONSTANT_SPREAD
-        flags = (*self.plan.flags, *((CONSTANT,) if constant else ()))
+        flags = slide_flags(self.plan.flags, self.flags(np.flatnonzero(ok)), (CONSTANT,) if constant else ())
         return {
             "failed_tiles": len(self.errors),
             "status": "partial" if error else "ok",
             "error": error,
-            "label": decide(probs, card, flags),
+            "label": decide(probs, card, split_flags(flags)),
             **{f"prob_{name}": probs[k] for k, name in enumerate(classes)},
             "mask_fraction": float(self.mask_fraction[ok].mean(dtype=np.float64)),
+            "novelty": None if np.isnan(self.novelty[ok]).any() else float(np.median(self.novelty[ok])),
             "blur": float(np.median(self.blur[ok])),
+            "brightness": float(np.median(self.brightness[ok])),
             "positive_tile_fraction": is_positive,
             "blurred_tile_fraction": float((self.blur[ok] < BLURRED_BELOW).mean()),
-            "flags": " ".join(flags),
+            "flags": flags,
         }
 
     def _rows(self, numbers: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:
@@ -162,12 +177,15 @@ class SlideState:
             "status": ["failed" if error else "ok" for error in errors],
             "error": errors,
             "label": self.labels(numbers),
+            "flags": [flags or "" for flags in self.flags(numbers)],
+            "novelty": self.novelty[numbers],
             **{f"prob_{name}": self.probs[numbers, k] for k, name in enumerate(self.card.architecture.classes)},
             "mask_fraction": self.mask_fraction[numbers],
             "tissue_fraction": plan.tiles.tissue_fraction[numbers],
             "pen_fraction": plan.tiles.pen_fraction[numbers],
             "blur": blur,
             "is_blurred": np.where(np.isnan(blur), None, blur < BLURRED_BELOW),
+            "brightness": self.brightness[numbers],
             "_number": numbers,
             "_size_bytes": self.file.size_bytes,
             "_mtime_ns": self.file.mtime_ns,

@@ -21,7 +21,7 @@ from cancernet_cli.engine.compare.cells import finish, judged
 from cancernet_cli.engine.compare.plan import Cell
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.frozen.feature_store import Features, FeatureStore
-from cancernet_cli.engine.finetune.frozen.features import Rows, files_digest, fill_store
+from cancernet_cli.engine.finetune.frozen.features import ImageFeatures, Rows, files_digest, fill_store
 from cancernet_cli.engine.finetune.frozen.head import OutOfFold, out_of_fold
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.training.baselines import BASELINES as LEARNERS
@@ -63,7 +63,10 @@ def handcrafted_features(
     decoder = Describer(InputPolicy(), options.max_pixels, kind=kind)
 
     def compute(batch: DecodedBatch) -> Rows:
-        return [image.described[None] if isinstance(image, DescribedImage) else image for image in batch.images]  # type: ignore[misc]
+        return [
+            ImageFeatures(image.described[None]) if isinstance(image, DescribedImage) else image  # type: ignore[misc]
+            for image in batch.images
+        ]
 
     return fill_store(store, images.files, decoder, compute, runtime, report, stage=f"features, {kind}")
 

@@ -140,6 +140,7 @@ def _finished(
     return replace(
         card,
         decision=decision,
+        domain=outcome.domain,
         metrics={
             "out_of_fold" if images.splits is None else "test": found,
             **({"divisions": divisions_on_card(divisions)} if divisions else {}),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, chunks, load_batches
+from cancernet_cli.engine.finetune.domain import chosen_views
+from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.inference.torch_runner import TorchRunner
 from cancernet_cli.training.distributed import Processes
 
@@ -33,20 +36,40 @@ class CardViews:
             InputError: a file cannot be read.
             Interrupted: a signal asked to stop.
         """
-        own = [value.mean(axis=0) for value in self._outputs(runner, rows[self.processes.rank :: self.processes.count])]
+        return self._of_images(rows, [value.mean(axis=0) for value in self._outputs(runner, self._own(rows))])
+
+    def domain(self, runner: TorchRunner, rows: I64) -> F64:
+        """The features that novelty is computed from, of some views of each image, `[n, K, D]`.
+
+        Args:
+            runner: of a pipeline whose classifier is a `FeatureExtractor`.
+
+        Raises:
+            InputError, Interrupted: as `pooled`.
+        """
+        found = self._outputs(runner, self._own(rows), lambda answer: answer.novelty)
+        return self._of_images(rows, [np.asarray(chosen_views(value), np.float64) for value in found])
+
+    def every(self, runner: TorchRunner, rows: I64) -> F64:
+        """The outputs of every view, `[V, F]`, in the order of the rows of each process."""
+        own = self._outputs(runner, self._own(rows))
+        return np.concatenate([value for share in self.processes.gathered(own) for value in share])
+
+    def _own(self, rows: I64) -> I64:
+        return rows[self.processes.rank :: self.processes.count]
+
+    def _of_images(self, rows: I64, own: list[F64]) -> F64:
+        """One entry per row, `[n, ...]`, from each process's own ones."""
         shares = self.processes.gathered(np.array(own))
-        found = np.empty((len(rows), next(share.shape[1] for share in shares if len(share))))
+        found = np.empty((len(rows), *next(share.shape[1:] for share in shares if len(share))))
         for rank, share in enumerate(shares):
             if len(share):
                 found[rank :: self.processes.count] = share
         return found
 
-    def every(self, runner: TorchRunner, rows: I64) -> F64:
-        """The outputs of every view, `[V, F]`, in the order of the rows of each process."""
-        own = self._outputs(runner, rows[self.processes.rank :: self.processes.count])
-        return np.concatenate([value for share in self.processes.gathered(own) for value in share])
-
-    def _outputs(self, runner: TorchRunner, rows: I64) -> list[F64]:
+    def _outputs(
+        self, runner: TorchRunner, rows: I64, of: Callable[[Outputs], Any] = lambda answer: answer.logits
+    ) -> list[F64]:
         """One array `[views, F]` per row."""
         runtime = runner.runtime
         decoder = BatchDecoder(self.policy, self.max_pixels)
@@ -58,12 +81,12 @@ class CardViews:
         )
         found: list[F64] = []
         for batch in batches:
-            logits = runner.start(batch.pixels)().logits.astype(np.float64)
+            outputs = np.asarray(of(runner.start(batch.pixels)()), np.float64)
             start = 0
             for file, image in zip(batch.files, batch.images, strict=True):
                 if isinstance(image, Failure):
                     raise InputError(f"{file.path}: {image}", fix="repair or remove the file")
-                found.append(logits[start : start + image.views])
+                found.append(outputs[start : start + image.views])
                 start += image.views
             if self.processes.count == 1:
                 interruption.check("finished epochs are kept")

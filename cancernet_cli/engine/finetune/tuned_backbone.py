@@ -20,6 +20,7 @@ from cancernet_cli.core.records import Epoch
 from cancernet_cli.data.splits.folds import SplitPart
 from cancernet_cli.engine.finetune.checkpoints import Checkpoints, file_facts, open_checkpoints
 from cancernet_cli.engine.finetune.dataset.labelled_images import Division, LabelledImages, TrainingOutcome, split_parts
+from cancernet_cli.engine.finetune.domain import add_domain, some_rows
 from cancernet_cli.engine.finetune.fit import fit_with_progress
 from cancernet_cli.engine.finetune.frozen.features import FeatureExtractor
 from cancernet_cli.engine.finetune.frozen.head import division_prefix
@@ -40,6 +41,7 @@ from cancernet_cli.inference.pipeline import Pipeline
 from cancernet_cli.inference.torch_runner import TorchRunner
 from cancernet_cli.training.checkpoints import CheckpointFile
 from cancernet_cli.training.losses import classification_loss, share_right
+from cancernet_cli.training.novelty import NoveltyModel, fit_novelty
 from cancernet_cli.training.samplers import draw_shares, epoch_draws
 from cancernet_cli.training.task import Batch, Judgement, Task
 
@@ -50,7 +52,8 @@ BATCH = 16
 class Tuned:
     """A fine-tuned classifier, on the device in eval mode.
 
-    logits: row numbers of the images to `[n, K]`, the mean over the card's views. best_epoch: from 1, the epoch of
+    logits: row numbers of the images to `[n, K]`, the mean over the card's views. domain: to `[n, views, D]`, the
+    features that novelty is computed from. best_epoch: from 1, the epoch of
     these averaged weights.
     """
 
@@ -58,6 +61,7 @@ class Tuned:
     history: list[Epoch]
     best_epoch: int
     logits: Callable[[I64], F64]
+    domain: Callable[[I64], F64]
 
 
 def train_tuned(images: LabelledImages, backbone: Backbone, card: Card, job: FinetuneJob) -> TrainingOutcome:
@@ -77,24 +81,32 @@ def train_tuned(images: LabelledImages, backbone: Backbone, card: Card, job: Fin
     logits = np.full((len(divisions), len(images.files), len(images.classes)), np.nan)
     history: list[Epoch] = []
     best: list[int] = []
+    novelty = np.full(len(images.files), np.nan)
 
-    def train(part: SplitPart, division: int = 0, stop_after: int | None = None) -> nn.Module:
+    def train(part: SplitPart, division: int = 0, stop_after: int | None = None) -> tuple[Classifier, NoveltyModel]:
         tuned = tuner.tune(part, stop_after)
         history.extend(tuned.history)
         best.append(tuned.best_epoch)
         held_out = part.test if images.splits is None else np.concatenate([part.validate, part.test])
         if len(held_out):
             logits[division, held_out] = tuned.logits(held_out)
-        return tuned.classifier.cpu()
+        # By the weights of this training, which have not seen the held-out cases.
+        seen = some_rows(part.train)
+        familiar = fit_novelty(tuned.domain(seen), images.groups[seen])
+        if len(held_out) and division == 0:
+            novelty[held_out] = familiar.novelty(tuned.domain(held_out))
+        return tuned.classifier.cpu(), familiar
 
     for number, folds in enumerate(divisions):
         for part in split_parts(replace(images, folds=folds), job.options, job.report):
-            classifier = train(replace(part, name=f"{division_prefix(number)}{part.name}"), number)
+            classifier, familiar = train(replace(part, name=f"{division_prefix(number)}{part.name}"), number)
     if images.splits is None:
         none = np.zeros(0, np.int64)
-        classifier = train(SplitPart("final", np.arange(len(images.files)), none, none), stop_after=final_epochs(best))
+        everything = SplitPart("final", np.arange(len(images.files)), none, none)
+        classifier, familiar = train(everything, stop_after=final_epochs(best))
+    domain = add_domain(classifier, familiar, novelty, images)
     repeats = tuple(Division(*one) for one in zip(divisions[1:], logits[1:], strict=True))
-    return TrainingOutcome(images, logits[0], classifier, history, repeats=repeats)
+    return TrainingOutcome(images, logits[0], classifier, history, domain=domain, repeats=repeats)
 
 
 def final_epochs(best: Sequence[int]) -> int:
@@ -147,7 +159,17 @@ class Tuner:
             self._measure(classifier, part, views)
         task = self._task(part, pipeline, classifier, runner, views)
         fitted = fit_with_progress(task, job, checkpoint, patience=job.options.patience, stop_after=stop_after)
-        return Tuned(classifier, fitted.history, fitted.best_epoch, lambda rows: views.pooled(runner, rows))
+        extracting = TorchRunner(Pipeline(self.card, self.segmenter, self._extractor(classifier)), runtime)
+        return Tuned(
+            classifier,
+            fitted.history,
+            fitted.best_epoch,
+            lambda rows: views.pooled(runner, rows),
+            lambda rows: views.domain(extracting, rows),
+        )
+
+    def _extractor(self, classifier: Classifier) -> FeatureExtractor:
+        return FeatureExtractor(classifier.backbone, heads[self.card.architecture.head].facts["reads"])
 
     def _checkpoint(self, part: SplitPart, stop_after: int | None) -> CheckpointFile:
         labels, patients = self.images.labels.tolist(), self.images.patients.tolist()
@@ -158,8 +180,7 @@ class Tuner:
     def _measure(self, classifier: Classifier, part: SplitPart, views: CardViews) -> None:
         """Give the head the statistics of the features of the training views."""
         self.job.report(Note(f"{part.name}: measuring what the head standardises"))
-        extractor = FeatureExtractor(classifier.backbone, heads[self.card.architecture.head].facts["reads"])
-        runner = TorchRunner(Pipeline(self.card, self.segmenter, extractor), self.job.runtime)
+        runner = TorchRunner(Pipeline(self.card, self.segmenter, self._extractor(classifier)), self.job.runtime)
         set_statistics(classifier.head, views.every(runner, part.train))
 
     def _task(

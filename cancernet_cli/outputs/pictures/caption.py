@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -20,7 +21,14 @@ _RIGHT = (92, 214, 132)
 _WRONG = (255, 107, 98)
 
 
-def caption_band(width: int, label: str, percent: float, true_label: str | None, percent_of: str = "") -> Pixels:
+def caption_band(
+    width: int,
+    label: str,
+    percent: float,
+    true_label: str | None,
+    percent_of: str = "",
+    flags: Sequence[str] = (),
+) -> Pixels:
     """Draw the caption; its font size scales with the width.
 
     Args:
@@ -29,6 +37,7 @@ def caption_band(width: int, label: str, percent: float, true_label: str | None,
         percent: Probability of the label, or of `percent_of` if that is `unsure`, 0 to 100.
         true_label: None if unknown. An unsure label is neither right nor wrong.
         percent_of: Most probable class, shown if the label is `unsure`.
+        flags: Listed in a line of their own, `_` shown as a space.
 
     Returns:
         `[h, width, 3]` uint8 RGB.
@@ -37,7 +46,8 @@ def caption_band(width: int, label: str, percent: float, true_label: str | None,
     pad = round(size * 0.7)
     bar_height = max(5, round(size * 0.3))
     line_height = round(size * 1.25)
-    height = pad + line_height + round(size * 0.35) + bar_height + pad
+    bar_top = pad + line_height + round(size * 0.35)
+    height = bar_top + bar_height + pad + (line_height if flags else 0)
     band = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(band)
     middle = pad + line_height / 2
@@ -54,7 +64,11 @@ def caption_band(width: int, label: str, percent: float, true_label: str | None,
     draw.text((pad, middle), name, TEXT, font(size), anchor="lm")
     x = pad + font(size).getlength(name) + size * 0.5
     draw.text((x, middle), share, bar, font(size), anchor="lm")
-    _draw_bar(draw, pad, height - pad - bar_height, width - pad, bar_height, percent / 100, bar)
+    _draw_bar(draw, pad, bar_top, width - pad, bar_height, percent / 100, bar)
+    if flags:
+        letters = font(round(size * 0.78))
+        words = fitted(", ".join(flags).replace("_", " "), letters, float(width - 2 * pad))
+        draw.text((pad, bar_top + bar_height + (pad + line_height) / 2), words, _WRONG, letters, anchor="lm")
     return np.asarray(band)
 
 

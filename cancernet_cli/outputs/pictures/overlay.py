@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -23,6 +25,7 @@ def draw_overlay(
     percent: float,
     true_label: str | None,
     percent_of: str = "",
+    flags: Sequence[str] = (),
 ) -> Pixels:
     """Draw the contour of the mask on the image, and below it a caption with label, percentage and true label.
 
@@ -33,6 +36,7 @@ def draw_overlay(
         percent: Probability of the label, or of `percent_of` if that is `unsure`, 0 to 100.
         true_label: None if unknown; otherwise the caption shows whether `label` is correct.
         percent_of: Most probable class, shown if the label is `unsure`.
+        flags: Listed in the caption.
 
     Returns:
         `[H', W', 3]` uint8 RGB.
@@ -41,7 +45,8 @@ def draw_overlay(
     picture = resized(image, picture_size(width, height, shortest_px=_SHORTEST_LONG_SIDE_PX))
     if mask is not None:
         picture = _with_contour(picture, mask)
-    band = caption_band(max(picture.shape[1], _SHORTEST_LONG_SIDE_PX), label, percent, true_label, percent_of)
+    width = max(picture.shape[1], _SHORTEST_LONG_SIDE_PX)
+    band = caption_band(width, label, percent, true_label, percent_of, flags)
     return np.vstack([centred(picture, band.shape[1]), band]).astype(np.uint8, copy=False)
 
 

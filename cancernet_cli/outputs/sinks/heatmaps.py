@@ -43,4 +43,7 @@ def _caption(slide: SlideResult, pool: str) -> list[str]:
         f"{label} {show_percent(100 * probs[shown])} ({pool} of {tiles})",
         f"{slide.model}. Research use only: not for diagnosis.",
     ]
-    return lines + ([f"flags: {row['flags'].replace(' ', ', ')}"] if row["flags"] else [])
+    unlike = 0 if slide.tiles.unlike is None else int(slide.tiles.unlike.sum())
+    if unlike:
+        lines.append(f"White lines: {unlike:,} tiles look unlike the training images")
+    return lines + ([f"flags: {row['flags'].replace(',', ', ')}"] if row["flags"] else [])

@@ -31,5 +31,6 @@ class Overlays(Sink):
             percent=image.percent,
             true_label=image.true_label,
             percent_of=image.shown_class,
+            flags=image.flags,
         )
         write_jpeg(drawn, path)

@@ -20,6 +20,7 @@ from cancernet_cli.outputs.slides.tile_map import TilePainter
 _SHORTEST_LONG_SIDE_PX = 1024
 _LEAST_WIDTH_PX = 720  # a narrower picture is centered, so that the legend has room
 _OPACITY = 0.5
+_UNLIKE = "unlike training"
 _COLOURS = 256
 
 
@@ -28,8 +29,8 @@ def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, cap
 
     With two classes, the color turns from blue to red at the decision threshold. With more, it is the color of the most
     probable class, more saturated with higher probability. Overlapping tiles are averaged. Areas where at least half of
-    the tiles are unsure are light gray; stripes mark areas where all tiles failed. Areas without tiles keep their
-    original colors.
+    the tiles are unsure are light gray, and under thin white lines where most look unlike the training images; stripes
+    mark areas where all tiles failed. Areas without tiles keep their original colors.
 
     Args:
         thumbnail: `[h, w, 3]` uint8 RGB, starting at (0, 0) of the slide. Drawn with a longer side of 1024 to 2048 px.
@@ -53,8 +54,10 @@ def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, cap
     which = _most_probable(results, size, step_x, step_y)[is_there] if len(scales) > 1 else 0
     at = np.rint(tiles.values[is_there] * (_COLOURS - 1)).astype(np.int64)
     picture[is_there] = _OPACITY * colours[which, at] + (1 - _OPACITY) * grey[is_there, None]
-    is_unsure = _mostly_unsure(results, size, step_x, step_y)
+    is_unsure = _of_most(results.unsure, results, size, step_x, step_y)
     picture[is_unsure] = _OPACITY * UNSURE_COLOUR[0] + (1 - _OPACITY) * grey[is_unsure, None]
+    is_unlike = _of_most(results.unlike, results, size, step_x, step_y)
+    picture[is_unlike] = _hatched(grey, max(size))[is_unlike, None]
     picture[tiles.failed] = _striped(grey, max(size))[tiles.failed, None]
 
     under = float(np.median(grey[is_there])) if is_there.any() else 200.0
@@ -67,6 +70,7 @@ def draw_heatmap(results: TileResults, thumbnail: Pixels, downsample: float, cap
         um_per_px=results.mpp * step_x,
         patterns={
             **({UNSURE: _OPACITY * UNSURE_COLOUR[0] + (1 - _OPACITY) * flat} if is_unsure.any() else {}),
+            **({_UNLIKE: _hatched(flat, max(size))} if is_unlike.any() else {}),
             **({FAILED: _striped(flat, max(size))} if tiles.failed.any() else {}),
         },
     )
@@ -101,13 +105,19 @@ def _most_probable(results: TileResults, size: tuple[int, int], step_x: float, s
     return which
 
 
-def _mostly_unsure(results: TileResults, size: tuple[int, int], step_x: float, step_y: float) -> Bools:
-    """`[h, w]`: whether at least half of the tiles at each pixel are unsure."""
-    if not results.unsure.any():
+def _of_most(which: Bools | None, results: TileResults, size: tuple[int, int], step_x: float, step_y: float) -> Bools:
+    """`[h, w]`: whether at least half of the tiles at each pixel are among `which`, `[T]`."""
+    if which is None or not which.any():
         return np.zeros(size[::-1], np.bool_)
-    values = results.unsure.astype(np.float32)
-    shares = TilePainter(results, size[0], step_x=step_x, step_y=step_y, values=values).rows(0, size[1]).values
-    return np.asarray(shares >= 0.5)  # False for NaN
+    painter = TilePainter(results, size[0], step_x=step_x, step_y=step_y, values=which.astype(np.float32))
+    return np.asarray(painter.rows(0, size[1]).values >= 0.5)  # False for NaN
+
+
+def _hatched(grey: F32, longest_px: int) -> F32:
+    """The pixels under thin white lines that fall to the right."""
+    period = max(8, round(longest_px / 128))
+    y, x = np.indices(grey.shape, np.int32)
+    return np.where((x - y) % period < max(1, period // 8), np.float32(255), grey).astype(np.float32)
 
 
 def _striped(grey: F32, longest_px: int) -> F32:

@@ -26,6 +26,7 @@ class TileResults:
         x, y: `[T]` int64, left and top edges.
         probs: `[T, K]` float32; NaN for failed tiles.
         labels: T class names, or `unsure`; None for failed tiles.
+        unlike: `[T]` bool, tiles flagged as unlike the training images; None for none.
         positive: The class to which the decision `threshold` applies; empty with more than two classes.
 
     Raises:
@@ -45,6 +46,7 @@ class TileResults:
     classes: tuple[str, ...]
     positive: str
     threshold: float | None
+    unlike: Bools | None = None
 
     def __post_init__(self) -> None:
         tiles = len(self.x)

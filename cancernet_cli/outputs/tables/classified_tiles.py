@@ -27,12 +27,15 @@ def classified_tile_schema(classes: Sequence[str], metadata: Mapping[str, str]) 
         ("status", _WORDS),
         ("error", pa.string()),
         ("label", _WORDS),
+        ("flags", _WORDS),
+        ("novelty", pa.float32()),
         *((f"prob_{name}", pa.float32()) for name in classes),
         ("mask_fraction", pa.float32()),
         tissue,
         pen,
         ("blur", pa.float32()),
         ("is_blurred", pa.bool_()),
+        ("brightness", pa.float32()),
     ]
     return pa.schema(columns, metadata=metadata_entries(metadata))
 

@@ -36,6 +36,8 @@ def table_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Sche
         ("status", _WORDS),
         ("error", pa.string()),
         ("label", _WORDS),
+        ("flags", _WORDS),
+        ("novelty", pa.float32()),
         *((f"prob_{name}", pa.float32()) for name in classes),
         ("decision_threshold", pa.float32()),
         ("patient", _WORDS),
@@ -48,6 +50,7 @@ def table_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Sche
         ("height_px", pa.int32()),
         ("mask_fraction", pa.float32()),
         ("blur", pa.float32()),
+        ("brightness", pa.float32()),
         ("tissue_fraction", pa.float32()),
         ("views", pa.int32()),
         ("tiles", pa.int32()),
@@ -56,7 +59,6 @@ def table_schema(classes: Sequence[str], metadata: Mapping[str, str]) -> pa.Sche
         ("blurred_tile_fraction", pa.float32()),
         ("pen_fraction", pa.float32()),
         ("mpp_source", _WORDS),
-        ("flags", pa.string()),
         ("model", _WORDS),
     ]
     return pa.schema(columns, metadata=metadata_entries(metadata))
@@ -160,6 +162,7 @@ def write_image_predictions(
         "status": "ok",
         "error": "",
         "label": np.where(unsure, UNSURE, names[predicted]).tolist(),
+        "flags": "",
         **{f"prob_{name}": probs[:, k].tolist() for k, name in enumerate(classes)},
         "decision_threshold": thresholds,
         "patient": [file.truth.patient for file in files],

@@ -23,7 +23,8 @@ CARD = Card(
 def batch_of(*views: int | None) -> DecodedBatch:
     files = [FoundFile(f"{i}.png", b"", 1, 1) for i in range(len(views))]
     images = [
-        Failure("read", "OSError", "gone") if v is None else DecodedImage(9, 9, v, Quality(1.0, 1.0)) for v in views
+        Failure("read", "OSError", "gone") if v is None else DecodedImage(9, 9, v, Quality(100.0, 230.0, 0.8))
+        for v in views
     ]
     return DecodedBatch(files, images, torch.empty(0))
 

@@ -112,7 +112,7 @@ def test_every_file_has_one_row_with_its_kind_and_status(folder: Path, run: Run)
     assert rows["photo.png"]["tiles"] is None
     assert rows["photo.png"]["flags"] == ""
     c = rows["c.ome.tif"]
-    assert (c["mpp"], c["mpp_source"], c["flags"]) == (0.5, "model", "mpp_assumed")
+    assert (c["mpp"], c["mpp_source"], c["flags"]) == (0.5, "model", "mpp_doubtful,mpp_assumed")
     assert any(
         isinstance(one, Warn) and one.message.startswith("c.ome.tif: it has no resolution metadata") for one in told
     )
@@ -352,6 +352,8 @@ def test_the_tile_table_has_compact_types(folder: Path, run: Run) -> None:
         ("status", words),
         ("error", pa.string()),
         ("label", words),
+        ("flags", words),
+        ("novelty", pa.float32()),
         ("prob_benign", pa.float32()),
         ("prob_malignant", pa.float32()),
         ("mask_fraction", pa.float32()),
@@ -359,6 +361,7 @@ def test_the_tile_table_has_compact_types(folder: Path, run: Run) -> None:
         ("pen_fraction", pa.float32()),
         ("blur", pa.float32()),
         ("is_blurred", pa.bool_()),
+        ("brightness", pa.float32()),
     ]
     assert schema.metadata == pq.read_schema(result.out).metadata
 

@@ -111,3 +111,14 @@ def test_an_unsure_label_is_neither_right_nor_wrong() -> None:
     gray = (unknown[-25:] == (205, 205, 205)).all(axis=-1).any(axis=0)
     assert gray.sum() == pytest.approx(0.55 * 670, abs=3)
     assert (known != unknown).any(), "the true label is shown"
+
+
+def test_flags_have_a_line_of_their_own() -> None:
+    without = caption_band(700, "malignant", 97.3, "benign")
+    flagged = caption_band(700, "malignant", 97.3, "benign", flags=("out_of_domain", "blurred"))
+    assert flagged.shape[0] > without.shape[0]
+    assert (flagged[: without.shape[0] - 20] == without[:-20]).all()
+    below = flagged[without.shape[0] - 10 :]
+    assert (below != below[0, 0]).any()
+    drawn = draw_overlay(tissue(460, 700), None, label="a", percent=60.0, true_label=None, flags=("dark",))
+    assert drawn.shape[0] > draw(tissue(460, 700), None).shape[0]

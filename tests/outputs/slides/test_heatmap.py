@@ -197,3 +197,13 @@ def test_stripes_are_explained_only_where_there_are_some() -> None:
     without, with_stripes = legend_of(), legend_of(patterns={"failed": np.full((64, 256), 150, np.float32)})
     assert (with_stripes == 150).all(axis=2).sum() > 200
     assert (without[:, 290:400] == without[0, 0]).all()
+
+
+def test_tiles_unlike_the_training_images_lose_their_color() -> None:
+    tiles = dataclasses.replace(large(), unlike=np.array([True, False, False, False, False]))
+    made = draw_heatmap(tiles, thumbnail(1600, 960), 1.0, [])[:960]
+    usual = draw_heatmap(large(), thumbnail(1600, 960), 1.0, [])[:960]
+    alone = made[:320, :320]  # only the first tile covers this place
+    assert (alone == alone[..., :1]).all()
+    assert 0.05 < (alone[..., 0] == 255).mean() < 0.25
+    assert (made[:320, 640:] == usual[:320, 640:]).all()

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from cancernet_cli.core.arrays import F64, I64, Bools, Strings
+from cancernet_cli.core.cards import Domain
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.options.patient_pattern import EXAMPLE
@@ -101,7 +102,7 @@ class TrainingOutcome:
 
     images: those that could be read. logits: `[N, K]` of every image by weights that were not trained on it, NaN
     elsewhere. classifier: the trained network. others: figures of the other segmenters that were measured, by name.
-    repeats: further divisions of the same images into folds.
+    domain: the card's section about what the images look like. repeats: further divisions of the images into folds.
     """
 
     images: LabelledImages
@@ -109,6 +110,7 @@ class TrainingOutcome:
     classifier: nn.Module
     history: list[Epoch]
     others: dict[str, Any] = field(default_factory=dict)
+    domain: Domain = field(default_factory=Domain)
     repeats: tuple[Division, ...] = ()
 
     @property

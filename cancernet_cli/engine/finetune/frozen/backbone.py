@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from cancernet_cli.classification import build_classifier
+from cancernet_cli.classification import Classifier, build_classifier
 from cancernet_cli.classification.base import Backbone
 from cancernet_cli.core.arrays import F64
-from cancernet_cli.core.cards import Card
+from cancernet_cli.core.cards import Card, Domain
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.engine.finetune.dataset.labelled_images import Division, LabelledImages, TrainingOutcome, split_parts
+from cancernet_cli.engine.finetune.domain import add_domain, fit_on, unseen_novelty
 from cancernet_cli.engine.finetune.figures import figures, held_out
 from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.finetune.frozen.features import image_features
@@ -66,7 +67,18 @@ def train_frozen(
     classifier = build_classifier(card.architecture)
     classifier.backbone.load_state_dict(backbone.state_dict())
     fill_head(classifier.head, final)
-    return TrainingOutcome(images, logits, classifier, history, others, tuple(repeats))
+    domain = _domain(features, classifier, images)
+    return TrainingOutcome(images, logits, classifier, history, others, domain, tuple(repeats))
+
+
+def _domain(features: Features, classifier: Classifier, images: LabelledImages) -> Domain:
+    """Give the classifier what its training images look like; the card's section about it."""
+    if features.domain is None:
+        return Domain()
+    count = len(images.files)
+    trained = np.arange(count) if images.splits is None else np.flatnonzero(images.splits == "train")
+    everything = fit_on(features.domain, trained, images.groups)
+    return add_domain(classifier, everything, unseen_novelty(features.domain, images), images)
 
 
 def _features(

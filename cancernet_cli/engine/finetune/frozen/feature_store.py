@@ -21,6 +21,7 @@ from cancernet_cli.data.splits.duplicates import PACKED_BYTES, Fingerprint
 STATE_FILE = "features.json"
 VALUES_FILE = "features.npy"
 FINGERPRINTS_FILE = "fingerprints.npy"
+DOMAIN_FILE = "domain.npy"
 COMMIT_EVERY_S = 10.0
 
 
@@ -30,13 +31,15 @@ class Features:
 
     values: `[N, A, F]` float32 or float16, of each image (first) and its variants; a memory map. rows: `[N]`, which of
     the files they are. elapsed_s: computing time over all runs. fingerprints: of every file, None for one
-    that could not be read; empty unless requested.
+    that could not be read; empty unless requested. domain: `[N, K, D]` float32, a memory map: the features that novelty
+    is computed from, of K views of each image; None unless there are any.
     """
 
     values: NDArray[np.floating]
     rows: I64
     elapsed_s: float = 0.0
     fingerprints: tuple[Fingerprint | None, ...] = ()
+    domain: NDArray[np.floating] | None = None
 
 
 @dataclass
@@ -64,6 +67,7 @@ class FeatureStore:
     elapsed_s: float = 0.0
     _values: NDArray[np.floating] | None = None
     _prints: Pixels | None = None
+    _domain: NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:
         self.key = json.loads(json.dumps(self.key))  # tuples become lists, as when read back
@@ -75,18 +79,24 @@ class FeatureStore:
             self._values = np.load(self.folder / VALUES_FILE, mmap_mode="r+")
             if self.with_fingerprints:
                 self._prints = np.load(self.folder / FINGERPRINTS_FILE, mmap_mode="r+")
+            if state["has_domain"]:
+                self._domain = np.load(self.folder / DOMAIN_FILE, mmap_mode="r+")
             self.seen, self.elapsed_s = state["seen"], state["elapsed_s"]
             self.failed = {int(row): why for row, why in state["failed"].items()}
         except (OSError, ValueError, KeyError):
-            self._values, self._prints, self.seen, self.failed = None, None, 0, {}
+            self._values, self._prints, self._domain, self.seen, self.failed = None, None, None, 0, {}
 
     def add(
-        self, values: list[NDArray[np.floating] | Failure], prints: Sequence[Fingerprint | None] = ()
+        self,
+        values: list[NDArray[np.floating] | Failure],
+        prints: Sequence[Fingerprint | None] = (),
+        domain: Sequence[NDArray[np.floating] | None] = (),
     ) -> dict[int, str]:
         """Add the features `[A, F]` of the next files, or why they have none; written to disk every ten seconds.
 
         Args:
-            prints: the files' fingerprints, where they are kept.
+            prints: the files' fingerprints, where they are kept. domain: `[K, D]` of each file, None for one that
+                failed; empty if there are none.
 
         Returns:
             The failed files among them, and why; values that are not finite are a failure too.
@@ -100,6 +110,11 @@ class FeatureStore:
                 self._prints = self._open(FINGERPRINTS_FILE, np.uint8, (self.count, PACKED_BYTES))
             for row, one in enumerate(prints, self.seen):
                 self._prints[row] = 0 if one is None else one.packed()
+        for row, seen in enumerate(domain, self.seen):
+            if seen is not None:
+                if self._domain is None:
+                    self._domain = self._open(DOMAIN_FILE, np.float32, (self.count, *seen.shape))
+                self._domain[row] = seen
         for value in values:
             if not isinstance(value, Failure):
                 at = self.seen - len(self.failed) - len(new_failures)
@@ -122,10 +137,11 @@ class FeatureStore:
         """Write everything added so far to disk, so that it survives this process."""
         now = time.monotonic()
         self.elapsed_s, self._since, self._committed = self.elapsed_s + now - self._since, now, now
-        for kept in (self._values, self._prints):
+        for kept in (self._values, self._prints, self._domain):
             if isinstance(kept, np.memmap):
                 kept.flush()
         state = {"key": self.key, "seen": self.seen, "elapsed_s": self.elapsed_s, "failed": self.failed}
+        state["has_domain"] = self._domain is not None
         write_bytes(self.folder / STATE_FILE, json.dumps(state).encode())
 
     def features(self) -> Features:
@@ -135,7 +151,7 @@ class FeatureStore:
         values = np.empty((0, 1, 0), self.dtype) if self._values is None else self._values[: len(rows)]
         packed = np.empty((0, 0), np.uint8) if self._prints is None else self._prints[: self.seen]
         prints = tuple(Fingerprint.unpacked(one) if one.any() else None for one in packed)
-        return Features(values, rows, self.elapsed_s, prints)
+        return Features(values, rows, self.elapsed_s, prints, None if self._domain is None else self._domain[rows])
 
     def _open(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
         """A new array in the folder, its space on disk allocated."""

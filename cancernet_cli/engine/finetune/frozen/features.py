@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cancernet_cli import __version__
 from cancernet_cli.classification import heads
 from cancernet_cli.classification.base import Backbone
+from cancernet_cli.classification.domain import domain_features
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
@@ -24,17 +25,31 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, chunks, load_batches
 from cancernet_cli.data.scales import scale_of
 from cancernet_cli.engine.finetune.checkpoints import weights_digest
+from cancernet_cli.engine.finetune.domain import chosen_views
 from cancernet_cli.engine.finetune.frozen.augmented_copies import SeenImage, VariantDecoder
 from cancernet_cli.engine.finetune.frozen.feature_store import Features, FeatureStore
 from cancernet_cli.inference.pipeline import Pipeline
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.inference.torch_runner import TorchRunner
 
-Rows = list[NDArray[np.floating] | Failure]
+
+class ImageFeatures(NamedTuple):
+    """values: `[A, F]`, which a head reads, of an image and its variants. domain: `[K, D]`, of K views, for novelty."""
+
+    values: NDArray[np.floating]
+    domain: NDArray[np.floating] | None = None
+
+
+Rows = list[ImageFeatures | Failure]
 
 
 class FeatureExtractor(nn.Module):
-    """From normalised pixels to the features that a head's linear layer reads from the backbone's maps."""
+    """From normalised pixels to the features that a head's linear layer reads from the backbone's maps.
+
+    In a pipeline, the novelty of a view is replaced by the features that novelty is computed from, `[B, D]`.
+    """
+
+    has_novelty = True
 
     def __init__(self, backbone: Backbone, reads: Callable[[list[Tensor]], Tensor]) -> None:
         super().__init__()
@@ -44,6 +59,11 @@ class FeatureExtractor(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """`[B, 3, H, W]` to `[B, F]` float32."""
         return self.reads(self.backbone(pixels)).float()
+
+    def with_novelty(self, pixels: Tensor, colors: Tensor) -> tuple[Tensor, Tensor]:
+        """Features `[B, F]` of the head, and `[B, D]` of novelty, float32."""
+        maps = self.backbone(pixels)
+        return self.reads(maps).float(), domain_features(maps, colors)
 
 
 def image_features(
@@ -87,15 +107,19 @@ def image_features(
     )
 
     def compute(batch: DecodedBatch) -> Rows:
-        read = runner.start(batch.pixels)().logits
+        answer = runner.start(batch.pixels)()
+        read, seen = answer.logits, answer.novelty
+        assert seen is not None
         found: Rows = []
         start = 0
         for image in batch.images:
             if isinstance(image, Failure):
                 found.append(image)
                 continue
-            ends = start + np.cumsum(cast(SeenImage, image).parts)
-            found.append(np.stack([part.mean(axis=0) for part in np.split(read[start : ends[-1]], ends[:-1] - start)]))
+            parts = cast(SeenImage, image).parts
+            ends = start + np.cumsum(parts)
+            values = np.stack([part.mean(axis=0) for part in np.split(read[start : ends[-1]], ends[:-1] - start)])
+            found.append(ImageFeatures(values, chosen_views(seen[start : start + parts[0]])))
             start = int(ends[-1])
         return found
 
@@ -124,7 +148,9 @@ def fill_store(
     for batch in load_batches(batches, decoder, workers=runtime.workers) if store.seen < len(files) else ():
         first = store.seen
         prints = [image.fingerprint if isinstance(image, SeenImage) else None for image in batch.images]
-        failed = store.add(compute(batch), prints)
+        rows = compute(batch)
+        values = [row if isinstance(row, Failure) else row.values for row in rows]
+        failed = store.add(values, prints, [None if isinstance(row, Failure) else row.domain for row in rows])
         for row, why in failed.items():
             report(Warn(f"{files[row].path} is omitted: {why}"))
         report(StageAdvanced(stage, store.seen - first, failed=len(failed)))
