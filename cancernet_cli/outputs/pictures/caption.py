@@ -25,7 +25,7 @@ def caption_band(width: int, label: str, percent: float, true_label: str | None,
         width: In pixels.
         percent: Probability of `label`, the predicted class, 0 to 100.
         true_label: None if unknown.
-        flags: Listed in a line of their own, `_` shown as a space.
+        flags: Listed on a separate line, with spaces for `_`.
 
     Returns:
         `[h, width, 3]` uint8 RGB.
