@@ -176,7 +176,7 @@ def uncompiled_rates(setting: Setting, model: Path | str, batch_size: int) -> Fo
 
 
 def by_torch_graphs(setting: Setting, model: Path | str, batch_size: int) -> Found:
-    """Measure PyTorch's own CUDA graphs (`torch.compile(mode="reduce-overhead")`) in place of ours."""
+    """Measure PyTorch's own CUDA graphs (`torch.compile(mode="reduce-overhead")`) in place of `CudaGraph`."""
     job = setting.job(model, batch_size)
     device = job.runtime.device
     pipeline = load_pipeline(job.folder, job.card)

@@ -187,7 +187,7 @@ def main() -> None:
     """Measure one data set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+")
-    parser.add_argument("--classes")
+    parser.add_argument("--classes", default=FinetuneOptions().classes)
     parser.add_argument("--segmenter", default=FinetuneOptions().segmenter)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--divisions", type=int, default=5)

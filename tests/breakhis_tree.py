@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cancernet_cli.data.discovery.breakhis import SUBTYPES
+from cancernet_cli.data.discovery.names.breakhis import SUBTYPES
 
 # class, subtype, slide: two cases a subtype; 14-22549 has two slides, and 14-13412 is held under two subtypes
 SLIDES = (

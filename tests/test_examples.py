@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cancernet_cli.core.cards import read_card
-from cancernet_cli.data.discovery.breakhis import parse_breakhis
+from cancernet_cli.data.discovery.names.breakhis import parse_breakhis
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"

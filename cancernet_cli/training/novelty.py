@@ -53,7 +53,7 @@ def fit_novelty(features: NDArray[np.floating], cases: Strings) -> NoveltyModel:
     spread = np.sqrt(each @ np.square(rows - center))
     spread = np.where(spread < _SMALLEST_SPREAD, 1.0, spread)
     z = (rows - center) / spread
-    # Views of one image are much alike, so they do not add to the number of observations.
+    # Views of one image are similar, so they do not add to the number of observations.
     first = z[::views] * np.sqrt(weights * images)[:, None]
     shrinkage = ledoit_wolf_shrinkage(first, assume_centered=True) if images > 1 else 1.0
     covariance = (z * each[:, None]).T @ z

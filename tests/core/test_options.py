@@ -59,6 +59,7 @@ def test_result_options_are_those_that_change_rows() -> None:
         "top_k",
         "max_bad_tiles",
         "abstain",
+        "patient_pattern",
     }
 
 

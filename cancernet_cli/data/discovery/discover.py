@@ -12,7 +12,6 @@ from typing import IO, Literal
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import FoundFile, Kind, Truth
-from cancernet_cli.data.discovery.breakhis import parse_breakhis
 from cancernet_cli.data.discovery.endings import Endings, registered_endings
 from cancernet_cli.data.discovery.entries import Entry, absolute, entry_at
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, read_names
@@ -20,6 +19,7 @@ from cancernet_cli.data.discovery.label_file import LabelSource
 from cancernet_cli.data.discovery.labels import NameLabels, filled, open_labels
 from cancernet_cli.data.discovery.layout import Layout, survey
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule, Manifest
+from cancernet_cli.data.discovery.names.breakhis import parse_breakhis
 from cancernet_cli.data.discovery.patterns import matches
 from cancernet_cli.data.discovery.walk import ExcludedFolders, FolderWalk
 from cancernet_cli.data.slide_parts import is_part

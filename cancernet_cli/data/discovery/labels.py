@@ -10,10 +10,10 @@ from pathlib import Path
 
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.records import Truth
-from cancernet_cli.data.discovery.file_names import facts_of_name
 from cancernet_cli.data.discovery.label_file import LabelFile, LabelSource
 from cancernet_cli.data.discovery.layout import Layout
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule
+from cancernet_cli.data.discovery.names.facts import facts_of_name
 
 
 class NameLabels(LabelSource):

@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from cancernet_cli.core.files import display_path
-from cancernet_cli.data.discovery.breakhis import SUBTYPES
-from cancernet_cli.data.discovery.file_names import facts_of_name
+from cancernet_cli.data.discovery.names.breakhis import SUBTYPES
+from cancernet_cli.data.discovery.names.facts import facts_of_name
 
 # Folders that say something else than who the patient is; a patient's images may be spread over several of them.
 _NO_PATIENT = re.compile(

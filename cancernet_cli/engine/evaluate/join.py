@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def join(
     patients, names = numbered(pc.coalesce(*_texts("patient", one, two)))
     labels = class_numbers(truth, classes)
     probs = [probabilities(rows, classes) for rows in (one, two)]
-    decided = [decisions(rows, classes, of)[0] for rows, of in zip((one, two), thresholds_of, strict=True)]
+    decided = [decisions(rows, classes, on)[0] for rows, on in zip((one, two), thresholds_of, strict=True)]
     usable = labels >= 0
     for rows, p, label in zip((one, two), probs, decided, strict=True):
         usable = usable & has_prediction(rows) & (label >= 0) & np.isfinite(p).all(axis=1)
@@ -88,19 +89,13 @@ def join(
             f"none of the {n:,} images that {this} and {other} share has a label and a prediction in both",
             fix="provide labels with --labels, or compare tables that have them",
         )
+    of = partial(Scores.of, classes=classes, patients=patients[usable], patient_names=names)
     left, right = (
-        Scores.of(
-            labels[usable],
-            p[usable],
-            classes=classes,
-            predicted=label[usable],
-            patients=patients[usable],
-            patient_names=names,
-        )
-        for p, label in zip(probs, decided, strict=True)
+        of(labels[usable], p[usable], predicted=label[usable]) for p, label in zip(probs, decided, strict=True)
     )
-    seen = (was_seen(one)[usable], was_seen(two)[usable])
-    return Pairs(left, right, *counts, unusable=int((~usable).sum()), seen=seen)
+    return Pairs(
+        left, right, *counts, unusable=int((~usable).sum()), seen=(was_seen(one)[usable], was_seen(two)[usable])
+    )
 
 
 def _rows(table: Path, classes: Sequence[str], change: Change) -> pa.Table:

@@ -37,7 +37,7 @@ def caption_band(
         percent: Probability of the label, or of `percent_of` if that is `unsure`, 0 to 100.
         true_label: None if unknown. An unsure label is neither right nor wrong.
         percent_of: Most probable class, shown if the label is `unsure`.
-        flags: Listed in a line of their own, `_` shown as a space.
+        flags: Listed on a separate line, with spaces for `_`.
 
     Returns:
         `[h, width, 3]` uint8 RGB.

@@ -13,13 +13,13 @@ from cancernet_cli.core.events import Note, Reporter, Warn
 from cancernet_cli.core.figures import counted
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.data.discovery.breakhis import SUBTYPES
 from cancernet_cli.data.discovery.discover import discover
-from cancernet_cli.data.discovery.idc import IDC_CLASSES, parse_idc
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_base
 from cancernet_cli.data.discovery.labels import NameLabels
 from cancernet_cli.data.discovery.layout import Layout
 from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule
+from cancernet_cli.data.discovery.names.breakhis import SUBTYPES
+from cancernet_cli.data.discovery.names.idc import IDC_CLASSES, parse_idc
 from cancernet_cli.data.discovery.patients import PatientPattern
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter, TileFacts
 from cancernet_cli.engine.finetune.model_folder import work_folder

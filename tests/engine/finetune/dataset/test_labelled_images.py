@@ -10,7 +10,7 @@ import pytest
 from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Event, Note, StageStarted, Warn
 from cancernet_cli.core.options import CompareOptions, FinetuneOptions, LearningOptions
-from cancernet_cli.data.discovery.breakhis import SUBTYPES
+from cancernet_cli.data.discovery.names.breakhis import SUBTYPES
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images, split_parts
 from cancernet_cli.engine.finetune.dataset.reading import STAGE
 from tests.breakhis_tree import MAGNIFICATIONS, SLIDES, breakhis_tree

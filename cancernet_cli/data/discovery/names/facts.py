@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cancernet_cli.core.records import Truth
-from cancernet_cli.data.discovery.breakhis import parse_breakhis
-from cancernet_cli.data.discovery.idc import parse_idc
+from cancernet_cli.data.discovery.names.breakhis import parse_breakhis
+from cancernet_cli.data.discovery.names.idc import parse_idc
 
 _NOTHING = Truth()
 

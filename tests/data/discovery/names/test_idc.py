@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from cancernet_cli.data.discovery.idc import IdcName, parse_idc
+from cancernet_cli.data.discovery.names.idc import IdcName, parse_idc
 
 
 @pytest.mark.parametrize(

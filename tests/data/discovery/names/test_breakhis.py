@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cancernet_cli.data.discovery.breakhis import BreakHisName, parse_breakhis
+from cancernet_cli.data.discovery.names.breakhis import BreakHisName, parse_breakhis
 from tests.breakhis_tree import breakhis_tree
 
 

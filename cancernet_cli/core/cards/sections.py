@@ -1,41 +1,17 @@
-"""Model cards: the metadata that travels with a model's weights, read from and written to `card.toml`.
-
-A model is a folder with `card.toml` and `model.safetensors`. The card is the only source of input size, mean and
-standard deviation, classes, temperature, decision threshold and checksum.
-"""
+"""Sections of a model card: the metadata that travels with a model's weights."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-import tomllib
-import typing
-import warnings
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
-
-import tomli_w
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, NamedTuple
 
 from cancernet_cli.core.choices import StainNormalization, View
 from cancernet_cli.core.errors import ModelError
-from cancernet_cli.core.registry import SEGMENTERS, is_entry
-from cancernet_cli.core.validation import NO_LIMITS, InvalidValue, Limits, check_fields, checked_value, field_types
+from cancernet_cli.core.validation import InvalidValue, Limits, check_fields
 
 CARD_SCHEMA = 1
-CARD_FILE = "card.toml"
-WEIGHTS_FILE = "model.safetensors"
-
 Task = Literal["classify", "segment"]
-
-# Keys and values of version 0.1: "section.old_key" to the new key in the same section, and old values under the new
-# name. Read with a warning for one release.
-RENAMED = {"input.density": "stain_normalization", "segmentation.keep": "background_weight"}
-RENAMED_VALUES = {("input.stain_normalization", "as_is"): "none"}
-
-
-class RenamedKey(FutureWarning):
-    """A card has a key under its old name."""
 
 
 def entry(default: Any, **limits: Any) -> Any:
@@ -47,7 +23,8 @@ def _sha256() -> Any:
     return entry("", pattern="([0-9a-f]{64})?", form="64 lower-case hexadecimal digits, or nothing")
 
 
-def _limits(record: type[Any]) -> dict[str, Limits]:
+def limits_of(record: type[Any]) -> dict[str, Limits]:
+    """The limits of a section's fields, by name."""
     return {f.name: f.metadata["limits"] for f in fields(record) if "limits" in f.metadata}
 
 
@@ -60,7 +37,7 @@ class _Checked:
 
     def __post_init__(self) -> None:
         try:
-            check_fields(self, _limits(type(self)))
+            check_fields(self, limits_of(type(self)))
         except InvalidValue as wrong:
             raise ModelError(f"{wrong.name} in a model card is {wrong.value!r}", fix=wrong.fix) from None
 
@@ -314,140 +291,3 @@ class Card(_Checked):
     training: Training = Training()
     metrics: dict[str, Any] = field(default_factory=dict)
     use: Use = Use()
-
-
-def read_card(folder: Path) -> Card:
-    """Read the card in a model's folder.
-
-    Raises:
-        ModelError: there is none, it is not TOML, a key is unknown or missing, or a value has the wrong type or is out
-            of range.
-    """
-    path = folder / CARD_FILE
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{folder} has no {CARD_FILE}", fix="name a folder made by `cancernet finetune`") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}", fix="restore the card from its source") from None
-    if table.get("schema") != CARD_SCHEMA:
-        raise ModelError(
-            f"{path} has schema {table.get('schema')!r}, this version reads {CARD_SCHEMA}",
-            fix="upgrade cancernet, or train the model again",
-        )
-    return _build(Card, table, path, "")
-
-
-def with_segmenter(card: Card, segmenter: str | None) -> Card:
-    """The card with another of its allowed segmenters; None keeps its own.
-
-    Raises:
-        ModelError: the card does not allow this segmenter.
-    """
-    if segmenter in (None, card.segmentation.segmenter):
-        return card
-    if segmenter not in card.segmentation.allowed:
-        if not is_entry(SEGMENTERS, segmenter):
-            raise ModelError(
-                f"unknown segmenter {segmenter!r}", fix=f"choose one of: {', '.join(card.segmentation.allowed)}"
-            )
-        raise ModelError(
-            f"{card.name} has not been evaluated with segmenter {segmenter!r}",
-            fix=f"choose one of: {', '.join(card.segmentation.allowed)}; or train a model with it",
-        )
-    return replace(card, segmentation=replace(card.segmentation, segmenter=segmenter))
-
-
-def without_abstaining(card: Card) -> Card:
-    """The card with a class as the label of every image."""
-    return replace(card, decision=replace(card.decision, abstain=None))
-
-
-def write_card(card: Card, folder: Path) -> Path:
-    """Write `card.toml`; equal cards give equal bytes."""
-    path = folder / CARD_FILE
-    path.write_text(card_text(card), "utf-8")
-    return path
-
-
-def card_text(card: Card) -> str:
-    """The card as TOML; equal cards give equal text."""
-    return tomli_w.dumps(_plain(asdict(card)), multiline_strings=True)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def checked_weights(folder: Path, card: Card) -> Path:
-    """The weights file in a model's folder, after comparing its checksum with the card's.
-
-    Raises:
-        ModelError: there is no weights file, or its checksum differs from the card's.
-    """
-    path = folder / WEIGHTS_FILE
-    if not path.is_file():
-        raise ModelError(f"{folder} has a card but no {WEIGHTS_FILE}", fix="copy the weights into the folder")
-    found = file_sha256(path)
-    if found != card.weights.sha256:
-        recorded = f"{card.weights.sha256[:12]}..." if card.weights.sha256 else "none"
-        raise ModelError(
-            f"{path} has SHA-256 {found[:12]}..., its card has {recorded}",
-            fix="restore the weights or the card; they must come from the same training run",
-        )
-    return path
-
-
-R = TypeVar("R")
-
-
-def _build(record: type[R], table: dict[str, Any], path: Path, where: str) -> R:
-    """A card or one of its sections from a TOML table; `where` is the section's key with a dot, for messages."""
-    types, limits = field_types(record), _limits(record)
-    values: dict[str, Any] = {}
-    for key, value in _with_new_names(table, path, where).items():
-        if key not in types:
-            raise ModelError(f"{path} has an unknown key {where}{key}", fix="remove it, or correct its spelling")
-        section = _section(types[key])
-        if section is not None and isinstance(value, dict):
-            values[key] = _build(section, value, path, f"{where}{key}.")
-            continue
-        try:
-            values[key] = checked_value(key, value, types[key], limits.get(key, NO_LIMITS))
-        except InvalidValue as wrong:
-            raise ModelError(f"{path}: {where}{key} is {value!r}", fix=wrong.fix) from None
-    try:
-        return record(**values)
-    except TypeError as error:
-        raise ModelError(f"{path} is incomplete: {error}", fix="add the missing keys") from None
-
-
-def _section(hint: Any) -> type[Any] | None:
-    """The record that a table under a key becomes; of an optional section (`Section | None`), too."""
-    types: tuple[type[Any], ...] = (hint, *typing.get_args(hint))
-    return next(filter(is_dataclass, types), None)
-
-
-def _with_new_names(table: dict[str, Any], path: Path, where: str) -> dict[str, Any]:
-    """The table with keys of earlier releases under their new names."""
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        new = RENAMED.get(f"{where}{key}", key)
-        if new != key:
-            if new in table:
-                raise ModelError(f"{path} has both {where}{key} and {where}{new}", fix=f"remove {where}{key}")
-            warnings.warn(f"{path}: {where}{key} is now called {where}{new}; rename it", RenamedKey, stacklevel=2)
-            value = RENAMED_VALUES.get((f"{where}{new}", str(value)), value)
-        found[new] = value
-    return found
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, and without None, which TOML does not have."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items() if v is not None}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value

@@ -1,0 +1,1 @@
+"""File names of known data sets, and what they state of an image."""
