@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from cancernet_cli import classify
+from cancernet_cli.core.cards import read_card
 from cancernet_cli.core.events import Event, Note
 from cancernet_cli.engine.classify.pending import Hooks
 from cancernet_cli.inference.cuda_runner import COMPILED, CudaRunner
 from cancernet_cli.inference.open import open_runner
-from cancernet_cli.inference.pipeline import Pipeline
+from cancernet_cli.inference.pipeline import Pipeline, load_pipeline
 from cancernet_cli.inference.runner import Outputs, Runner
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.inference.torch_runner import TorchRunner
@@ -60,6 +61,21 @@ def no_waits() -> Iterator[None]:
     """Make PyTorch raise on implicit synchronisation; waiting for an event is explicit."""
     yield
     torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("mode", [None, COMPILED])
+@pytest.mark.parametrize("precision", TOLERANCES)
+def test_novelty_is_that_of_the_cpu(tmp_path: Path, precision: str, mode: str | None) -> None:
+    folder = write_tiny_model(tmp_path / "tiny", rank=3)
+    card = read_card(folder)
+    pixels = views(6)
+    expected = by_cpu(load_pipeline(folder, card), pixels)
+    assert expected.novelty is not None
+    runner = CudaRunner(load_pipeline(folder, card), on("cuda", precision=precision), VIEW_PX, mode=mode)
+    found = runner.start(pixels.pin_memory())()
+    assert found.novelty is not None
+    np.testing.assert_allclose(found.novelty, expected.novelty, rtol=10 * TOLERANCES[precision])
+    np.testing.assert_allclose(probabilities(found), probabilities(expected), atol=TOLERANCES[precision])
 
 
 @pytest.mark.parametrize("precision", TOLERANCES)
