@@ -131,7 +131,7 @@ class FigureSpec:
     weighting: whether every image weighs the same, or every case: its images share weight 1 (images of unknown patients
         are omitted). n is then a number of cases.
     bound: how a value of exactly 0 or 1 is bounded (`metrics.exact`): by the `cases` in its denominator, by those of
-        the smallest `class`, or not.
+        the smallest `class`, by the `covered` ones of the smallest class, or not.
     """
 
     name: str
@@ -143,7 +143,7 @@ class FigureSpec:
     decimals: int = 2
     function: str = ""
     weighting: Literal["images", "cases"] = "images"
-    bound: Literal["", "cases", "class"] = ""
+    bound: Literal["", "cases", "class", "covered"] = ""
 
     @property
     def column(self) -> str:
@@ -219,10 +219,10 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec("log_loss", "log loss", "predictions", ("images", "comparison"), heading="loss"),
     FigureSpec("brier", "Brier score", "predictions"),
     FigureSpec("ece", "ECE", "predictions", ("images", "magnifications")),
-    FigureSpec("coverage", "coverage", "abstention", interval=True),
-    FigureSpec("covered_accuracy", "accuracy of the covered", "abstention", interval=True),
-    FigureSpec("covered_recall", "sensitivity of the covered", "abstention", interval=True),
-    FigureSpec("covered_specificity", "specificity of the covered", "abstention", interval=True),
+    FigureSpec("coverage", "coverage", "abstention", interval=True, bound="cases"),
+    FigureSpec("covered_accuracy", "accuracy of the covered", "abstention", interval=True, bound="covered"),
+    FigureSpec("covered_recall", "sensitivity of the covered", "abstention", interval=True, bound="covered"),
+    FigureSpec("covered_specificity", "specificity of the covered", "abstention", interval=True, bound="covered"),
     FigureSpec("case_weighted_ece", "case-weighted ECE", "predictions", function="ece", weighting="cases"),
     FigureSpec(
         "recognition_rate",

@@ -38,7 +38,10 @@ def exact_interval(spec: FigureSpec, value: float, scores: Scores, design: Desig
     """
     if not spec.bound:
         return None
-    n = _smallest_class(design) if spec.bound == "class" else _own_cases(spec, scores, design)
+    if spec.bound == "covered":
+        n = _covered_cases(scores, design)
+    else:
+        n = _smallest_class(design) if spec.bound == "class" else _own_cases(spec, scores, design)
     if n == 0:
         return None
     bound = one_sided_bound(n)
@@ -69,6 +72,14 @@ def _own_cases(spec: FigureSpec, scores: Scores, design: Design) -> int:
     cells = scores.labels * k + scores.predicted
     of = [1] if k == 2 else np.unique(scores.labels).tolist()
     return min(_cases(scores, design, found.counts[cells, c] > 0) for c in of)
+
+
+def _covered_cases(scores: Scores, design: Design) -> int:
+    """Cases with covered images, of the class with the fewest; conservative for a figure of all classes."""
+    covered = ~scores.unsure
+    return min(
+        (_cases(scores, design, covered & (scores.labels == c)) for c in np.unique(scores.labels[covered])), default=0
+    )
 
 
 def _cases(scores: Scores, design: Design, rows: np.ndarray) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,3 +93,13 @@ def test_older_files_and_ordinary_figures_keep_their_text() -> None:
         {"value": 1.0, "count": 20, "low": 0.861, "high": 1.0, "interval_method": "exact"}
     ).text() == ("1.00 (at least 0.86)")
     assert Figure.from_json({"value": 0.9, "count": 20, "low": 0.8, "high": 1.0}).text() == "0.90 (0.80-1.00)"
+
+
+def test_perfect_figures_of_the_covered_are_bounded_by_the_covered_cases() -> None:
+    unsure = np.isin(WHO, (0, 1, 9))  # 2 benign and 5 malignant cases are left
+    scores = replace(Scores.of(TRUTH, 0.2 + 0.6 * TRUTH, patients=WHO), unsure=unsure)
+    found = figures(scores)
+    for name in ("covered_accuracy", "covered_recall", "covered_specificity"):
+        assert bounds(found[name]) == (pytest.approx(one_sided_bound(2)), 1.0, 2, "exact")
+    nothing = figures(replace(scores, unsure=np.ones(len(WHO), bool)))
+    assert nothing["covered_accuracy"].bounds is None
