@@ -17,6 +17,7 @@ from tests.he_images import he_like
 ROOT = Path(__file__).resolve().parents[1]
 SLIDES = str(ROOT / "examples" / "slides")
 CALLS = {
+    "abstention.py": ["trained/out_of_fold.parquet", "--divisions", "1"],
     "compare_plain.py": [SLIDES, "--rounds", "1"],
     "compare_training.py": [SLIDES, "--rounds", "1", "--steps", "1", "--batch-size", "2"],
     "compare_slides.py": ["--columns", "6", "--rows", "5", "--rounds", "1"],
@@ -36,6 +37,7 @@ CALLS = {
         *("--recipe", 'one = {backbone = "test_efficientnet", weights = "none", segmenter = "none"}'),
         *("--recipe", 'two = {backbone = "test_efficientnet", weights = "none", segmenter = "none", scale = 1.0}'),
     ],
+    "out_of_domain.py": ["labelled", "--folds", "2", "--divisions", "1", "--per-case", "1", "--segmenter", "none"],
     "read_tiles.py": ["--side-px", "1600", "--mpp", "0.25", "0.5", "--tiles", "20", "--rounds", "1", "--least", "0"],
     "tint.py": ["labelled", "--folds", "2"],
     "train_bundled.py": ["labelled", "--model", "trained"],
@@ -48,6 +50,7 @@ NEEDS = {
 PARTS = {
     "environments.py",
     "folders.py",
+    "foreign_images.py",
     "gpu_watch.py",
     "growth.py",
     "machine.py",
@@ -93,9 +96,10 @@ def test_runs_and_reports(name: str, tmp_path: Path) -> None:
         if not (ENVIRONMENTS / environment).is_dir():
             pytest.skip(f"{environment} (7 GB, made by the benchmark's first call) is not in {ENVIRONMENTS}")
     out = tmp_path / "result.json"
-    if "labelled" in CALLS[name]:
+    words = {word.split("/")[0] for word in CALLS[name]}
+    if words & {"labelled", "trained"}:
         write_labelled(tmp_path / "labelled")
-    if "trained" in CALLS[name]:
+    if "trained" in words:
         write_trained(tmp_path / "labelled", tmp_path / "trained")
     command = [sys.executable, str(ROOT / "benchmarks" / name), *CALLS[name], "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)

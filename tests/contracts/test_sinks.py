@@ -48,7 +48,8 @@ def image_result() -> ImageResult:
 
 
 def slide_result() -> SlideResult:
-    row = {"label": "malignant", "prob_malignant": 0.75, "failed_tiles": 1, "positive_tile_fraction": 0.5, "flags": ""}
+    probs = {"prob_benign": 0.25, "prob_malignant": 0.75}
+    row = {"label": "malignant", **probs, "failed_tiles": 1, "positive_tile_fraction": 0.5, "flags": ""}
     return SlideResult(overlapping(), row, "tiny", np.full((30, 50, 3), 200, np.uint8), 2.0)
 
 

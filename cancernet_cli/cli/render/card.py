@@ -80,6 +80,7 @@ def _short(card: Card, folder: Path) -> dict[str, str]:
         "data": _cut(card.training.data, 2),
         "training": _training_line(card),
         **_main_figures(card.metrics),
+        "divisions": _divisions_line(card.metrics.get("divisions")),
         "network": _cut(", ".join(part for part in parts if part), 1),
         "classes": _cut(whole["classes"], 1),
         "view": _cut(", ".join(filter(None, (whole["view"], whole["magnifications"]))), 2),
@@ -128,6 +129,16 @@ def _main_figures(metrics: dict[str, Any]) -> dict[str, str]:
             title = f"{group}x" if "by_magnification" in path else group.replace("_", " ")
             groups.setdefault(title, []).append(f"{name.replace('_', ' ')} {_brief(figure)}")
     return {name: _cut(", ".join(words), 2) for name, words in list(groups.items())[:MOST_GROUPS]}
+
+
+def _divisions_line(divisions: dict[str, Any] | None) -> str:
+    """`the figures above are means of 5 divisions into folds; case-weighted AUROC 0.84 to 0.88 in them`."""
+    if not divisions:
+        return ""
+    words = f"the figures above are means of {divisions['count']} divisions into folds"
+    figure = divisions["images"].get(HEADLINES[0])
+    each = [float(value) for value in figure["each"].split()] if figure and "each" in figure else []
+    return words + (f"; case-weighted AUROC {min(each):.2f} to {max(each):.2f} in them" if each else "")
 
 
 def _brief(figure: dict[str, Any]) -> str:

@@ -52,7 +52,7 @@ def test_terminal_and_report_show_the_spread(repeated: Path) -> None:
     card = read_card(repeated)
     console = Console(width=100, no_color=True)
     with console.capture() as captured:
-        console.print(*card_parts(card, repeated), sep="\n")
+        console.print(*card_parts(card, repeated, full=True), sep="\n")
     shown = captured.get()
     figure = Figure.from_json(card.metrics["divisions"]["images"]["case_weighted_ece"])
     assert "Held-out patients, mean of 3 divisions into folds" in shown
@@ -60,6 +60,9 @@ def test_terminal_and_report_show_the_spread(repeated: Path) -> None:
     line = next(line for line in shown.splitlines() if line.startswith("case-weighted ECE"))
     assert line.split()[2:] == [figure.text(), f"{low:.2f}", "to", f"{high:.2f}", "8"]
     assert "out_of_fold" not in shown
+    with console.capture() as captured:
+        console.print(*card_parts(card, repeated), sep="\n")
+    assert "means of 3 divisions into folds; case-weighted AUROC" in " ".join(captured.get().split())
 
     found = json.loads((repeated / "evaluation" / "metrics.json").read_text())
     report = (repeated / "evaluation" / "report.md").read_text()

@@ -127,7 +127,7 @@ def test_a_tuned_backbone_decodes_each_image_once_before_training(
     before: list[int] = []
 
     def note(event: Event) -> None:
-        if isinstance(event, Note) and "images of 8 patients" in event.message:
+        if isinstance(event, Note) and "images of 8 known patients" in event.message:
             before.append(len(decoded))
 
     options = classify_options(tmp_path / "model", unfreeze=1, epochs=1, segmenter="none", sampling="natural")

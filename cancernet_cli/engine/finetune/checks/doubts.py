@@ -39,8 +39,10 @@ def _chance(found: Mapping[str, Any]) -> str:
     if "auroc" in patients and name != RANKINGS[0]:
         known.append(("AUROC by patient", Figure.from_json(patients["auroc"])))
     for title, figure in known:
-        if figure.value is not None and (figure.value <= CHANCE or (figure.bounds and figure.bounds[0] <= CHANCE)):
+        if figure.value is not None and figure.value <= CHANCE:
             return f"no better than chance: {title} {figure.text(to=' to ')}"
+        if figure.bounds and figure.bounds[0] <= CHANCE:
+            return f"not clearly better than chance: {title} {figure.text(to=' to ')}"
     if not any(figure.bounds for _, figure in known):
         return f"chance cannot be ruled out: {known[0][0]} {known[0][1].text()} has no interval, with so few patients"
     return ""

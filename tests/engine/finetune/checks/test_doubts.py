@@ -35,7 +35,7 @@ def test_a_good_model_raises_no_doubt() -> None:
 def test_a_model_at_chance_is_no_better_than_chance() -> None:
     found = reasons(scores(0.0, 0), scores(-0.9, 1))
     assert len(found) == 1
-    assert found[0].startswith("no better than chance: ")
+    assert found[0].startswith("not clearly better than chance: ")
     assert "AUROC" in found[0]
 
 
@@ -60,7 +60,7 @@ def test_a_temperature_at_its_bound_is_said() -> None:
 def test_with_few_patients_chance_cannot_be_ruled_out() -> None:
     model = Scores.of([0, 1], [0.1, 0.9], patients=[0, 1], patient_names=["a", "b"])
     found = doubts({"images": rankings(model)}, model, model, SOUND)
-    assert found[0].startswith("chance cannot be ruled out") or found[0].startswith("no better than chance")
+    assert found[0].startswith("chance cannot be ruled out") or found[0].startswith("not clearly better than chance")
 
 
 def test_the_figure_of_patients_counts_too() -> None:
@@ -70,5 +70,6 @@ def test_the_figure_of_patients_counts_too() -> None:
         "patients": {"auroc": {"value": 0.6, "low": 0.4, "high": 0.8}},
     }
     assert (
-        doubts(found, model, scores(0.1, 1), SOUND)[0] == "no better than chance: AUROC by patient 0.60 (0.40 to 0.80)"
+        doubts(found, model, scores(0.1, 1), SOUND)[0]
+        == "not clearly better than chance: AUROC by patient 0.60 (0.40 to 0.80)"
     )
