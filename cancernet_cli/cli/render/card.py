@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 COMPARED = "other_segmenters"  # only the figures of COMPARED_BY are shown for these; JSON has all
 COLOR = "color_alone"
 COMPARED_BY = (("images", "auroc"), ("images", "accuracy"), ("patients", "auroc"))
-SHORT_FIGURES = ("accuracy", "recall", "specificity", "case_weighted_recall", "case_weighted_specificity")
+# Shown of images besides those that rank them, in this order; the first where every case has the same weight.
+SHORT_FIGURES = (("case_weighted_recall", "case_weighted_specificity"), ("accuracy", "recall", "specificity"))
+SHORT_TITLES = {
+    "auroc": "AUROC",
+    "case_weighted_auroc": "case-weighted AUROC",
+    "case_weighted_recall": "case-weighted sensitivity",
+    "case_weighted_specificity": "case-weighted specificity",
+    "recall": "sensitivity",
+}
 MOST_GROUPS = 8
 LINE = 64  # characters of a value next to its name, in 80 columns
 # The first of these on a card is shown in the list of models.
@@ -29,7 +37,8 @@ def card_parts(card: Card, folder: Path, *, full: bool = False) -> Iterator[Rend
     """What a reader must know of a card, on one screen of 80 x 30; with `full`, everything on it."""
     from rich.text import Text
 
-    yield Text(f"{card.name}: {card.summary}" if card.summary else card.name, style="bold")
+    title = f"{card.name}: {card.summary}" if card.summary else card.name
+    yield Text(title if full else textwrap.shorten(title, 2 * 80, placeholder=" ..."), style="bold")
     yield from _warnings(card)
     if not full:
         yield facts_table(_short(card, folder))
@@ -72,12 +81,12 @@ def _figure_parts(metrics: dict[str, Any]) -> Iterator[RenderableType]:
 
 def _short(card: Card, folder: Path) -> dict[str, str]:
     """The facts of a card that fit a screen."""
-    whole, data = model(card, folder), training(card)
+    whole = model(card, folder)
     parts = [whole["network"], f"levels {whole['levels']}" if whole["levels"] else "", whole["head"]]
     return {
         "intended": _cut(card.use.intended, 2),
-        "not for": _cut(card.use.not_for, 3),
-        "data": _cut(card.training.data, 2),
+        "not for": _cut(card.use.not_for, 2),
+        "data": _cut(card.training.data, 1),
         "training": _training_line(card),
         **_main_figures(card.metrics),
         "divisions": _divisions_line(card.metrics.get("divisions")),
@@ -88,7 +97,6 @@ def _short(card: Card, folder: Path) -> dict[str, str]:
         "decision": _cut(whole["decision"], 1),
         **{name: _cut(whole.get(name, ""), 2) for name in ("unsure for", "promise", "label given to", "domain")},
         "weights": whole["weights"],
-        "data licence": _cut(data["licence"], 1),
         "folder": whole["folder"],
     }
 
@@ -111,34 +119,37 @@ def _main_figures(metrics: dict[str, Any]) -> dict[str, str]:
     groups: dict[str, list[str]] = {}
     if "divisions" in metrics:  # their means instead of the first of them
         metrics = {key: value for key, value in metrics.items() if key != "out_of_fold"}
-    for path, figure in figures(metrics):
+    known = [
+        (path, figure)
+        for path, figure in figures(metrics)
+        if path[0] != COMPARED and isinstance(figure, dict) and figure.get("value") is not None
+    ]
+    names = {path[-1] for path, _ in known}
+    short = next((some for some in SHORT_FIGURES if names.issuperset(some)), SHORT_FIGURES[-1])
+    for path, figure in known:
         name = path[-1]
-        if (
-            path[0] == COMPARED
-            or (path[0] == COLOR and path[-2] != "images")
-            or not isinstance(figure, dict)
-            or figure.get("value") is None
-        ):
-            continue
         is_ranking = "auroc" in name or "dice" in name
-        is_image = path[0] != COLOR and (len(path) < 3 or path[-2] == "images")
-        if is_ranking or (is_image and name in SHORT_FIGURES):
-            group = path[-2] if len(path) > 1 else path[0]
-            if path[0] == COLOR:
-                group = "color alone"
+        is_image = len(path) < 3 or path[-2] == "images"
+        if path[0] == COLOR:
+            group, is_wanted = "color alone", is_ranking and is_image
+        else:
+            group, is_wanted = path[-2] if len(path) > 1 else path[0], is_ranking or (is_image and name in short)
+        if is_wanted:
             title = f"{group}x" if "by_magnification" in path else group.replace("_", " ")
-            groups.setdefault(title, []).append(f"{name.replace('_', ' ')} {_brief(figure)}")
-    return {name: _cut(", ".join(words), 2) for name, words in list(groups.items())[:MOST_GROUPS]}
+            groups.setdefault(title, []).append(f"{SHORT_TITLES.get(name, name)} {_brief(figure)}")
+    return {
+        name: _cut(", ".join(words), 3 if name == "images" else 2) for name, words in list(groups.items())[:MOST_GROUPS]
+    }
 
 
 def _divisions_line(divisions: dict[str, Any] | None) -> str:
-    """`the figures above are means of 5 divisions into folds; case-weighted AUROC 0.84 to 0.88 in them`."""
+    """`means of 5 divisions into folds; case-weighted AUROC 0.84 to 0.88`."""
     if not divisions:
         return ""
-    words = f"the figures above are means of {divisions['count']} divisions into folds"
+    words = f"means of {divisions['count']} divisions into folds"
     figure = divisions["images"].get(HEADLINES[0])
     each = [float(value) for value in figure["each"].split()] if figure and "each" in figure else []
-    return words + (f"; case-weighted AUROC {min(each):.2f} to {max(each):.2f} in them" if each else "")
+    return words + (f"; case-weighted AUROC {min(each):.2f} to {max(each):.2f}" if each else "")
 
 
 def _brief(figure: dict[str, Any]) -> str:
@@ -227,11 +238,10 @@ def unsure(decision: Decision) -> dict[str, str]:
     found = {"unsure for": "; ".join(when), "promise": "none"}
     if abstain.error is not None:
         found["promise"] = (
-            f"averaged over new cases, at most {show_percent(100 * abstain.error)} of the images of a class get the "
-            "label of the other"
+            f"new cases: at most {show_percent(100 * abstain.error)} of a class's images get the other label"
         )
     if abstain.coverage is not None:
-        found["label given to"] = f"{show_percent(100 * abstain.coverage)} of the images, each case weighing the same"
+        found["label given to"] = f"{show_percent(100 * abstain.coverage)} of held-out images"
     if abstain.covered_accuracy is not None:
         found["label given to"] += f"; {show_percent(100 * abstain.covered_accuracy)} of these labels are right"
     return found | {"promise based on": abstain.chosen_on}
@@ -241,8 +251,8 @@ def _domain(domain: Domain) -> str:
     """How the model recognizes images unlike its training images."""
     if not domain.rank:
         return "unknown: this model cannot tell whether an image is like its training images"
-    unseen = f"{100 * domain.flagged:.1f} % of the images of {domain.cases} held-out cases"
-    return f"flags images unlike its training images, and {unseen} (at most {100 * domain.share:.0f} % expected)"
+    flagged = f"{show_percent(100 * domain.flagged)} of those of {domain.cases} held-out cases"
+    return f"flags images unlike its training images: {flagged}"
 
 
 def section(title: str, facts: dict[str, str]) -> RenderableType:
