@@ -12,7 +12,9 @@ from cancernet_cli.core.arrays import F32, Pixels
 from cancernet_cli.outputs.pictures.lettering import BACKGROUND, QUIET, TEXT, fitted, font, line_size
 
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_LONGEST_SCALE_BAR = 0.22  # of the legend's width
+# Fractions of the legend's width
+_LONGEST_SCALE_BAR = 0.22
+_PATTERNS_FROM = 0.25
 _ROW = 3  # lines of text from one color bar to the next
 _SMALL = 0.85  # size of numbers relative to letters
 
@@ -60,12 +62,7 @@ def draw_legend(
 
     length_um = round_length_um(um_per_px, width * _LONGEST_SCALE_BAR)
     _draw_scale_bar(draw, pad, first_bar + bar_height, length_um / um_per_px, show_length(length_um), size)
-    for i, (title, pattern) in enumerate(patterns.items()):
-        x = round(width * 0.30) + (i - len(patterns) // 2) * 7 * bar_height // 2
-        swatch = np.repeat(pattern[:bar_height, : 2 * bar_height, None], 3, axis=2)
-        band.paste(Image.fromarray(swatch.astype(np.uint8)), (x, first_bar))
-        small = font(round(size * _SMALL))
-        draw.text((x + bar_height, first_bar + bar_height + size // 3), title, QUIET, small, anchor="ma")
+    _draw_patterns(band, draw, patterns, (round(width * _PATTERNS_FROM), pad), left - size, line, size)
     return np.asarray(band)
 
 
@@ -94,6 +91,27 @@ def _draw_colour_bar(
         x = left + round(tick * (right - left - 1))
         draw.line((x, bottom, x, bottom + size // 4), QUIET)
         draw.text((x, bottom + size // 3), f"{tick:g}", QUIET, font(round(size * _SMALL)), anchor="ma")
+
+
+def _draw_patterns(
+    band: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    patterns: Mapping[str, F32],
+    corner: tuple[int, int],
+    right: int,
+    line: int,
+    size: int,
+) -> None:
+    """Draw a sample of each gray pattern, one below the other, with its title to the right of it."""
+    letters = font(round(size * _SMALL))
+    left, top = corner
+    wide, high = round(1.4 * size), round(0.9 * size)
+    for i, (title, pattern) in enumerate(patterns.items()):
+        y = top + i * line
+        swatch = np.repeat(pattern[:high, :wide, None], 3, axis=2)
+        band.paste(Image.fromarray(swatch.astype(np.uint8)), (left, y))
+        x = left + wide + size // 2
+        draw.text((x, y + high / 2), fitted(title, letters, right - x), QUIET, letters, anchor="lm")
 
 
 def _mark_threshold(
