@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COMPARED = "other_segmenters"  # only the figures of COMPARED_BY are shown for these; JSON has all
 COLOR = "color_alone"
 COMPARED_BY = (("images", "auroc"), ("images", "accuracy"), ("patients", "auroc"))
-# Shown of images besides those that rank them, in this order; the first where every case has the same weight.
+# Shown of images in addition to those that rank them, in this order; the first where every case has the same weight.
 SHORT_FIGURES = (("case_weighted_recall", "case_weighted_specificity"), ("accuracy", "recall", "specificity"))
 SHORT_TITLES = {
     "auroc": "AUROC",
