@@ -43,7 +43,7 @@ demo: $(VENV)/.installed ## Set up, then classify examples/slides with the bundl
 	@$(BIN)/python examples/show_predictions.py demo/predictions.parquet demo/overlays
 
 test: $(VENV)/.installed-dev ## Set up, then run the tests except the slow ones
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not gpu"
 
 # ---- for developers -------------------------------------------------------------------------------------------------
 

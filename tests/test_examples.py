@@ -27,6 +27,7 @@ def run(*arguments: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_classify_from_python_and_show_predictions(tmp_path: Path) -> None:
     out = tmp_path / "predictions.parquet"
     said = run(EXAMPLES / "classify_from_python.py", EXAMPLES / "slides", out, cwd=tmp_path)

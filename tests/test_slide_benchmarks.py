@@ -102,6 +102,7 @@ def test_the_ratio_is_of_tiles_per_second_in_each_round(load: Load) -> None:
     assert found["process_ratio_spread"] == [2.0, 3.0]
 
 
+@pytest.mark.slow
 def test_wsinfer_gets_an_equivalent_network(load: Load, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 

@@ -172,6 +172,7 @@ def test_a_finished_run_warns_of_files_it_does_not_write(folder: Path, model: Pa
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["python", "command line"])
 def test_a_sink_from_outside_the_package_is_one_file(folder: Path, model: Path, tmp_path: Path, by: str) -> None:
     out, notes = tmp_path / "p.parquet", tmp_path / "notes"

@@ -49,6 +49,7 @@ def int8_convolutions(network: ov.Model) -> int:
     return found
 
 
+@pytest.mark.slow
 def test_first_use_creates_it_and_the_next_reuses_it(model: Path, tiny_folder: Path, tmp_path: Path) -> None:
     tables, told = [], []
     for name in ("first", "second"):
@@ -96,6 +97,7 @@ def test_no_readable_image_is_an_error(model: Path, tmp_path: Path) -> None:
         quantise(str(model), [str(tmp_path / "broken")])
 
 
+@pytest.mark.slow
 def test_on_the_command_line(model: Path, tiny_folder: Path) -> None:
     command = [
         sys.executable,

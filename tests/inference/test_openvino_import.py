@@ -27,6 +27,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_no_telemetry_and_no_files_in_the_users_home(tmp_path: Path, tiny_folder: Path, precision: str) -> None:
     home = tmp_path / "home"

@@ -70,6 +70,7 @@ def test_a_model_without_numbers_for_it_has_no_novelty(views: torch.Tensor, tmp_
     assert np.isnan(novelty).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.75, 0.4])
 def test_a_unet_works_at_any_scale(scale: float, views: torch.Tensor, tmp_path: Path) -> None:
     """PyTorch's antialiased interpolation could not be converted."""
@@ -99,6 +100,7 @@ def test_a_view_is_bit_identical_in_every_batch(views: torch.Tensor) -> None:
     assert runner.start(views[:0])().logits.shape == (0, 2)
 
 
+@pytest.mark.slow
 def test_a_conversion_is_cached_and_repaired_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANCERNET_CACHE", str(tmp_path / "cache"))
     told: list[Event] = []
@@ -133,6 +135,7 @@ def test_tables_of_both_runtimes_agree_and_record_the_runtime(tmp_path: Path, ti
     np.testing.assert_allclose(ours, reference, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_with_a_warm_cache_no_network_library_is_imported(tmp_path: Path, tiny_folder: Path) -> None:
     classify(tiny_folder, out=tmp_path / "first.parquet", device="cpu", labels="none")
     code = (

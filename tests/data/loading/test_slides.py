@@ -91,6 +91,7 @@ def test_work_of_every_kind_comes_back_in_order(slide: FoundFile, workers: int) 
     assert all(one.pixels.shape == (5, 64, 64, 3) and len(one.blur) == 5 for one in tiles)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_the_tile_that_killed_it(slide: FoundFile) -> None:
     work = spans(slide, 6)[:3]
     healthy = [one for one in load_batches(work, decoder(), workers=0) if isinstance(one, DecodedTiles)]

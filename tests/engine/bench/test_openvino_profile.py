@@ -15,6 +15,7 @@ from cancernet_cli.inference.openvino_model import openvino_model
 BUNDLED = Path(__file__).resolve().parents[3] / "models" / "breakhis_lite0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("segmenter", ["unet", "none"])
 def test_shares_match_the_networks_present(segmenter: str) -> None:
     card = with_segmenter(read_card(BUNDLED), segmenter)

@@ -36,6 +36,7 @@ OPTIONS = FinetuneOptions(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unfreeze", [0, 1])
 def test_finetune_learns_what_the_images_look_like(labelled: Path, tmp_path: Path, unfreeze: int) -> None:
     epochs = 1 if unfreeze else None

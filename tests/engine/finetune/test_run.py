@@ -60,6 +60,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_scales_are_on_the_card_with_the_resolution_they_are_for(labelled: Path, tmp_path: Path) -> None:
     """All images are 100X, of which a manifest says that a pixel has 0.3 um."""
     manifest = tmp_path / "scaled.csv"
@@ -165,6 +166,7 @@ def test_evaluate_repeats_the_figures_of_the_card(labelled: Path, tmp_path: Path
     assert (tmp_path / "model" / "evaluation" / "plots" / "roc.png").is_file()
 
 
+@pytest.mark.slow
 def test_what_is_unsure_and_what_that_promises_is_on_the_card(labelled: Path, tmp_path: Path) -> None:
     """Four cases of each class promise 20 %; the band of each fold, from two of each, none."""
     heard: list[Event] = []
