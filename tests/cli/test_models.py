@@ -105,7 +105,7 @@ def test_show_says_when_the_label_is_unsure_and_what_is_promised(
     words = " ".join(run(capsys, "models", "show", "tiny")[1].split())
     assert "a probability of malignant from 0.200 to 0.750; flags no_tissue" in words
     assert "new cases: at most 10.0 % of a class's images get the other label" in words
-    assert "60.0 % of held-out images; 90.0 % of these labels are right" in words
+    assert "60.0 % of the images it was fitted on; 90.0 % of these labels are right" in words
     cards.write_card(replace(card, decision=replace(card.decision, abstain=Abstain(flags=("no_tissue",)))), one_model)
     words = " ".join(run(capsys, "models", "show", "tiny")[1].split())
     assert "unsure for flags no_tissue promise none" in words

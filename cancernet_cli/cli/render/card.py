@@ -241,7 +241,7 @@ def unsure(decision: Decision) -> dict[str, str]:
             f"new cases: at most {show_percent(100 * abstain.error)} of a class's images get the other label"
         )
     if abstain.coverage is not None:
-        found["label given to"] = f"{show_percent(100 * abstain.coverage)} of held-out images"
+        found["label given to"] = f"{show_percent(100 * abstain.coverage)} of the images it was fitted on"
     if abstain.covered_accuracy is not None:
         found["label given to"] += f"; {show_percent(100 * abstain.covered_accuracy)} of these labels are right"
     return found | {"promise based on": abstain.chosen_on}
