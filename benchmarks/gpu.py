@@ -182,7 +182,8 @@ def by_torch_graphs(setting: Setting, model: Path | str, batch_size: int) -> Fou
     pipeline = load_pipeline(job.folder, job.card)
     ready_pipeline = reduce_precision(pipeline, PRECISIONS[job.runtime.precision]).to(device)
     forward: Any = torch.compile(forward_of(ready_pipeline), mode="reduce-overhead", fullgraph=True, dynamic=False)
-    pixels = ready(sample_of(job).pixels, job.runtime)
+    sample = sample_of(job)
+    pixels = ready(sample.pixels, job.runtime)
 
     def one_batch() -> None:
         with torch.no_grad():
@@ -194,10 +195,9 @@ def by_torch_graphs(setting: Setting, model: Path | str, batch_size: int) -> Fou
         one_batch()
     opened_s = time.perf_counter() - started
     per_batch = costs(one_batch, setting.repeat, device)
-    views_per_image = sample_of(job).views_per_image
     return {
         "open_and_compile_s": opened_s,
-        "images_per_s": asdict(Spread.of(len(pixels) / views_per_image / one.wall_s for one in per_batch)),
+        "images_per_s": asdict(Spread.of(len(pixels) / sample.views_per_image / one.wall_s for one in per_batch)),
     }
 
 

@@ -235,6 +235,11 @@ FIGURES: tuple[FigureSpec, ...] = (
 )
 
 
+def title_of(name: str) -> str:
+    """The title of a figure; the name itself if it is not in the table of figures."""
+    return next((spec.title for spec in FIGURES if spec.name == name), name)
+
+
 def figures_in(table: Table) -> list[FigureSpec]:
     """The figures of one table, in the order in which they are shown."""
     return [spec for spec in FIGURES if table in spec.tables]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cancernet_cli.core.cards import Card, Decision, Domain, checked_weights, split_stamp
 from cancernet_cli.core.errors import ModelError
-from cancernet_cli.core.figures import counted, show_percent
+from cancernet_cli.core.figures import Figure, counted, show_percent, title_of
 from cancernet_cli.core.models import bundled_models
 
 if TYPE_CHECKING:
@@ -20,13 +20,6 @@ COLOR = "color_alone"
 COMPARED_BY = (("images", "auroc"), ("images", "accuracy"), ("patients", "auroc"))
 # Shown of images in addition to those that rank them, in this order; the first where every case has the same weight.
 SHORT_FIGURES = (("case_weighted_recall", "case_weighted_specificity"), ("accuracy", "recall", "specificity"))
-SHORT_TITLES = {
-    "auroc": "AUROC",
-    "case_weighted_auroc": "case-weighted AUROC",
-    "case_weighted_recall": "case-weighted sensitivity",
-    "case_weighted_specificity": "case-weighted specificity",
-    "recall": "sensitivity",
-}
 MOST_GROUPS = 8
 LINE = 64  # characters of a value next to its name, in 80 columns
 # The first of these on a card is shown in the list of models.
@@ -136,7 +129,7 @@ def _main_figures(metrics: dict[str, Any]) -> dict[str, str]:
             group, is_wanted = path[-2] if len(path) > 1 else path[0], is_ranking or (is_image and name in short)
         if is_wanted:
             title = f"{group}x" if "by_magnification" in path else group.replace("_", " ")
-            groups.setdefault(title, []).append(f"{SHORT_TITLES.get(name, name)} {_brief(figure)}")
+            groups.setdefault(title, []).append(f"{title_of(name)} {Figure.from_json(figure).text()}")
     return {
         name: _cut(", ".join(words), 3 if name == "images" else 2) for name, words in list(groups.items())[:MOST_GROUPS]
     }
@@ -148,14 +141,8 @@ def _divisions_line(divisions: dict[str, Any] | None) -> str:
         return ""
     words = f"means of {divisions['count']} divisions into folds"
     figure = divisions["images"].get(HEADLINES[0])
-    each = [float(value) for value in figure["each"].split()] if figure and "each" in figure else []
-    return words + (f"; case-weighted AUROC {min(each):.2f} to {max(each):.2f}" if each else "")
-
-
-def _brief(figure: dict[str, Any]) -> str:
-    """`0.80 (0.70-0.90)`."""
-    low, high = figure.get("low"), figure.get("high")
-    return f"{figure['value']:.2f}" + (f" ({low:.2f}-{high:.2f})" if low is not None and high is not None else "")
+    spread = Figure.from_json(figure).spread if figure else None
+    return words + (f"; {title_of(HEADLINES[0])} {spread[0]:.2f} to {spread[1]:.2f}" if spread else "")
 
 
 def _cut(text: str, lines: int) -> str:

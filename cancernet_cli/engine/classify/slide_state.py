@@ -89,7 +89,7 @@ class SlideState:
 
     def results(self) -> TileResults:
         """The tiles as output sinks receive them."""
-        plan, size = self.plan, self.plan.tiles.size
+        plan, size, everything = self.plan, self.plan.tiles.size, np.arange(len(self))
         return TileResults(
             slide=self.file.path,
             width_px=plan.levels[0].width_px,
@@ -100,17 +100,17 @@ class SlideState:
             x=plan.tiles.x,
             y=plan.tiles.y,
             probs=self.probs,
-            labels=self.labels(np.arange(len(self))),
+            labels=self.labels(everything, self.flags(everything)),
             classes=tuple(self.card.architecture.classes),
             positive=self.card.decision.positive,
             threshold=self.card.decision.threshold if self.card.decision.positive else None,
             unlike=self.novelty > 1,
         )
 
-    def labels(self, numbers: np.ndarray) -> list[str | None]:
-        """Labels of tiles by the card's threshold, or `unsure`; None for tiles without probabilities."""
-        rows = zip(self.probs[numbers], self.flags(numbers), strict=True)
-        return [None if flags is None else decide(row, self.card, split_flags(flags)) for row, flags in rows]
+    def labels(self, numbers: np.ndarray, flags: list[str | None]) -> list[str | None]:
+        """Labels of tiles with these `flags`, by the card's threshold, or `unsure`; None where the flags are None."""
+        rows = zip(self.probs[numbers], flags, strict=True)
+        return [None if joined is None else decide(row, self.card, split_flags(joined)) for row, joined in rows]
 
     def flags(self, numbers: np.ndarray) -> list[str | None]:
         """Flags of tiles, joined; None for tiles without probabilities."""
@@ -166,7 +166,7 @@ class SlideState:
     def _rows(self, numbers: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:
         plan, size = self.plan, self.plan.tiles.size
         errors = [self.errors.get(number, "") for number in numbers.tolist()]
-        blur = self.blur[numbers]
+        blur, flags = self.blur[numbers], self.flags(numbers)
         columns = {
             "slide": self.file.path,
             "x": plan.tiles.x[numbers],
@@ -176,8 +176,8 @@ class SlideState:
             "mpp": plan.target_mpp,
             "status": ["failed" if error else "ok" for error in errors],
             "error": errors,
-            "label": self.labels(numbers),
-            "flags": [flags or "" for flags in self.flags(numbers)],
+            "label": self.labels(numbers, flags),
+            "flags": [joined or "" for joined in flags],
             "novelty": self.novelty[numbers],
             **{f"prob_{name}": self.probs[numbers, k] for k, name in enumerate(self.card.architecture.classes)},
             "mask_fraction": self.mask_fraction[numbers],

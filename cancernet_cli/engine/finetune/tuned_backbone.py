@@ -83,27 +83,37 @@ def train_tuned(images: LabelledImages, backbone: Backbone, card: Card, job: Fin
     best: list[int] = []
     novelty = np.full(len(images.files), np.nan)
 
-    def train(part: SplitPart, division: int = 0, stop_after: int | None = None) -> tuple[Classifier, NoveltyModel]:
+    def held_out(part: SplitPart) -> I64:
+        return part.test if images.splits is None else np.concatenate([part.validate, part.test])
+
+    def train(part: SplitPart, division: int = 0, stop_after: int | None = None) -> Tuned:
         tuned = tuner.tune(part, stop_after)
         history.extend(tuned.history)
         best.append(tuned.best_epoch)
-        held_out = part.test if images.splits is None else np.concatenate([part.validate, part.test])
-        if len(held_out):
-            logits[division, held_out] = tuned.logits(held_out)
-        # By the weights of this training, which have not seen the held-out cases.
+        if len(rows := held_out(part)):
+            logits[division, rows] = tuned.logits(rows)
+        return tuned
+
+    def learn_domain(tuned: Tuned, part: SplitPart) -> NoveltyModel:
+        """By the weights of this training, which have not seen the held-out cases."""
         seen = some_rows(part.train)
         familiar = fit_novelty(tuned.domain(seen), images.groups[seen])
-        if len(held_out) and division == 0:
-            novelty[held_out] = familiar.novelty(tuned.domain(held_out))
-        return tuned.classifier.cpu(), familiar
+        if len(rows := held_out(part)):
+            novelty[rows] = familiar.novelty(tuned.domain(rows))
+        return familiar
 
     for number, folds in enumerate(divisions):
         for part in split_parts(replace(images, folds=folds), job.options, job.report):
-            classifier, familiar = train(replace(part, name=f"{division_prefix(number)}{part.name}"), number)
+            tuned = train(replace(part, name=f"{division_prefix(number)}{part.name}"), number)
+            if number == 0:
+                familiar = learn_domain(tuned, part)
+            classifier = tuned.classifier.cpu()
     if images.splits is None:
         none = np.zeros(0, np.int64)
         everything = SplitPart("final", np.arange(len(images.files)), none, none)
-        classifier, familiar = train(everything, stop_after=final_epochs(best))
+        tuned = train(everything, stop_after=final_epochs(best))
+        familiar = learn_domain(tuned, everything)
+        classifier = tuned.classifier.cpu()
     domain = add_domain(classifier, familiar, novelty, images)
     repeats = tuple(Division(*one) for one in zip(divisions[1:], logits[1:], strict=True))
     return TrainingOutcome(images, logits[0], classifier, history, domain=domain, repeats=repeats)

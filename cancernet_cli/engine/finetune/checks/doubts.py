@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cancernet_cli.core.cards import Decision
-from cancernet_cli.core.figures import FIGURES, Figure
+from cancernet_cli.core.figures import FIGURES, Figure, title_of
 from cancernet_cli.metrics.calibration import is_at_bound
 from cancernet_cli.metrics.intervals import paired_bootstrap
 from cancernet_cli.metrics.measure import measure
@@ -35,7 +35,7 @@ def _chance(found: Mapping[str, Any]) -> str:
     name = next((name for name in RANKINGS if name in images), None)
     if name is None:
         return "no AUROC could be computed, so nothing shows that it is better than chance"
-    known = [(_title(name), Figure.from_json(images[name]))]
+    known = [(title_of(name), Figure.from_json(images[name]))]
     if "auroc" in patients and name != RANKINGS[0]:
         known.append(("AUROC by patient", Figure.from_json(patients["auroc"])))
     for title, figure in known:
@@ -50,14 +50,13 @@ def _chance(found: Mapping[str, Any]) -> str:
 
 def _color(model: Scores, color: Scores) -> str:
     """A model that does not rank better than color does."""
+    by_name = {spec.name: spec for spec in FIGURES}
     for name in RANKINGS:
-        spec = next((spec for spec in FIGURES if spec.name == name), None)
-        if spec is None:
-            continue
+        spec = by_name[name]
         one, other = measure(spec, model), measure(spec, color)
         if one.value is None or other.value is None:
             continue
-        both = f"{_title(name)} {one.text()}, color alone {other.text()}"
+        both = f"{spec.title} {one.text()}, color alone {other.text()}"
         if one.value <= other.value:
             return f"no better than color alone: {both}"
         apart = paired_bootstrap([spec], model, color, Resampling())[name]
@@ -76,7 +75,3 @@ def _temperature(decision: Decision) -> str:
     return (
         f"its probabilities are not calibrated: the temperature, {decision.temperature:.3g}, is at the end of its range"
     )
-
-
-def _title(name: str) -> str:
-    return next((spec.title for spec in FIGURES if spec.name == name), name)
