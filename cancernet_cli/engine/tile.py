@@ -131,7 +131,8 @@ def resolve_cut(options: TileOptions, report: Reporter = silent) -> Cut:
         if target.remark:
             report(Note(f"{target.remark}; override it with --tile-mpp"))
     side = options.tile_size_px
-    return Cut(side or policy.width_px, side or policy.height_px, mpp)
+    width_px, height_px = (side, side) if side else policy.tile_px or (policy.width_px, policy.height_px)
+    return Cut(width_px, height_px, mpp)
 
 
 def _find(names: list[str], options: TileOptions, report: Reporter) -> list[FoundFile]:

@@ -185,6 +185,22 @@ def test_scales_by_magnification_are_checked(policy: dict[str, Any], message: st
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tile_width_px": 50, "mpp": 4.0},
+        {"tile_width_px": 50, "tile_height_px": 50},
+        {"tile_width_px": 50, "tile_height_px": 50, "mpp": 4.0, "view": "grid", "scales": {"40": 1.0},
+         "magnification_mpp": {"40": 0.5}},
+    ],
+)  # fmt: skip
+def test_a_tiles_size_is_complete_or_absent(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="give all three and no scales"):
+        InputPolicy(**wrong)
+    assert InputPolicy(tile_width_px=50, tile_height_px=40, mpp=4.0).tile_px == (50, 40)
+    assert InputPolicy(mpp=4.0).tile_px is None
+
+
 def test_scales_by_magnification_survive_the_card(tmp_path: Path) -> None:
     policy = InputPolicy(
         view="grid", scales={"100": 0.5, "40": 1.0}, magnification_mpp={"40": 0.49, "100": 0.2}, scale=0.5

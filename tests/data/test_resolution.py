@@ -91,6 +91,7 @@ def test_a_models_views_have_its_cards_mpp_or_that_of_a_magnification() -> None:
     assert target_mpp(InputPolicy(mpp=0.25, **grid)).mpp == 0.5
     assert target_mpp(InputPolicy(mpp=0.25)).mpp == 0.25
     assert target_mpp(InputPolicy(mpp=0.25)).remark == ""
+    assert target_mpp(InputPolicy(mpp=4, tile_width_px=50, tile_height_px=50, **grid)).mpp == 4  # before enlarging
     # BreakHis: 0.49, 0.20, 0.10 and 0.05 um a pixel; of these at half size 0.40 is nearest to 0.5
     found = target_mpp(InputPolicy(magnifications=(40.0, 100.0, 200.0, 400.0), **grid))
     assert found.mpp == pytest.approx(0.40)

@@ -99,6 +99,9 @@ class InputPolicy(_Checked):
         pixels unchanged.
     magnifications: objectives of the training images, for information and for warnings.
     mpp: micrometres per pixel of the training images, before `scale`.
+    tile_width_px, tile_height_px: size in pixels of `mpp` of the part of a training image that became one view, if it
+        was enlarged or if `view` is `resize`; a slide's tile has this size, and then becomes a view as an image does.
+        None: a tile is cut at the resolution of a view.
     mean, std: per channel (RGB), for pixels scaled to 0..1.
     """
 
@@ -113,6 +116,8 @@ class InputPolicy(_Checked):
     stain_normalization: StainNormalization = "none"
     magnifications: tuple[float, ...] = entry((), above=0)
     mpp: float | None = entry(None, above=0)
+    tile_width_px: int | None = entry(None, min=1)
+    tile_height_px: int | None = entry(None, min=1)
     mean: tuple[float, ...] = entry((0.485, 0.456, 0.406), length=3)
     std: tuple[float, ...] = entry((0.229, 0.224, 0.225), above=0, length=3)
 
@@ -130,6 +135,17 @@ class InputPolicy(_Checked):
                 f"a model card has scales with view {self.view!r}, which fits any image into one view",
                 fix='remove scales, or use view "grid"',
             )
+        sizes = self.tile_width_px, self.tile_height_px
+        if any(sizes) and (not all(sizes) or self.mpp is None or self.scales):
+            raise ModelError(
+                f"a model card has tile_width_px {sizes[0]} and tile_height_px {sizes[1]} with mpp {self.mpp}",
+                fix="give all three and no scales, or remove the tile's size",
+            )
+
+    @property
+    def tile_px(self) -> tuple[int, int] | None:
+        """`tile_width_px` and `tile_height_px`, if the card has them."""
+        return (self.tile_width_px, self.tile_height_px) if self.tile_width_px and self.tile_height_px else None
 
     @property
     def known_magnifications(self) -> tuple[Magnification, ...]:
@@ -267,8 +283,12 @@ class Training(_Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Use(_Checked):
-    """Intended use, and uses that are ruled out."""
+    """Intended use, and uses that are ruled out.
 
+    suits: the files that the model is for, `images` (photos) or `slides`; empty if the card does not say.
+    """
+
+    suits: Literal["", "images", "slides"] = ""
     intended: str = ""
     not_for: str = ""
 

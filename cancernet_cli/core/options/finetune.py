@@ -154,8 +154,8 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     )
     mpp: float | None = option(
         None,
-        help="Resolution (µm/px) of slides without MPP metadata; default: that of the tiles, with a warning. With "
-        "--task segment: of the images, for the U-Net's card.",
+        help="Resolution (µm/px) of slides without MPP metadata; default: that of the tiles, with a warning. Without "
+        "slides in DATA, and with --task segment: of the images, for the model's card.",
         min=0.02,
         max=10,
         group="Slides",

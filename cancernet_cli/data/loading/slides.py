@@ -14,6 +14,7 @@ from cancernet_cli.core.options import TilingOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch
 from cancernet_cli.data.loading.quality import brightness, sharpness
+from cancernet_cli.data.loading.views import whole_views
 from cancernet_cli.data.slides import Slide, UnreadableSlide, shared_slide
 from cancernet_cli.data.tiles.pixels import read_tiles
 from cancernet_cli.data.tiles.slide_plan import Cut, SlidePlan, plan_slide
@@ -60,9 +61,9 @@ class PlannedSlide:
 class DecodedTiles:
     """The T tiles of a span.
 
-    pixels: `[G, h, w, 3]` uint8, the tiles that could be read, in order.
+    pixels: `[G, h, w, 3]` uint8, the views of the tiles that could be read, in order.
     good: `[G]` int64, their indices in the span.
-    blur, brightness: `[G]` float32, see `data.loading.quality`.
+    blur, brightness: `[G]` float32, see `data.loading.quality`; of a tile before it is enlarged.
     failures: the reasons for the other tiles, by index in the span.
     """
 
@@ -157,8 +158,9 @@ class SlideDecoder:
             return self._failed(span, Failure.of("decode", error))
         good = np.array([i for i in range(len(span)) if i not in read.failures], np.int64)
         pixels = read.pixels if len(good) == len(span) else read.pixels[good]
-        blur, light = (np.array([measure(view) for view in pixels], np.float32) for measure in (sharpness, brightness))
-        return DecodedTiles(span, torch.from_numpy(pixels), good, blur, light, read.failures)
+        blur, light = (np.array([measure(tile) for tile in pixels], np.float32) for measure in (sharpness, brightness))
+        views = torch.from_numpy(whole_views(pixels, self.images.policy))
+        return DecodedTiles(span, views, good, blur, light, read.failures)
 
     def _failed(self, span: TileSpan, failure: Failure) -> DecodedTiles:
         none, nothing = np.empty(0, np.int64), np.empty(0, np.float32)

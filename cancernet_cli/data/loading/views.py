@@ -96,6 +96,30 @@ def scaled_image(image: Pixels, policy: InputPolicy, size_px: tuple[int, int] | 
     return scaled, grid
 
 
+def whole_views(tiles: Pixels, policy: InputPolicy) -> Pixels:
+    """Tiles `[T, H, W, 3]` uint8, each as one view, `[T, h, w, 3]`: enlarged or reduced as `scaled_image` does."""
+    size = policy.width_px, policy.height_px
+    if tiles.shape[2:0:-1] == size:
+        return tiles
+    views = np.empty((len(tiles), policy.height_px, policy.width_px, 3), np.uint8)
+    for view, tile in zip(views, tiles, strict=True):
+        view[:] = resize_fast(tile, *size, enlarge="cubic")
+    return views
+
+
+def part_of_one_view(width_px: int, height_px: int, policy: InputPolicy) -> tuple[int, int] | None:
+    """Width and height of the part of an image of this size that becomes one view, in pixels of the image.
+
+    None if the card's `scale` says it all: with `grid`, unless images of this size are enlarged to fill a view.
+    """
+    is_enlarged = max(policy.width_px / width_px, policy.height_px / height_px) > policy.scale
+    if policy.scales or (policy.view == "grid" and not is_enlarged):
+        return None
+    grid = view_grid(width_px, height_px, policy)
+    wide, high = policy.width_px / grid.width_px, policy.height_px / grid.height_px
+    return max(1, round(width_px * wide)), max(1, round(height_px * high))
+
+
 def mirrored(image: Pixels, width_px: int, height_px: int) -> Pixels:
     """An image `[H, W, 3]`, continued by mirror images on its right and below, until it has at least this size."""
     height, width = image.shape[:2]

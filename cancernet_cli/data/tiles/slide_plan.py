@@ -32,7 +32,11 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Cut:
-    """Geometry of tiles: each becomes one view of this size, at `mpp` micrometres per pixel."""
+    """Geometry of tiles: each is read in this size, at `mpp` micrometres per pixel.
+
+    That is the size of a view, unless the model's card has a smaller one, which is enlarged to a view
+    (`loading.views.whole_views`).
+    """
 
     view_width_px: int
     view_height_px: int

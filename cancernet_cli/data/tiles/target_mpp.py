@@ -1,4 +1,4 @@
-"""The resolution at which a model's tiles are cut from slides."""
+"""The resolution and size at which a model's tiles are cut from slides."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ USUAL_MPP = 0.5  # 20x, which every slide scanner offers
 
 @dataclass(frozen=True)
 class TargetMpp:
-    """Micrometres per pixel of a view; `remark` explains how it was derived, "" where the card has it."""
+    """Micrometres per pixel of a tile; `remark` explains how it was derived, "" where the card has it."""
 
     mpp: float
     remark: str = ""
 
 
 def target_mpp(policy: InputPolicy) -> TargetMpp:
-    """The resolution of the model's views.
+    """The resolution at which the model's tiles are cut: that of its views, or `mpp` if its card has a tile's size.
 
-    The card's mpp, else the pixel size of its magnification, each divided by the scale of the views; with `scales`, the
-    card has both for each magnification. Of several magnifications, the one whose views are closest to 0.5 um per pixel
-    is used, which slides can provide. Without either, 0.5 um.
+    That of its views is the card's mpp, else the pixel size of its magnification, each divided by the scale of the
+    views; with `scales`, the card has both for each magnification. Of several magnifications, the one whose views are
+    closest to 0.5 um per pixel is used, which slides can provide. Without either, 0.5 um.
     """
+    if policy.tile_px is not None and policy.mpp is not None:
+        return TargetMpp(policy.mpp)
     # `resize` scales any image to one view, so its views have no fixed scale
     scale = policy.scale if policy.view == "grid" else 1.0
     if policy.mpp is not None:

@@ -12,6 +12,7 @@ from cancernet_cli.core.options import flag_name
 from cancernet_cli.data.discovery.discover import discover
 from cancernet_cli.data.discovery.patients import PatientPattern
 from cancernet_cli.engine.classify.job import Job
+from cancernet_cli.engine.classify.suited_models import suggest_models
 from cancernet_cli.engine.classify.worklist import Worklist
 
 STAGE = "find files"
@@ -50,6 +51,7 @@ def find_files(job: Job, folder: Path, report: Reporter) -> Worklist:
         )
     patients.check(lambda message: report(Warn(message)))
     _warn_of_idle_sinks(job, worklist, report)
+    suggest_models(job.card, worklist, report)
     return worklist
 
 

@@ -139,7 +139,7 @@ class SlideStream(ImageSource):
 def slide_decoder(job: Job, images: BatchDecoder | None = None) -> SlideDecoder:
     """Decoder that plans slides and reads their tiles as the model's views; also images if given their decoder."""
     policy, options = job.card.input, job.options
-    cut = Cut(policy.width_px, policy.height_px, target_mpp(policy).mpp)
+    cut = Cut(*(policy.tile_px or (policy.width_px, policy.height_px)), target_mpp(policy).mpp)
     tiling = TilingOptions(**{field.name: getattr(options, field.name) for field in fields(TilingOptions)})
     return SlideDecoder(images or BatchDecoder(policy, 0), cut, tiling, keep_thumbnails=job.needs("thumbnail"))
 

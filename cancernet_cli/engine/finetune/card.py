@@ -59,7 +59,11 @@ def first_card(
             allowed=(segmenter,),
         ),
         weights=Weights(started_from=source.source),
-        use=Use(intended="Research on images like those it was trained on.", not_for=NOT_FOR),
+        use=Use(
+            suits="slides" if images.tiles is not None and images.tiles.are_all else "",
+            intended="Research on images like those it was trained on.",
+            not_for=NOT_FOR,
+        ),
     )
 
 

@@ -36,6 +36,7 @@ from cancernet_cli.engine.finetune.dataset.labelled_images import (
     split_images,
 )
 from cancernet_cli.engine.finetune.dataset.listing import open_source
+from cancernet_cli.engine.finetune.dataset.photo_resolution import with_resolution
 from cancernet_cli.engine.finetune.dataset.reading import read_fingerprints, readable_rows
 from cancernet_cli.engine.finetune.dataset.slides import SlideCutter
 from cancernet_cli.engine.finetune.figures import (
@@ -83,6 +84,7 @@ def train_classifier(
         job = replace(job, recipe=replace(recipe, scale=1.0))  # a tile is a view already
     name = options.out.resolve().name
     card = first_card(name, job.recipe, unsplit, pretrained, options.segmenter, job.segmentation_model)
+    card = replace(card, input=with_resolution(card.input, unsplit, options, job.report))
     outcome, prints = _train(unsplit, backbone, card, job)
     images = outcome.images
     every = held_out_by_division(outcome.divisions, images, options.abstain_error)

@@ -13,8 +13,8 @@ from typing import Any
 from safetensors.torch import save
 from torch import nn
 
-from cancernet_cli.core.cards import CARD_FILE, WEIGHTS_FILE, Card, card_text, file_sha256
-from cancernet_cli.core.errors import InputError
+from cancernet_cli.core.cards import CARD_FILE, WEIGHTS_FILE, Card, Use, card_text, file_sha256
+from cancernet_cli.core.errors import InputError, ModelError
 from cancernet_cli.core.files import check_output_folder, output_error, partial_folder, write_bytes
 from cancernet_cli.core.options import FinetuneOptions, flag_name
 
@@ -25,7 +25,7 @@ NOT_FOR = (
 _ABOUT = {
     "training": {"data", "licence", "url", "citation"},
     "weights": {"licence"},
-    "use": {"intended", "not_for"},
+    "use": {"suits", "intended", "not_for"},
 }
 
 
@@ -96,8 +96,13 @@ def read_about(options: FinetuneOptions) -> dict[str, Any]:
         if not texts or not set(texts) <= known or not all(isinstance(text, str) for text in texts.values()):
             raise InputError(
                 f"{options.about} has an entry {name!r} that the card has no place for",
-                fix="give summary, [training] data, licence, url, citation, [weights] licence, [use] intended, not_for",
+                fix="give summary, [training] data, licence, url, citation, [weights] licence, [use] suits, intended, "
+                "not_for",
             )
+    try:
+        Use(**about.get("use", {}))
+    except ModelError as error:
+        raise InputError(f"{options.about}: {error.message}", fix=error.fix) from None
     return about
 
 

@@ -3,7 +3,15 @@ import numpy as np
 import pytest
 
 from cancernet_cli.core.cards import InputPolicy
-from cancernet_cli.data.loading.views import ViewGrid, make_views, scaled_image, stitch, view_grid
+from cancernet_cli.data.loading.views import (
+    ViewGrid,
+    make_views,
+    part_of_one_view,
+    scaled_image,
+    stitch,
+    view_grid,
+    whole_views,
+)
 from tests.he_images import he_like
 
 
@@ -171,3 +179,29 @@ def test_stitching_leaves_out_what_was_mirrored(size: tuple[int, int]) -> None:
     whole = stitch(maps, *size, policy)
     assert whole.shape == size[::-1]
     assert np.abs(whole - image[..., 0]).mean() < 3
+
+
+@pytest.mark.parametrize("size", [(50, 50), (90, 90), (60, 58), (30, 20), (400, 300)])
+@pytest.mark.parametrize("view", ["grid", "resize"])
+def test_a_part_of_an_image_alone_is_the_view_that_it_is_in_the_image(size: tuple[int, int], view: str) -> None:
+    """One view of an enlarged image, from the image and from the part that the view shows."""
+    policy = InputPolicy(view=view, width_px=96, height_px=64, scale=0.5)  # type: ignore[arg-type]
+    image = cv2.GaussianBlur(he_like(1, *size), (0, 0), 1.5)
+    part = part_of_one_view(*size, policy)
+    if view == "grid" and size == (400, 300):
+        assert part is None  # not enlarged: a view is 96 x 64 pixels at half the resolution
+        return
+    assert part is not None
+    views = make_views(image, policy)
+    alone = whole_views(image[None, : part[1], : part[0]], policy)
+    if len(views) == 1:
+        assert part == size
+        np.testing.assert_array_equal(alone, views)
+    else:  # only the first view; its lower border may lie between two pixels
+        assert np.abs(alone[0].astype(int) - views[0]).mean() < 2
+
+
+def test_tiles_of_a_views_size_are_the_views() -> None:
+    tiles = np.stack([he_like(seed, 96, 64) for seed in range(3)])
+    assert whole_views(tiles, InputPolicy(width_px=96, height_px=64)) is tiles
+    assert whole_views(tiles[:0, :10, :10], InputPolicy(width_px=96, height_px=64)).shape == (0, 64, 96, 3)
