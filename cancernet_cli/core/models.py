@@ -49,6 +49,6 @@ def is_for(card: Card, kind: str) -> bool:
 
 
 def bundled_classifiers_for(kind: str) -> list[str]:
-    """Names of the bundled classifiers whose cards say that they are for files of this kind, sorted."""
+    """Names of the bundled classifiers whose cards state that they are for files of this kind, sorted."""
     cards = map(read_card, bundled_models().values())
     return [card.name for card in cards if card.task == "classify" and card.use.suits == f"{kind}s"]

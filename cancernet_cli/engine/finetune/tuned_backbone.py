@@ -29,7 +29,7 @@ from cancernet_cli.engine.finetune.predict_views import CardViews
 from cancernet_cli.engine.finetune.random_batches import ViewMaker, random_batches
 from cancernet_cli.engine.finetune.repeats import divide
 from cancernet_cli.engine.finetune.tuning_setup import (
-    AUGMENT,
+    AUGMENTS,
     draw_seed,
     is_unset,
     judgement,
@@ -209,7 +209,7 @@ class Tuner:
 
         def batches(first_epoch: int) -> Generator[Batch]:
             maker = ViewMaker(
-                tuple(self.images.files), labels, self.card.input, AUGMENT[recipe.augment], options.max_pixels
+                tuple(self.images.files), labels, self.card.input, AUGMENTS[recipe.augment], options.max_pixels
             )
             return random_batches(maker, order, batch, self.job, first_epoch=first_epoch)
 

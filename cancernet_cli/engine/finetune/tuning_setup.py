@@ -24,7 +24,7 @@ from cancernet_cli.training.schedules import thaw_epochs
 from cancernet_cli.training.task import Group, Judgement
 
 # Milder than for a U-Net's crops: a view must keep the texture that its label depends on.
-AUGMENT: dict[Augment, AugmentPolicy] = {
+AUGMENTS: dict[Augment, AugmentPolicy] = {
     "usual": AugmentPolicy(
         zoom=(0.8, 1.25),
         zoom_chance=0.5,
