@@ -1,7 +1,7 @@
 """A typical training loop: Pillow and scikit-image in a DataLoader, eager PyTorch, NCHW.
 
 It has no checkpoints, weight averaging, history or resuming: it only decodes, augments as specified by
-`engine.finetune.tuned_backbone.AUGMENT`, and trains. `compare_training.py` compares it with `tune`.
+`engine.finetune.tuning_setup.AUGMENTS`, and trains. `compare_training.py` compares it with `tune`.
 
     python benchmarks/plain_training.py FOLDER --model MODEL_FOLDER --steps 10
 """
@@ -29,11 +29,12 @@ from cancernet_cli.classification import Classifier
 from cancernet_cli.core.cards import Card, InputPolicy, read_card
 from cancernet_cli.core.models import find_model
 from cancernet_cli.data.loading.views import view_grid
-from cancernet_cli.engine.finetune.tuning_setup import AUGMENT, learning_groups
+from cancernet_cli.engine.finetune.tuning_setup import AUGMENTS, learning_groups
 from cancernet_cli.inference.pipeline import load_pipeline
 from cancernet_cli.segmentation import combine
 
 WARM_UP = 2
+AUGMENT = AUGMENTS["usual"]
 
 
 class Variants(Dataset[tuple[Tensor, int]]):

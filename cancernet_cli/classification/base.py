@@ -86,16 +86,25 @@ class LinearHead(nn.Module):
         reads: from maps `[B, C_i, H_i, W_i]` to features `[B, F]`.
         features: F.
         classes: K.
+
+    Attributes:
+        dropout: fraction of the features that are zeroed in training mode.
     """
 
     def __init__(self, reads: Callable[[list[Tensor]], Tensor], features: int, classes: int) -> None:
         super().__init__()
         self.reads = reads
+        self.dropout = 0.0
         self.linear = nn.Linear(features, classes)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Maps `[B, C_i, H_i, W_i]`, shallow to deep, to logits `[B, K]`."""
-        return F.linear(self.reads(maps).float(), self.linear.weight.float(), self.linear.bias.float())
+        return self._weighed(self.reads(maps).float())
+
+    def _weighed(self, features: Tensor) -> Tensor:
+        if self.training and self.dropout:
+            features = F.dropout(features, self.dropout)
+        return F.linear(features, self.linear.weight.float(), self.linear.bias.float())
 
 
 class StandardisedLinear(LinearHead):
@@ -115,8 +124,7 @@ class StandardisedLinear(LinearHead):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Maps `[B, C_i, H_i, W_i]`, shallow to deep, to logits `[B, K]`."""
-        scaled = (self.reads(maps) - self.centre) / self.spread
-        return F.linear(scaled, self.linear.weight.float(), self.linear.bias.float())
+        return self._weighed((self.reads(maps) - self.centre) / self.spread)
 
 
 class Classifier(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cancernet_cli.core.cards import CARD_FILE
+from cancernet_cli.core.cards import CARD_FILE, Card, read_card
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.registry import suggestion
 
@@ -39,3 +39,16 @@ def find_model(name: str) -> Path:
         f"there is no bundled model {name!r} and no folder of that name",
         fix=f"{suggestion(name, bundled)} (or pass the path of a model folder)",
     )
+
+
+def is_for(card: Card, kind: str) -> bool:
+    """Whether a model is for files of a kind, `image` or `slide`; if its card does not say, for slides with an mpp."""
+    if card.use.suits:
+        return card.use.suits == f"{kind}s"
+    return kind == "image" or card.input.mpp is not None
+
+
+def bundled_classifiers_for(kind: str) -> list[str]:
+    """Names of the bundled classifiers whose cards state that they are for files of this kind, sorted."""
+    cards = map(read_card, bundled_models().values())
+    return [card.name for card in cards if card.task == "classify" and card.use.suits == f"{kind}s"]

@@ -19,7 +19,8 @@ class AugmentPolicy:
     """Strengths and probabilities of augmentation; the defaults are those for a U-Net.
 
     Every variant is rotated and flipped at random. With probability `zoom_chance` it is rescaled by a log-uniform
-    factor in `zoom`. With probability `blur_chance` it gets a Gaussian blur of up to `blur` pixels. It is always
+    factor in `zoom`; a view that would need more than the image has is mirrored at its border with `mirror`, and else
+    zoomed out less. With probability `blur_chance` it gets a Gaussian blur of up to `blur` pixels. It is always
     re-stained: the amount of each stain is multiplied by up to `exp(stain)` or its inverse, and all optical densities
     by up to `exp(light)`; with probability `own_stain_chance` the stain vectors are the image's own (Macenko), else the
     published ones (HED). With probability `jpeg_chance` it is compressed at a quality in `jpeg`.
@@ -27,6 +28,7 @@ class AugmentPolicy:
 
     zoom: tuple[float, float] = (0.6, 1.7)
     zoom_chance: float = 1.0
+    mirror: bool = False
     stain: float = 0.35
     light: float = 0.25
     own_stain_chance: float = 0.0
@@ -68,7 +70,8 @@ def random_view(image: Pixels, width_px: int, height_px: int, policy: AugmentPol
     """A random view of an image for a classifier: rotated by right angles, flipped, rescaled and re-stained.
 
     Right angles do not interpolate, so a variant that is not rescaled keeps the texture of the image. The view is
-    inside the image: where it would not fit, the zoom is the least that fits and rotations are by 180 degrees.
+    inside the image: where it would not fit, the zoom is the least that fits and rotations are by 180 degrees, unless
+    the policy mirrors the image.
 
     Args:
         image: `[H, W, 3]` uint8 RGB, at least a view's size.
@@ -77,9 +80,14 @@ def random_view(image: Pixels, width_px: int, height_px: int, policy: AugmentPol
         `[height_px, width_px, 3]` uint8, contiguous.
     """
     height, width = image.shape[:2]
-    zoom = max(_zoom(policy, rng), width_px / width, height_px / height)
+    zoom = _zoom(policy, rng)
+    if not policy.mirror:
+        zoom = max(zoom, width_px / width, height_px / height)
     quarters, flip = int(rng.integers(4)), bool(rng.integers(2))
     sides = [round(width_px / zoom), round(height_px / zoom)]
+    if policy.mirror:
+        image = _mirrored(image, *(sides[::-1] if quarters % 2 else sides))
+        height, width = image.shape[:2]
     if quarters % 2 and (sides[1] > width or sides[0] > height):
         quarters -= 1
     if quarters % 2:
@@ -117,6 +125,16 @@ def rescaled(image: Pixels, policy: AugmentPolicy, rng: Generator) -> Pixels:
     zoom = float(np.exp(rng.uniform(*np.log(policy.zoom))))
     width_px, height_px = (max(16, round(side * zoom)) for side in image.shape[1::-1])
     return resize(image, width_px, height_px, enlarge="linear")
+
+
+def _mirrored(image: Pixels, width_px: int, height_px: int) -> Pixels:
+    """The image in the middle of its mirror images, with at least this size."""
+    height, width = image.shape[:2]
+    if width >= width_px and height >= height_px:
+        return image
+    across, down = max(0, width_px - width), max(0, height_px - height)
+    borders = down // 2, down - down // 2, across // 2, across - across // 2
+    return np.asarray(cv2.copyMakeBorder(image, *borders, borderType=cv2.BORDER_REFLECT), np.uint8)
 
 
 def _zoom(policy: AugmentPolicy, rng: Generator) -> float:

@@ -131,6 +131,8 @@ class _Training:
     def _step(self, step: int, inputs: Tensor, target: Tensor) -> Tensor:
         """Update the weights once; returns loss, accuracy and gradient norm, still on the device."""
         self._set_rates(step)
+        if self.task.seed is not None:  # at each step: loaders draw from the same generator when they start
+            torch.manual_seed(self.task.seed + step)
         kind, precision = self.device.type, self.policy.precision
         with torch.autocast(kind, dtype=precision, enabled=precision != torch.float32):
             output = self.network(inputs)

@@ -18,7 +18,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 FOCUS = 2.0
 
 
-def classification_loss(name: ClassLoss, counts: Tensor) -> Loss:
+def classification_loss(name: ClassLoss, counts: Tensor, smoothing: float = 0.0) -> Loss:
     """The loss of this name: from logits `[B, K]` and classes `[B]` to a float32 scalar, the mean over the batch.
 
     `weighted` multiplies each image's loss by the inverse frequency of its class, scaled so that the weights' mean over
@@ -27,15 +27,17 @@ def classification_loss(name: ClassLoss, counts: Tensor) -> Loss:
 
     Args:
         counts: `[K]` number of training images per class.
+        smoothing: fraction of each label that is spread evenly over all classes (Szegedy et al.,
+            arXiv:1512.00567), but for `focal`.
     """
     if name == "focal":
         return focal_loss
     if name == "cross-entropy":
-        return lambda logits, target: F.cross_entropy(logits.float(), target)
+        return lambda logits, target: F.cross_entropy(logits.float(), target, label_smoothing=smoothing)
     weights = class_weights(counts)
 
     def weighted(logits: Tensor, target: Tensor) -> Tensor:
-        each = F.cross_entropy(logits.float(), target, reduction="none")
+        each = F.cross_entropy(logits.float(), target, reduction="none", label_smoothing=smoothing)
         return (each * weights.to(target.device)[target]).mean()
 
     return weighted

@@ -71,6 +71,7 @@ class Task:
     device. images: drawn per epoch. loss: of outputs and targets. right: fraction of a batch that is correct.
     judge: validates; called in eval mode with the averaged weights in place. kept: what a stopped run without a
     checkpoint keeps all the same, for the message.
+    seed: of what the network itself draws, such as dropped features; None: it draws nothing.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Task:
     right: Callable[[Tensor, Tensor], Tensor]
     judge: Callable[[], Judgement] | None = None
     kept: str = ""
+    seed: int | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -51,6 +52,29 @@ def test_a_view_fits_into_images_that_are_hardly_larger(size: tuple[int, int]) -
     for seed in range(30):
         image = he_like(seed, 90, 64)
         assert random_view(image, *size, policy, np.random.default_rng(seed)).shape == (size[1], size[0], 3)
+
+
+def test_a_small_image_is_mirrored_when_it_is_zoomed_out() -> None:
+    """At half the size, the view's middle is the whole image, and its borders are the image again, mirrored."""
+    image = he_like(0, 64, 64)
+    half = np.asarray(cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA))
+    border = np.pad(half, ((16, 16), (16, 16), (0, 0)), mode="symmetric")
+    policy = replace(STILL, zoom=(0.5, 0.5), mirror=True)
+    for seed in range(20):
+        view = random_view(image, 64, 64, policy, np.random.default_rng(seed)).astype(int)
+        turned = (np.rot90(flipped, k) for k in range(4) for flipped in (border, border[:, ::-1]))
+        assert min(np.abs(view - one).max() for one in turned) <= 1
+
+
+def test_mirroring_changes_nothing_where_the_view_fits() -> None:
+    for seed in range(10):
+        image, rngs = he_like(seed, 150, 140), [np.random.default_rng(seed) for _ in range(2)]
+        policy = replace(STILL, zoom=(0.6, 1.6))
+        views = [
+            random_view(image, 48, 64, replace(policy, mirror=m), rng)
+            for m, rng in zip((False, True), rngs, strict=True)
+        ]
+        np.testing.assert_array_equal(*views)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "blur", "own_stain", "zoom"])

@@ -28,6 +28,15 @@ def test_cross_entropy_is_pytorchs() -> None:
     assert float(loss(LOGITS, TARGET)) == pytest.approx(float(torch.nn.functional.cross_entropy(LOGITS, TARGET)))
 
 
+def test_smoothed_labels_give_a_share_to_all_classes() -> None:
+    target = 0.9 * F.one_hot(TARGET, 2) + 0.1 / 2
+    each = -(target * F.log_softmax(LOGITS, dim=1)).sum(dim=1)
+    loss = classification_loss("cross-entropy", torch.tensor([1, 1]), 0.1)
+    assert float(loss(LOGITS, TARGET)) == pytest.approx(float(each.mean()))
+    weighted = classification_loss("weighted", torch.tensor([1, 1]), 0.1)
+    assert float(weighted(LOGITS, TARGET)) == pytest.approx(float(each.mean()))
+
+
 def test_weights_are_inverse_to_counts_and_one_on_average() -> None:
     counts = torch.tensor([30, 10])
     weights = class_weights(counts)

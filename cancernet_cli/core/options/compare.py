@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cancernet_cli.core.choices import RecipeName
+from cancernet_cli.core.choices import FrozenRecipe
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.learning import LearningOptions
 
@@ -31,7 +31,7 @@ class CompareOptions(LearningOptions):
         "or from random weights (marked in the table) if it is not available.",
         group="Model",
     )
-    recipe: RecipeName = option("paper", help="Training recipe of every cell.", group="Model")
+    recipe: FrozenRecipe = option("paper", help="Training recipe of every cell.", group="Model")
     background_weight: float | None = option(
         None, help="Weight of pixels outside the mask; default: the recipe's.", min=0, max=1, group="Model"
     )

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cancernet_cli.core.choices import SCALE_RANGE, ClassLoss, RecipeName, Sampling, StainNormalization, View
+from cancernet_cli.core.choices import (
+    SCALE_RANGE,
+    Augment,
+    ClassLoss,
+    RecipeName,
+    Sampling,
+    StainNormalization,
+    View,
+)
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options.base import option
 from cancernet_cli.core.options.learning import LearningOptions
@@ -33,8 +41,9 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     )
     recipe: RecipeName = option(
         "modern",
-        help="Default training settings: `modern` (best on unseen patients) or `paper` (the method of the paper: "
-        "224 x 224 pixels, a softmax layer on the last convolution, Adam, 25 epochs).",
+        help="Default training settings: `modern` (best on unseen patients), `patches` (trains the whole network; for "
+        "thousands of small patches of many patients) or `paper` (the method of the paper: 224 x 224 pixels, a softmax "
+        "layer on the last convolution, Adam, 25 epochs).",
         group="Model",
     )
     backbone: str | None = option(
@@ -105,10 +114,10 @@ class FinetuneOptions(LearningOptions, TilingOptions):
         max=100,
         group="Split",
     )
-    unfreeze: int = option(
-        0,
-        help="Backbone stages to train, from the deepest up, unfrozen one after another; 0 keeps the backbone frozen "
-        "and computes its features once.",
+    unfreeze: int | None = option(
+        None,
+        help="Backbone stages to train, from the deepest up; 0 keeps the backbone frozen and computes its features "
+        "once.",
         min=0,
         max=5,
         group="Training",
@@ -126,6 +135,26 @@ class FinetuneOptions(LearningOptions, TilingOptions):
     )
     loss: ClassLoss | None = option(
         None, help="Loss: cross-entropy, the same weighted by inverse class frequency, or focal.", group="Training"
+    )
+    augment: Augment | None = option(
+        None,
+        help="Random changes of views when the backbone is trained: `usual`, or `light` (less stain and light, no JPEG "
+        "artifacts; also zooms out).",
+        group="Training",
+    )
+    label_smoothing: float | None = option(
+        None,
+        help="Fraction of each label spread over all classes when the backbone is trained; not with --loss focal.",
+        min=0,
+        max=0.5,
+        group="Training",
+    )
+    dropout: float | None = option(
+        None,
+        help="Fraction of the head's features dropped when the backbone is trained.",
+        min=0,
+        max=0.9,
+        group="Training",
     )
     variants: int = option(
         0,

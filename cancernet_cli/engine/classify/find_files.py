@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 from cancernet_cli.core import interruption
+from cancernet_cli.core.cards import Card
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, Warn
+from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
+from cancernet_cli.core.models import bundled_classifiers_for, is_for
 from cancernet_cli.core.options import flag_name
 from cancernet_cli.data.discovery.discover import discover
 from cancernet_cli.data.discovery.patients import PatientPattern
 from cancernet_cli.engine.classify.job import Job
-from cancernet_cli.engine.classify.suited_models import suggest_models
 from cancernet_cli.engine.classify.worklist import Worklist
 
 STAGE = "find files"
@@ -51,7 +52,7 @@ def find_files(job: Job, folder: Path, report: Reporter) -> Worklist:
         )
     patients.check(lambda message: report(Warn(message)))
     _warn_of_idle_sinks(job, worklist, report)
-    suggest_models(job.card, worklist, report)
+    _suggest_models(job.card, worklist, report)
     return worklist
 
 
@@ -69,3 +70,13 @@ def _warn_of_idle_sinks(job: Job, worklist: Worklist, report: Reporter) -> None:
         if kinds_to_write(job, worklist).isdisjoint(written):
             wanted = " and ".join(names[kind] for kind in written)
             report(Warn(f"{flag_name(sink.name)} writes files for {wanted} only; there are none among the inputs"))
+
+
+def _suggest_models(card: Card, worklist: Worklist, report: Reporter) -> None:
+    """Report a note for each kind of file that the model is not for and a bundled one is, by their cards."""
+    for kind, count in worklist.kinds().items():
+        names = bundled_classifiers_for(kind) if count and not is_for(card, kind) else []
+        if names:
+            made = "is not made for slides" if kind == "slide" else "is made for slides and the tiles cut from them"
+            wanted = "slides" if kind == "slide" else "photos"
+            report(Note(f"{card.name} {made}; for {wanted}, use --model {' or --model '.join(names)}"))

@@ -105,13 +105,13 @@ def train_classifier(
 
 def _open(data: Sequence[str], options: FinetuneOptions, recipe: Recipe, report: Reporter) -> FinetuneJob:
     """The job, once it is clear that its options fit together."""
-    if options.unfreeze and options.also_segmenters:
+    if recipe.unfreeze and options.also_segmenters:
         raise OptionError(
             "--also-segmenters measures the features of a frozen backbone; --unfreeze trains it",
             fix="omit one of the two",
         )
     job = open_job(data, options, recipe, report)
-    if job.processes.count > 1 and not options.unfreeze:
+    if job.processes.count > 1 and not recipe.unfreeze:
         raise OptionError(
             f"{job.processes.count} processes were started, but one computes the features of a frozen backbone",
             fix="run it without torchrun, or train the backbone with --unfreeze",
@@ -159,7 +159,7 @@ def _train(
 ) -> tuple[TrainingOutcome, dict[str, Fingerprint]]:
     """Read every image once, split them, and train on the readable ones; also their fingerprints, by path."""
     options, report = job.options, job.report
-    if not options.unfreeze:
+    if not job.recipe.unfreeze:
         features = frozen_features(unsplit.files, backbone, card, job)
         images = _announced(split_images(unsplit, features.fingerprints, options, report), report)
         outcome = train_frozen(images.only(features.rows), features, backbone, card, job)

@@ -23,6 +23,9 @@ def fit_with_progress(
     policy = LoopPolicy(
         epochs=job.recipe.epochs,
         learning_rate=job.recipe.learning_rate,
+        weight_decay=job.recipe.tuning.weight_decay,
+        warm_up=job.recipe.tuning.warm_up,
+        average=job.recipe.tuning.average,
         patience=patience,
         stop_after=stop_after,
         precision=PRECISIONS[job.runtime.precision],

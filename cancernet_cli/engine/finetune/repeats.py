@@ -33,7 +33,7 @@ def divide(images: LabelledImages, job: FinetuneJob) -> list[I64]:
     """The fold of each image, `[N]`, in each division; the first is that of the images."""
     if images.splits is not None:
         return [images.folds]
-    is_fast = job.options.unfreeze == 0 and job.recipe.fit == "logistic"
+    is_fast = job.recipe.unfreeze == 0 and job.recipe.fit == "logistic"
     repeats = job.options.repeats or (USUAL if is_fast else 1)
     if images.leaks and repeats > 1:
         job.report(Warn("the given folds leak, so no other division into folds is drawn"))

@@ -29,12 +29,13 @@ from cancernet_cli.engine.finetune.predict_views import CardViews
 from cancernet_cli.engine.finetune.random_batches import ViewMaker, random_batches
 from cancernet_cli.engine.finetune.repeats import divide
 from cancernet_cli.engine.finetune.tuning_setup import (
-    AUGMENT,
-    ViewLogits,
+    AUGMENTS,
+    draw_seed,
     is_unset,
     judgement,
     learning_groups,
     set_statistics,
+    training_network,
 )
 from cancernet_cli.inference.malloc import keep_freed_memory
 from cancernet_cli.inference.pipeline import Pipeline
@@ -44,8 +45,6 @@ from cancernet_cli.training.losses import classification_loss, share_right
 from cancernet_cli.training.novelty import NoveltyModel, fit_novelty
 from cancernet_cli.training.samplers import draw_shares, epoch_draws
 from cancernet_cli.training.task import Batch, Judgement, Task
-
-BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -139,10 +138,11 @@ class Tuner:
     checkpoints: Checkpoints
 
     def tune(self, part: SplitPart, stop_after: int | None = None) -> Tuned:
-        """Train the head and the `--unfreeze` deepest stages of the backbone on a part's `train` rows.
+        """Train the head and the recipe's `unfreeze` deepest stages of the backbone on a part's `train` rows.
 
         Training sees what inference sees: random views of the card's size and scale go through `inference.pipeline`;
-        the segmenter and all normalisation stay as in use, so batch statistics are not updated. With `validate` rows,
+        the segmenter and all normalisation stay as in use, so batch statistics are not updated, unless the recipe's
+        `tuning` has `batch_statistics`. With `validate` rows,
         the epoch of least loss on them is kept and patience may end the training; without, the last one. A head that
         standardises its input and has no statistics yet gets mean and deviation of the training views.
 
@@ -198,7 +198,7 @@ class Tuner:
     ) -> Task:
         options, recipe = self.job.options, self.job.recipe
         labels, patients = self.images.labels, self.images.patients
-        batch = options.batch_size if isinstance(options.batch_size, int) else BATCH
+        batch = options.batch_size if isinstance(options.batch_size, int) else recipe.tuning.batch
         steps = -(-len(part.train) // batch)
 
         def order(epoch: int) -> I64:
@@ -208,7 +208,9 @@ class Tuner:
             return part.train[draws]
 
         def batches(first_epoch: int) -> Generator[Batch]:
-            maker = ViewMaker(tuple(self.images.files), labels, self.card.input, AUGMENT, options.max_pixels)
+            maker = ViewMaker(
+                tuple(self.images.files), labels, self.card.input, AUGMENTS[recipe.augment], options.max_pixels
+            )
             return random_batches(maker, order, batch, self.job, first_epoch=first_epoch)
 
         def judge() -> Judgement:
@@ -219,13 +221,14 @@ class Tuner:
         counts = torch.from_numpy(np.bincount(labels[part.train], minlength=len(self.images.classes)))
         return Task(
             name=part.name,
-            network=ViewLogits(pipeline),
+            network=training_network(pipeline, recipe),
             learner=classifier,
-            groups=learning_groups(classifier, self.card, options.unfreeze, recipe.epochs),
+            groups=learning_groups(classifier, self.card, recipe.unfreeze, recipe.epochs, recipe.tuning),
             batches=batches,
             steps=steps,
             images=steps * batch,
-            loss=classification_loss(recipe.loss, counts),
+            loss=classification_loss(recipe.loss, counts, recipe.label_smoothing),
             right=share_right,
             judge=judge if len(part.validate) else None,
+            seed=draw_seed(options.seed, part.name) if recipe.dropout else None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,9 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from cancernet_cli.classification import Backbone, Classifier, build_backbone
+from cancernet_cli.classification.base import LinearHead
 from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.cards import Architecture, Card
-from cancernet_cli.core.errors import ModelError
+from cancernet_cli.core.choices import Augment
+from cancernet_cli.core.errors import ModelError, OptionError
+from cancernet_cli.core.options.recipes import Recipe, Tuning
 from cancernet_cli.inference.pipeline import Pipeline
 from cancernet_cli.metrics.predictions import auroc
 from cancernet_cli.metrics.scores import Scores, softmax
@@ -20,21 +24,20 @@ from cancernet_cli.training.schedules import thaw_epochs
 from cancernet_cli.training.task import Group, Judgement
 
 # Milder than for a U-Net's crops: a view must keep the texture that its label depends on.
-AUGMENT = AugmentPolicy(
-    zoom=(0.8, 1.25),
-    zoom_chance=0.5,
-    stain=0.25,
-    light=0.15,
-    own_stain_chance=0.5,
-    blur=1.0,
-    blur_chance=0.2,
-    jpeg=(50, 95),
-    jpeg_chance=0.3,
-)
-# The head trains alone for this fraction of the epochs, then one more stage is unfrozen after each such fraction.
-THAW = 0.1
-# Each stage trains at this times the rate of the one above it (Howard, Ruder, arXiv:1801.06146).
-DEEPER = 0.5
+AUGMENTS: dict[Augment, AugmentPolicy] = {
+    "usual": AugmentPolicy(
+        zoom=(0.8, 1.25),
+        zoom_chance=0.5,
+        stain=0.25,
+        light=0.15,
+        own_stain_chance=0.5,
+        blur=1.0,
+        blur_chance=0.2,
+        jpeg=(50, 95),
+        jpeg_chance=0.3,
+    ),
+    "light": AugmentPolicy(zoom=(0.8, 1.25), mirror=True, stain=0.15, light=0.1, blur=0.7, blur_chance=0.2),
+}
 PROBE_PX = 64  # two pixels at stride 32
 
 
@@ -51,13 +54,45 @@ class ViewLogits(nn.Module):
         return logits
 
 
-def learning_groups(classifier: Classifier, card: Card, unfreeze: int, epochs: int) -> list[Group]:
-    """The head, then the backbone's `unfreeze` deepest stages, each later and slower than the one before."""
+def training_network(pipeline: Pipeline, recipe: Recipe) -> ViewLogits:
+    """The pipeline of a classifier, each module in the mode that it trains in.
+
+    All are in eval mode, except for a head that drops features, and batch normalization if the recipe says so.
+
+    Raises:
+        OptionError: the head cannot drop features.
+    """
+    network = ViewLogits(pipeline).eval()
+    classifier = pipeline.classifier
+    assert isinstance(classifier, Classifier)
+    if recipe.dropout:
+        if not isinstance(classifier.head, LinearHead):
+            raise OptionError(f"--dropout does not apply to --head {recipe.head}", fix="omit it")
+        classifier.head.dropout = recipe.dropout
+        classifier.head.train()
+    if recipe.tuning.batch_statistics:
+        for module in classifier.backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.train()
+    return network
+
+
+def draw_seed(seed: int, name: str) -> int:
+    """The seed of what a network draws in the training of this name, such as `fold_0`."""
+    return int(np.random.default_rng([seed, zlib.crc32(name.encode())]).integers(2**62))
+
+
+def learning_groups(
+    classifier: Classifier, card: Card, unfreeze: int, epochs: int, tuning: Tuning | None = None
+) -> list[Group]:
+    """The head, then the backbone's `unfreeze` deepest stages, each as late and slow as `tuning` says."""
+    tuning = tuning or Tuning()
     stages = backbone_stages(classifier.backbone, card.architecture)[:unfreeze]
-    starts = thaw_epochs(len(stages), epochs, THAW)
+    starts = thaw_epochs(len(stages), epochs, tuning.thaw)
+    rates = [tuning.backbone_rate * tuning.deeper_rate**k for k in range(len(stages))]
     return [
         Group(tuple(classifier.head.parameters())),
-        *(Group(stage, DEEPER ** (k + 1), at) for k, (stage, at) in enumerate(zip(stages, starts, strict=True))),
+        *(Group(*one) for one in zip(stages, rates, starts, strict=True)),
     ]
 
 

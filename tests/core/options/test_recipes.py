@@ -11,7 +11,7 @@ from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.recipes import MODERN, PAPER, SEGMENT, Recipe, parse_scales, recipe_of
 
-RECIPES_ONLY = {"fit", "normalise"}  # no option sets them
+RECIPES_ONLY = {"fit", "normalise", "tuning"}  # no option sets them
 
 
 def test_a_recipe_has_the_types_of_the_options() -> None:
@@ -55,3 +55,17 @@ def test_scales_need_views_of_a_fixed_scale() -> None:
         recipe_of(FinetuneOptions(scales="40=1", recipe="paper"))
     with pytest.raises(OptionError, match="--scales does not apply to --task segment"):
         recipe_of(FinetuneOptions(scales="40=1", task="segment"))
+
+
+def test_options_for_training_a_backbone_need_one_that_is_trained() -> None:
+    assert recipe_of(FinetuneOptions(unfreeze=1, dropout=0.1)).dropout == 0.1
+    assert recipe_of(FinetuneOptions(recipe="patches", label_smoothing=0.0)).label_smoothing == 0
+    with pytest.raises(OptionError, match="--augment does not apply to a frozen backbone"):
+        recipe_of(FinetuneOptions(augment="light"))
+    with pytest.raises(OptionError, match="--label-smoothing does not apply to a frozen backbone"):
+        recipe_of(FinetuneOptions(recipe="patches", unfreeze=0, label_smoothing=0.1))
+    with pytest.raises(OptionError, match="--dropout does not apply to --task segment"):
+        recipe_of(FinetuneOptions(task="segment", dropout=0.1))
+    with pytest.raises(OptionError, match="--label-smoothing does not apply to --loss focal") as caught:
+        recipe_of(FinetuneOptions(recipe="patches", loss="focal"))
+    assert caught.value.fix == "pass --label-smoothing 0"

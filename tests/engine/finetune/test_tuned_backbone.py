@@ -18,11 +18,12 @@ from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor, nn
 
 from cancernet_cli.classification import Classifier, build_backbone, build_classifier
+from cancernet_cli.classification.base import LinearHead
 from cancernet_cli.core.cards import Architecture, Card, InputPolicy, SegmentationPolicy
 from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Event, StageAdvanced, silent
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.options.recipes import recipe_of
+from cancernet_cli.core.options.recipes import Tuning, recipe_of
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.views import make_views
 from cancernet_cli.data.splits.folds import SplitPart
@@ -251,6 +252,53 @@ def test_deeper_stages_learn_first_and_faster() -> None:
     options = options_of(Path("m"))
     groups = learning_groups(start_of(options), card_of(options), unfreeze=3, epochs=30)
     assert [(group.rate, group.start) for group in groups] == [(1.0, 0), (0.5, 3), (0.25, 6), (0.125, 9)]
+
+
+def test_all_stages_at_once_at_one_rate() -> None:
+    options = options_of(Path("m"))
+    tuning = Tuning(thaw=0.0, backbone_rate=0.25, deeper_rate=1.0)
+    groups = learning_groups(start_of(options), card_of(options), unfreeze=3, epochs=6, tuning=tuning)
+    assert [(group.rate, group.start) for group in groups] == [(1.0, 0), (0.25, 0), (0.25, 0), (0.25, 0)]
+
+
+def patches_options(out: Path) -> FinetuneOptions:
+    return options_of(out, recipe="patches", head="linear", levels="4", unfreeze=None, epochs=2)
+
+
+def test_dropped_features_and_batch_statistics_are_the_same_after_an_interruption(
+    files: list[FoundFile], tmp_path: Path
+) -> None:
+    undisturbed = tuned(files, patches_options(tmp_path / "one"))
+    options = patches_options(tmp_path / "two")
+
+    def stop(event: Event) -> None:
+        if isinstance(event, StageAdvanced) and event.figures.get("epoch") == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuned(files, options, report=stop)
+    torch.manual_seed(5)  # what the process has drawn before does not matter
+    assert same(tuned(files, replace(options, workers=1)), undisturbed)
+    start, found = start_of(options), state_of(undisturbed)
+    moved = [not torch.equal(found[name], value) for name, value in start.state_dict().items() if "running" in name]
+    assert moved
+    assert all(moved)
+    assert not any(module.training for module in undisturbed.classifier.modules())
+
+
+def test_the_head_drops_features_in_training_only() -> None:
+    start = start_of(patches_options(Path("m")))
+    head = start.head
+    assert isinstance(head, LinearHead)
+    maps = [torch.rand(3, head.linear.in_features, 2, 2)]
+    plain = head(maps)
+    head.dropout = 0.5
+    assert torch.equal(head(maps), plain)
+    head.train()
+    torch.manual_seed(0)
+    found = torch.stack([head(maps) for _ in range(2000)])
+    assert not torch.equal(found[0], found[1])
+    torch.testing.assert_close(found.mean(dim=0), plain, atol=0.05, rtol=0)
 
 
 def test_validation_figures_are_scikit_learns() -> None:

@@ -12,9 +12,8 @@ from cancernet_cli import ClassifyOptions
 from cancernet_cli.core import models
 from cancernet_cli.core.cards import Use, read_card, write_card
 from cancernet_cli.core.events import Event, Note
-from cancernet_cli.core.models import find_model
+from cancernet_cli.core.models import find_model, is_for
 from cancernet_cli.engine.classify.run import dry_run
-from cancernet_cli.engine.classify.suited_models import is_for
 from tests.he_images import he_like
 from tests.slide_files import tissue_slide, write_tiled
 from tests.tiny_model import write_tiny_model
