@@ -6,6 +6,7 @@ well, so the pixels are identical. tifffile's `page.decode` gives them too, but 
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,8 @@ import tifffile
 
 from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.slides.base import Level, UnreadableSlide
+from cancernet_cli.data.slides.tiff import tifffile_page
+from cancernet_cli.data.slides.tiff_directories import read_directories
 from cancernet_cli.data.slides.tile_grid import TileCache, TileGrid
 
 _MAX_TILE_PX = 2048
@@ -104,15 +107,18 @@ def open_jpeg_tiles(path: str, levels: Sequence[Level], read_level: ReadLevel, i
 
 
 def _jpeg_pages(path: str, levels: Sequence[Level]) -> dict[int, _Page]:
+    directories = read_directories(os.fsencode(path))
+    found: dict[int, _Page] = {}
+    if directories is None:
+        return found
     with tifffile.TiffFile(path) as file:
-        pages: list[Any] = [page.aspage() for page in file.pages]
-        found = {}
         for i, level in enumerate(levels):
             size = level.width_px, level.height_px
-            of_size = [page for page in pages if (page.imagewidth, page.imagelength) == size]
-            if len(of_size) == 1 and _is_jpeg(of_size[0]):
-                found[i] = _Page(of_size[0])
-        return found
+            of_size = [page for page in directories.pages if (page.width_px, page.height_px) == size]
+            page = tifffile_page(file, of_size[0]) if len(of_size) == 1 else None
+            if page is not None and _is_jpeg(page):
+                found[i] = _Page(page)
+    return found
 
 
 def _is_jpeg(page: Any) -> bool:

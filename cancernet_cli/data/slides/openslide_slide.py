@@ -15,6 +15,7 @@ from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
 from cancernet_cli.data.slides.base import Level, UnreadableSlide, on_white
 from cancernet_cli.data.slides.jpeg_tiles import open_jpeg_tiles
 from cancernet_cli.data.slides.tiff import tiff_shape
+from cancernet_cli.data.slides.tiff_directories import read_directories
 
 GENERIC = "generic-tiff"
 # One page per level, tiles on a regular grid; in other formats they may be shifted, overlap or be missing
@@ -87,8 +88,8 @@ def takes(location: bytes) -> bool:
     vendor = vendor_of(location)
     if vendor != GENERIC:
         return vendor is not None
-    shape = tiff_shape(location)
-    return shape is None or not shape.is_sub_pyramid
+    shape = tiff_shape(read_directories(location))
+    return shape is None or shape.is_flagged_pyramid
 
 
 def vendor_of(location: bytes) -> str | None:

@@ -16,7 +16,8 @@ from cancernet_cli.core.records import Failure
 from cancernet_cli.data.readers.pixels import samples_to_rgb
 from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
 from cancernet_cli.data.slides.base import Level, UnreadableSlide, UnsupportedSlide, on_white
-from cancernet_cli.data.slides.tiff import pyramid_pages
+from cancernet_cli.data.slides.tiff import tiff_shape, tifffile_page
+from cancernet_cli.data.slides.tiff_directories import read_directories
 from cancernet_cli.data.slides.tile_grid import TileCache, TileGrid
 
 _MAX_SEGMENT_BYTES = 512 * 1024**2
@@ -30,9 +31,12 @@ class TiffSlide:
     scan_origin = 0, 0
 
     def __init__(self, location: bytes) -> None:
+        shape = tiff_shape(read_directories(location))
+        if shape is None:
+            raise UnsupportedSlide("it has no image of a known size")
         self._file = tifffile.TiffFile(os.fsdecode(location))
         try:
-            self._pages = pyramid_pages(self._file)
+            self._pages = [tifffile_page(self._file, level) for level in shape.levels]
             for page in self._pages:
                 _check(page)
             first = self._pages[0]
