@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from cancernet_cli.data.slides.tiff import check_directories
 
 MAX_OPEN = 4
 _PROBE_PX = 16
+_PROBES = 6  # along each side of a level, where its center is damaged
 
 _Key = tuple[bytes, int, int]
 _open: OrderedDict[_Key, Slide] = OrderedDict()
@@ -92,7 +94,7 @@ def _first_that_reads(location: bytes, readers: list[SlideReader]) -> Slide:
         else:
             slide.close()
     if first is not None:
-        return first
+        return _if_anything_can_be_decoded(first)
     if errors:  # the reasons of `BadSlide` are more precise than those of libraries
         raise next((error for error in errors if isinstance(error, BadSlide)), errors[0])
     raise NotASlide("no slide reader supports its format")
@@ -100,13 +102,33 @@ def _first_that_reads(location: bytes, readers: list[SlideReader]) -> Slide:
 
 def _can_decode(slide: Slide) -> bool:
     """Whether the centers of the finest and the coarsest level can be decoded."""
+    return all(_failure_at(slide, level, 0.5, 0.5) is None for level in {0, len(slide.levels) - 1})
+
+
+def _if_anything_can_be_decoded(slide: Slide) -> Slide:
+    """The slide; raises if neither its finest nor its coarsest level can be decoded at any of many places.
+
+    Each failure costs up to 0.1 s (OpenSlide has to open the file again), which adds up where every tile is damaged.
+    """
+    error = None
+    for level in sorted({0, len(slide.levels) - 1}):
+        for y, x in itertools.product(range(_PROBES), repeat=2):
+            error = _failure_at(slide, level, (x + 0.5) / _PROBES, (y + 0.5) / _PROBES)
+            if error is None:
+                return slide
+    slide.close()
+    assert error is not None
+    raise error
+
+
+def _failure_at(slide: Slide, level: int, x: float, y: float) -> UnreadableSlide | None:
+    """Why the place at these fractions of a level's sides cannot be decoded; None if it can."""
+    size = slide.levels[level]
     try:
-        for i in {0, len(slide.levels) - 1}:
-            level = slide.levels[i]
-            slide.read_level(i, level.width_px // 2, level.height_px // 2, _PROBE_PX, _PROBE_PX)
-    except UnreadableSlide:
-        return False
-    return True
+        slide.read_level(level, int(size.width_px * x), int(size.height_px * y), _PROBE_PX, _PROBE_PX)
+    except UnreadableSlide as error:
+        return error
+    return None
 
 
 def _look(location: bytes) -> os.stat_result:

@@ -53,7 +53,7 @@ class OpenSlideSlide:
 
     def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
         if self._jpeg is not None and level in self._jpeg:
-            with suppress(ValueError, OSError):  # a damaged tile, perhaps; OpenSlide reports it
+            with suppress(UnreadableSlide, OSError):  # a damaged tile, perhaps; OpenSlide reports it
                 return self._jpeg.read(level, x, y, width_px, height_px)
         return self._drawn(level, x, y, width_px, height_px)
 

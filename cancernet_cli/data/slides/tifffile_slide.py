@@ -63,6 +63,8 @@ class TiffSlide:
             return out
         try:
             samples = self._samples(level, left, top, right, bottom)
+        except UnreadableSlide:
+            raise
         except MemoryError:
             raise UnreadableSlide(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
         except Exception as error:  # codecs raise anything

@@ -1,4 +1,4 @@
-"""Directories of a TIFF are walked in bounded time and memory, and their claims are checked before a library sees it."""
+"""A TIFF's directories are walked in bounded time and memory, and checked before a library sees them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_the_same_directories_as_in_tifffile(tmp_path: Path) -> None:
 
 
 def test_damage_of_any_byte_of_the_directories_is_one_error(tmp_path: Path) -> None:
-    """A third of the bytes of two directories, each set to 0 and 255: a slide is opened or refused, and nothing else."""
+    """A third of the bytes of two directories, set to 0 and 255: the slide is opened or refused."""
     path = tmp_path / "s.tif"
     write_tiled(path, np.full((300, 300, 3), 200, np.uint8), factors=(2,))
     whole = path.read_bytes()
