@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from cancernet_cli.core.figures import counted
-from cancernet_cli.data.resolution import ANISOTROPIC, ASSUMED, NOT_BELIEVED
+from cancernet_cli.data.resolution import ANISOTROPIC, ASSUMED, DISAGREES, NOT_BELIEVED
 
 SEPARATOR = ","
 
@@ -17,7 +17,7 @@ DARK = "dark"
 MPP_DOUBTFUL = "mpp_doubtful"  # the resolution is unknown or implausible
 VIEW_FLAGS = (OUT_OF_DOMAIN, NO_TISSUE, BLURRED, DARK)
 
-_DOUBTFUL = {ASSUMED, NOT_BELIEVED, ANISOTROPIC}
+_DOUBTFUL = {ASSUMED, NOT_BELIEVED, ANISOTROPIC, DISAGREES}
 
 # In each line the least value on 717 BreakHis fields (40X to 400X) and on 8,854 IDC patches, fat and margins included.
 LEAST_TISSUE = 0.05  # 0.10, 0.05
