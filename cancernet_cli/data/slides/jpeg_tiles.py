@@ -17,6 +17,7 @@ import simplejpeg
 import tifffile
 
 from cancernet_cli.core.arrays import Pixels
+from cancernet_cli.data.readers.inner_sizes import inner_size
 from cancernet_cli.data.slides.base import Level, UnreadableSlide
 from cancernet_cli.data.slides.tiff import tifffile_page
 from cancernet_cli.data.slides.tiff_directories import read_directories
@@ -70,9 +71,10 @@ class JpegTiles:
         page = self.pages[level]
         self._file.seek(page.starts[index])
         data = self._file.read(page.counts[index])
+        size = inner_size(data)  # microseconds, and the decoder would allocate what the tile claims
+        if size != (page.grid.tile_width_px, page.grid.tile_height_px):
+            raise ValueError(f"tile {index} claims {size} pixels")
         tile: Pixels = simplejpeg.decode_jpeg(page.head + data[2:], "RGB")
-        if tile.shape != (page.grid.tile_height_px, page.grid.tile_width_px, 3):
-            raise ValueError(f"tile {index} has {tile.shape[1]} x {tile.shape[0]} pixels")
         return tile
 
 

@@ -28,6 +28,8 @@ _EXACT = 1 / 512
 class OpenSlideSlide:
     """A slide opened by OpenSlide; JPEG tiles of plain TIFFs are decoded directly."""
 
+    flags: tuple[str, ...] = ()
+
     def __init__(self, location: bytes) -> None:
         self._path = os.fsdecode(location)
         self._slide = openslide.OpenSlide(self._path)
@@ -89,7 +91,11 @@ def takes(location: bytes) -> bool:
     if vendor != GENERIC:
         return vendor is not None
     shape = tiff_shape(read_directories(location))
-    return shape is None or shape.is_flagged_pyramid
+    if shape is None:
+        return True
+    # libtiff takes any fourth sample for alpha, and one of several gray pages may be a channel
+    samples = shape.levels[0].samples
+    return shape.is_flagged_pyramid and (samples == 3 or (samples == 1 and not shape.is_one_of_several))
 
 
 def vendor_of(location: bytes) -> str | None:

@@ -52,10 +52,12 @@ class TiffShape:
 
     levels: its directories, finest first; one without a pyramid, even with thumbnails. is_flagged_pyramid: they are
     the first page and later ones marked as reduced, which OpenSlide reads; it ignores SubIFDs and pages without marks.
+    is_one_of_several: other pages have the same size and type, such as channels or focal planes.
     """
 
     levels: tuple[Directory, ...]
     is_flagged_pyramid: bool
+    is_one_of_several: bool
 
     @property
     def pixels(self) -> int:
@@ -80,7 +82,29 @@ def tiff_shape(found: Directories | None) -> TiffShape | None:
     is_flagged = first is found.pages[0] and all(
         not first.below and page.number(SUBFILE) & _REDUCED for page in levels[1:]
     )
-    return TiffShape(tuple(levels), is_flagged)
+    alike = [page for page in full if _size_and_type(page) == _size_and_type(first)]
+    return TiffShape(tuple(levels), is_flagged, len(alike) > 1)
+
+
+def channel_levels(found: Directories | None, channels: Sequence[int], levels: int) -> list[tuple[Directory, ...]]:
+    """The levels of pages that are channels of one image, by channel.
+
+    Raises:
+        UnsupportedSlide: a page is missing, or they differ in size or type.
+    """
+    pages = found.pages if found is not None else ()
+    if any(not 0 <= channel < len(pages) for channel in channels):
+        raise UnsupportedSlide("its channels are in other files; save it as one file of RGB")
+    every = [(pages[channel], *pages[channel].below[: levels - 1]) for channel in channels]
+    if any([*map(_size_and_type, one)] != [*map(_size_and_type, every[0])] for one in every):
+        raise UnsupportedSlide("its channels differ in size; save it as RGB")
+    if any(page.samples != 1 for page in every[0]) or len(every[0]) != levels:
+        raise UnsupportedSlide("its channels are not gray images; save it as RGB")
+    return every
+
+
+def _size_and_type(page: Directory) -> tuple[Any, ...]:
+    return page.width_px, page.height_px, page.pixel_type
 
 
 def _levels(first: Directory, pages: Sequence[Directory]) -> list[Directory]:

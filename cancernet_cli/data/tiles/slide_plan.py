@@ -139,7 +139,7 @@ def plan_slide(slide: Slide, cut: Cut, options: TilingOptions) -> SlidePlan:
         more.append(TOO_DARK if _is_dark(thumbnail.pixels) else NO_TISSUE)
     if thumbnail.unreadable.any():
         more.append(DAMAGED)
-    flags = (*resolution.flags, *more)
+    flags = (*resolution.flags, *more, *slide.flags)
     return SlidePlan(slide.vendor, slide.levels, resolution, cut.mpp, thumbnail, tissue, tiles, flags)
 
 
