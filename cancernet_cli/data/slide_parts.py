@@ -1,7 +1,8 @@
 """Multi-file slides: which file represents the slide, and which are only parts of it.
 
 MRXS: `name.mrxs` and a folder `name` with Slidedat.ini and .dat files. Hamamatsu VMS and VMU: an index file that lists
-JPEG files. DICOM: the files of one series in a folder; the first by name represents the slide.
+JPEG files. DICOM: the files of one series in a folder, whose names end in .dcm or
+have no ending; the first by name represents the slide.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def is_part(location: bytes) -> bool:
     lower = name.lower()
     if lower.endswith(_MRXS_PARTS):
         return any(os.path.exists(folder + ending) for ending in (b".mrxs", b".MRXS"))
-    return lower.endswith((b".jpg", b".jpeg", b".opt", b".dcm")) and name in _parts(folder)
+    return (lower.endswith((b".jpg", b".jpeg", b".opt")) or _may_be_dicom(lower)) and name in _parts(folder)
 
 
 def missing_companion(location: bytes) -> str:
@@ -50,8 +51,8 @@ def _parts(folder: bytes) -> set[bytes]:
 def _scan(folder: bytes, mtime_ns: int) -> set[bytes]:
     """`mtime_ns` is part of the cache key, so that a folder is scanned again once its files have changed."""
     with os.scandir(folder) as entries:
-        endings = (*_INDEX_ENDINGS, b".dcm")
-        names = sorted(entry.name for entry in entries if entry.name.lower().endswith(endings))
+        files = (entry.name for entry in entries if entry.is_file())
+        names = sorted(name for name in files if name.lower().endswith(_INDEX_ENDINGS) or _may_be_dicom(name.lower()))
     parts: set[bytes] = set()
     series: set[str] = set()
     for name in names:
@@ -64,6 +65,12 @@ def _scan(folder: bytes, mtime_ns: int) -> set[bytes]:
         if uid:
             series.add(uid)
     return parts
+
+
+def _may_be_dicom(name: bytes) -> bool:
+    """Whether a file is named like DICOM: `.dcm`, without an ending, or by its UID, such as `1.2.840.10008`."""
+    ending = os.path.splitext(name)[1]
+    return ending == b".dcm" or not ending or ending[1:].isdigit()
 
 
 def _listed_in(index: bytes) -> set[bytes]:

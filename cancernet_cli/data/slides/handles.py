@@ -8,6 +8,7 @@ import stat
 from collections import OrderedDict
 
 from cancernet_cli.core.records import Failure
+from cancernet_cli.data.dicom import is_cut_off, is_dicom
 from cancernet_cli.data.slide_parts import missing_companion
 from cancernet_cli.data.slides.base import (
     BadSlide,
@@ -15,6 +16,7 @@ from cancernet_cli.data.slides.base import (
     NotASlide,
     Slide,
     SlideReader,
+    TruncatedSlide,
     UnreadableSlide,
     slide_readers,
 )
@@ -61,6 +63,8 @@ def open_slide(location: bytes) -> Slide:
         if missing:
             raise MissingCompanion(missing)
         check_directories(location)
+        if is_dicom(location) and is_cut_off(location):
+            raise TruncatedSlide("the file ends before its pixels do")
         readers = sorted((entry.factory() for entry in slide_readers), key=lambda reader: reader.rank)
         return _first_that_reads(location, [reader for reader in readers if reader.takes(location)])
     except UnreadableSlide:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,28 @@ def test_of_a_dicom_series_the_first_file_stands_for_all(tmp_path: Path) -> None
     assert [name for name in "abcd" if is_part(os.fsencode(tmp_path / f"{name}.dcm"))] == ["b"]
     found = find_slides([str(tmp_path)], base=tmp_path)
     assert [file.path for file in found] == ["a.dcm", "c.dcm", "d.dcm"]
+
+
+def test_dicom_files_without_an_ending_are_parts_too(tmp_path: Path) -> None:
+    for name in ("1.2.840.1", "1.2.840.2", "IM_0001", "z.dcm"):
+        (tmp_path / name).write_bytes(dicom(b"1.1"))
+    (tmp_path / "README").write_text("about")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    parts = [name for name in names if is_part(os.fsencode(tmp_path / name))]
+    assert parts == ["1.2.840.2", "IM_0001", "z.dcm"]
+
+
+def test_a_header_of_dicom_is_read_in_bounded_time_and_memory(tmp_path: Path) -> None:
+    path = tmp_path / "s.dcm"
+    many = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * 2_000_000
+    path.write_bytes(dicom(b"1.2", before=struct.pack("<HH2s2xI", 8, 0x1110, b"SQ", 0xFFFFFFFF) + many))
+    start = time.monotonic()
+    assert series_of(str(path)) is None
+    path.write_bytes(dicom(b"1.2.3")[:-20] + struct.pack("<HH2sH", 0x20, 0x0E, b"UN", 0) + b"\xff\xff\xff\xfe1.2")
+    series_of(str(path))
+    os.mkfifo(tmp_path / "pipe.dcm")
+    assert series_of(str(tmp_path / "pipe.dcm")) is None
+    assert time.monotonic() - start < 5
 
 
 def test_parts_of_mrxs_and_vms_are_no_inputs(tmp_path: Path) -> None:

@@ -116,14 +116,14 @@ def test_the_same_directories_as_in_tifffile(tmp_path: Path) -> None:
 
 
 def test_damage_of_any_byte_of_the_directories_is_one_error(tmp_path: Path) -> None:
-    """A third of the bytes of two directories, set to 0 and 255: the slide is opened or refused."""
+    """An eighth of the bytes of two directories, set to 0 and 255: the slide is opened or refused."""
     path = tmp_path / "s.tif"
     write_tiled(path, np.full((300, 300, 3), 200, np.uint8), factors=(2,))
     whole = path.read_bytes()
     found = read_directories(os.fsencode(path))
     assert found is not None
     rng = np.random.default_rng(0)
-    places = [page.offset + int(at) for page in found.pages for at in rng.choice(190, 60, replace=False)]
+    places = [page.offset + int(at) for page in found.pages for at in rng.choice(190, 25, replace=False)]
     for at in places:
         for value in (0, 255):
             path.write_bytes(whole[:at] + bytes([value]) + whole[at + 1 :])
