@@ -102,7 +102,7 @@ class _Image:
                 self._header = header = pydicom.dcmread(self._file, stop_before_pixels=True)
             self._start = self._file.tell()
             if not str(header.get("SOPClassUID", "")).startswith(_MICROSCOPY):
-                raise UnsupportedSlide(f"it is no slide but {header.SOPClassUID.name}")
+                raise UnsupportedSlide(f"it is not a slide but a {header.SOPClassUID.name}")
             self.width_px = int(header.get("TotalPixelMatrixColumns") or header.Columns)
             self.height_px = int(header.get("TotalPixelMatrixRows") or header.Rows)
             kind = [str(word).upper() for word in header.get("ImageType") or ()]

@@ -18,8 +18,8 @@ _RGBA = {0xFF0000FF: 0, 0x00FF00FF: 1, 0x0000FFFF: 2}  # Channel's attribute Col
 class Ome:
     """The first image of an OME-XML.
 
-    mpp: (x, y) in micrometers. power: of the objective. channels: the pages of red, green and blue where each is a page
-    of its own; otherwise empty. is_stack: it has further focal planes or times.
+    mpp: (x, y) in micrometers. power: of the objective. channels: the pages of red, green and blue if there are three;
+    otherwise empty. is_stack: it has further focal planes or times.
     """
 
     mpp: tuple[float, float] | None = None

@@ -203,7 +203,7 @@ def _check_count(page: Directory) -> None:
         needed *= page.samples
     if page.beyond.intersection(tags):
         raise TruncatedSlide(f"the file ends before the list of its {word}")
-    listed = min(page.count(tag) for tag in tags if tag == tags[0] or page.count(tag))  # some writers leave out sizes
+    listed = min(page.count(tag) for tag in tags if tag == tags[0] or page.count(tag))  # some writers omit the sizes
     if listed < needed:
         raise DamagedSlide(f"its directory lists {listed:,} of {needed:,} {word}")
 

@@ -20,7 +20,7 @@ MAX_DIRECTORIES = 4096
 _MAX_ENTRIES = 4096  # of a directory
 _MAX_BELOW = 64  # SubIFDs of a directory
 _MAX_SHORT = 64  # values that are read with the directory; longer arrays are read when needed
-_CLASSIC_LIMIT = 1 << 32  # a classic TIFF beyond this is NDPI, with 64-bit offsets of its own
+_CLASSIC_LIMIT = 1 << 32  # a classic TIFF beyond this is NDPI, with its own 64-bit offsets
 
 # TIFF's numbers for its tags
 SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262

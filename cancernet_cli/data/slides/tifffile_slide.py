@@ -46,7 +46,7 @@ class TiffSlide:
             ome = read_ome(self._file.ome_metadata or "") if self._file.is_ome else Ome()
             count = len(shape.levels)
             planes = channel_levels(directories, ome.channels, count) if ome.channels else [shape.levels]
-            # By channel and level; one channel unless each is a page of its own
+            # By channel and level; one channel unless each is a separate page
             self._planes = [[tifffile_page(self._file, level) for level in levels] for levels in planes]
             for page in itertools.chain(*self._planes):
                 _check(page)
@@ -149,6 +149,9 @@ class TiffSlide:
 
 def _check(page: Any) -> None:
     """Raise if a page's pixels are not colors, or cannot be decoded in parts."""
+    for name in ("compression", "photometric"):
+        if not hasattr(getattr(page, name), "name"):  # tifffile has no name for it
+            raise UnsupportedSlide(f"its {name} {getattr(page, name)} is unknown")
     photometric = page.photometric.name
     many = page.samplesperpixel
     if photometric not in (*_GRAY, *_COLORS) or (photometric in _COLORS and many < 3) or many > 4:

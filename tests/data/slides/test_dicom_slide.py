@@ -61,7 +61,7 @@ def test_tiles_that_are_missing_are_white_and_may_come_in_any_order(tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"kind": CT}, "it is no slide but CT Image Storage"),
+        ({"kind": CT}, "it is not a slide but a CT Image Storage"),
         ({"flavor": "LABEL"}, "a label or an overview"),
         ({"sparse": [0, 1], "DimensionOrganizationType": "TILED_FULL"}, "it has 2 of 12 tiles"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "3 samples of PALETTE COLOR"),

@@ -250,3 +250,25 @@ def test_a_slide_all_of_whose_tiles_are_damaged_is_refused_at_once(tmp_path: Pat
     path.write_bytes(data)
     with pytest.raises(UnreadableSlide, match=r"^decode: "):
         make_thumbnail(opened(path), downsample=10)
+
+
+@pytest.mark.parametrize("compression", ["webp", "jpeg2000", "zstd", "lzma", "jpegxl", "png"])
+def test_pyramids_that_openslide_cannot_decode_are_read_by_the_next_reader(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / "s.tif"
+    options = {"compressionargs": {"lossless": True}} if compression in ("webp", "jpegxl") else {}
+    levels = [PICTURE, *levels_of(PICTURE, (2,))]
+    with tifffile.TiffWriter(path) as file:
+        for i, level in enumerate(levels):
+            kind = {"tile": (128, 128), "compression": compression, "subfiletype": i, "metadata": None, **options}
+            file.write(level, photometric="rgb", **kind)
+    slide = opened(path)
+    for i, level in enumerate(levels):
+        np.testing.assert_array_equal(slide.read_level(i, 0, 0, level.shape[1], level.shape[0]), level)
+
+
+def test_an_unknown_compression_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    write_tiled(path, PICTURE, factors=())
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages.first.tags["Compression"].overwrite(52479)
+    assert failure(path) == "open: UnsupportedSlide: its compression 52479 is unknown"
