@@ -26,6 +26,9 @@ MAX_OPEN = 4
 _PROBE_PX = 16
 _PROBES = 6  # along each side of a level, where its center is damaged
 
+# What libraries raise where a tag has the wrong type or number of values
+_CONFUSED = (TypeError, AttributeError, LookupError, UnicodeError, AssertionError, ArithmeticError)
+
 _Key = tuple[bytes, int, int]
 _open: OrderedDict[_Key, Slide] = OrderedDict()
 
@@ -74,6 +77,9 @@ def open_slide(location: bytes) -> Slide:
         raise UnreadableSlide(Failure("open", type(error).__name__, words)) from None
     except MemoryError:
         raise UnreadableSlide(Failure("open", "MemoryError", "not enough memory to open it")) from None
+    except _CONFUSED as error:
+        words = f"its metadata cannot be understood ({' '.join(str(error).split())})"
+        raise UnreadableSlide(Failure("open", "DamagedSlide", words)) from None
     except Exception as error:  # a `BadSlide`, or anything that readers raise
         raise UnreadableSlide(Failure.of("open", error)) from None
 
