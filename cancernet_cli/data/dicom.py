@@ -1,32 +1,36 @@
-"""What a DICOM file's elements say: its series, and whether it is complete."""
+"""Recognize DICOM files, and read their series UID from the header."""
 
 from __future__ import annotations
 
 import os
+import re
 import struct
+from contextlib import suppress
 from typing import BinaryIO
 
 from cancernet_cli.data.signatures import DICOM, has_signature
 
 _SERIES = (0x0020, 0x000E)
 _PIXELS = (0x7FE0, 0x0010)
+_MAX_ELEMENTS = 10_000  # of a file, and of a sequence
+_MAX_UID = 128
 _UNDEFINED = 0xFFFFFFFF
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
 _DEEPEST = 32
-_MAX_ELEMENTS = 10_000  # of a file, and of a sequence
-_MAX_UID = 128
+_NO_ENDING = re.compile(rb"[^.]+|.*\.\d+", re.DOTALL)  # some names are UIDs, such as 1.2.840.10008
+
+
+def may_be_dicom(name: bytes) -> bool:
+    """Whether a file name has no ending, or a number for one, as names of DICOM files often do."""
+    return _NO_ENDING.fullmatch(name) is not None and name.upper() != b"DICOMDIR"
 
 
 def is_dicom(location: bytes) -> bool:
-    """Whether a file is DICOM; False if it cannot be read."""
-    try:
-        if not os.path.isfile(location):  # reading a FIFO would wait for a writer
-            return False
-        with open(location, "rb") as file:
-            return has_signature(file.read(132), [DICOM])
-    except OSError:
-        return False
+    """Whether a regular file starts as DICOM does; False if it cannot be read."""
+    with suppress(OSError), open(location, "rb", buffering=0) as file:
+        return has_signature(file.read(132), [DICOM])
+    return False
 
 
 def series_of(path: str) -> str | None:
@@ -35,10 +39,11 @@ def series_of(path: str) -> str | None:
     Supports explicit VR little endian (PS3.5, section 7.1), the encoding of all compressed files.
     """
     try:
-        if not is_dicom(os.fsencode(path)):
+        if not os.path.isfile(path):  # reading a FIFO would wait for a writer
             return None
         with open(path, "rb") as file:
-            file.seek(132)
+            if not has_signature(file.read(132), [DICOM]):
+                return None
             for _ in range(_MAX_ELEMENTS):
                 tag, length = _element(file)
                 if tag == _SERIES:

@@ -1,8 +1,7 @@
 """Multi-file slides: which file represents the slide, and which are only parts of it.
 
 MRXS: `name.mrxs` and a folder `name` with Slidedat.ini and .dat files. Hamamatsu VMS and VMU: an index file that lists
-JPEG files. DICOM: the files of one series in a folder, whose names end in .dcm or
-have no ending; the first by name represents the slide.
+JPEG files. DICOM: the files of one series in a folder; the first by name represents the slide.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 
-from cancernet_cli.data.dicom import series_of
+from cancernet_cli.data.dicom import may_be_dicom, series_of
 
 _INDEX_ENDINGS = (b".vms", b".vmu")
 _MRXS_PARTS = (b".dat", b".ini")
@@ -23,7 +22,7 @@ def is_part(location: bytes) -> bool:
     lower = name.lower()
     if lower.endswith(_MRXS_PARTS):
         return any(os.path.exists(folder + ending) for ending in (b".mrxs", b".MRXS"))
-    return (lower.endswith((b".jpg", b".jpeg", b".opt")) or _may_be_dicom(lower)) and name in _parts(folder)
+    return (lower.endswith((b".jpg", b".jpeg", b".opt", b".dcm")) or may_be_dicom(name)) and name in _parts(folder)
 
 
 def missing_companion(location: bytes) -> str:
@@ -51,8 +50,12 @@ def _parts(folder: bytes) -> set[bytes]:
 def _scan(folder: bytes, mtime_ns: int) -> set[bytes]:
     """`mtime_ns` is part of the cache key, so that a folder is scanned again once its files have changed."""
     with os.scandir(folder) as entries:
-        files = (entry.name for entry in entries if entry.is_file())
-        names = sorted(name for name in files if name.lower().endswith(_INDEX_ENDINGS) or _may_be_dicom(name.lower()))
+        endings = (*_INDEX_ENDINGS, b".dcm")
+        names = sorted(
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(endings) or (may_be_dicom(entry.name) and entry.is_file())
+        )
     parts: set[bytes] = set()
     series: set[str] = set()
     for name in names:
@@ -65,12 +68,6 @@ def _scan(folder: bytes, mtime_ns: int) -> set[bytes]:
         if uid:
             series.add(uid)
     return parts
-
-
-def _may_be_dicom(name: bytes) -> bool:
-    """Whether a file is named like DICOM: `.dcm`, without an ending, or by its UID, such as `1.2.840.10008`."""
-    ending = os.path.splitext(name)[1]
-    return ending == b".dcm" or not ending or ending[1:].isdigit()
 
 
 def _listed_in(index: bytes) -> set[bytes]:
