@@ -77,21 +77,21 @@ def jpeg(data: bytes) -> OpenedImage:
 
 
 def _strict(data: bytes, **sides: int) -> FlaggedPixels:
-    """Decode; a file that is whole apart from its end is mended first, and then has to pass the same strict decoder."""
+    """Decode; a file that is whole apart from its end is repaired first, and has to pass the same strict decoder."""
     try:
         return FlaggedPixels(simplejpeg.decode_jpeg(data, "RGB", strict=True, **sides))
     except ValueError as error:
-        mended, problem = data, str(error)
+        repaired, problem = data, str(error)
         for _ in range(_ROUNDS):
-            mended = _mended(mended, problem)
+            repaired = _repaired(repaired, problem)
             try:
-                return FlaggedPixels(simplejpeg.decode_jpeg(mended, "RGB", strict=True, **sides), (DAMAGED,))
+                return FlaggedPixels(simplejpeg.decode_jpeg(repaired, "RGB", strict=True, **sides), (DAMAGED,))
             except ValueError as next_error:
                 problem = str(next_error)
         raise
 
 
-def _mended(data: bytes, problem: str) -> bytes:
+def _repaired(data: bytes, problem: str) -> bytes:
     """The file without the stray bytes that the decoder met before the end marker, or with a missing end marker."""
     if found := _EXTRANEOUS.search(problem):
         end = data.rfind(_END)
