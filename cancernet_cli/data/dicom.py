@@ -1,17 +1,36 @@
-"""Read the series UID of a DICOM file from its header."""
+"""Recognize DICOM files, and read their series UID from the header."""
 
 from __future__ import annotations
 
+import os
+import re
 import struct
+from contextlib import suppress
 from typing import BinaryIO
 
 from cancernet_cli.data.signatures import DICOM, has_signature
 
 _SERIES = (0x0020, 0x000E)
+_PIXELS = (0x7FE0, 0x0010)
+_MAX_ELEMENTS = 10_000  # of a file, and of a sequence
+_MAX_UID = 128
 _UNDEFINED = 0xFFFFFFFF
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
 _DEEPEST = 32
+_NO_ENDING = re.compile(rb"[^.]+|.*\.\d+", re.DOTALL)  # some names are UIDs, such as 1.2.840.10008
+
+
+def may_be_dicom(name: bytes) -> bool:
+    """Whether a file name has no ending, or a number for one, as names of DICOM files often do."""
+    return _NO_ENDING.fullmatch(name) is not None and name.upper() != b"DICOMDIR"
+
+
+def is_dicom(location: bytes) -> bool:
+    """Whether a regular file starts as DICOM does; False if it cannot be read."""
+    with suppress(OSError), open(location, "rb", buffering=0) as file:
+        return has_signature(file.read(132), [DICOM])
+    return False
 
 
 def series_of(path: str) -> str | None:
@@ -20,18 +39,50 @@ def series_of(path: str) -> str | None:
     Supports explicit VR little endian (PS3.5, section 7.1), the encoding of all compressed files.
     """
     try:
+        if not os.path.isfile(path):  # reading a FIFO would wait for a writer
+            return None
         with open(path, "rb") as file:
             if not has_signature(file.read(132), [DICOM]):
                 return None
-            while True:
+            for _ in range(_MAX_ELEMENTS):
                 tag, length = _element(file)
                 if tag == _SERIES:
-                    return file.read(length).rstrip(b"\0 ").decode("ascii", "replace")
+                    return file.read(min(length, _MAX_UID)).rstrip(b"\0 ").decode("ascii", "replace")
                 if _SERIES < tag != _ITEM:  # elements are sorted by tag
                     return None
                 _skip(file, length)
+            return None
     except (OSError, ValueError, struct.error):
         return None
+
+
+def is_cut_off(location: bytes) -> bool:
+    """Whether a DICOM file ends before its pixels do; False if that cannot be told."""
+    size = os.path.getsize(location)
+    with open(location, "rb") as file:
+        file.seek(132)
+        try:
+            for _ in range(_MAX_ELEMENTS):
+                tag, length = _element(file)
+                if tag == _PIXELS:
+                    return file.tell() + length > size if length != _UNDEFINED else _ends_early(file, size)
+                _skip(file, length)
+        except struct.error:
+            return True
+        except ValueError:  # an encoding that slides do not use
+            pass
+    return False
+
+
+def _ends_early(file: BinaryIO, size: int) -> bool:
+    """Whether the file ends before the last of the frames that follow."""
+    while True:
+        tag, length = _element(file)
+        if tag != _ITEM:
+            return False
+        if file.tell() + length > size:
+            return True
+        file.seek(length, 1)
 
 
 def _element(file: BinaryIO) -> tuple[tuple[int, int], int]:
@@ -54,8 +105,9 @@ def _skip(file: BinaryIO, length: int, depth: int = 0) -> None:
         return
     if depth > _DEEPEST:
         raise ValueError("nested too deeply")
-    while True:
+    for _ in range(_MAX_ELEMENTS):
         tag, length = _element(file)
         if tag in (_ITEM_END, _SEQUENCE_END):
             return
         _skip(file, length, depth + 1)
+    raise ValueError("too many elements")

@@ -17,7 +17,7 @@ from cancernet_cli.data.readers.base import readers
 from cancernet_cli.data.signatures import has_signature
 from tests.he_images import he_like
 
-LOSSY = {"jpeg"}
+LOSSY = {"avif", "gif", "jpeg"}
 WITH_EXIF = {"jpeg", "png", "tiff", "webp"}
 ORIENTATION = 0x0112  # EXIF tag
 NAMES = readers.names()

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from cancernet_cli.data.signatures import has_signature
 from cancernet_cli.data.slides import Slide, UnreadableSlide, open_slide
 from cancernet_cli.data.slides.base import slide_readers
+from tests.dicom_files import write_dicom
 from tests.slide_files import marked, write_ome, write_tiled
 
 NAMES = slide_readers.names()
-# For each entry a function that writes a lossless pyramid in a format that it opens, and returns the levels.
-WRITERS: dict[str, Callable[..., list[NDArray[np.uint8]]]] = {"openslide": write_tiled, "tifffile": write_ome}
+# For each entry a function that writes a lossless slide in a format that it opens.
+WRITERS: dict[str, Callable[[Path, NDArray[np.uint8]], object]] = {
+    "openslide": write_tiled, "tifffile": write_ome, "dicom": write_dicom
+}  # fmt: skip
 PICTURE = marked(701, 533)
 
 

@@ -19,11 +19,33 @@ def resolved(facts: ScaleFacts, target: float = 0.5, slide: float | None = None)
 
 def test_the_sources_are_asked_in_their_order() -> None:
     everything = ScaleFacts(mpp=(0.25, 0.25), tiff_mpp=(0.26, 0.26), objective_power=20)
-    assert resolved(everything, slide=0.3) == Resolution(0.25, "slide")
-    assert resolved(ScaleFacts(None, (0.26, 0.26), 20), slide=0.3) == Resolution(0.26, "tiff_resolution")
-    assert resolved(ScaleFacts(None, None, 40), slide=0.3) == Resolution(0.25, "objective", ("mpp_from_objective",))
+    assert resolved(everything) == Resolution(0.25, "slide")
+    assert resolved(ScaleFacts(None, (0.26, 0.26), 20)) == Resolution(0.26, "tiff_resolution")
+    assert resolved(ScaleFacts(None, None, 40)) == Resolution(0.25, "objective", ("mpp_from_objective",))
     assert resolved(ScaleFacts(), slide=0.3) == Resolution(0.3, "option")
     assert resolved(ScaleFacts()) == Resolution(0.5, "model", ("mpp_assumed",))
+
+
+@pytest.mark.parametrize(
+    "facts", [ScaleFacts(mpp=(0.25, 0.25)), ScaleFacts(None, (0.25, 0.25)), ScaleFacts(objective_power=40)]
+)
+def test_the_users_value_replaces_the_metadata(facts: ScaleFacts) -> None:
+    assert resolved(facts, slide=0.3) == Resolution(0.3, "option", ("mpp_overridden",), 0.25)
+    assert resolved(facts, slide=0.251) == Resolution(0.251, "option")
+
+
+@pytest.mark.parametrize(("mpp", "power", "flags"), [
+    (0.025, 40, ("mpp_disagrees",)), (2.5, 40, ("mpp_disagrees",)),
+    (0.25, 4, ("mpp_disagrees",)), (0.9, 40, ("mpp_disagrees",)),
+    (0.25, 40, ()), (0.499, 20, ()), (0.2425, 20, ()), (0.1725, 40, ()), (0.25, 0, ()), (0.25, None, ()),
+])  # fmt: skip
+def test_an_mpp_that_contradicts_the_objective_is_flagged(
+    mpp: float, power: float | None, flags: tuple[str, ...]
+) -> None:
+    for facts in (ScaleFacts((mpp, mpp), None, power), ScaleFacts(None, (mpp, mpp), power)):
+        found = resolved(facts, target=2.0)
+        assert (found.mpp, found.flags) == (mpp, flags)
+        assert found.other_mpp == (10 / power if flags and power else None)
 
 
 @pytest.mark.parametrize("mpp", [0.0, -0.25, math.inf, math.nan, 0.0001, 25.4e3, 25_400 / 72, 25_400 / 96, 84.7, 21.2])

@@ -20,7 +20,7 @@ class TilingOptions(Options):
     )
     mpp: float | None = option(
         None,
-        help="Fallback resolution (µm/px) for slides without MPP metadata; default: the model's, with a warning.",
+        help="Resolution of the slides (µm/px), in place of their metadata; default: the metadata's, or the model's.",
         min=0.02,
         max=10,
         group="Slides",

@@ -19,7 +19,7 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.quality import Quality, quality
 from cancernet_cli.data.loading.views import make_views, scaled_size
 from cancernet_cli.data.loading.workers import start_workers
-from cancernet_cli.data.readers import UnreadableImage, read_image, read_shrunk
+from cancernet_cli.data.readers import UnreadableImage, read_flagged, read_image, read_shrunk
 from cancernet_cli.data.scales import image_policy, scale_of
 from cancernet_cli.data.splits.training_images import TrainingImages
 
@@ -48,6 +48,7 @@ class DecodedImage:
 
     views: its number of rows in the batch's pixels. knows_scale: False if the card has a scale for each magnification
     and this image's is unknown. seen: whether it is one of the decoder's training images; None if these are unknown.
+    flags: what its reader had to decide (`data.readers.base.FILE_FLAGS`).
     """
 
     width_px: int
@@ -56,6 +57,7 @@ class DecodedImage:
     quality: Quality
     knows_scale: bool = field(default=True, kw_only=True)
     seen: bool | None = field(default=None, kw_only=True)
+    flags: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,13 @@ class BatchDecoder(Dataset[DecodedBatch]):
                 quality(found.pixels),
                 knows_scale=self._knows_scale(file),
                 seen=self.has_seen(found.pixels),
+                flags=found.flags,
             )
             whole = read_image(file.location, max_pixels=self.max_pixels) if self.keep_originals else found.pixels
             return whole, decoded, views
-        image = read_image(file.location, max_pixels=self.max_pixels)
-        return image, *self.look_at(file, image)
+        image, flags = read_flagged(file.location, max_pixels=self.max_pixels)
+        decoded, views = self.look_at(file, image)
+        return image, replace(decoded, flags=flags), views
 
     def look_at(self, file: FoundFile, image: np.ndarray) -> tuple[DecodedImage, np.ndarray]:
         """Size, quality and views of an image in full resolution; a subclass may compute more."""

@@ -18,6 +18,7 @@ from cancernet_cli.data.readers.base import (
     BadImage,
     EmptyFile,
     FileTooLarge,
+    FlaggedPixels,
     Needs,
     NotAnImage,
     OpenedImage,
@@ -38,7 +39,7 @@ _ADDRESS = re.compile(r"<([\w.]+) object at 0x[0-9a-f]+>")
 def read_image(location: bytes, *, max_pixels: int) -> Pixels:
     """The pixels of an image file, upright by its EXIF orientation.
 
-    Transparency is composited on white, 16 bits are scaled by their full range, and only the first page is read.
+    Transparency is composited on white, 16 bits are scaled by their full range, and of several pages one is read.
 
     Returns:
         `[H, W, 3]` uint8 RGB, C-contiguous.
@@ -47,7 +48,12 @@ def read_image(location: bytes, *, max_pixels: int) -> Pixels:
         UnreadableImage: with stage `read` (no access to the file), `check` (empty, not an image, too large, too small,
             wrong checksum) or `decode` (the decoder fails). Nothing else, whatever the file.
     """
-    return _decoded(location, max_pixels, lambda opened: np.ascontiguousarray(opened.decode()))
+    return read_flagged(location, max_pixels=max_pixels).pixels
+
+
+def read_flagged(location: bytes, *, max_pixels: int) -> FlaggedPixels:
+    """The same, with what its reader had to decide (`FILE_FLAGS`)."""
+    return _decoded(location, max_pixels, _whole)
 
 
 def read_shrunk(location: bytes, needs: Needs, *, max_pixels: int) -> ShrunkImage:
@@ -57,10 +63,16 @@ def read_shrunk(location: bytes, needs: Needs, *, max_pixels: int) -> ShrunkImag
         if opened.shrink is not None:
             found = opened.shrink(needs)
             return replace(found, pixels=np.ascontiguousarray(found.pixels))
-        pixels = np.ascontiguousarray(opened.decode())
-        return ShrunkImage(pixels, pixels.shape[1], pixels.shape[0])
+        pixels, flags = _whole(opened)
+        return ShrunkImage(pixels, pixels.shape[1], pixels.shape[0], flags)
 
     return _decoded(location, max_pixels, decode)
+
+
+def _whole(opened: OpenedImage) -> FlaggedPixels:
+    found = opened.decode()
+    pixels, flags = found if isinstance(found, FlaggedPixels) else FlaggedPixels(found)
+    return FlaggedPixels(np.ascontiguousarray(pixels), flags)
 
 
 def _decoded(location: bytes, max_pixels: int, decode: Callable[[OpenedImage], T]) -> T:

@@ -32,13 +32,15 @@ class Slide(Protocol):
     """An open slide. Level 0 is the finest; `x` points right and `y` down from the upper left corner.
 
     vendor: the format, such as `aperio`. levels: the pyramid, finest first. scale: resolution metadata of the file.
-    scan_origin: (x, y) at level 0 of the scanned area, the origin of coordinates in some viewers.
+    scan_origin: (x, y) at level 0 of the scanned area, the origin of coordinates in some viewers. flags: what its
+    reader had to decide, of `data.readers.base.FILE_FLAGS`.
     """
 
     vendor: str
     levels: tuple[Level, ...]
     scale: ScaleFacts
     scan_origin: tuple[int, int]
+    flags: tuple[str, ...]
 
     def is_exact(self, level: int) -> bool:
         """Whether a pixel of this level has the same value in every region that contains it."""

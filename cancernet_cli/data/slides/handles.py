@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
-import struct
 from collections import OrderedDict
 
 from cancernet_cli.core.records import Failure
+from cancernet_cli.data.dicom import is_cut_off, is_dicom
 from cancernet_cli.data.slide_parts import missing_companion
 from cancernet_cli.data.slides.base import (
+    BadSlide,
     MissingCompanion,
     NotASlide,
     Slide,
+    SlideReader,
     TruncatedSlide,
     UnreadableSlide,
     slide_readers,
 )
-from cancernet_cli.data.slides.tiff import bytes_missing
+from cancernet_cli.data.slides.tiff import check_directories
 
 MAX_OPEN = 4
+_PROBE_PX = 16
+_PROBES = 6  # along each side of a level, where its center is damaged
+
+# What libraries raise where a tag has the wrong type or number of values
+_CONFUSED = (TypeError, AttributeError, LookupError, UnicodeError, AssertionError, ArithmeticError)
 
 _Key = tuple[bytes, int, int]
 _open: OrderedDict[_Key, Slide] = OrderedDict()
@@ -46,6 +54,8 @@ def shared_slide(location: bytes) -> Slide:
 def open_slide(location: bytes) -> Slide:
     """Open the slide at an absolute path; the caller closes it.
 
+    Of the readers that support its format, the first that can decode it; if none can, the first that opens it.
+
     Raises:
         UnreadableSlide: with stage `read` (no access to the file) or `open` (truncated, not a slide, missing companion
             files, unknown compression). Nothing else, whatever the file.
@@ -55,24 +65,80 @@ def open_slide(location: bytes) -> Slide:
         missing = missing_companion(location)
         if missing:
             raise MissingCompanion(missing)
-        cut_off = bytes_missing(location)
-        if cut_off:
-            raise TruncatedSlide(f"the file is {cut_off:,} bytes too short for its pixels")
-        for reader in sorted((entry.factory() for entry in slide_readers), key=lambda reader: reader.rank):
-            if reader.takes(location):
-                return reader.open(location)
-        raise NotASlide("no slide reader supports its format")
+        check_directories(location)
+        if is_dicom(location) and is_cut_off(location):
+            raise TruncatedSlide("the file ends before its pixels do")
+        readers = sorted((entry.factory() for entry in slide_readers), key=lambda reader: reader.rank)
+        return _first_that_reads(location, [reader for reader in readers if reader.takes(location)])
     except UnreadableSlide:
         raise
     except OSError as error:
         words = error.strerror or " ".join(str(error).split()) or "no message"
         raise UnreadableSlide(Failure("open", type(error).__name__, words)) from None
-    except struct.error as error:
-        raise UnreadableSlide(Failure("open", "TruncatedSlide", f"its directory is truncated: {error}")) from None
     except MemoryError:
         raise UnreadableSlide(Failure("open", "MemoryError", "not enough memory to open it")) from None
+    except _CONFUSED as error:
+        words = f"its metadata cannot be understood ({' '.join(str(error).split())})"
+        raise UnreadableSlide(Failure("open", "DamagedSlide", words)) from None
     except Exception as error:  # a `BadSlide`, or anything that readers raise
         raise UnreadableSlide(Failure.of("open", error)) from None
+
+
+def _first_that_reads(location: bytes, readers: list[SlideReader]) -> Slide:
+    first: Slide | None = None
+    errors: list[Exception] = []
+    for reader in readers:
+        try:
+            slide = reader.open(location)
+        except Exception as error:  # the next reader is asked
+            errors.append(error)
+            continue
+        is_last = reader is readers[-1]
+        if first is None and (is_last or _can_decode(slide)):
+            return slide
+        if first is None:
+            first = slide
+        elif slide.levels[0] == first.levels[0] and _can_decode(slide):
+            first.close()
+            return slide
+        else:
+            slide.close()
+    if first is not None:
+        return _if_anything_can_be_decoded(first)
+    if errors:  # the reasons of `BadSlide` are more precise than those of libraries
+        raise next((error for error in errors if isinstance(error, BadSlide)), errors[0])
+    raise NotASlide("no slide reader supports its format")
+
+
+def _can_decode(slide: Slide) -> bool:
+    """Whether the centers of the finest and the coarsest level can be decoded."""
+    return all(_failure_at(slide, level, 0.5, 0.5) is None for level in {0, len(slide.levels) - 1})
+
+
+def _if_anything_can_be_decoded(slide: Slide) -> Slide:
+    """The slide; raises if neither its finest nor its coarsest level can be decoded at any of many places.
+
+    Each failure costs up to 0.1 s (OpenSlide has to open the file again), which adds up where every tile is damaged.
+    """
+    error = None
+    for level in sorted({0, len(slide.levels) - 1}):
+        for y, x in itertools.product(range(_PROBES), repeat=2):
+            error = _failure_at(slide, level, (x + 0.5) / _PROBES, (y + 0.5) / _PROBES)
+            if error is None:
+                return slide
+    slide.close()
+    assert error is not None
+    raise error
+
+
+def _failure_at(slide: Slide, level: int, x: float, y: float) -> UnreadableSlide | None:
+    """Why the place at these fractions of a level's sides cannot be decoded; None if it can."""
+    size = slide.levels[level]
+    try:
+        slide.read_level(level, int(size.width_px * x), int(size.height_px * y), _PROBE_PX, _PROBE_PX)
+    except UnreadableSlide as error:
+        return error
+    return None
 
 
 def _look(location: bytes) -> os.stat_result:

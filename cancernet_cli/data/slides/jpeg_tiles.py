@@ -6,6 +6,7 @@ well, so the pixels are identical. tifffile's `page.decode` gives them too, but 
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +17,10 @@ import simplejpeg
 import tifffile
 
 from cancernet_cli.core.arrays import Pixels
+from cancernet_cli.data.readers.inner_sizes import inner_size
 from cancernet_cli.data.slides.base import Level, UnreadableSlide
+from cancernet_cli.data.slides.tiff import tifffile_page
+from cancernet_cli.data.slides.tiff_directories import read_directories
 from cancernet_cli.data.slides.tile_grid import TileCache, TileGrid
 
 _MAX_TILE_PX = 2048
@@ -45,7 +49,7 @@ class JpegTiles:
         """A region in the level's own pixels, `[height_px, width_px, 3]` uint8 RGB; white beyond the level.
 
         Raises:
-            ValueError, OSError: a tile cannot be decoded, or read.
+            UnreadableSlide, OSError: a tile cannot be decoded, or read.
         """
         page = self.pages[level]
         grid = page.grid
@@ -67,9 +71,10 @@ class JpegTiles:
         page = self.pages[level]
         self._file.seek(page.starts[index])
         data = self._file.read(page.counts[index])
+        size = inner_size(data)  # microseconds, and the decoder would allocate what the tile claims
+        if size != (page.grid.tile_width_px, page.grid.tile_height_px):
+            raise ValueError(f"tile {index} claims {size} pixels")
         tile: Pixels = simplejpeg.decode_jpeg(page.head + data[2:], "RGB")
-        if tile.shape != (page.grid.tile_height_px, page.grid.tile_width_px, 3):
-            raise ValueError(f"tile {index} has {tile.shape[1]} x {tile.shape[0]} pixels")
         return tile
 
 
@@ -104,15 +109,18 @@ def open_jpeg_tiles(path: str, levels: Sequence[Level], read_level: ReadLevel, i
 
 
 def _jpeg_pages(path: str, levels: Sequence[Level]) -> dict[int, _Page]:
+    directories = read_directories(os.fsencode(path))
+    found: dict[int, _Page] = {}
+    if directories is None:
+        return found
     with tifffile.TiffFile(path) as file:
-        pages: list[Any] = [page.aspage() for page in file.pages]
-        found = {}
         for i, level in enumerate(levels):
             size = level.width_px, level.height_px
-            of_size = [page for page in pages if (page.imagewidth, page.imagelength) == size]
-            if len(of_size) == 1 and _is_jpeg(of_size[0]):
-                found[i] = _Page(of_size[0])
-        return found
+            of_size = [page for page in directories.pages if (page.width_px, page.height_px) == size]
+            page = tifffile_page(file, of_size[0]) if len(of_size) == 1 else None
+            if page is not None and _is_jpeg(page):
+                found[i] = _Page(page)
+    return found
 
 
 def _is_jpeg(page: Any) -> bool:
@@ -133,7 +141,7 @@ def _looks_same(tiles: JpegTiles, level: int, size: Level, read_level: ReadLevel
     region = level, (size.width_px - width) // 2, (size.height_px - height) // 2, width, height
     try:
         own, other = tiles.read(*region), read_level(*region)
-    except (ValueError, OSError, UnreadableSlide):
+    except (OSError, UnreadableSlide):
         return False
     if is_exact:
         return np.array_equal(own, other)

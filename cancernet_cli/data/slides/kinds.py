@@ -11,7 +11,8 @@ from cancernet_cli.data.readers.base import readers
 from cancernet_cli.data.signatures import has_signature
 from cancernet_cli.data.slides.base import slide_readers
 from cancernet_cli.data.slides.openslide_slide import GENERIC, vendor_of
-from cancernet_cli.data.slides.tiff import bytes_missing, tiff_shape
+from cancernet_cli.data.slides.tiff import is_cut_off, tiff_shape
+from cancernet_cli.data.slides.tiff_directories import read_directories
 
 _OME_ENDINGS = (b".ome.tif", b".ome.tiff")
 MIN_SLIDE_PIXELS = 50_000_000
@@ -22,7 +23,8 @@ def kind_of(location: bytes) -> Kind:
 
     PNG, JPEG, BMP and WebP are images, whatever their names. A TIFF is a slide if it has a vendor's format or file name
     ending, is a pyramid of tiled levels, or has more than 50 megapixels; other TIFFs are images, tiled or not, with
-    thumbnails or without. A truncated tiled TIFF, which may have lost its smaller levels, counts as a slide.
+    thumbnails or without. A truncated tiled TIFF, which may have lost its smaller levels, counts as a slide. Never
+    raises, whatever the file.
     """
     name = location.lower()
     index_endings = [ending.encode() for entry in slide_readers for ending in entry.facts.get("index_endings", ())]
@@ -35,7 +37,8 @@ def kind_of(location: bytes) -> Kind:
         return "slide" if is_slide else "image"
     is_named_so = name.endswith(registered_endings().slide)
     if is_slide and not is_named_so:
-        return _kind_of_tiff(location)
+        with suppress(OSError):  # it is gone, or the disk fails: reading it says so
+            return _kind_of_tiff(location)
     return "slide" if is_named_so else "image"
 
 
@@ -50,11 +53,14 @@ def _head(location: bytes) -> bytes:
 
 
 def _kind_of_tiff(location: bytes) -> Kind:
-    if vendor_of(location) not in (None, GENERIC):
-        return "slide"
-    shape = tiff_shape(location)
+    found = read_directories(location)
+    if found is None or not found.damage:  # libraries follow loops
+        if vendor_of(location) not in (None, GENERIC):
+            return "slide"
+        if found is None:
+            return "image"
+    shape = tiff_shape(found)
     if shape is None:
         return "slide" if location.lower().endswith(_OME_ENDINGS) else "image"
-    is_large = shape.width_px * shape.height_px > MIN_SLIDE_PIXELS
-    is_truncated = shape.is_tiled and bytes_missing(location) > 0
-    return "slide" if is_large or shape.tiled_levels > 1 or is_truncated else "image"
+    is_truncated = shape.levels[0].is_tiled and is_cut_off(location, found)
+    return "slide" if shape.pixels > MIN_SLIDE_PIXELS or shape.is_pyramid or is_truncated else "image"

@@ -15,6 +15,7 @@ from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
 from cancernet_cli.data.slides.base import Level, UnreadableSlide, on_white
 from cancernet_cli.data.slides.jpeg_tiles import open_jpeg_tiles
 from cancernet_cli.data.slides.tiff import tiff_shape
+from cancernet_cli.data.slides.tiff_directories import read_directories
 
 GENERIC = "generic-tiff"
 # One page per level, tiles on a regular grid; in other formats they may be shifted, overlap or be missing
@@ -26,6 +27,8 @@ _EXACT = 1 / 512
 
 class OpenSlideSlide:
     """A slide opened by OpenSlide; JPEG tiles of plain TIFFs are decoded directly."""
+
+    flags: tuple[str, ...] = ()
 
     def __init__(self, location: bytes) -> None:
         self._path = os.fsdecode(location)
@@ -52,7 +55,7 @@ class OpenSlideSlide:
 
     def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
         if self._jpeg is not None and level in self._jpeg:
-            with suppress(ValueError, OSError):  # a damaged tile, perhaps; OpenSlide reports it
+            with suppress(UnreadableSlide, OSError):  # a damaged tile, perhaps; OpenSlide reports it
                 return self._jpeg.read(level, x, y, width_px, height_px)
         return self._drawn(level, x, y, width_px, height_px)
 
@@ -87,8 +90,12 @@ def takes(location: bytes) -> bool:
     vendor = vendor_of(location)
     if vendor != GENERIC:
         return vendor is not None
-    shape = tiff_shape(location)
-    return shape is None or not shape.is_sub_pyramid
+    shape = tiff_shape(read_directories(location))
+    if shape is None:
+        return True
+    # libtiff takes any fourth sample for alpha, and one of several gray pages may be a channel
+    samples = shape.levels[0].samples
+    return shape.is_flagged_pyramid and (samples == 3 or (samples == 1 and not shape.is_one_of_several))
 
 
 def vendor_of(location: bytes) -> str | None:

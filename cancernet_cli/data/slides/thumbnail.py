@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 
 import cv2
@@ -12,6 +13,9 @@ from cancernet_cli.data.slides.base import Slide, UnreadableSlide, level_for
 
 _BLOCK_PX = 2048
 _MIN_BLOCK_PX = 128  # in pixels of the level: about half a tile of the file
+# Failed reads after which damaged blocks are no longer divided, and a slide without any readable block is given up
+_MAX_FAILURES = 1024
+_MAX_FAILURES_IN_ORDER = 64  # then, if nothing could be read, blocks are read all over the slide
 
 _Block = tuple[int, int, int, int]  # left, top, columns, rows of the thumbnail
 
@@ -38,7 +42,7 @@ def make_thumbnail(slide: Slide, *, downsample: float) -> Thumbnail:
     """Downsample a slide by about `downsample`, by averaging square blocks of the nearest finer level.
 
     Raises:
-        UnreadableSlide: none of its blocks can be decoded.
+        UnreadableSlide: none of its blocks can be decoded, or none of the first 1,024.
     """
     at = level_for(slide, downsample)
     level = slide.levels[at]
@@ -47,26 +51,31 @@ def make_thumbnail(slide: Slide, *, downsample: float) -> Thumbnail:
     pixels = np.full((height, width, 3), 255, np.uint8)
     unreadable = np.zeros((height, width), np.bool_)
     step = max(1, _BLOCK_PX // factor)
-    failed: UnreadableSlide | None = None
-    pending = [
+    pending = deque(
         (left, top, min(step, width - left), min(step, height - top))
         for top in range(0, height, step)
         for left in range(0, width, step)
-    ]
+    )
+    failures, first, is_blind = 0, None, True
     while pending:
-        left, top, columns, rows = block = pending.pop()
+        left, top, columns, rows = block = pending.popleft()
         here = slice(top, top + rows), slice(left, left + columns)
         try:
             found = slide.read_level(at, left * factor, top * factor, columns * factor, rows * factor)
         except UnreadableSlide as error:
-            failed = failed or error
+            first, failures = first or error, failures + 1
             unreadable[here] = True
-            pending += _quarters(block, min_side=max(1, _MIN_BLOCK_PX // factor))
+            if failures <= _MAX_FAILURES:
+                pending.extend(_quarters(block, min_side=max(1, _MIN_BLOCK_PX // factor)))
+            elif is_blind:
+                raise first from None
+            if is_blind and failures == _MAX_FAILURES_IN_ORDER:
+                pending = deque(pending[i] for i in np.random.default_rng(0).permutation(len(pending)))
             continue
-        unreadable[here] = False
+        unreadable[here] = is_blind = False
         pixels[here] = cv2.resize(found, (columns, rows), interpolation=cv2.INTER_AREA)
-    if failed is not None and unreadable.all():
-        raise failed
+    if first is not None and unreadable.all():
+        raise first
     return Thumbnail(pixels, level.downsample * factor, unreadable)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-import xml.etree.ElementTree as ElementTree
 from typing import Any
 
 import numpy as np
@@ -13,39 +13,62 @@ from numpy.typing import NDArray
 
 from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
-from cancernet_cli.data.readers.pixels import samples_to_rgb
+from cancernet_cli.data.readers.base import ALPHA_IGNORED, FIRST_OF_SEVERAL
+from cancernet_cli.data.readers.inner_sizes import inner_size
+from cancernet_cli.data.readers.pixels import Alpha, alpha_of, samples_to_rgb
 from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
-from cancernet_cli.data.slides.base import Level, UnreadableSlide, UnsupportedSlide, on_white
-from cancernet_cli.data.slides.tiff import pyramid_pages
+from cancernet_cli.data.slides.base import Level, UnreadableSlide, UnsupportedSlide
+from cancernet_cli.data.slides.ome import Ome, read_ome
+from cancernet_cli.data.slides.tiff import channel_levels, tiff_shape, tifffile_page
+from cancernet_cli.data.slides.tiff_directories import read_directories
 from cancernet_cli.data.slides.tile_grid import TileCache, TileGrid
 
+# How many bytes a byte can become, by TIFF's number of the compression: LZW, Deflate (twice), PackBits
+_MAX_RATIO = {5: 2800, 8: 1040, 32946: 1040, 32773: 64}
+_PROBES, _PROBE_PX = 8, 64
 _MAX_SEGMENT_BYTES = 512 * 1024**2
 _GRAY, _COLORS = ("MINISBLACK", "MINISWHITE"), ("RGB", "YCBCR")
-_UNITS = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
 
 
 class TiffSlide:
     """A TIFF whose tiles or strips are decoded one by one."""
 
     scan_origin = 0, 0
+    flags: tuple[str, ...] = ()
 
     def __init__(self, location: bytes) -> None:
+        directories = read_directories(location)
+        shape = tiff_shape(directories)
+        if shape is None:
+            raise UnsupportedSlide("it has no image of a known size")
         self._file = tifffile.TiffFile(os.fsdecode(location))
         try:
-            self._pages = pyramid_pages(self._file)
-            for page in self._pages:
+            ome = read_ome(self._file.ome_metadata or "") if self._file.is_ome else Ome()
+            count = len(shape.levels)
+            planes = channel_levels(directories, ome.channels, count) if ome.channels else [shape.levels]
+            # By channel and level; one channel unless each is a separate page
+            self._planes = [[tifffile_page(self._file, level) for level in levels] for levels in planes]
+            for page in itertools.chain(*self._planes):
                 _check(page)
+            self._pages = self._planes[0]
             first = self._pages[0]
             self.vendor = "ome-tiff" if self._file.is_ome else "tiff"
             self.levels = tuple(_level(page, first) for page in self._pages)
             self._grids = [_grid(page) for page in self._pages]
-            self.scale = _scale(self._file, first)
+            self.scale = _scale(ome, first)
+            self.flags = (FIRST_OF_SEVERAL,) if ome.is_stack else ()
             # Uncompressed regions are read in place, because a single strip may be the whole image
-            self._mapped = [page.asarray(out="memmap") if page.is_memmappable else None for page in self._pages]
+            self._mapped = [
+                [page.asarray(out="memmap") if page.is_memmappable else None for page in pages]
+                for pages in self._planes
+            ]
+            self._cache = TileCache()
+            self._alpha = alpha_of([int(kind) for kind in first.extrasamples or ()])[1]
+            if self._alpha != "none" and self._is_clear(len(self.levels) - 1):
+                self._alpha, self.flags = "none", (*self.flags, ALPHA_IGNORED)
         except BaseException:
             self._file.close()
             raise
-        self._cache = TileCache()
 
     def is_exact(self, level: int) -> bool:
         return True  # coordinates are in pixels of the level
@@ -59,11 +82,13 @@ class TiffSlide:
             return out
         try:
             samples = self._samples(level, left, top, right, bottom)
+        except UnreadableSlide:
+            raise
         except MemoryError:
             raise UnreadableSlide(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
         except Exception as error:  # codecs raise anything
             raise UnreadableSlide(Failure.of("decode", error)) from None
-        out[top - y : bottom - y, left - x : right - x] = _to_rgb(samples, self._pages[level])
+        out[top - y : bottom - y, left - x : right - x] = _to_rgb(samples, self._pages[level], self._alpha)
         return out
 
     def close(self) -> None:
@@ -71,10 +96,27 @@ class TiffSlide:
         self._cache.clear()
         self._file.close()
 
+    def _is_clear(self, level: int) -> bool:
+        """Whether alpha is 0 all over a level, which programs write that ignore it; False if that cannot be seen."""
+        size = self.levels[level]
+        try:
+            for y, x in itertools.product(range(_PROBES), repeat=2):
+                left, top = size.width_px * x // _PROBES, size.height_px * y // _PROBES
+                right, bottom = min(left + _PROBE_PX, size.width_px), min(top + _PROBE_PX, size.height_px)
+                if self._samples(level, left, top, right, bottom)[..., -1].any():
+                    return False
+        except Exception:  # reading its tiles will say why
+            return False
+        return True
+
     def _samples(self, level: int, left: int, top: int, right: int, bottom: int) -> NDArray[Any]:
         """`[H, W, S]` of a region inside the level; white where the file has no tile."""
-        page = self._pages[level]
-        mapped = self._mapped[level]
+        planes = [self._plane(channel, level, left, top, right, bottom) for channel in range(len(self._planes))]
+        return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
+
+    def _plane(self, channel: int, level: int, left: int, top: int, right: int, bottom: int) -> NDArray[Any]:
+        page = self._planes[channel][level]
+        mapped = self._mapped[channel][level]
         if mapped is not None:
             if _is_separate(page):  # one plane per channel
                 return np.moveaxis(
@@ -83,12 +125,14 @@ class TiffSlide:
             whole = mapped.reshape(page.imagelength, page.imagewidth, -1)
             return np.asarray(whole[top:bottom, left:right])
         found = np.full((bottom - top, right - left, int(page.samplesperpixel)), _white(page), page.dtype)
-        self._grids[level].copy_region(found, left, top, lambda index: self._cache.get(level, index, self._decode))
+        number = channel * len(self.levels) + level
+        self._grids[level].copy_region(found, left, top, lambda index: self._cache.get(number, index, self._decode))
         return found
 
-    def _decode(self, level: int, index: int) -> NDArray[Any] | None:
-        """A tile or strip, `[h, w, S]`; None if the file has none."""
-        page = self._pages[level]
+    def _decode(self, number: int, index: int) -> NDArray[Any] | None:
+        """A tile or strip, `[h, w, S]`; None if the file has none. `number`: of all levels of all channels."""
+        channel, level = divmod(number, len(self.levels))
+        page = self._planes[channel][level]
         count = page.databytecounts[index]
         if not count:
             return None
@@ -97,6 +141,7 @@ class TiffSlide:
         data = handle.read(count)
         if len(data) < count:
             raise EOFError(f"the file ends within tile {index}")
+        _check_claims(data, page, self._grids[level], index)
         tables = {"jpegtables": page.jpegtables} if page.jpegtables is not None else {}
         found, _, _ = page.decode(data, index, **tables)
         return None if found is None else np.asarray(found)[0]
@@ -104,6 +149,9 @@ class TiffSlide:
 
 def _check(page: Any) -> None:
     """Raise if a page's pixels are not colors, or cannot be decoded in parts."""
+    for name in ("compression", "photometric"):
+        if not hasattr(getattr(page, name), "name"):  # tifffile has no name for it
+            raise UnsupportedSlide(f"its {name} {getattr(page, name)} is unknown")
     photometric = page.photometric.name
     many = page.samplesperpixel
     if photometric not in (*_GRAY, *_COLORS) or (photometric in _COLORS and many < 3) or many > 4:
@@ -144,46 +192,37 @@ def _white(page: Any) -> int:
     return 0 if page.photometric.name == "MINISWHITE" else int(np.iinfo(page.dtype).max)
 
 
-def _to_rgb(samples: NDArray[Any], page: Any) -> Pixels:
-    """`[H, W, 1 to 4]` as RGB; a second or fourth channel is alpha."""
+def _check_claims(data: bytes, page: Any, grid: TileGrid, index: int) -> None:
+    """Raise if a compressed tile would become larger than a tile is, by its header or by what its codec can do."""
+    width, height = grid.tile_width_px, grid.tile_height_px
+    claimed = inner_size(data)
+    if claimed is not None and (claimed[0] > width or claimed[1] > height):
+        raise ValueError(f"tile {index} claims {claimed[0]:,} x {claimed[1]:,} pixels instead of {width} x {height}")
+    ratio = _MAX_RATIO.get(int(page.compression))
+    rows = height
+    if not page.is_tiled:  # tiles are whole at the border, and the last strip is not
+        rows = min(height, grid.height_px - index % -(-grid.height_px // height) * height)
+    samples = 1 if grid.planes > 1 else int(page.samplesperpixel)
+    if ratio and len(data) * ratio < width * rows * samples * page.dtype.itemsize:
+        raise ValueError(f"tile {index} has {len(data):,} bytes, too few for {width} x {rows} pixels")
+
+
+def _to_rgb(samples: NDArray[Any], page: Any, alpha: Alpha) -> Pixels:
+    """`[H, W, S]` as RGB; `alpha`: what a second or fourth channel is."""
     if page.photometric.name == "MINISWHITE":
         samples = np.iinfo(page.dtype).max - samples
-    if samples.dtype == np.uint16:
-        return samples_to_rgb(np.ascontiguousarray(samples))
-    many = samples.shape[2]
-    if many == 3:
+    if samples.shape[2] == 3 and samples.dtype == np.uint8:
         return samples
-    colors = samples[..., :3] if many == 4 else np.repeat(samples[..., :1], 3, axis=2)
-    return colors if many == 1 else on_white(np.concatenate([colors, samples[..., -1:]], axis=2))
+    if alpha != "none" and not samples[..., -1].any():  # nothing was scanned here, but elsewhere
+        return np.full((*samples.shape[:2], 3), 255, np.uint8)
+    return samples_to_rgb(np.ascontiguousarray(samples), bits=8 * page.dtype.itemsize, alpha=alpha)
 
 
-def _scale(file: tifffile.TiffFile, page: Any) -> ScaleFacts:
-    mpp, power = _ome_scale(file.ome_metadata or "") if file.is_ome else (None, None)
+def _scale(ome: Ome, page: Any) -> ScaleFacts:
     resolution: tuple[float, float] | None = None
     with contextlib.suppress(Exception):  # for example a resolution of 1/0
         resolution = page.get_resolution()
     unit = getattr(page.tags.get("ResolutionUnit"), "value", 2)  # TIFF 6.0: inches by default
-    name = {2: "inch", 3: "centimeter"}.get(int(unit), "")
+    name = {2: "inch", 3: "centimeter"}.get(unit if isinstance(unit, int) else 0, "")
     has_resolution = "XResolution" in page.tags and "YResolution" in page.tags
-    return ScaleFacts(mpp, mpp_from_tiff(resolution, name) if has_resolution else None, power)
-
-
-def _ome_scale(text: str) -> tuple[tuple[float, float] | None, float | None]:
-    """(x, y) in micrometers and the objective's magnification from OME-XML; None if not specified."""
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError:
-        return None, None
-    pixels, objective = root.find(".//{*}Pixels"), root.find(".//{*}Objective")
-    mpp = None
-    with contextlib.suppress(AttributeError, KeyError, ValueError):
-        assert pixels is not None
-        x, y = (
-            float(pixels.attrib[f"PhysicalSize{axis}"]) * _UNITS[pixels.get(f"PhysicalSize{axis}Unit", "µm")]
-            for axis in "XY"
-        )
-        mpp = x, y
-    power = None
-    with contextlib.suppress(KeyError, ValueError):
-        power = float(objective.attrib["NominalMagnification"]) if objective is not None else None
-    return mpp, power
+    return ScaleFacts(ome.mpp, mpp_from_tiff(resolution, name) if has_resolution else None, ome.power)

@@ -9,6 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from cancernet_cli.core.records import Failure
+from cancernet_cli.data.slides.base import UnreadableSlide
+
 CACHE_BYTES = 48 * 1024**2  # per slide: a row of 256-pixel tiles across 60,000 pixels
 
 Tile = NDArray[Any] | None  # [h, w, S]; None where the file has no tile
@@ -55,14 +58,28 @@ class TileCache:
         self.held_bytes = 0
         self._capacity_bytes = capacity_bytes
         self._tiles: OrderedDict[tuple[int, int], Tile] = OrderedDict()
+        self._damaged: dict[tuple[int, int], Failure] = {}
 
     def get(self, level: int, index: int, decode: Callable[[int, int], Tile]) -> Tile:
-        """The tile at a level and index, decoded if it is not cached; exceptions of `decode` are not cached."""
+        """The tile at a level and index, decoded if it is not cached.
+
+        Raises:
+            UnreadableSlide: `decode` failed, which is not tried again.
+            OSError, MemoryError: from `decode`, which is tried again.
+        """
         key = level, index
+        if key in self._damaged:
+            raise UnreadableSlide(self._damaged[key])
         if key in self._tiles:
             self._tiles.move_to_end(key)
             return self._tiles[key]
-        tile = decode(level, index)
+        try:
+            tile = decode(level, index)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # codecs raise anything
+            self._damaged[key] = Failure.of("decode", error)
+            raise UnreadableSlide(self._damaged[key]) from None
         self._tiles[key] = tile
         self.held_bytes += _size(tile)
         while self.held_bytes > self._capacity_bytes and len(self._tiles) > 1:
@@ -71,6 +88,7 @@ class TileCache:
 
     def clear(self) -> None:
         self._tiles.clear()
+        self._damaged.clear()
         self.held_bytes = 0
 
 

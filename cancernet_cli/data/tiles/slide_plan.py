@@ -5,18 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 
+from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.options import TilingOptions
-from cancernet_cli.data.resolution import ANISOTROPIC, ASSUMED, MAGNIFIED, NOT_BELIEVED, Resolution, resolve_resolution
+from cancernet_cli.data.resolution import (
+    ANISOTROPIC,
+    ASSUMED,
+    DISAGREES,
+    MAGNIFIED,
+    NOT_BELIEVED,
+    OVERRIDDEN,
+    Resolution,
+    resolve_resolution,
+)
 from cancernet_cli.data.slides.base import Level, Slide
 from cancernet_cli.data.slides.thumbnail import Thumbnail, make_thumbnail
 from cancernet_cli.data.tiles.tiling import TilePlan, plan_tiles, tile_size
 from cancernet_cli.data.tiles.tissue import MASK_MPP, Tissue, find_tissue
 
 NO_TISSUE = "no_tissue"
+TOO_DARK = "too_dark"
 DAMAGED = "thumbnail_damaged"
 
+_DARK_BELOW = 100
 _LONGEST_THUMBNAIL_PX = 4096
 _SHORTEST_THUMBNAIL_PX = 512  # of a small slide, for a readable preview
 
@@ -24,8 +37,11 @@ _WORDS = {
     ASSUMED: "it has no resolution metadata; {mpp:.3g} um per pixel, as in the tiles, is assumed (set it with --mpp)",
     NOT_BELIEVED: "its resolution metadata is implausible for a scanner, and ignored",
     ANISOTROPIC: "its pixels are not square; tiles are cut as if they were",
+    DISAGREES: "its metadata has {mpp:.3g} um per pixel, but its objective means {other:.3g} (set it with --mpp)",
+    OVERRIDDEN: "--mpp {mpp:.3g} replaces the {other:.3g} um per pixel of its metadata",
     MAGNIFIED: "at {mpp:.3g} um per pixel, its tiles are enlarged more than twofold: do not trust the results",
     NO_TISSUE: "no tissue was found (--tissue none uses all tiles)",
+    TOO_DARK: "it is too dark to find tissue (--tissue none uses all tiles)",
     DAMAGED: "parts of it cannot be decoded; they count as tissue, and their tiles may fail",
 }
 
@@ -94,7 +110,8 @@ class SlidePlan:
 
     def warnings(self) -> list[str]:
         """What the user should know about the slide, one sentence each."""
-        return [_WORDS[flag].format(mpp=self.resolution.mpp) for flag in self.flags if flag in _WORDS]
+        values = {"mpp": self.resolution.mpp, "other": self.resolution.other_mpp}
+        return [_WORDS[flag].format(**values) for flag in self.flags if flag in _WORDS]
 
 
 def plan_slide(slide: Slide, cut: Cut, options: TilingOptions) -> SlidePlan:
@@ -121,10 +138,12 @@ def plan_slide(slide: Slide, cut: Cut, options: TilingOptions) -> SlidePlan:
         overlap=options.overlap,
         min_tissue=0.0 if options.tissue == "none" else options.min_tissue,
     )
-    more = [
-        name for name, is_so in ((NO_TISSUE, not tissue.mask.any()), (DAMAGED, thumbnail.unreadable.any())) if is_so
-    ]
-    flags = (*resolution.flags, *more)
+    more: list[str] = []
+    if not tissue.mask.any():
+        more.append(TOO_DARK if _is_dark(thumbnail.pixels) else NO_TISSUE)
+    if thumbnail.unreadable.any():
+        more.append(DAMAGED)
+    flags = (*resolution.flags, *more, *slide.flags)
     return SlidePlan(slide.vendor, slide.levels, resolution, cut.mpp, thumbnail, tissue, tiles, flags)
 
 
@@ -133,6 +152,11 @@ def tile_boxes(plan: SlidePlan) -> np.ndarray[Any, np.dtype[np.float64]]:
     tiles, scale = plan.tiles, plan.thumbnail.downsample
     right, bottom = tiles.x + tiles.size.width_px, tiles.y + tiles.size.height_px
     return np.stack([tiles.x, tiles.y, right, bottom], axis=1) / scale
+
+
+def _is_dark(pixels: Pixels) -> bool:
+    """Whether even the lightest pixels are dark, as in the flag `dark` of images."""
+    return float(np.percentile(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), 95)) < _DARK_BELOW
 
 
 def _thumbnail_downsample(level: Level, mpp: float) -> float:

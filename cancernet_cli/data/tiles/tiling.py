@@ -54,15 +54,19 @@ def plan_tiles(
 ) -> TilePlan:
     """The tiles with tissue, of a grid that starts at (0, 0) and covers a slide of this size at level 0.
 
-    Tiles at the right and lower edges extend beyond the slide.
+    Tiles at the right and lower edges extend beyond the slide. If one tile covers the slide, any tissue suffices.
 
     Args:
         overlap: fraction of a side that neighbouring tiles share, at least 0 and below 1.
-        min_tissue: minimum tissue fraction of a tile; 0 accepts tiles with any tissue.
+        min_tissue: minimum tissue fraction of a tile; 0 accepts tiles with any tissue. In a slide that is narrower or
+            lower than a tile, the fraction of what can be covered.
     """
     across, down = grid_starts(width_px, size.width_px, overlap), grid_starts(height_px, size.height_px, overlap)
     share = _shares(tissue.mask, tissue.downsample, across, down, size, (width_px, height_px))
-    rows, columns = np.nonzero((share > 0) & (share >= np.float32(min_tissue)))
+    least = min_tissue * min(1.0, width_px / size.width_px) * min(1.0, height_px / size.height_px)
+    if share.size == 1:
+        least = 0.0
+    rows, columns = np.nonzero((share > 0) & (share >= np.float32(least)))
     has_pen = tissue.pen.any()
     pen = _shares(tissue.pen, tissue.downsample, across, down, size, (width_px, height_px)) if has_pen else share * 0
     return TilePlan(

@@ -22,7 +22,7 @@ class TissueRule:
 
     smooth_um: blur against sensor noise and JPEG artifacts.
     join_um: gaps up to this width are closed.
-    min_area_um2: smaller pieces are specks.
+    min_area_um2: smaller pieces are specks, if they are less than a twentieth of the slide as well.
     max_hole_um2: smaller holes, such as glands and vessels, belong to the surrounding tissue.
     min_pen_um2: smaller stains are not pen marks.
     pen_rim_um: margin of faint ink around a pen mark.
@@ -65,6 +65,9 @@ _FLOOR, _CEILING = 14, 32
 _BLACK = 30  # edges of cover slips, areas outside the scan
 _GLASS_PERCENTILE = 98
 _ROWS = 128  # of a thumbnail, processed at once
+_SPECK_SHARE = 0.05  # of the slide
+_MAX_DISC_PX = 128  # radius; beyond it, OpenCV's morphology takes minutes, and a distance transform milliseconds
+_MAX_SMOOTH_SHARE = 0.1  # of the thumbnail's longer side
 _TINT = 0.85  # relative to the lightest channel: above it, a tint of the glass, not a stain
 
 
@@ -93,7 +96,8 @@ def find_tissue(
     threshold = min(max(otsu, _FLOOR), _CEILING)
     found = (saturation > threshold) & is_field
     joined = _closed(found, rule.join_um / mpp) & is_field
-    whole = _pieces(joined, _pixels(rule.min_area_um2, mpp), connectivity=8)
+    least = min(_pixels(rule.min_area_um2, mpp), max(1, round(_SPECK_SHARE * joined.size)))
+    whole = _pieces(joined, least, connectivity=8)
     filled = ~_pieces(~whole, _pixels(rule.max_hole_um2, mpp) + 1, connectivity=4)
     return Tissue(filled & ~pen, pen, downsample, mpp)
 
@@ -104,13 +108,13 @@ def pen_marks(thumbnail: Pixels, *, mpp: float, rule: TissueRule = RULE) -> Bool
     Haematoxylin is purple and eosin pink: in both, red is about as strong as blue or stronger, and green is weakest.
     `thumbnail`: `[h, w, 3]` uint8 RGB of `mpp` micrometres per pixel.
     """
-    smooth: Any = cv2.GaussianBlur(thumbnail, (0, 0), max(0.5, rule.smooth_um / mpp / 2))
+    smooth: Any = _smoothed(thumbnail, rule.smooth_um / mpp)
     # In strips: 16-bit copies and intermediate results of the whole would need ten times the memory of the thumbnail
     seeds = np.concatenate([_is_ink(smooth[top : top + _ROWS]) for top in range(0, len(smooth), _ROWS)])
     ink = _pieces(seeds, _pixels(rule.min_pen_um2, mpp), connectivity=8)
     if not ink.any():
         return ink
-    return np.asarray(cv2.dilate(ink.astype(np.uint8), _disc(rule.pen_rim_um / mpp)) > 0)
+    return _grown(ink, rule.pen_rim_um / mpp)
 
 
 def _is_ink(smooth: Pixels) -> Bools:
@@ -141,7 +145,7 @@ def _on_white_glass(thumbnail: Pixels) -> Pixels:
 
 def _saturation(picture: Pixels, smooth_px: float) -> tuple[Pixels, Pixels]:
     """HSV saturation and value, `[h, w]` uint8, of the smoothed picture."""
-    smooth: Any = cv2.GaussianBlur(picture, (0, 0), max(0.5, smooth_px / 2))
+    smooth = _smoothed(picture, smooth_px)
     hsv = cv2.cvtColor(smooth, cv2.COLOR_RGB2HSV)
     return np.asarray(hsv[..., 1], np.uint8), np.asarray(hsv[..., 2], np.uint8)
 
@@ -159,9 +163,25 @@ def _closed(mask: Bools, gap_px: float) -> Bools:
     if radius < 0.5:
         return mask
     border = math.ceil(radius) + 1  # otherwise tissue at the edge would be eroded
-    wide = np.pad(mask.astype(np.uint8), border)
-    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, _disc(radius))
-    return np.asarray(closed[border:-border, border:-border] > 0)
+    wide = np.pad(mask, border)
+    if radius > _MAX_DISC_PX:
+        closed = ~_grown(~_grown(wide, radius), radius)
+    else:
+        closed = np.asarray(cv2.morphologyEx(wide.view(np.uint8), cv2.MORPH_CLOSE, _disc(radius)) > 0)
+    return closed[border:-border, border:-border]
+
+
+def _grown(mask: Bools, radius_px: float) -> Bools:
+    """A mask dilated by a disc."""
+    if radius_px <= _MAX_DISC_PX:
+        return np.asarray(cv2.dilate(mask.astype(np.uint8), _disc(radius_px)) > 0)
+    if not mask.any():
+        return mask
+    return np.asarray(cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= radius_px)
+
+
+def _smoothed(picture: Pixels, smooth_px: float) -> Any:
+    return cv2.GaussianBlur(picture, (0, 0), min(max(0.5, smooth_px / 2), _MAX_SMOOTH_SHARE * max(picture.shape)))
 
 
 def _disc(radius_px: float) -> Any:

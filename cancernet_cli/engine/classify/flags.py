@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from cancernet_cli.core.figures import counted
-from cancernet_cli.data.resolution import ANISOTROPIC, ASSUMED, NOT_BELIEVED
+from cancernet_cli.data.readers.base import FILE_FLAGS
+from cancernet_cli.data.resolution import ANISOTROPIC, ASSUMED, DISAGREES, NOT_BELIEVED
 
 SEPARATOR = ","
 
@@ -17,7 +18,7 @@ DARK = "dark"
 MPP_DOUBTFUL = "mpp_doubtful"  # the resolution is unknown or implausible
 VIEW_FLAGS = (OUT_OF_DOMAIN, NO_TISSUE, BLURRED, DARK)
 
-_DOUBTFUL = {ASSUMED, NOT_BELIEVED, ANISOTROPIC}
+_DOUBTFUL = {ASSUMED, NOT_BELIEVED, ANISOTROPIC, DISAGREES}
 
 # In each line the least value on 717 BreakHis fields (40X to 400X) and on 8,854 IDC patches, fat and margins included.
 LEAST_TISSUE = 0.05  # 0.10, 0.05
@@ -27,13 +28,16 @@ BLURRED_BELOW = 30.0
 DARK_BELOW = 100.0  # 154, 131: the lightest pixels of a properly exposed image are much lighter
 
 
-def flags_of(*, novelty: float, tissue_fraction: float, blur: float, brightness: float) -> tuple[str, ...]:
-    """Flags of one image or tile, in the order of `VIEW_FLAGS`; NaN raises no flag.
+def flags_of(
+    *, novelty: float, tissue_fraction: float, blur: float, brightness: float, of_file: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Flags of one image or tile, in the order of `VIEW_FLAGS` and `FILE_FLAGS`; NaN raises no flag.
 
     An image without tissue is not called blurred, since it has nothing to focus on.
 
     Args:
-        novelty: 1 is the limit of the model's card. The others: see `data.loading.quality.Quality`.
+        novelty: 1 is the limit of the model's card. of_file: the flags that its reader gave. The others: see
+            `data.loading.quality.Quality`.
     """
     is_empty = tissue_fraction < LEAST_TISSUE
     applies = {
@@ -42,7 +46,8 @@ def flags_of(*, novelty: float, tissue_fraction: float, blur: float, brightness:
         BLURRED: blur < BLURRED_BELOW and not is_empty,
         DARK: brightness < DARK_BELOW,
     }
-    return tuple(name for name in VIEW_FLAGS if applies[name])
+    of_view = [name for name in VIEW_FLAGS if applies[name]]
+    return (*of_view, *(name for name in FILE_FLAGS if name in of_file))
 
 
 def slide_flags(plan: Sequence[str], tiles: Iterable[str | None] = (), more: Sequence[str] = ()) -> str:

@@ -68,6 +68,7 @@ def predict(batch: DecodedBatch, answer: Outputs, card: Card) -> list[Prediction
             tissue_fraction=image.quality.tissue_fraction,
             blur=image.quality.blur,
             brightness=image.quality.brightness,
+            of_file=image.flags,
         )
         predictions.append(Prediction(decide(probs, card, flags), probs, mask_fraction, novelty, flags, views))
     return predictions

@@ -12,7 +12,7 @@ from cancernet_cli.core.cards import Card
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
-from cancernet_cli.data.tiles.slide_plan import SlidePlan
+from cancernet_cli.data.tiles.slide_plan import TOO_DARK, SlidePlan
 from cancernet_cli.engine.classify.flags import BLURRED_BELOW, flags_of, join_flags, slide_flags, split_flags
 from cancernet_cli.engine.classify.pooling import pooled
 from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide, probabilities
@@ -128,6 +128,8 @@ class SlideState:
         """The columns of the slide's row that depend on its tiles, or why it has no prediction."""
         failed = len(self.errors)
         if not len(self):
+            if TOO_DARK in self.plan.flags:
+                return Failure("tile", "TooDark", "it is too dark to find tissue (--tissue none tiles the whole slide)")
             reason = "no tissue was found" if not self.plan.tissue.mask.any() else "no tile has enough tissue"
             return Failure("tile", "NoTissue", f"{reason} (--tissue none tiles the whole slide)")
         first = self.errors[min(self.errors)] if self.errors else ""

@@ -12,7 +12,8 @@ from cancernet_cli.data.discovery.endings import registered_endings
 
 def test_endings_of_images_of_slides_and_of_both() -> None:
     endings = registered_endings()
-    assert set(endings.image) == {b".png", b".jpg", b".jpeg", b".jpe", b".bmp", b".webp"}
+    images = "png jpg jpeg jpe jfif jp2 j2k bmp gif webp avif"
+    assert set(endings.image) == {b"." + name.encode() for name in images.split()}
     assert set(endings.either) == {b".tif", b".tiff"}
     names = "svs ndpi mrxs scn vms vmu bif svslide dcm czi btf tf8"
     assert set(endings.slide) == {b"." + name.encode() for name in names.split()}

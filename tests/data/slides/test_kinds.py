@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from cancernet_cli.data.dicom import series_of
 from cancernet_cli.data.discovery.discover import find_slides
 from cancernet_cli.data.slide_parts import is_part
+from cancernet_cli.data.slides import open_slide
 from cancernet_cli.data.slides.kinds import kind_of
 from tests.he_images import he_like
 from tests.slide_files import levels_of, marked, real_slide, write_ome, write_svs, write_tiled
@@ -41,8 +43,8 @@ def test_small_tiffs_are_images_tiled_or_with_thumbnails(tmp_path: Path) -> None
         file.write(SMALL, photometric="rgb", metadata=None)
         file.write(SMALL[::4, ::4], photometric="rgb", subfiletype=1, metadata=None)
     with tifffile.TiffWriter(tmp_path / "pages.tif") as file:  # a stack, and no pyramid
-        for factor in (1, 2):
-            file.write(SMALL[::factor, ::factor], tile=(128, 128), photometric="rgb", metadata=None)
+        for page in (SMALL, SMALL[::-1], SMALL[:400, :500]):
+            file.write(page, tile=(128, 128), photometric="rgb", metadata=None)
     tifffile.imwrite(tmp_path / "flat.ome.tif", SMALL, photometric="rgb", ome=True)
     for name in ("tiled.tif", "thumbnail.tif", "pages.tif", "flat.ome.tif"):
         assert kind(tmp_path / name) == "image", name
@@ -55,6 +57,25 @@ def test_pyramids_and_vendors_files_are_slides_whatever_they_are_called(
 ) -> None:
     write(tmp_path / name, SMALL)  # type: ignore[operator]
     assert kind(tmp_path / name) == "slide"
+
+
+@pytest.mark.parametrize("factors", [(1, 2), (1, 2, 4), (4, 2, 1), (1, 3)])
+@pytest.mark.parametrize("marks", ["all but the largest", "none"])
+def test_a_pyramid_is_a_slide_in_any_order_with_or_without_marks(
+    tmp_path: Path, factors: tuple[int, ...], marks: str
+) -> None:
+    path = tmp_path / "s.tif"
+    levels = dict(zip(factors, levels_of(SMALL, factors), strict=True))
+    with tifffile.TiffWriter(path) as file:
+        for factor, level in levels.items():
+            mark = {"subfiletype": 1} if factor > 1 and marks != "none" else {}
+            file.write(level, tile=(128, 128), photometric="rgb", compression="deflate", metadata=None, **mark)
+    assert kind(path) == "slide"
+    slide = open_slide(os.fsencode(path))
+    assert [level.downsample for level in slide.levels] == pytest.approx(sorted(factors), rel=0.01)
+    for i, factor in enumerate(sorted(factors)):
+        height, width = levels[factor].shape[:2]
+        np.testing.assert_array_equal(slide.read_level(i, 0, 0, width, height), levels[factor])
 
 
 @pytest.mark.parametrize(("side", "expected"), [((8000, 6250), "image"), ((8000, 6251), "slide")])
@@ -135,6 +156,28 @@ def test_of_a_dicom_series_the_first_file_stands_for_all(tmp_path: Path) -> None
     assert [name for name in "abcd" if is_part(os.fsencode(tmp_path / f"{name}.dcm"))] == ["b"]
     found = find_slides([str(tmp_path)], base=tmp_path)
     assert [file.path for file in found] == ["a.dcm", "c.dcm", "d.dcm"]
+
+
+def test_dicom_files_without_an_ending_are_parts_too(tmp_path: Path) -> None:
+    for name in ("1.2.840.1", "1.2.840.2", "IM_0001", "z.dcm"):
+        (tmp_path / name).write_bytes(dicom(b"1.1"))
+    (tmp_path / "README").write_text("about")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    parts = [name for name in names if is_part(os.fsencode(tmp_path / name))]
+    assert parts == ["1.2.840.2", "IM_0001", "z.dcm"]
+
+
+def test_a_header_of_dicom_is_read_in_bounded_time_and_memory(tmp_path: Path) -> None:
+    path = tmp_path / "s.dcm"
+    many = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * 2_000_000
+    path.write_bytes(dicom(b"1.2", before=struct.pack("<HH2s2xI", 8, 0x1110, b"SQ", 0xFFFFFFFF) + many))
+    start = time.monotonic()
+    assert series_of(str(path)) is None
+    path.write_bytes(dicom(b"1.2.3")[:-20] + struct.pack("<HH2sH", 0x20, 0x0E, b"UN", 0) + b"\xff\xff\xff\xfe1.2")
+    series_of(str(path))
+    os.mkfifo(tmp_path / "pipe.dcm")
+    assert series_of(str(tmp_path / "pipe.dcm")) is None
+    assert time.monotonic() - start < 5
 
 
 def test_parts_of_mrxs_and_vms_are_no_inputs(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import pytest
 import tifffile
 from PIL import Image
 
+from cancernet_cli.core.records import Failure
 from cancernet_cli.data.slides import UnreadableSlide, handles, open_slide, shared_slide
-from cancernet_cli.data.slides.base import level_for, on_white, slide_readers
+from cancernet_cli.data.slides.base import Level, level_for, on_white, slide_readers
 from cancernet_cli.data.slides.handles import MAX_OPEN
 from cancernet_cli.data.slides.thumbnail import make_thumbnail
 from tests.slide_files import levels_of, marked, write_ome, write_svs, write_tiled
@@ -206,3 +207,68 @@ def test_where_the_scan_begins_is_openslides_bounds(tmp_path: Path, monkeypatch:
     facts = {"openslide.vendor": "generic-tiff", "openslide.bounds-x": "231", "openslide.bounds-y": "58"}
     monkeypatch.setattr(openslide.OpenSlide, "properties", facts)
     assert opened(tmp_path / "s.tif").scan_origin == (231, 58)
+
+
+class Broken:
+    """A slide of which only the blocks inside `good` can be read; counts the reads."""
+
+    def __init__(self, side_px: int, good: slice | None = None) -> None:
+        self.levels = (Level(side_px, side_px, 1.0),)
+        self.good, self.reads = good, 0
+
+    def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> np.ndarray:
+        self.reads += 1
+        if self.good is None or not (self.good.start <= x and x + width_px <= self.good.stop):
+            raise UnreadableSlide(Failure("decode", "Damaged", f"block at {x}, {y}"))
+        return np.full((height_px, width_px, 3), 100, np.uint8)
+
+
+def test_a_slide_of_damaged_tiles_is_given_up_after_a_limited_number() -> None:
+    slide = Broken(200_000)
+    with pytest.raises(UnreadableSlide, match="block at 0, 0"):
+        make_thumbnail(slide, downsample=50)
+    assert slide.reads < 2500
+
+
+def test_the_readable_tenth_of_a_damaged_slide_is_found_wherever_it_is() -> None:
+    slide = Broken(40_000, good=slice(34_700, 41_000))
+    found = make_thumbnail(slide, downsample=50)
+    assert found.unreadable[:, :690].all()
+    assert not found.unreadable[:, 740:].any()
+    assert slide.reads < 9000
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000"])
+def test_a_slide_all_of_whose_tiles_are_damaged_is_refused_at_once(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / "s.svs"
+    write_svs(path, marked(1440, 1440), compression=compression)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        for page in (one.aspage() for one in file.pages):
+            for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+                data[start : start + count] = b"j" * count
+    path.write_bytes(data)
+    with pytest.raises(UnreadableSlide, match=r"^decode: "):
+        make_thumbnail(opened(path), downsample=10)
+
+
+@pytest.mark.parametrize("compression", ["webp", "jpeg2000", "zstd", "lzma", "jpegxl", "png"])
+def test_pyramids_that_openslide_cannot_decode_are_read_by_the_next_reader(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / "s.tif"
+    options = {"compressionargs": {"lossless": True}} if compression in ("webp", "jpegxl") else {}
+    levels = [PICTURE, *levels_of(PICTURE, (2,))]
+    with tifffile.TiffWriter(path) as file:
+        for i, level in enumerate(levels):
+            kind = {"tile": (128, 128), "compression": compression, "subfiletype": i, "metadata": None, **options}
+            file.write(level, photometric="rgb", **kind)
+    slide = opened(path)
+    for i, level in enumerate(levels):
+        np.testing.assert_array_equal(slide.read_level(i, 0, 0, level.shape[1], level.shape[0]), level)
+
+
+def test_an_unknown_compression_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    write_tiled(path, PICTURE, factors=())
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages.first.tags["Compression"].overwrite(52479)
+    assert failure(path) == "open: UnsupportedSlide: its compression 52479 is unknown"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cancernet_cli.data.slides import UnreadableSlide
 from cancernet_cli.data.slides.tile_grid import TileCache, TileGrid
 
 
@@ -51,3 +52,18 @@ def test_the_cache_has_a_limit_and_keeps_the_last_used() -> None:
     assert made == [0, 1, 9, 2, 3, 1]
     cache.clear()
     assert cache.held_bytes == 0
+
+
+def test_a_damaged_tile_is_decoded_once_and_a_disk_is_asked_again() -> None:
+    cache, calls = TileCache(), []
+
+    def fail(level: int, index: int) -> None:
+        calls.append(index)
+        raise OSError("disk") if index else ValueError("damaged")
+
+    for _ in range(3):
+        with pytest.raises(UnreadableSlide, match="decode: ValueError: damaged"):
+            cache.get(0, 0, fail)
+        with pytest.raises(OSError, match="disk"):
+            cache.get(0, 1, fail)
+    assert (calls.count(0), calls.count(1)) == (1, 3)

@@ -88,3 +88,21 @@ def test_a_million_tiles_take_about_a_second() -> None:
     plan = plan_tiles(96_000, 96_000, TileSize(96, 96, 96, 96), tissue(mask, 32))
     assert len(plan) > 990_000
     assert time.process_time() - start < 5  # one on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "places"),
+    [
+        (20, 20, [(0, 0)]),
+        (1, 1, [(0, 0)]),
+        (224, 224, [(0, 0)]),
+        (500, 30, [(0, 0), (224, 0), (448, 0)]),
+        (30, 300, [(0, 0), (0, 224)]),
+    ],
+)
+def test_a_slide_of_tissue_smaller_than_a_tile_has_tiles(
+    width: int, height: int, places: list[tuple[int, int]]
+) -> None:
+    whole = Tissue(np.ones((height, width), np.bool_), np.zeros((height, width), np.bool_), 1.0, 1.0)
+    plan = plan_tiles(width, height, TileSize(224, 224, 224, 224), whole, min_tissue=0.2)
+    assert list(zip(plan.x.tolist(), plan.y.tolist(), strict=True)) == places

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,7 @@ from skimage.morphology import remove_small_holes, remove_small_objects
 
 from cancernet_cli.data.slides import open_slide
 from cancernet_cli.data.slides.thumbnail import make_thumbnail
+from cancernet_cli.data.tiles import tissue as tissue_module
 from cancernet_cli.data.tiles.tissue import TissueRule, _pieces, find_tissue, pen_marks
 from tests.slide_files import GLASS, real_slide
 
@@ -166,3 +168,32 @@ def test_strips_show_no_seams() -> None:
     pen = pen_marks(picture, mpp=8.0)
     assert pen[60:640, 90:110].all()
     assert not pen[:, :40].any()
+
+
+@pytest.mark.parametrize("mpp", [0.02, 0.05, 0.15, 0.25])
+def test_a_tiny_slide_is_tissue_at_any_resolution_and_soon(mpp: float) -> None:
+    picture = np.full((300, 400, 3), (200, 120, 170), np.uint8)
+    picture[::7, ::5] = (140, 80, 150)
+    picture[:40, :40] = (30, 140, 70)  # ink, far from small at 0.15 um per pixel and above
+    start = time.monotonic()
+    found = find_tissue(picture, downsample=1, mpp=mpp)
+    assert time.monotonic() - start < 10
+    assert found.mask[150:, 200:].all()
+
+
+def test_a_speck_on_a_small_slide_stays_a_speck() -> None:
+    picture = np.full((300, 300, 3), GLASS, np.uint8)
+    picture[100:140, 100:140] = (200, 120, 170)
+    assert not find_tissue(picture, downsample=1, mpp=0.5).mask.any()
+    picture[100:200, 100:200] = (200, 120, 170)
+    assert find_tissue(picture, downsample=1, mpp=0.5).mask[120:180, 120:180].all()
+
+
+@pytest.mark.parametrize("radius", [20.0, 90.0])
+def test_discs_of_both_methods_agree(radius: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = np.zeros((500, 500), np.bool_)
+    mask[200:240, 100:300] = mask[300:310, 300:400] = True
+    exact = tissue_module._grown(mask, radius)
+    monkeypatch.setattr(tissue_module, "_MAX_DISC_PX", 0)
+    apart = np.count_nonzero(exact != tissue_module._grown(mask, radius))
+    assert apart < 0.02 * np.count_nonzero(exact)

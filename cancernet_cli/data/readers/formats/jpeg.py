@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Iterator
 
 import simplejpeg
 from PIL import JpegImagePlugin
 
-from cancernet_cli.core.arrays import Pixels
-from cancernet_cli.data.readers.base import Needs, OpenedImage, ShrunkImage, readers
+from cancernet_cli.data.readers.base import (
+    DAMAGED,
+    FlaggedPixels,
+    Needs,
+    OpenedImage,
+    ShrunkImage,
+    TooManyScans,
+    readers,
+)
 from cancernet_cli.data.readers.pixels import TURNED, exif_orientation, pillow_to_rgb, upright
 
 # Only powers of two make the inverse transform cheaper. A factor that does not divide a side would stretch the image,
@@ -16,24 +25,37 @@ from cancernet_cli.data.readers.pixels import TURNED, exif_orientation, pillow_t
 FACTORS = (8, 4, 2)
 
 
-@readers.register("jpeg", endings=(".jpg", ".jpeg", ".jpe"), signatures=(b"\xff\xd8\xff",))
+# Encoders write 10 scans; each takes as long as the whole picture. EXIF thumbnails count as well.
+MAX_SCANS = 100
+_APP1 = 0xE1
+_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"
+_ROUNDS = 4  # the decoder has read some of the stray bytes ahead, and does not count them
+_EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+
+
+@readers.register("jpeg", endings=(".jpg", ".jpeg", ".jpe", ".jfif"), signatures=(b"\xff\xd8\xff",))
 def jpeg(data: bytes) -> OpenedImage:
     """A JPEG image; CMYK and other color spaces that simplejpeg does not support are decoded by Pillow.
 
-    Strict, so that a truncated or damaged file is an error; OpenCV would fill the missing part with gray.
+    Strict, so that a truncated or damaged file is an error; OpenCV would fill the missing part with gray. Stray bytes
+    before the end, or a missing end marker, leave all pixels as they are: such a file is read, with a flag.
     """
+    flags: tuple[str, ...] = ()
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=True)
-    except ValueError:
-        colours = "unknown"
+    except ValueError as error:
+        colours, flags = "unknown", (DAMAGED,) if "Corrupt" in str(error) else ()
     if colours not in ("Gray", "YCbCr", "RGB"):
         # Not Image.open, which checks Pillow's limit on pixels; ours is checked before decoding
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
-        return OpenedImage(*image.size, decode=lambda: pillow_to_rgb(image))
+        _check_scans(data)
+        return OpenedImage(*image.size, decode=lambda: _with_flags(pillow_to_rgb(image), flags))
+    _check_scans(data)
 
-    def decode() -> Pixels:
-        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True)
-        return upright(pixels, _orientation(data))
+    def decode() -> FlaggedPixels:
+        pixels, flags = _strict(data)
+        return FlaggedPixels(upright(pixels, _orientation(data)), flags)
 
     def shrink(needs: Needs) -> ShrunkImage:
         orientation = _orientation(data)
@@ -46,27 +68,63 @@ def jpeg(data: bytes) -> OpenedImage:
                 continue
             sides = {"min_width": width // factor, "min_height": height // factor}
             if sides["min_width"] >= least_width and sides["min_height"] >= least_height:
-                pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True, **sides)
-                return ShrunkImage(upright(pixels, orientation), *size)
-        return ShrunkImage(decode(), *size)
+                pixels, flags = _strict(data, **sides)
+                return ShrunkImage(upright(pixels, orientation), *size, flags)
+        pixels, flags = decode()
+        return ShrunkImage(pixels, *size, flags)
 
     return OpenedImage(width, height, decode, shrink)
 
 
+def _strict(data: bytes, **sides: int) -> FlaggedPixels:
+    """Decode; a file that is whole apart from its end is repaired first, and has to pass the same strict decoder."""
+    try:
+        return FlaggedPixels(simplejpeg.decode_jpeg(data, "RGB", strict=True, **sides))
+    except ValueError as error:
+        repaired, problem = data, str(error)
+        for _ in range(_ROUNDS):
+            repaired = _repaired(repaired, problem)
+            try:
+                return FlaggedPixels(simplejpeg.decode_jpeg(repaired, "RGB", strict=True, **sides), (DAMAGED,))
+            except ValueError as next_error:
+                problem = str(next_error)
+        raise
+
+
+def _repaired(data: bytes, problem: str) -> bytes:
+    """The file without the stray bytes that the decoder met before the end marker, or with a missing end marker."""
+    if found := _EXTRANEOUS.search(problem):
+        end = data.rfind(_END)
+        return data[: max(0, end - int(found[1]))] + data[end:]
+    return data + _END if "Premature end of JPEG file" in problem else data
+
+
+def _with_flags(found: FlaggedPixels, flags: tuple[str, ...]) -> FlaggedPixels:
+    return found._replace(flags=(*found.flags, *flags))
+
+
+def _check_scans(data: bytes) -> None:
+    if not any(kind in _PROGRESSIVE for kind, _ in _segments(data)):
+        return  # baseline JPEGs have a scan or three
+    scans = data.count(_SCAN)
+    if scans > MAX_SCANS:
+        raise TooManyScans(f"{scans:,} scans, more than {MAX_SCANS}; save it as a JPEG that is not progressive")
+
+
 def _orientation(data: bytes) -> int:
-    block = _exif(data)
-    return exif_orientation(block) if block else 1
+    for kind, start in _segments(data):
+        if kind == _APP1 and data[start : start + 6] == b"Exif\0\0":
+            length = int.from_bytes(data[start - 2 : start], "big")
+            return exif_orientation(data[start : start + length - 2])
+    return 1
 
 
-def _exif(data: bytes) -> bytes:
-    """The EXIF block among the segments before the pixels; empty if there is none."""
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Marker and start of the content of each segment before the first scan."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         if data[at + 1] == 0xFF:  # padding
             at += 1
             continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
-            return data[at + 4 : at + 2 + length]
-        at += 2 + length
-    return b""
+        yield data[at + 1], at + 4
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
