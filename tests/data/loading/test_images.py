@@ -83,3 +83,15 @@ def test_workers_start_after_opencv_has_used_its_threads_here(files: list[FoundF
     batches = list(load_batches(chunks(files, 3), BatchDecoder(POLICY, 10**6), workers=1))
     assert [file for batch in batches for file in batch.files] == files
     assert cv2.getNumThreads() == 2
+
+
+@pytest.mark.parametrize("shrink", [False, True])
+def test_flags_of_a_reader_reach_the_batch(shrink: bool, tmp_path: Path) -> None:
+    clear = np.full((64, 64, 4), 90, np.uint8)
+    clear[..., 3] = 0
+    path = tmp_path / "clear.png"
+    cv2.imwrite(str(path), clear)
+    (image,) = BatchDecoder(POLICY, 10**6, shrink=shrink)[[FoundFile("clear.png", os.fsencode(path), 1, 1)]].images
+    assert not isinstance(image, Failure)
+    assert image.flags == ("alpha_ignored",)
+    assert image.quality.brightness == 90

@@ -24,6 +24,7 @@ FINE = {"novelty": 0.8, "tissue_fraction": 0.7, "blur": 200.0, "brightness": 230
         ({"tissue_fraction": 0.0}, ("no_tissue",)),
         ({"tissue_fraction": 0.0, "blur": 0.0}, ("no_tissue",)),  # nothing to focus on
         ({"novelty": 3.0, "blur": 1.0, "brightness": 9.0}, ("out_of_domain", "blurred", "dark")),
+        ({"brightness": 9.0, "of_file": ("damaged", "alpha_ignored")}, ("dark", "alpha_ignored", "damaged")),
     ],
 )
 def test_of_an_image(changed: dict[str, Any], flags: tuple[str, ...]) -> None:
