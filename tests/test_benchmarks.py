@@ -23,7 +23,9 @@ CALLS = {
     "compare_slides.py": ["--columns", "6", "--rows", "5", "--rounds", "1"],
     "compare_tiatoolbox.py": [SLIDES, "--rounds", "1"],
     "decoders.py": [SLIDES, "--rounds", "1", "--files", "1"],
+    "evaluate_scale.py": ["--rows", "20000", "--patients", "50"],
     "fold_accuracy.py": ["labelled", "--folds", "2", "--backbone", "test_efficientnet", "--weights", "none"],
+    "fuzz.py": ["--files", "1000", "--seed", "1", "--limit-s", "120"],
     "gpu.py": [
         *("--device", "cpu", "--precision", "fp32", "--backbones", "test_efficientnet", "--batch-sizes", "2"),
         *("--files", "16", "--size", "96x64", "--repeat", "1"),
@@ -48,6 +50,7 @@ NEEDS = {
     "compare_tiatoolbox.py": ("tiatoolbox-2.1.3",),
 }
 PARTS = {
+    "damaged_files.py",
     "environments.py",
     "folders.py",
     "foreign_images.py",

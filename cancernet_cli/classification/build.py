@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from cancernet_cli.classification.base import Backbone, Classifier, backbones, heads
 from cancernet_cli.classification.domain import Novelty, domain_width
-from cancernet_cli.core.cards import Architecture, Card, checked_weights
+from cancernet_cli.core.cards import Architecture, Card, load_weights
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.registry import suggestion
 
@@ -69,13 +69,5 @@ def load_classifier(folder: Path, card: Card) -> Classifier:
     classifier = build_classifier(card.architecture)
     if card.domain.rank:
         classifier.domain = Novelty(domain_width(classifier.backbone.channels), card.domain.rank)
-    state = load_file(checked_weights(folder, card))
-    try:
-        classifier.load_state_dict(state)
-    except RuntimeError as error:
-        lines = str(error).splitlines()
-        raise ModelError(
-            f"the weights in {folder} do not fit its card: {lines[min(1, len(lines) - 1)].strip()}",
-            fix="restore the card and weights of one training run",
-        ) from None
+    load_weights(classifier, folder, card, load_file)
     return classifier.eval()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,5 +12,6 @@ Bytes = NDArray[np.uint8]  # uint8 that are not pixels
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+Indices = NDArray[np.signedinteger[Any]]  # of any width
 Bools = NDArray[np.bool_]
 Strings = NDArray[np.str_]

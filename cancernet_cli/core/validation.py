@@ -36,7 +36,11 @@ class Limits:
         """Whether a number is finite and within the bounds."""
         low = self.min is None or number >= self.min
         high = self.max is None or number <= self.max
-        return math.isfinite(number) and low and high and (self.above is None or number > self.above)
+        try:
+            finite = math.isfinite(number)
+        except OverflowError:  # an integer that no float can hold
+            return False
+        return finite and low and high and (self.above is None or number > self.above)
 
     def range(self) -> str:
         """The bounds in words, with a leading space; empty without bounds."""
@@ -109,7 +113,7 @@ def _converted(value: Any, hint: Any, limits: Limits) -> Any:
     elif origin is dict:
         if isinstance(value, Mapping):
             return {
-                _converted(key, inner[0], limits): _converted(item, inner[1], limits) for key, item in value.items()
+                _converted(key, inner[0], NO_LIMITS): _converted(item, inner[1], limits) for key, item in value.items()
             }
     elif hint in (int, float):
         kind = Integral if hint is int else Real  # NumPy's numbers are registered with both

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from cancernet_cli.core.cards import read_card, with_segmenter
-from cancernet_cli.core.errors import ModelError, OutputError
+from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.events import Reporter, Warn, silent
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import ClassifyOptions
@@ -18,6 +18,8 @@ from cancernet_cli.inference.int8 import VIEWS, image_views, make_int8
 
 def quantise(model: str, inputs: Sequence[str], *, segmenter: str | None = None, report: Reporter = silent) -> Path:
     """Quantise a model to int8, calibrated on a sample of the images, and write the network into the model's folder.
+
+    Its checksum is added to the model's card.
 
     Args:
         model: a bundled model's name, or a model's folder.
@@ -47,10 +49,4 @@ def quantise(model: str, inputs: Sequence[str], *, segmenter: str | None = None,
     files = sorted(found, key=lambda file: file.path)
     sample = islice(files, 0, None, max(1, len(files) // VIEWS))
     most = ClassifyOptions().max_pixels
-    try:
-        return make_int8(folder, card, image_views(sample, card, most), into=folder, report=report)
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written: {error.strerror}",
-            fix="copy the model's folder to a writable place, and name the copy",
-        ) from None
+    return make_int8(folder, card, image_views(sample, card, most), into=folder, report=report).path

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from cancernet_cli import __version__
-from cancernet_cli.core.cache import cache_root
+from cancernet_cli.core.cache import cache_root, private_folder
 from cancernet_cli.core.cards import Card
-from cancernet_cli.core.files import write_bytes
+from cancernet_cli.core.files import output_error, write_bytes
 from cancernet_cli.core.options import ClassifyOptions, LoaderOptions
 from cancernet_cli.core.system import processor
 
@@ -67,6 +67,10 @@ def keep_advice(advice: Advice, card: Card, device: torch.device, cores: int) ->
     found = {name: value for name, value in asdict(advice).items() if value is not None}
     kept[key] = {**(before if isinstance(before, dict) else {}), **found, "model": card.name}
     path = _path()
+    try:
+        private_folder(path.parent.name)
+    except OSError as error:
+        raise output_error(path, error) from error
     write_bytes(path, (json.dumps(kept, indent=2, sort_keys=True) + "\n").encode(), durable=False)
     return path
 

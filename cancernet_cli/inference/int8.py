@@ -8,17 +8,18 @@ import io
 import logging
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cancernet_cli.classification.base import heads
 from cancernet_cli.core.arrays import Pixels
-from cancernet_cli.core.cache import cache_root
-from cancernet_cli.core.cards import Card, file_sha256
-from cancernet_cli.core.errors import InputError, ModelError
+from cancernet_cli.core.cache import cache_entry, cache_root, find_cached
+from cancernet_cli.core.cards import CARD_FILE, Card, card_text, read_card
+from cancernet_cli.core.errors import InputError, ModelError, OutputError
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
-from cancernet_cli.core.files import publish
+from cancernet_cli.core.files import publish, write_bytes
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.views import make_views
 from cancernet_cli.data.readers import UnreadableImage, read_image
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 VIEWS = 128  # for calibrating the ranges of activations; NNCF's own default is 300
 FEW = 16
+CACHED = "int8"  # subfolder of the cache
+REMAKE = "make it again with `cancernet models quantise`"
 NETWORK_LAYERS = (
     "Convolution",
     "GroupConvolution",
@@ -58,19 +61,73 @@ def _is_sensitive(card: Card) -> bool:
     return bool(heads[card.architecture.head].facts.get("int8_sensitive"))
 
 
-def int8_file(folder: Path, card: Card) -> Path | None:
-    """The quantised network of a model, in its folder or else in the cache; None if there is none yet."""
-    shipped = folder / _name(card)
-    if shipped.is_file():
-        return shipped
-    cached = _cached(card)
-    return cached if cached.is_file() else None
+@dataclass(frozen=True)
+class Int8Network:
+    """A quantised network on disk.
+
+    path: its `.xml` file, with the weights in the `.bin` file next to it. sha256: over the SHA-256 of both.
+    """
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def at(cls, path: Path) -> Int8Network:
+        """The network in a file, as it is now; raises OSError if one of its two files cannot be read."""
+        return cls(path, _checksum(path.read_bytes(), path.with_suffix(".bin").read_bytes()))
+
+    def read(self) -> ov.Model:
+        """The network, read once, checked, and loaded from the bytes that were checked.
+
+        Raises:
+            ModelError: a file is missing, or has changed.
+        """
+        from cancernet_cli.inference.openvino_import import ov
+
+        try:
+            layers, weights = self.path.read_bytes(), self.path.with_suffix(".bin").read_bytes()
+        except OSError as error:
+            raise ModelError(f"{error.filename} cannot be read: {error.strerror}", fix=REMAKE) from None
+        if _checksum(layers, weights) != self.sha256:
+            raise ModelError(f"{self.path} or its .bin file has changed since it was made", fix=REMAKE)
+        try:
+            return ov.Core().read_model(layers, weights)
+        except RuntimeError:  # made by a newer OpenVINO, for example
+            raise ModelError(f"{self.path} cannot be read by this version of OpenVINO", fix=REMAKE) from None
 
 
-def int8_sha256(path: Path) -> str:
-    """SHA-256 over the SHA-256 checksums of both files of a quantised network."""
-    both = file_sha256(path) + file_sha256(path.with_suffix(".bin"))
+def _checksum(layers: bytes, weights: bytes) -> str:
+    both = "".join(hashlib.sha256(content).hexdigest() for content in (layers, weights))
     return hashlib.sha256(both.encode()).hexdigest()
+
+
+def find_int8(folder: Path, card: Card) -> Int8Network | None:
+    """The quantised network of a model, in its folder or else in the cache; None if there is none yet.
+
+    Raises:
+        ModelError: the one in the folder is not the one that the card names by its checksum.
+    """
+    shipped, pinned = folder / _name(card), (card.weights.int8 or {}).get(card.segmentation.segmenter)
+    if pinned is None and not shipped.is_file():
+        return _find_cached(card)
+    if pinned is None:
+        raise ModelError(f"{shipped} is not in its card, so its origin is unknown", fix=REMAKE)
+    try:
+        found = Int8Network.at(shipped)
+    except OSError as error:
+        raise ModelError(f"{error.filename} cannot be read: {error.strerror}", fix=REMAKE) from None
+    if found.sha256 != pinned:
+        raise ModelError(f"{shipped} has SHA-256 {found.sha256[:12]}..., its card has {pinned[:12]}...", fix=REMAKE)
+    return found
+
+
+def _find_cached(card: Card) -> Int8Network | None:
+    """The network in the cache; None if there is none that can be trusted, of which `make_int8` warns."""
+    try:
+        entry = find_cached(CACHED, _key(card))
+        return Int8Network.at(entry / _name(card)) if entry else None
+    except OSError:
+        return None
 
 
 def make_int8(
@@ -80,8 +137,8 @@ def make_int8(
     *,
     into: Path | None = None,
     report: Reporter = silent,
-) -> Path:
-    """Quantise a model's networks and save them in the cache or in `into`.
+) -> Int8Network:
+    """Quantise a model's networks and save them in the cache, or in `into` with their checksum in the card there.
 
     Post-training quantisation by NNCF (https://github.com/openvinotoolkit/nncf), calibrated on the first `VIEWS` views;
     the same views give the same network.
@@ -93,8 +150,8 @@ def make_int8(
     Raises:
         ModelError: NNCF is not installed, or no part of this model can be quantised without loss of accuracy.
         InputError: there are no views.
+        OutputError: the cache or the folder cannot be written.
     """
-    from cancernet_cli.inference.openvino_import import ov
     from cancernet_cli.inference.openvino_model import openvino_model
 
     if is_all_exact(card):
@@ -109,14 +166,49 @@ def make_int8(
         report(Warn(f"{card.name} is calibrated on only {len(views)} views; use 100 or more similar images"))
     report(Note(f"quantising {card.name} to int8 on {len(views)} views"))
     network = quantised(openvino_model(folder, card, report), card, views)
-    path = into / _name(card) if into else _cached(card)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        made = Path(scratch) / path.name
-        ov.save_model(network, made, compress_to_fp16=False)
-        for suffix in (".bin", ".xml"):
-            publish(made.with_suffix(suffix), path.with_suffix(suffix), durable=False)
-    return path
+    return _save_next_to_card(network, card, into) if into else _save_in_cache(network, card, report)
+
+
+def _save_in_cache(network: ov.Model, card: Card, report: Reporter) -> Int8Network:
+    """Raises OutputError if the cache cannot be used."""
+    from cancernet_cli.inference.openvino_model import save_openvino
+
+    try:
+        entry = cache_entry(CACHED, _key(card), lambda folder: save_openvino(network, folder / _name(card)), report)
+        return Int8Network.at(entry / _name(card))
+    except OSError as error:
+        raise OutputError(
+            f"{cache_root() / CACHED} cannot be used as a cache: {error.strerror}",
+            fix="set CANCERNET_CACHE to another folder",
+        ) from None
+
+
+def _save_next_to_card(network: ov.Model, card: Card, folder: Path) -> Int8Network:
+    """Raises OutputError if the folder cannot be written."""
+    from cancernet_cli.inference.openvino_model import save_openvino
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            made = Path(scratch, _name(card))
+            save_openvino(network, made)
+            for suffix in (".bin", ".xml"):
+                publish(made.with_suffix(suffix), (folder / made.name).with_suffix(suffix), durable=False)
+        found = Int8Network.at(folder / _name(card))
+        _pin(folder, card.segmentation.segmenter, found.sha256)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror}",
+            fix="copy the model's folder to a writable place, and name the copy",
+        ) from None
+    return found
+
+
+def _pin(folder: Path, segmenter: str, sha256: str) -> None:
+    """Name the network in the folder's card, which has the checksums of all that is loaded with it."""
+    card = read_card(folder)
+    pins = {**(card.weights.int8 or {}), segmenter: sha256}
+    write_bytes(folder / CARD_FILE, card_text(replace(card, weights=replace(card.weights, int8=pins))).encode())
 
 
 def quantised(model: ov.Model, card: Card, views: list[Pixels]) -> ov.Model:
@@ -173,10 +265,10 @@ def image_views(files: Iterable[FoundFile], card: Card, max_pixels: int) -> Iter
         yield make_views(image, image_policy(card.input, file.truth))[:1]
 
 
-def _cached(card: Card) -> Path:
+def _key(card: Card) -> str:
     from cancernet_cli.inference.openvino_model import cache_key
 
-    return cache_root() / "int8" / cache_key(card) / _name(card)
+    return cache_key(card)
 
 
 def _name(card: Card) -> str:

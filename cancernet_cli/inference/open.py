@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.events import Reporter, silent
@@ -10,13 +11,16 @@ from cancernet_cli.inference.runner import Runner
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.segmentation.base import segmenters
 
+if TYPE_CHECKING:
+    from cancernet_cli.inference.int8 import Int8Network
+
 
 def open_runner(
     folder: Path,
     card: Card,
     runtime: Runtime,
     *,
-    int8: Path | None = None,
+    int8: Int8Network | None = None,
     want_mask: bool = False,
     files: int | None = None,
     report: Reporter = silent,
@@ -36,10 +40,10 @@ def open_runner(
     """
     # Libraries are imported only where they are needed: timm and torchvision alone take two seconds.
     if runtime.library == "openvino":
-        from cancernet_cli.inference.openvino_model import openvino_model, read_openvino
+        from cancernet_cli.inference.openvino_model import openvino_model
         from cancernet_cli.inference.openvino_runner import OpenVINORunner
 
-        model = read_openvino(int8) if int8 else openvino_model(folder, card, report)
+        model = int8.read() if int8 else openvino_model(folder, card, report)
         return OpenVINORunner(model, runtime, want_mask=want_mask)
     from cancernet_cli.inference.pipeline import load_pipeline
     from cancernet_cli.inference.torch_runner import TorchRunner

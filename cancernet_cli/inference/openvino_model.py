@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
+import os
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,6 @@ from typing import Any
 from cancernet_cli import __version__
 from cancernet_cli.core.cache import cached_folder
 from cancernet_cli.core.cards import Card
-from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.events import Note, Reporter, silent
 from cancernet_cli.core.system import package_versions
 from cancernet_cli.inference.openvino_import import ov
@@ -36,29 +38,24 @@ def openvino_model(folder: Path, card: Card, report: Reporter = silent) -> ov.Mo
 
     def make(into: Path) -> None:
         report(Note(f"converting {card.name} for OpenVINO; later runs use the cached result"))
-        ov.save_model(convert(folder, card), into / FILE, compress_to_fp16=False)
+        save_openvino(convert(folder, card), into / FILE)
 
     with cached_folder("openvino", cache_key(card), make, report) as found:
-        try:
-            return read_openvino(found / FILE)
-        except ModelError:  # the file was truncated or corrupted
-            make(found)
-            return read_openvino(found / FILE)
+        return ov.Core().read_model(found / FILE)
 
 
-def read_openvino(path: Path) -> ov.Model:
-    """Read a network saved by OpenVINO.
+def save_openvino(model: ov.Model, path: Path) -> None:
+    """Write a network as an `.xml` file and a `.bin` file next to it.
 
     Raises:
-        ModelError: the file is damaged.
+        OSError: they cannot be written.
     """
     try:
-        return ov.Core().read_model(path)
-    except RuntimeError as error:
-        first = str(error).strip().splitlines()[-1]
-        raise ModelError(
-            f"{path} is damaged: {first}", fix="delete it and its .bin file; they are created again"
-        ) from None
+        ov.save_model(model, path, compress_to_fp16=False)
+    except RuntimeError as error:  # it says "iostream error", whatever the cause
+        full = shutil.disk_usage(path.parent).free < 1_000_000
+        number = errno.ENOSPC if full else errno.EIO
+        raise OSError(number, os.strerror(number)) from error
 
 
 def convert(folder: Path, card: Card) -> ov.Model:

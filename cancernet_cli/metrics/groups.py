@@ -13,6 +13,7 @@ from cancernet_cli.core.figures import Figure, figures_in
 from cancernet_cli.metrics.calibration import reliability_table
 from cancernet_cli.metrics.intervals import measure_all, measure_divisions
 from cancernet_cli.metrics.measure import confusion
+from cancernet_cli.metrics.numbering import distinct
 from cancernet_cli.metrics.patients import mean_of_patients, pooled, shares_right
 from cancernet_cli.metrics.resampling import Resampling
 from cancernet_cli.metrics.scores import Scores
@@ -88,9 +89,9 @@ def _image_figures(divisions: Sequence[Scores], resampling: Resampling) -> dict[
         "labels": {name: int(scores.counts[rows].sum()) for name, rows in zip(scores.classes, of_class, strict=True)},
         **({"unsure": unsure} if unsure else {}),
         **measure_divisions(specs, divisions, resampling),
-        "patients": len(np.unique(scores.patients[known])),
+        "patients": len(distinct(scores.patients[known])),
         "patients_by_label": {
-            name: len(np.unique(scores.patients[known & rows]))
+            name: len(distinct(scores.patients[known & rows]))
             for name, rows in zip(scores.classes, of_class, strict=True)
         },
         "images_without_patient": int(scores.counts[~known].sum()),
@@ -120,8 +121,16 @@ def slide_metrics(scores: Scores, threshold: float | None = 0.5, resampling: Res
     known = scores.where(scores.slides >= 0)
     if not known.n_images:
         return {"count": 0, "images_without_slide": without, "reason": "the slides of the images are unknown"}
-    slides = pooled(known, known.patients * (known.slides.max() + 1) + known.slides)
+    slides = pooled(known, known.patients.astype(np.int64) * (int(known.slides.max()) + 1) + known.slides)
     same = slides.where(slides.labels >= 0)
+    if not same.n_images:
+        return {
+            "count": 0,
+            "images": known.n_images,
+            "images_without_slide": without,
+            "several_labels": len(slides.labels),
+            "reason": "the images of every slide have several labels",
+        }
     once = Scores.of(
         same.labels,
         same.probs,
@@ -170,7 +179,7 @@ def patient_metrics(scores: Scores, resampling: Resampling = _DEFAULT) -> dict[s
 def _patient_figures(divisions: Sequence[Scores], resampling: Resampling) -> dict[str, Any]:
     """Figures of the known patients, or their means over divisions."""
     known = [scores.where(scores.patients >= 0) for scores in divisions]
-    count = len(np.unique(known[0].patients))
+    count = len(distinct(known[0].patients))
     if not count:
         return {"count": 0}
     rates = [spec for spec in figures_in("patients") if spec.measured_from == "patients"]

@@ -109,25 +109,48 @@ def _resamplers(design: Design, scores: Scores, specs: Sequence[FigureSpec]) -> 
     found: dict[str, Resampler] = {}
     for weighting in sorted({spec.weighting for spec in specs}):
         weighted = scores.case_weighted() if weighting == "cases" else scores
-        counts = csr_matrix((weighted.counts.astype(np.float64), (cells, design.units)), (k * k, design.size))
+        matrices = _Matrices(_cells_by_unit(weighted.counts.astype(np.float64), cells, design, k * k))
         for spec in (spec for spec in specs if spec.weighting == weighting):
             fast = RESAMPLERS.get(function_of(spec))
             if spec.measured_from == "decisions":
-                found[spec.name] = _OfDecisions(spec, counts)
+                found[spec.name] = _OfDecisions(spec, matrices)
             else:
                 found[spec.name] = fast(design, weighted) if fast else _OneByOne(spec, design, weighted)
     return found
 
 
-class _OfDecisions:
-    """A figure of decisions, from the confusion matrix of every resample; counts: `[K x K, units]`."""
+def _cells_by_unit(counts: F64, cells: np.ndarray, design: Design, width: int) -> csr_matrix:
+    """Sums of `counts` by cell of the confusion matrix and unit, `[width, units]`."""
+    if design.size * width > len(counts):
+        return csr_matrix((counts, (cells, design.units)), (width, design.size))
+    table = np.bincount(cells * design.size + design.units, counts, width * design.size)
+    return csr_matrix(table.reshape(width, design.size))
 
-    def __init__(self, spec: FigureSpec, counts: csr_matrix) -> None:
-        self._spec, self._counts, self.width = spec, counts, counts.shape[0]
+
+class _Matrices:
+    """The confusion matrix of every resample, computed once for all figures; counts: `[K x K, units]`."""
+
+    def __init__(self, counts: csr_matrix) -> None:
+        self._counts, self.width = counts, counts.shape[0]
+        self._of: F64 | None = None
+        self._found = np.zeros(0)
 
     def __call__(self, weights: F64) -> F64:
-        k = round(self.width**0.5)
-        return measure_resamples(self._spec, (self._counts @ weights.T).T.reshape(-1, k, k))
+        """`[R, units]` to `[R, K, K]`."""
+        if weights is not self._of:
+            k = round(self.width**0.5)
+            self._of, self._found = weights, (self._counts @ weights.T).T.reshape(-1, k, k)
+        return self._found
+
+
+class _OfDecisions:
+    """A figure of decisions, from the confusion matrix of every resample."""
+
+    def __init__(self, spec: FigureSpec, matrices: _Matrices) -> None:
+        self._spec, self._matrices, self.width = spec, matrices, matrices.width
+
+    def __call__(self, weights: F64) -> F64:
+        return measure_resamples(self._spec, self._matrices(weights))
 
 
 class _OneByOne:

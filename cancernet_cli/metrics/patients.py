@@ -6,6 +6,7 @@ import numpy as np
 
 from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.figures import Figure
+from cancernet_cli.metrics.numbering import renumbered
 from cancernet_cli.metrics.resampling import Design, resampled_by
 from cancernet_cli.metrics.scores import Scores
 
@@ -36,7 +37,7 @@ def recognition_rate(scores: Scores) -> Figure:
 def shares_right(scores: Scores) -> F64:
     """Share of correctly classified images of each known patient, in the order of their numbers: `[patients]`."""
     known = scores.where(scores.patients >= 0)
-    at = np.unique(known.patients, return_inverse=True)[1].reshape(-1)
+    at = renumbered(known.patients)
     return np.asarray(np.bincount(at, known.counts * known.right) / np.bincount(at, known.counts))
 
 
@@ -50,8 +51,11 @@ def mean_of_patients(scores: Scores) -> Scores:
 
 def pooled(known: Scores, key: I64) -> Scores:
     """One entry for each distinct `key`, `[N]`: mean probabilities; the label, or -1 for several."""
-    _, first, at = np.unique(key, return_index=True, return_inverse=True)
-    n, k = len(first), len(known.classes)
+    values, at = np.unique(key, return_inverse=True)
+    at = at.reshape(-1)
+    n, k = len(values), len(known.classes)
+    first = np.empty(n, np.int64)
+    first[at[::-1]] = np.arange(len(at))[::-1]  # the last one written is the first entry
     counts = np.bincount(at, known.counts, n)
     has = np.bincount(at * k + known.labels, minlength=n * k).reshape(n, k) > 0
     probs = np.column_stack([np.bincount(at, known.counts * known.probs[:, c], n) / counts for c in range(k)])

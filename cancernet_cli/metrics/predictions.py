@@ -7,13 +7,16 @@ more, the mean over the classes that have images, each against the rest.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
+from cancernet_cli.core.arrays import F64
 from cancernet_cli.core.figures import Figure
-from cancernet_cli.metrics.auroc import AurocResampler
 from cancernet_cli.metrics.calibration import BINS, expected_calibration_error
+from cancernet_cli.metrics.ranks.auroc import AurocResampler
+from cancernet_cli.metrics.ranks.ranking import area, average_precision
 from cancernet_cli.metrics.resampling import resampled_by
 from cancernet_cli.metrics.scores import Scores
 
@@ -23,12 +26,12 @@ ONE_CLASS = "only one class among the true labels"
 @resampled_by(AurocResampler)
 def auroc(scores: Scores) -> Figure:
     """Area under the ROC curve."""
-    return _ranked(scores, roc_auc_score)
+    return _ranked(scores, roc_auc_score, area)
 
 
 def auprc(scores: Scores) -> Figure:
     """Area under the precision-recall curve, as average precision."""
-    return _ranked(scores, average_precision_score)
+    return _ranked(scores, average_precision_score, average_precision)
 
 
 def log_loss(scores: Scores) -> float:
@@ -54,11 +57,18 @@ def ece(scores: Scores) -> Figure:
     return Figure.of(error, scores.n_images, bins=BINS)
 
 
-def _ranked(scores: Scores, measure: Callable[..., float]) -> Figure:
-    """A threshold-free figure of the positive class, or its mean over the classes that have images."""
-    present = np.unique(scores.labels)
+def _ranked(scores: Scores, measure: Callable[..., float], fast: Callable[[F64, F64], Any]) -> Figure:
+    """A threshold-free figure of the positive class, or its mean over the classes that have images.
+
+    Args:
+        fast: the same from the weights at each distinct score, for very many images.
+    """
+    present = np.flatnonzero(np.bincount(scores.labels))
     if len(present) < 2:
         return Figure.of(None, scores.n_images, ONE_CLASS)
     of = [1] if len(scores.classes) == 2 else present.tolist()
-    each = [measure(scores.labels == k, scores.probs[:, k], sample_weight=scores.counts) for k in of]
+    if scores.is_large:
+        each = [float(fast(*scores.ranking(k).masses(scores.labels == k, scores.counts))) for k in of]
+    else:
+        each = [measure(scores.labels == k, scores.probs[:, k], sample_weight=scores.counts) for k in of]
     return Figure.of(float(np.mean(each)), scores.n_images)

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from cancernet_cli.core.arrays import F64, I64
+from cancernet_cli.metrics.numbering import distinct, renumbered
 from cancernet_cli.metrics.scores import Scores
 
 RESAMPLES = 1_000
@@ -51,9 +52,9 @@ class Design:
             units = np.arange(len(y))
             strata = _strata(y, units, c, classes, by_image=True)
             return cls(units, int(c.sum()), "image", strata, [int(c[y == k].sum()) for k in range(classes)])
-        units = np.unique(scores.patients, return_inverse=True)[1].reshape(-1)
+        units = renumbered(scores.patients)
         strata = _strata(y, units, c, classes, by_image=False)
-        per_class = [len(np.unique(units[y == k])) for k in range(classes)]
+        per_class = [len(distinct(units[y == k])) for k in range(classes)]
         return cls(units, int(units.max()) + 1 if len(y) else 0, "patient", strata, per_class)
 
     @property

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cancernet_cli.core.arrays import F64, I64, Bools
+from cancernet_cli.core.arrays import F64, Bools, Indices
+from cancernet_cli.metrics.numbering import renumbered
+from cancernet_cli.metrics.ranks.ranking import Ranking
+
+_INDEX = np.int32  # half the memory, and enough for the rows of any table
+MANY_IMAGES = 100_000  # with more, figures take shortcuts that differ in the last digits
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -29,15 +34,16 @@ class Scores:
     """
 
     classes: tuple[str, ...]
-    labels: I64
-    predicted: I64
+    labels: Indices
+    predicted: Indices
     probs: F64
-    counts: I64 | F64
-    patients: I64
+    counts: Indices | F64
+    patients: Indices
     magnifications: F64
-    slides: I64
+    slides: Indices
     unsure: Bools
     patient_names: tuple[str, ...] = ()
+    _rankings: dict[int, Ranking] = field(default_factory=dict, compare=False, repr=False)  # of `probs`
 
     @classmethod
     def of(
@@ -64,7 +70,7 @@ class Scores:
             patients, slides: `[N]` int, -1 where unknown; None when all are.
             unsure: `[N]` bool; None when no label is.
         """
-        y = np.asarray(labels, dtype=np.int64)
+        y = np.asarray(labels, dtype=_INDEX)
         p = np.asarray(probs, dtype=np.float64)
         if p.ndim == 1:
             p = np.column_stack([1 - p, p])
@@ -74,12 +80,12 @@ class Scores:
         return cls(
             classes=tuple(classes),
             labels=y,
-            predicted=np.asarray(predicted, dtype=np.int64),
+            predicted=np.asarray(predicted, dtype=_INDEX),
             probs=p,
-            counts=np.ones(n, np.int64) if counts is None else np.asarray(counts, dtype=np.int64),
-            patients=np.full(n, -1) if patients is None else np.asarray(patients, dtype=np.int64),
+            counts=np.ones(n, _INDEX) if counts is None else np.asarray(counts, dtype=np.int64),
+            patients=np.full(n, -1, _INDEX) if patients is None else np.asarray(patients, dtype=_INDEX),
             magnifications=np.full(n, np.nan) if magnifications is None else np.asarray(magnifications, np.float64),
-            slides=np.full(n, -1) if slides is None else np.asarray(slides, dtype=np.int64),
+            slides=np.full(n, -1, _INDEX) if slides is None else np.asarray(slides, dtype=_INDEX),
             unsure=np.zeros(n, np.bool_) if unsure is None else np.asarray(unsure, np.bool_),
             patient_names=tuple(patient_names),
         )
@@ -94,10 +100,21 @@ class Scores:
         """How many images the entries stand for; with weights by case, how many cases."""
         return round(float(self.counts.sum()))
 
+    @property
+    def is_large(self) -> bool:
+        """Whether there are so many entries that sorting them for every figure would take too long."""
+        return len(self.labels) > MANY_IMAGES
+
+    def ranking(self, k: int) -> Ranking:
+        """The ranking of the probabilities of class `k`, computed once."""
+        if k not in self._rankings:
+            self._rankings[k] = Ranking.of(self.probs[:, k])
+        return self._rankings[k]
+
     def case_weighted(self) -> Scores:
         """The entries of known patients, with weights in `counts`: the images of each patient share weight 1."""
         known = self.where(self.patients >= 0)
-        at = np.unique(known.patients, return_inverse=True)[1].reshape(-1)
+        at = renumbered(known.patients)
         return replace(known, counts=known.counts / np.bincount(at, known.counts)[at])
 
     def where(self, chosen: Bools) -> Scores:
@@ -105,4 +122,4 @@ class Scores:
         if chosen.all():
             return self
         columns = ("labels", "predicted", "probs", "counts", "patients", "magnifications", "slides", "unsure")
-        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
+        return replace(self, **{name: getattr(self, name)[chosen] for name in columns}, _rankings={})

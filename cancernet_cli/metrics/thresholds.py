@@ -25,10 +25,13 @@ def threshold_table(
     y = np.asarray(labels).astype(bool)
     p = np.asarray(probs, dtype=np.float64)
     c = np.asarray(counts, dtype=np.int64)
-    order = np.argsort(p, kind="stable")
-    below = np.searchsorted(p[order], np.asarray(thresholds, dtype=np.float64), side="left")
-    sums = (np.concatenate([[0], np.cumsum((c * chosen)[order])]) for chosen in (y, ~y))  # of the first 0, 1, 2, ...
-    missed, rejected = (each[below].tolist() for each in sums)
+    order = np.argsort(np.asarray(thresholds, dtype=np.float64), kind="stable")
+    ascending = np.asarray(thresholds, dtype=np.float64)[order]
+    passed = np.searchsorted(ascending, p, side="right")  # thresholds at or below each probability
+    back = np.argsort(order)
+    # An image is below the threshold at place j if it has passed at most j
+    sums = (np.cumsum(np.bincount(passed[chosen], c[chosen], len(ascending) + 1)) for chosen in (y, ~y))
+    missed, rejected = (each[:-1][back].astype(np.int64).tolist() for each in sums)
     positives, negatives = int(c[y].sum()), int(c[~y].sum())
     return [
         {"threshold": float(t), **_row(positives - fn, negatives - tn, fn, tn)}

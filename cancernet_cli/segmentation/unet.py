@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cancernet_cli.core.cards import Architecture, InputPolicy, checked_weights, read_card
+from cancernet_cli.core.cards import Architecture, InputPolicy, load_weights, read_card
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.segmentation.base import LearnedSegmenter
 
@@ -35,7 +35,7 @@ def build_network(architecture: Architecture) -> nn.Module:
             decoder_channels=architecture.decoder_channels,
             classes=1,
         )
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, ValueError, RuntimeError, IndexError, TypeError) as error:
         raise ModelError(
             f"cannot build a U-Net with encoder {architecture.encoder!r} and decoder_channels "
             f"{list(architecture.decoder_channels)} ({error})",
@@ -138,12 +138,5 @@ def load_unet(model: Path | None) -> UNet:
     if card.task != "segment":
         raise ModelError(f"{model} is a model to {card.task}, not to segment", fix="choose a segmentation model")
     network = build_network(card.architecture)
-    try:
-        network.load_state_dict(load_file(checked_weights(model, card)))
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise ModelError(
-            f"the weights in {model} do not fit its card: {first}",
-            fix="restore the card and weights of one training run",
-        ) from None
+    load_weights(network, model, card, load_file)
     return UNet(network, card.input).eval()

@@ -1,3 +1,4 @@
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -87,9 +88,9 @@ def test_a_wrong_card_names_what_is_wrong(tmp_path: Path, text: str, message: st
         ("input.mean", '["a"]', "use a list of 3 values, each a number"),
         ("input.mean", "[0.5, 0.5]", "use a list of 3 values, each a number"),
         ("input.std", "[0.5, 0.5, 0.0]", "use a list of 3 values, each a number above 0"),
-        ("input.width_px", "0", "use an integer of at least 1"),
-        ("input.width_px", "224.5", "use an integer of at least 1"),
-        ("input.width_px", "true", "use an integer of at least 1"),
+        ("input.width_px", "0", "use an integer from 1 to 16384"),
+        ("input.width_px", "224.5", "use an integer from 1 to 16384"),
+        ("input.width_px", "true", "use an integer from 1 to 16384"),
         ("input.mpp", '"a"', "use a number above 0"),
         ("input.overlap", "1.5", "use a number from 0 to 1"),
         ("architecture.levels", "[-1]", "use a list of values, each an integer of at least 0"),
@@ -99,6 +100,15 @@ def test_a_wrong_card_names_what_is_wrong(tmp_path: Path, text: str, message: st
         ("decision.temperature", "0", "use a number above 0"),
         ("decision.temperature", "nan", "use a number above 0"),
         ("decision.threshold", "1.01", "use a number from 0 to 1"),
+        ("decision.threshold", "nan", "use a number from 0 to 1"),
+        ("decision.temperature", "-1", "use a number above 0"),
+        ("decision.temperature", "inf", "use a number above 0"),
+        ("decision.temperature", "1" + 400 * "0", "use a number above 0"),
+        ("input.view", '"pyramid"', "choose one of: resize, grid"),
+        ("input.mean", "[nan, 0.5, 0.5]", "use a list of 3 values, each a number"),
+        ("input.scale", "0", "use a number above 0"),
+        ("input.width_px", "100000", "use an integer from 1 to 16384"),
+        ("weights.int8", '{unet = "abc"}', "use a table"),
         ("training.splits", "[1]", "use a table"),
         ("training.splits.train", "3", "use a table"),
     ],
@@ -111,6 +121,7 @@ def test_a_wrong_value_is_refused_with_its_key_and_what_is_allowed(
     with pytest.raises(ModelError) as caught:
         read_card(tmp_path)
     assert caught.value.message.startswith(f"{tmp_path / CARD_FILE}: {key.removesuffix('.train')} is ")
+    assert len(caught.value.message) < len(str(tmp_path)) + 160
     assert caught.value.fix == fix
     assert caught.value.exit_code == 4
 
@@ -209,3 +220,56 @@ def test_scales_by_magnification_survive_the_card(tmp_path: Path) -> None:
     found = read_card(tmp_path).input
     assert found == policy
     assert found.known_magnifications == ((40.0, 1.0, 0.49), (100.0, 0.5, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[architecture]\nclasses = ["a", "b", "a"]',
+            "classes in a model card is ['a', 'b', 'a']; name each class once",
+        ),
+        ('[architecture]\nclasses = ["a", ""]', "classes in a model card is ['a', '']; name each class once"),
+        ('[architecture]\nclasses = ["a", "b\\n"]', "name each class once, on one line"),
+        ('[architecture]\nclasses = ["a", "unsure"]', 'and none "unsure"'),
+        (
+            '[architecture]\nclasses = ["a", "b"]\n[decision]\npositive = "c"',
+            "positive in a model card is 'c'; choose one of its classes: a, b",
+        ),
+        ("[decision.abstain]\nlow = 0.2", "low in a model card is 0.2, but high is None; give both"),
+        ("[decision.abstain]\nlow = 0.6\nhigh = 0.4", "low in a model card is 0.6, but high is 0.4; give both"),
+        ("[decision.abstain.cases]\nbenign = -1", "decision.abstain.cases is {'benign': -1}"),
+    ],
+)
+def test_values_that_do_not_fit_together_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / CARD_FILE).write_text(f'schema = 1\nname = "x"\ntask = "classify"\n{text}')
+    with pytest.raises(ModelError) as caught:
+        read_card(tmp_path)
+    assert message in str(caught.value)
+    assert str(tmp_path / CARD_FILE) in caught.value.message
+
+
+@pytest.mark.parametrize("schema", ["true", "1.0", '"1"', "[1]"])
+def test_a_schema_that_is_no_integer_is_refused(tmp_path: Path, schema: str) -> None:
+    (tmp_path / CARD_FILE).write_text(f'schema = {schema}\nname = "x"\ntask = "classify"')
+    with pytest.raises(ModelError, match="has schema"):
+        read_card(tmp_path)
+
+
+@pytest.mark.timeout(20)
+def test_a_card_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / CARD_FILE)
+    with pytest.raises(ModelError, match=r"cannot be read: it is not a regular file; restore the card"):
+        read_card(tmp_path)
+
+
+def test_a_card_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    write_card(CARD, tmp_path)
+    (tmp_path / CARD_FILE).write_bytes(b"\xef\xbb\xbf" + (tmp_path / CARD_FILE).read_bytes())
+    assert read_card(tmp_path).name == "toy"
+
+
+def test_a_card_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    (tmp_path / CARD_FILE).write_text("x = " + 5000 * "[" + 5000 * "]")
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_card(tmp_path)

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from cancernet_cli import classify
-from cancernet_cli.core.cards import SegmentationPolicy, read_card
+from cancernet_cli.core.cards import SegmentationPolicy, read_card, write_card
 from cancernet_cli.core.errors import InputError, ModelError
 from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.engine.quantize import quantise
-from cancernet_cli.inference.int8 import int8_file, make_int8, quantised
+from cancernet_cli.inference.int8 import Int8Network, find_int8, make_int8, quantised
 from cancernet_cli.inference.openvino_import import ov
 from cancernet_cli.inference.openvino_model import openvino_model
 from tests.he_images import he_like
@@ -64,6 +64,13 @@ def test_first_use_creates_it_and_the_next_reuses_it(model: Path, tiny_folder: P
     metadata = tables[0].schema.metadata
     assert metadata[b"cancernet.precision"] == b"int8"
     assert len(metadata[b"cancernet.int8_sha256"]) == 64
+    (kept,) = (tmp_path / "cache" / "int8").glob("*/int8_none.bin")
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    events = []
+    out = tmp_path / "third.parquet"
+    classify(tiny_folder, out=out, model=str(model), device="cpu", precision="int8", report=events.append)
+    assert any("int8_none.bin has changed since it was made; it is made again" in str(event) for event in events)
+    assert pq.read_table(out).equals(tables[0])
     classify(tiny_folder, out=tmp_path / "exact.parquet", model=str(model), device="cpu")
     exact = pq.read_table(tmp_path / "exact.parquet")["prob_malignant"].to_numpy()
     quick = tables[0]["prob_malignant"].to_numpy()
@@ -73,8 +80,52 @@ def test_first_use_creates_it_and_the_next_reuses_it(model: Path, tiny_folder: P
 
 def test_a_command_saves_it_with_the_model(model: Path, tiny_folder: Path) -> None:
     path = quantise(str(model), [str(tiny_folder)])
-    assert path == model / "int8_none.xml" == int8_file(model, read_card(model))
-    assert int8_convolutions(ov.Core().read_model(path)) > 5
+    network = find_int8(model, read_card(model))
+    assert network is not None
+    assert path == model / "int8_none.xml" == network.path
+    assert read_card(model).weights.int8 == {"none": network.sha256}
+    assert int8_convolutions(network.read()) > 5
+
+
+class TestNetworkNextToACard:
+    """The card has the checksum of the network, whose two files need not be a network for that."""
+
+    @pytest.fixture
+    def pinned(self, model: Path) -> Int8Network:
+        for suffix in (".xml", ".bin"):
+            (model / "int8_none").with_suffix(suffix).write_bytes(b"made")
+        network = Int8Network.at(model / "int8_none.xml")
+        card = read_card(model)
+        write_card(replace(card, weights=replace(card.weights, int8={"none": network.sha256})), model)
+        return network
+
+    def test_it_is_found(self, model: Path, pinned: Int8Network) -> None:
+        assert find_int8(model, read_card(model)) == pinned
+
+    @pytest.mark.parametrize("suffix", [".xml", ".bin"])
+    def test_a_changed_file_is_refused_when_found_and_when_read(
+        self, model: Path, pinned: Int8Network, suffix: str
+    ) -> None:
+        pinned.path.with_suffix(suffix).write_bytes(b"else")
+        with pytest.raises(ModelError, match=r"has SHA-256 .*, its card has .*; make it again with"):
+            find_int8(model, read_card(model))
+        with pytest.raises(ModelError, match=r"or its \.bin file has changed since it was made"):
+            pinned.read()
+
+    def test_a_missing_file_is_refused(self, model: Path, pinned: Int8Network) -> None:
+        pinned.path.with_suffix(".bin").unlink()
+        with pytest.raises(ModelError, match=r"int8_none.bin cannot be read: No such file"):
+            find_int8(model, read_card(model))
+
+    def test_one_that_is_not_in_the_card_is_refused(self, model: Path, pinned: Int8Network) -> None:
+        card = read_card(model)
+        write_card(replace(card, weights=replace(card.weights, int8=None)), model)
+        with pytest.raises(ModelError, match="is not in its card, so its origin is unknown"):
+            find_int8(model, read_card(model))
+
+    def test_files_that_are_no_network_are_refused(self, pinned: Int8Network) -> None:
+        with pytest.raises(ModelError, match="cannot be read by this version of OpenVINO"):
+            pinned.read()
 
 
 @pytest.mark.slow

@@ -11,9 +11,10 @@ from sklearn import metrics as sk
 from sklearn.metrics import roc_auc_score
 
 from cancernet_cli.core.figures import FIGURES, Interval
-from cancernet_cli.metrics import auroc, intervals
-from cancernet_cli.metrics.auroc import AurocResampler
+from cancernet_cli.metrics import intervals
 from cancernet_cli.metrics.intervals import clustered_bootstrap
+from cancernet_cli.metrics.ranks import auroc
+from cancernet_cli.metrics.ranks.auroc import AurocResampler
 from cancernet_cli.metrics.resampling import Design, Resampling
 from cancernet_cli.metrics.scores import Scores
 

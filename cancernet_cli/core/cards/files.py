@@ -6,6 +6,7 @@ import hashlib
 import tomllib
 import typing
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,9 @@ from cancernet_cli.core.validation import NO_LIMITS, InvalidValue, checked_value
 
 CARD_FILE = "card.toml"
 WEIGHTS_FILE = "model.safetensors"
+MOST_BYTES = 50_000_000
+
+_SHOWN = 100  # characters of a wrong value
 
 # Keys and values of version 0.1: "section.old_key" to the new key in the same section, and old values under the new
 # name. Read with a warning for one release.
@@ -39,12 +43,16 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / CARD_FILE
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise ValueError("it is not a regular file")
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES / 1e6:.0f} MB")
+        table = tomllib.loads(path.read_text("utf-8-sig"))  # some editors begin files with a byte order mark
     except FileNotFoundError:
         raise ModelError(f"{folder} has no {CARD_FILE}", fix="name a folder made by `cancernet finetune`") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}", fix="restore the card from its source") from None
-    if table.get("schema") != CARD_SCHEMA:
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read: {_one_line(error)}", fix="restore the card from its source") from None
+    if type(table.get("schema")) is not int or table.get("schema") != CARD_SCHEMA:
         raise ModelError(
             f"{path} has schema {table.get('schema')!r}, this version reads {CARD_SCHEMA}",
             fix="upgrade cancernet, or train the model again",
@@ -114,6 +122,43 @@ def checked_weights(folder: Path, card: Card) -> Path:
     return path
 
 
+def load_weights(network: Any, folder: Path, card: Card, load: Callable[[Path], Mapping[str, Any]]) -> None:
+    """Fill a PyTorch module with the weights in a model's folder, after all of them have been checked.
+
+    A checksum only says that the file is the one that the card was written with, not that its content is sound.
+
+    Args:
+        load: reads a safetensors file (`safetensors.torch.load_file`).
+
+    Raises:
+        ModelError: they are missing, changed or damaged, do not fit the network, or are not finite.
+    """
+    path = checked_weights(folder, card)
+    fix = "restore the card and weights of one training run"
+    try:
+        state = load(path)
+    except Exception as error:  # the library has no common base class for what may be wrong with a file
+        raise ModelError(f"{path} cannot be read as weights: {_one_line(error)}", fix=fix) from None
+    wanted = network.state_dict()
+    for name in sorted(state.keys() & wanted.keys()):
+        value, like = state[name], wanted[name]
+        if value.is_floating_point() != like.is_floating_point():
+            raise ModelError(f"{name} in {path} has type {value.dtype}, not {like.dtype}", fix=fix)
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise ModelError(f"{name} in {path} has values that are not finite numbers", fix=fix)
+    try:
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError, ValueError) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise ModelError(
+            f"the weights in {folder} do not fit its card: {lines[min(1, len(lines) - 1)].strip()}", fix=fix
+        ) from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 R = TypeVar("R")
 
 
@@ -131,11 +176,19 @@ def _build(record: type[R], table: dict[str, Any], path: Path, where: str) -> R:
         try:
             values[key] = checked_value(key, value, types[key], limits.get(key, NO_LIMITS))
         except InvalidValue as wrong:
-            raise ModelError(f"{path}: {where}{key} is {value!r}", fix=wrong.fix) from None
+            raise ModelError(f"{path}: {where}{key} is {_short(value)}", fix=wrong.fix) from None
     try:
         return record(**values)
+    except ModelError as wrong_together:
+        raise ModelError(f"{path}: {wrong_together.message}", fix=wrong_together.fix) from None
     except TypeError as error:
         raise ModelError(f"{path} is incomplete: {error}", fix="add the missing keys") from None
+
+
+def _short(value: object) -> str:
+    """A value as a message shows it."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _section(hint: Any) -> type[Any] | None:

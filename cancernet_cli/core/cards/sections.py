@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
-from cancernet_cli.core.choices import StainNormalization, View
+from cancernet_cli.core.choices import UNSURE, StainNormalization, View
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.validation import InvalidValue, Limits, check_fields
 
 CARD_SCHEMA = 1
+MOST_SIDE_PX = 16_384  # of a view: 3.2 GB as float32, more than any network takes
 Task = Literal["classify", "segment"]
 
 
@@ -19,8 +20,14 @@ def entry(default: Any, **limits: Any) -> Any:
     return field(default=default, metadata={"limits": Limits(**limits)})
 
 
+_SHA256: dict[str, Any] = {
+    "pattern": "([0-9a-f]{64})?",
+    "form": "64 lower-case hexadecimal digits, or nothing",
+}
+
+
 def _sha256() -> Any:
-    return entry("", pattern="([0-9a-f]{64})?", form="64 lower-case hexadecimal digits, or nothing")
+    return entry("", **_SHA256)
 
 
 def limits_of(record: type[Any]) -> dict[str, Limits]:
@@ -57,7 +64,19 @@ class Architecture(_Checked):
     levels: tuple[int, ...] = entry((), min=0)
     classes: tuple[str, ...] = ()
     encoder: str = ""
-    decoder_channels: tuple[int, ...] = entry((), min=1)
+    decoder_channels: tuple[int, ...] = entry((), min=1, max=8192)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(set(self.classes)) < len(self.classes) or not all(map(_is_class, self.classes)):
+            raise ModelError(
+                f"classes in a model card is {list(self.classes)!r}",
+                fix=f'name each class once, on one line, and none "{UNSURE}"',
+            )
+
+
+def _is_class(name: str) -> bool:
+    return name == name.strip() != "" and name.isprintable() and name != UNSURE
 
 
 class Magnification(NamedTuple):
@@ -106,8 +125,8 @@ class InputPolicy(_Checked):
     """
 
     view: View = "resize"
-    width_px: int = entry(224, min=1)
-    height_px: int = entry(224, min=1)
+    width_px: int = entry(224, min=1, max=MOST_SIDE_PX)
+    height_px: int = entry(224, min=1, max=MOST_SIDE_PX)
     scale: float = entry(1.0, above=0)
     scales: dict[str, float] = field(default_factory=dict, metadata={"limits": Limits(above=0)})
     magnification_mpp: dict[str, float] = field(default_factory=dict, metadata={"limits": Limits(above=0)})
@@ -193,8 +212,16 @@ class Abstain(_Checked):
     error: float | None = entry(None, above=0, max=1)
     coverage: float | None = entry(None, min=0, max=1)
     covered_accuracy: float | None = entry(None, min=0, max=1)
-    cases: dict[str, int] = field(default_factory=dict)
+    cases: dict[str, int] = field(default_factory=dict, metadata={"limits": Limits(min=0)})
     chosen_on: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.low is None) != (self.high is None) or (self.low or 0) > (self.high or 0):
+            raise ModelError(
+                f"low in a model card is {self.low!r}, but high is {self.high!r}",
+                fix="give both, low not above high, or none",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +252,7 @@ class Domain(_Checked):
     chosen_on: data on which the limit was chosen.
     """
 
-    rank: int = entry(0, min=0)
+    rank: int = entry(0, min=0, max=65_536)
     share: float = entry(0.0, min=0, max=1)
     flagged: float = entry(0.0, min=0, max=1)
     cases: int = entry(0, min=0)
@@ -234,9 +261,13 @@ class Domain(_Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Weights(_Checked):
-    """The weights file and its checksum."""
+    """The weights file and its checksum.
+
+    int8: by segmenter, the checksum of the quantised network in the model's folder (`inference.int8`).
+    """
 
     sha256: str = _sha256()
+    int8: dict[str, str] | None = field(default=None, metadata={"limits": Limits(**_SHA256)})
     size_bytes: int = entry(0, min=0)
     licence: str = ""
     started_from: str = ""
@@ -311,3 +342,11 @@ class Card(_Checked):
     training: Training = Training()
     metrics: dict[str, Any] = field(default_factory=dict)
     use: Use = Use()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        classes, positive = self.architecture.classes, self.decision.positive
+        if classes and positive and positive not in classes:
+            raise ModelError(
+                f"positive in a model card is {positive!r}", fix=f"choose one of its classes: {', '.join(classes)}"
+            )

@@ -32,7 +32,8 @@ class EvaluateOptions(Options):
     )
     positive: str | None = option(
         None,
-        help="Positive class, if there are two; default: the class that the table's threshold applies to.",
+        help="Positive class, if there are two; default: the class that the table's threshold applies to. With "
+        "--threshold, also evaluates a table that another program wrote again without its metadata.",
         group="Measures",
     )
     threshold: float | None = option(

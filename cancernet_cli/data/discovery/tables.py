@@ -71,7 +71,7 @@ class TextTable:
                     for values in zip(*columns, strict=True):
                         line += 1
                         yield line, {n: None if v == "" else v for n, v in zip(places, values, strict=True)}
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # a timestamp that Python cannot hold
             raise _unreadable(self.file, error) from None
 
 

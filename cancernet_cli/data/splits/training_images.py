@@ -76,8 +76,10 @@ class TrainingImages:
             return None
         try:
             found = load(path.read_bytes())
+            if any(found[name].dtype != np.uint8 for name in ("sketches", "near")):
+                raise ValueError("its values are not bytes")
             sketches, near = found["sketches"].reshape(-1, SKETCH_BYTES), found["near"].reshape(-1, HASH_BYTES)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise ModelError(
                 f"{path} cannot be read: {error}", fix="restore it, or remove it to classify without it"
             ) from None

@@ -117,10 +117,10 @@ def stage_costs(
     transfers = transfer_stages(sample.pixels, len(job.card.architecture.classes), job.runtime, repeat=repeat)
     if job.runtime.library == "openvino":
         from cancernet_cli.engine.bench.openvino_profile import openvino_shares
-        from cancernet_cli.inference.openvino_model import openvino_model, read_openvino
+        from cancernet_cli.inference.openvino_model import openvino_model
         from cancernet_cli.inference.openvino_runner import HINTS
 
-        network = read_openvino(job.int8) if job.int8 else openvino_model(job.folder, job.card)
+        network = job.int8.read() if job.int8 else openvino_model(job.folder, job.card)
         shares = openvino_shares(network, sample.pixels.numpy(), HINTS[job.runtime.precision])
         how = "OpenVINO as a whole, split by its own profile; combine is part of normalise"
         return _split(shares, model) | transfers, how

@@ -15,7 +15,7 @@ from cancernet_cli.data.discovery.endings import registered_endings
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_base
 from cancernet_cli.data.splits.training_images import TrainingImages
 from cancernet_cli.engine.provenance import result_state
-from cancernet_cli.inference.int8 import int8_file, int8_sha256
+from cancernet_cli.inference.int8 import Int8Network, find_int8
 from cancernet_cli.inference.runtime import Runtime, resolve, with_library
 from cancernet_cli.outputs.sink import OpenSink, open_sinks, sinks
 from cancernet_cli.outputs.tables.predictions import TABLE_SCHEMA
@@ -41,7 +41,7 @@ class Job:
     runtime: Runtime
     state: dict[str, str]
     sinks: list[OpenSink]
-    int8: Path | None = None
+    int8: Int8Network | None = None
     training_images: TrainingImages | None = None
 
     @property
@@ -93,13 +93,13 @@ def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions)
     state = result_state(card, folder, options, runtime)
     seen = TrainingImages.read(folder)
     job = Job(parsed, options, resolve_base(parsed), folder, card, runtime, state, opened, training_images=seen)
-    found = int8_file(folder, card) if runtime.precision == "int8" else None
+    found = find_int8(folder, card) if runtime.precision == "int8" else None
     return with_int8(job, found) if found else job
 
 
-def with_int8(job: Job, path: Path) -> Job:
+def with_int8(job: Job, network: Int8Network) -> Job:
     """The job with the quantized network that its predictions come from."""
-    return replace(job, int8=path, state=dict(sorted({**job.state, "int8_sha256": int8_sha256(path)}.items())))
+    return replace(job, int8=network, state=dict(sorted({**job.state, "int8_sha256": network.sha256}.items())))
 
 
 def check_output_paths(inputs: Sequence[Input], options: ClassifyOptions) -> None:

@@ -22,7 +22,7 @@ from cancernet_cli.engine.classify.flags import OUT_OF_DOMAIN, novelty_warning
 from cancernet_cli.engine.classify.job import Job, prepare, with_int8
 from cancernet_cli.engine.classify.pending import DEFAULT_HOOKS, Hooks, classify_pending, use_parts
 from cancernet_cli.engine.classify.worklist import Worklist
-from cancernet_cli.inference.int8 import VIEWS, image_views, make_int8
+from cancernet_cli.inference.int8 import VIEWS, Int8Network, image_views, make_int8
 from cancernet_cli.outputs.tables.workspace import Workspace
 
 
@@ -94,7 +94,7 @@ def dry_run(
         }
 
 
-def _make_int8(job: Job, worklist: Worklist, report: Reporter) -> Path:
+def _make_int8(job: Job, worklist: Worklist, report: Reporter) -> Int8Network:
     """Quantize the model's networks, calibrated on images of this run and, if too few, on tiles of its slides."""
     kinds = worklist.kinds()
     views = image_views(worklist.sample(VIEWS, "image"), job.card, round(job.options.max_megapixels * 1e6))

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cancernet_cli.core.arrays import F64, I64, Bools
+from cancernet_cli.core.arrays import F64, Bools, Indices
 from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import Kind
+from cancernet_cli.engine.evaluate.columns import as_column, check_columns
 from cancernet_cli.metrics.scores import Scores
 
 Change = Callable[[pa.RecordBatch], pa.RecordBatch]
@@ -31,7 +32,9 @@ _OPTIONAL = {
     "seen_in_training": pa.bool_(),
     "decision_threshold": pa.float32(),
 }
+_OF_ROWS = ("status", "label")  # a table without them has a prediction in every row, and no decisions
 _LISTED = 100
+AT_ONCE = 262_144
 
 
 @dataclass
@@ -74,8 +77,9 @@ def read_labelled(
     predicted, unsure = decisions(rows, classes, threshold_of)
     known = ok & has_label & (labels >= 0)
     usable = known & (predicted >= 0) & np.isfinite(probs).all(axis=1)
-    chosen = rows.select(["patient", "slide", "magnification", "decision_threshold"]).filter(pa.array(usable))
-    kept = slice(None) if usable.all() else usable
+    chosen, kept = rows.select(["patient", "slide", "magnification", "decision_threshold"]), slice(None)
+    if not usable.all():
+        chosen, kept = chosen.filter(pa.array(usable)), usable
     patients, patient_names = numbered(chosen["patient"])
     unknown = rows["true_label"].filter(pa.array(ok & has_label & ~known)).cast(pa.string())
     counts = sorted(pc.value_counts(unknown).to_pylist(), key=lambda entry: -entry["counts"])[:_LISTED]
@@ -114,33 +118,41 @@ def read_rows(table: Path, classes: Sequence[str], change: Change, *, paths: boo
     kept |= {"status": _WORDS, "label": _WORDS, **{f"prob_{c}": pa.float32() for c in classes}, **_OPTIONAL}
     schema = pa.schema(list(kept.items()))
     with _readable(table), pq.ParquetFile(table) as file:
-        present = set(file.schema_arrow.names)
-        missing = [name for name in kept if name not in present and name not in _OPTIONAL]
-        if missing:
-            raise InputError(
-                f"{display_path(bytes(table))} has no column {', '.join(missing)}",
-                fix="name a table that `cancernet classify` wrote, with the model that wrote it",
-            )
-        added = [name for name in kept if name not in present]
+        names = file.schema_arrow.names
+        present = [name for name in kept if name in names]
+        check_columns(table, names, [name for name in kept if name not in (*_OPTIONAL, *_OF_ROWS)], present)
         batches = []
-        for batch in file.iter_batches(batch_size=65_536, columns=[name for name in kept if name in present]):
-            columns = [*batch.columns, *(pa.nulls(len(batch), kept[name]) for name in added)]
-            whole = pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *added])
+        for batch in file.iter_batches(batch_size=AT_ONCE, columns=present):
+            columns = {name: as_column(table, name, batch[name], kept[name], classes) for name in present}
+            for name in kept:
+                if name not in columns:
+                    columns[name] = pa.nulls(len(batch), kept[name]) if name in _OPTIONAL else _of_row(name, batch)
+            whole = pa.RecordBatch.from_arrays([columns[name] for name in kept], names=list(kept))
             batches.append(change(whole).select(schema.names).cast(schema))
         return pa.Table.from_batches(batches, schema)
+
+
+def _of_row(name: str, batch: pa.RecordBatch) -> pa.Array:
+    """A column that the table does not have."""
+    words = pa.nulls(len(batch), pa.string()) if name == "label" else pa.array(["ok"] * len(batch), pa.string())
+    return words.cast(_WORDS)
 
 
 def kinds_in(table: Path) -> list[Kind]:
     """The kinds of rows that have a prediction, images first; a table without the column holds images."""
     with _readable(table), pq.ParquetFile(table) as file:
-        if "kind" not in file.schema_arrow.names:
+        names = file.schema_arrow.names
+        if "kind" not in names:
             return ["image"]
+        present = [name for name in ("kind", "status") if name in names]
+        check_columns(table, names, [], present)
         found: set[str] = set()
-        for batch in file.iter_batches(columns=["kind", "status"]):
-            rows = batch.filter(pc.not_equal(batch["status"].cast(pa.string()), "failed"))
-            found |= set(pc.unique(rows["kind"].cast(pa.string())).to_pylist())
-    kinds: tuple[Kind, Kind] = ("image", "slide")
-    return [kind for kind in kinds if kind in found]
+        for batch in file.iter_batches(batch_size=AT_ONCE, columns=present):
+            kinds, *status = (as_column(table, name, batch[name], pa.string(), ()) for name in present)
+            rows = kinds.filter(pc.not_equal(status[0], "failed")) if status else kinds
+            found |= set(pc.unique(rows.fill_null("image")).to_pylist())
+    in_order: tuple[Kind, Kind] = ("image", "slide")
+    return [kind for kind in in_order if kind in found]
 
 
 def only(kind: Kind) -> Change:
@@ -175,10 +187,13 @@ def was_seen(rows: pa.Table) -> Bools:
 
 def probabilities(rows: pa.Table, classes: Sequence[str]) -> F64:
     """The probability of each class, `[N, K]`; NaN where null."""
-    return np.column_stack([_floats(rows[f"prob_{name}"]) for name in classes])
+    found = np.empty((len(rows), len(classes)))
+    for k, name in enumerate(classes):
+        found[:, k] = _floats(rows[f"prob_{name}"])
+    return found
 
 
-def decisions(rows: pa.Table, classes: Sequence[str], threshold_of: str = "") -> tuple[I64, Bools]:
+def decisions(rows: pa.Table, classes: Sequence[str], threshold_of: str = "") -> tuple[Indices, Bools]:
     """The class decided on, `[N]`, -1 for none, and which labels are `unsure`.
 
     Behind an unsure label is the class that the row's threshold decides on, or the most probable one without a
@@ -200,16 +215,37 @@ def decisions(rows: pa.Table, classes: Sequence[str], threshold_of: str = "") ->
     return predicted, unsure
 
 
-def class_numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> I64:
+def class_numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> Indices:
     """Class names as their numbers, -1 for null and other names."""
-    found = pc.index_in(column.cast(pa.string()), value_set=pa.array(classes, pa.string()))
-    return np.asarray(pc.fill_null(found, -1), dtype=np.int64)
+    indices, words = _words(column)
+    of_word = np.array([*(classes.index(word) if word in classes else -1 for word in words), -1], np.int32)
+    return of_word[indices]
 
 
-def numbered(column: pa.ChunkedArray) -> tuple[I64, list[str]]:
+def numbered(column: pa.ChunkedArray) -> tuple[Indices, list[str]]:
     """Names as numbers in the order in which they first occur, -1 for null; and the names."""
-    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
-    return np.asarray(encoded.indices.fill_null(-1), dtype=np.int64), encoded.dictionary.to_pylist()
+    indices, words = _words(column)
+    first = np.full(len(words) + 1, len(indices))
+    # The last one written is the first row; the end is for null
+    first[indices[::-1]] = np.arange(len(indices) - 1, -1, -1, dtype=np.int32)
+    order = np.argsort(first[:-1], kind="stable")
+    used = order[first[order] < len(indices)]
+    numbers = np.full(len(words) + 1, -1, np.int32)
+    numbers[used] = np.arange(len(used))
+    return numbers[indices], [words[i] for i in used.tolist()]
+
+
+def _words(column: pa.ChunkedArray) -> tuple[Indices, list[str]]:
+    """A text column as places in a list of distinct words, `[N]` int32, -1 for null; and the words."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string())
+        column = pa.chunked_array([chunk.dictionary_encode() for chunk in column.chunks], _WORDS)
+    if not column.num_chunks:
+        return np.zeros(0, np.int32), []
+    column = column.unify_dictionaries()
+    indices = [np.asarray(chunk.indices.fill_null(-1), dtype=np.int32) for chunk in column.chunks]
+    words: list[str] = column.chunk(0).dictionary.to_pylist()  # the same in every chunk
+    return np.concatenate(indices), words
 
 
 @contextmanager
@@ -217,7 +253,7 @@ def _readable(table: Path) -> Iterator[None]:
     """Raise errors while reading a predictions table as InputError."""
     try:
         yield
-    except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
         raise InputError(
             f"{display_path(bytes(table))} cannot be read as a predictions table: {' '.join(str(error).split())}",
             fix="name a Parquet table that `cancernet classify` wrote",
@@ -226,4 +262,9 @@ def _readable(table: Path) -> Iterator[None]:
 
 def _floats(column: pa.ChunkedArray) -> F64:
     """A number column; null becomes NaN."""
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    found = np.empty(len(column))
+    at = 0
+    for chunk in column.chunks:  # no copy of the whole column on the way
+        found[at : at + len(chunk)] = chunk.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        at += len(chunk)
+    return found

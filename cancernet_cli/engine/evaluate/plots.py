@@ -35,6 +35,7 @@ NAMES_OF_FILES = (
     "roc_comparison",
 )
 _MOST_CURVES = 8
+_MOST_POINTS = 8_192  # more than a plot has pixels
 _NAN = float("nan")
 
 Draw = Callable[[Path], None]
@@ -98,7 +99,7 @@ def _threshold_plot(scores: Scores, metrics: dict[str, Any], name: str, stamp: s
 
 def _by_unit(scores: Scores) -> list[Series]:
     """Images, and patients with their mean probability."""
-    found = [Series("images", scores.labels == 1, scores.probs[:, 1], scores.counts.astype(np.float64))]
+    found = [_series("images", scores, 1)]
     patients = mean_of_patients(scores)
     if len(patients.labels):
         found.append(Series("patients (mean probability)", patients.labels == 1, patients.probs[:, 1]))
@@ -109,8 +110,18 @@ def _by_class(scores: Scores) -> list[Series]:
     """Each class against the rest; only the most frequent if there are too many curves to distinguish."""
     counts = np.bincount(scores.labels, scores.counts, len(scores.classes))
     most = sorted(np.argsort(-counts, kind="stable")[:_MOST_CURVES].tolist())
-    weights = scores.counts.astype(np.float64)
-    return [Series(scores.classes[k], scores.labels == k, scores.probs[:, k], weights) for k in most]
+    return [_series(scores.classes[k], scores, k) for k in most]
+
+
+def _series(name: str, scores: Scores, k: int) -> Series:
+    """A class against the rest; of very many images, neighbors by probability are one point of the curve."""
+    chosen, weights = scores.labels == k, scores.counts.astype(np.float64)
+    if not scores.is_large:
+        return Series(name, chosen, scores.probs[:, k], weights)
+    values, at = scores.ranking(k).merged(_MOST_POINTS)
+    n = len(values)
+    both = np.concatenate([np.bincount(at, weights * chosen, n), np.bincount(at, weights * ~chosen, n)])
+    return Series(name, np.repeat([True, False], n), np.tile(values, 2), both)
 
 
 def _forest(metrics: dict[str, Any]) -> list[tuple[str, float, float, float]]:

@@ -90,7 +90,7 @@ def evaluate_table(
     table: Path, options: EvaluateOptions, report: Reporter = silent, divisions: dict[str, Any] | None = None
 ) -> Evaluation:
     """`evaluate`, with figures of repeated divisions into folds (`metrics.groups.repeated_metrics`, as JSON) added."""
-    own = read_source(table)
+    own = _source(table, options)
     source = _with_positive(own, options)
     out = options.out or table.with_name(f"{table.stem}.evaluation")
     check_output_folder(out, overwrite=options.overwrite)
@@ -163,12 +163,16 @@ def _against(other: Path, kind: Kind, source: Source, options: EvaluateOptions) 
     changes = changes_of(source, options)
     return compare_tables(
         source,
-        read_source(other),
+        _source(other, options),
         in_turn(only(kind), changes.together),
         threshold=options.threshold,
         relabelled=changes.relabel is not None,
         resampling=Resampling(options.resamples, options.seed),
     )
+
+
+def _source(table: Path, options: EvaluateOptions) -> Source:
+    return read_source(table, options.positive, decided=options.threshold is not None)
 
 
 def _with_positive(source: Source, options: EvaluateOptions) -> Source:

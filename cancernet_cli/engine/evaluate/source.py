@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256, read_card
+from cancernet_cli.core.cards import CARD_FILE, Card, card_text, file_sha256, read_card
 from cancernet_cli.core.errors import InputError, ModelError
 from cancernet_cli.core.models import find_model
 from cancernet_cli.engine.evaluate.summary import in_order
@@ -45,8 +47,12 @@ class Source:
     remarks: tuple[str, ...] = ()
 
 
-def read_source(table: Path) -> Source:
+def read_source(table: Path, positive: str | None = None, *, decided: bool = False) -> Source:
     """The origin of a table, without reading its rows.
+
+    Args:
+        positive, decided: the positive class, and whether a threshold is given. With both, a table may have lost its
+            metadata, as when another program has written it again.
 
     Raises:
         InputError: there is no such file, or it is not a predictions table.
@@ -54,14 +60,23 @@ def read_source(table: Path) -> Source:
     fix = "name a Parquet table that `cancernet classify` or `cancernet finetune` wrote"
     if not table.is_file():
         raise InputError(f"file not found: {table}", fix=fix)
+    try:
+        columns = pq.read_schema(table).names
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{table} cannot be read as a table: {' '.join(str(error).split())}", fix=fix) from None
+    classes = [name.removeprefix(_PROB) for name in dict.fromkeys(columns) if name.startswith(_PROB)]
     metadata = read_metadata(table)
-    if metadata is None:
-        raise InputError(f"{table} is not a predictions table: it has no CancerNet metadata", fix=fix)
-    classes = [name.removeprefix(_PROB) for name in pq.read_schema(table).names if name.startswith(_PROB)]
+    if metadata is None and not (positive and decided and len(classes) == 2):
+        lost = f"if another program wrote it again, pass --positive ({' or '.join(classes)}) and --threshold"
+        raise InputError(
+            f"{table} is not a predictions table: it has no CancerNet metadata", fix=lost if len(classes) == 2 else fix
+        )
     if len(classes) < 2:
         raise InputError(
             f"{table} has {len(classes)} columns {_PROB}<class>; a classifier's table has two or more", fix=fix
         )
+    if metadata is None:
+        return _without_metadata(table, classes, positive or "")
     record = _run_record(table)
     card = _card(metadata, record)
     split = metadata.get("split", "")
@@ -92,11 +107,28 @@ def read_source(table: Path) -> Source:
     )
 
 
+def _without_metadata(table: Path, classes: list[str], positive: str) -> Source:
+    """The origin of a table of which nothing but the rows is known."""
+    return Source(
+        table=table,
+        classes=tuple(in_order(classes, positive)),
+        positive=positive,
+        model="",
+        base=table.resolve().parent,
+        threshold_of=positive,
+        remarks=(
+            f"{table.name} has lost its CancerNet metadata, so whether its split leaks, and whether the model was "
+            "trained on some of these patients, is unknown",
+        ),
+    )
+
+
 def _run_record(table: Path) -> dict[str, Any]:
     """The run record next to the table; empty if there is none."""
+    path = table.with_name(f"{table.stem}.run.json")
     try:
-        found = json.loads(table.with_name(f"{table.stem}.run.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -108,11 +140,20 @@ def _card(metadata: dict[str, str], record: dict[str, Any]) -> Card | None:
     for name in (asked, metadata.get("model")):
         try:
             folder = find_model(name) if isinstance(name, str) and name else None
-            if folder and file_sha256(folder / CARD_FILE) == metadata.get("model_card_sha256"):
+            if folder and metadata.get("model_card_sha256") in _checksums(folder):
                 return read_card(folder)
         except (ModelError, OSError):
             continue
     return None
+
+
+def _checksums(folder: Path) -> set[str]:
+    """Of a model's card, as it is and as it was before `cancernet models quantise` added a network's checksum."""
+    card, found = read_card(folder), {file_sha256(folder / CARD_FILE)}
+    if card.weights.int8 is not None:
+        before = card_text(replace(card, weights=replace(card.weights, int8=None)))
+        found.add(hashlib.sha256(before.encode()).hexdigest())
+    return found
 
 
 def _positive(metadata: dict[str, str], card: Card | None, classes: list[str]) -> str:

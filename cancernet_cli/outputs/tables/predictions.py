@@ -91,10 +91,14 @@ def read_metadata(table: Path) -> dict[str, str] | None:
     """What determined a table's result, from its metadata; None if the file is not a table written by CancerNet."""
     try:
         found = pq.read_schema(table).metadata or {}
-    except (OSError, pa.ArrowException):
+    except (OSError, ValueError, pa.ArrowException):
         return None
     prefix = METADATA_PREFIX.encode()
-    entries = {k.removeprefix(prefix).decode(): v.decode() for k, v in found.items() if k.startswith(prefix)}
+    entries = {
+        k.removeprefix(prefix).decode(errors="replace"): v.decode(errors="replace")
+        for k, v in found.items()
+        if k.startswith(prefix)
+    }
     return entries or None
 
 

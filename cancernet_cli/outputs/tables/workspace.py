@@ -86,7 +86,8 @@ class Workspace:
         return max((*self.parts(), *self.tile_parts()), default=-1) + 1
 
     def _numbered(self, kind: str) -> dict[int, Path]:
-        return {int(path.stem.split("-")[1]): path for path in sorted(self.folder.glob(f"{kind}-*.parquet"))}
+        found = [(path.stem.partition("-")[2], path) for path in sorted(self.folder.glob(f"{kind}-*.parquet"))]
+        return {int(number): path for number, path in found if number.isdecimal()}  # no other file is of this run
 
     def close(self) -> None:
         """Release the lock and keep the parts for the next run; a folder without parts is removed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score, roc_curve
 
 from cancernet_cli import EvaluateOptions, evaluate
-from cancernet_cli.core.cards import CARD_FILE, Architecture, Card, Decision, Training, file_sha256, write_card
+from cancernet_cli.core.cards import CARD_FILE, Architecture, Card, Decision, Training, Weights, file_sha256, write_card
 from cancernet_cli.core.errors import InputError, OptionError, OutputError
 from cancernet_cli.engine.evaluate.run import OWN, YOUDEN, Evaluation, stamps
 from cancernet_cli.engine.evaluate.summary import summarise
@@ -264,6 +265,9 @@ def test_patients_of_the_models_training_are_set_apart(tmp_path: Path) -> None:
     assert sum(row["threshold"] == 0.5 for row in found["thresholds"]) == 1
     text = (tmp_path / "t.evaluation" / "report.md").read_text()
     assert text.index("## Images the model was not trained on") < text.index("## Training images: not a test")
+
+    write_card(replace(card, weights=Weights(int8={"none": "0" * 64})), model)  # as `models quantise` does
+    assert quick(table, overwrite=True).metrics["training_overlap"]["patient_names"] == ["p0", "p1"]
 
     (model / CARD_FILE).write_text((model / CARD_FILE).read_text() + "\n# changed\n")
     other = quick(table, overwrite=True).metrics

@@ -47,3 +47,12 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot be written: .*; choose another --out"):
         Workspace(tmp_path / "file" / "p.parquet")
+
+
+def test_files_that_are_not_numbered_are_no_parts(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "p.parquet")
+    for name in ("part-abc.parquet", "part-.parquet", "part-²2.parquet", "part-00000003.parquet"):
+        (workspace.folder / name).touch()
+    assert list(workspace.parts()) == [3]
+    assert workspace.next_number() == 4
+    workspace.remove()
