@@ -13,6 +13,8 @@ import typer
 
 from cancernet_cli import VERBS
 from cancernet_cli.cli import models, output
+from cancernet_cli.cli.shortages import shortage
+from cancernet_cli.cli.streams import prepare_streams
 from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import RenamedKey
 from cancernet_cli.core.errors import CancernetError
@@ -66,8 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # decode: measured on 2 busy cores, EfficientNet-Lite0 ran 2 to 5 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.formatwarning = _warning_text
+    prepare_streams()
     code = _exit_code(arguments)
-    output.flush()
+    try:
+        output.flush()
+    except CancernetError as error:
+        output.error(error)
+        code = code or error.exit_code
     sys.exit(code)
 
 
@@ -85,6 +92,12 @@ def _exit_code(arguments: Sequence[str] | None) -> int | str | None:
     except CancernetError as error:
         output.error(error)
         return error.exit_code
+    except Exception as error:
+        known = shortage(error)
+        if known is None:
+            raise
+        output.error(known)
+        return known.exit_code
     return 0
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from cancernet_cli.core.errors import CancernetError
+from cancernet_cli.core.errors import CancernetError, OutputError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -50,8 +50,12 @@ def error(problem: CancernetError) -> None:
 
 
 def flush() -> None:
-    """Write what is still buffered, so that Python does not fail at exit if the reader has left."""
-    for stream in (sys.stdout, sys.stderr):
+    """Write what is still buffered, so that Python does not fail at exit if the reader has left.
+
+    Raises:
+        OutputError: standard output cannot be written.
+    """
+    for stream in (sys.stderr, sys.stdout):
         _write(stream, "", flush=True)
 
 
@@ -69,4 +73,16 @@ def _write(stream: TextIO, text: str, *, flush: bool = False) -> None:
         if flush:
             stream.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _discard(stream)
+    except OSError as problem:
+        _discard(stream)
+        if stream is sys.stdout:  # what cannot be said on stderr is not worth the run
+            why = problem.strerror or str(problem)
+            raise OutputError(
+                f"standard output cannot be written: {why}", fix="free some space, or send it elsewhere"
+            ) from None
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what is buffered, and everything else, to the null device; Python would fail at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -109,6 +109,31 @@ def partial_folder(out: Path) -> Path:
     return out.with_name(f"{out.name}.partial")
 
 
+def private_folder(path: Path) -> None:
+    """Create a folder that only its owner may read and write, or make an own one private.
+
+    Files in it are created and replaced by fixed names; anyone else who may write to it could plant links there.
+
+    Raises:
+        OutputError: it is a link, a file or another user's folder, or cannot be created.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            kind = "a link" if stat.S_ISLNK(status.st_mode) else "a file"
+            raise OutputError(f"{path} is {kind}, not a folder", fix="remove it, or choose another --out")
+        if hasattr(os, "getuid"):
+            if status.st_uid != os.getuid():
+                raise OutputError(f"{path} belongs to another user", fix="choose another --out")
+            if stat.S_IMODE(status.st_mode) != 0o700:
+                path.chmod(0o700)
+    except OSError as error:
+        raise output_error(path.parent, error) from None
+
+
 def _refuse_special(path: Path) -> None:
     """Raise if `path` is not a regular file; /dev/null would be replaced for the whole machine."""
     try:

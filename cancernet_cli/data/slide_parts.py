@@ -13,6 +13,7 @@ from cancernet_cli.data.dicom import may_be_dicom, series_of
 
 _INDEX_ENDINGS = (b".vms", b".vmu")
 _MRXS_PARTS = (b".dat", b".ini")
+_PART_ENDINGS = (b".jpg", b".jpeg", b".opt", b".dcm")
 _MAX_INDEX_BYTES = 1 << 20
 
 
@@ -22,7 +23,22 @@ def is_part(location: bytes) -> bool:
     lower = name.lower()
     if lower.endswith(_MRXS_PARTS):
         return any(os.path.exists(folder + ending) for ending in (b".mrxs", b".MRXS"))
-    return (lower.endswith((b".jpg", b".jpeg", b".opt", b".dcm")) or may_be_dicom(name)) and name in _parts(folder)
+    return _may_be_part(name) and name in _parts(folder)
+
+
+def needs_index(location: bytes) -> bool:
+    """Whether `is_part` would read other files in the folder: indexes, or the headers of DICOM files."""
+    folder, name = os.path.split(location)
+    if not _may_be_part(name):
+        return False
+    try:
+        return bool(_indexes(folder, os.stat(folder).st_mtime_ns))
+    except OSError:
+        return False
+
+
+def _may_be_part(name: bytes) -> bool:
+    return name.lower().endswith(_PART_ENDINGS) or may_be_dicom(name)
 
 
 def missing_companion(location: bytes) -> str:
@@ -47,15 +63,21 @@ def _parts(folder: bytes) -> set[bytes]:
 
 
 @lru_cache(maxsize=64)
-def _scan(folder: bytes, mtime_ns: int) -> set[bytes]:
-    """`mtime_ns` is part of the cache key, so that a folder is scanned again once its files have changed."""
+def _indexes(folder: bytes, mtime_ns: int) -> list[bytes]:
+    """Names of the index and DICOM files in a folder, sorted; `mtime_ns` as in `_scan`."""
     with os.scandir(folder) as entries:
         endings = (*_INDEX_ENDINGS, b".dcm")
-        names = sorted(
+        return sorted(
             entry.name
             for entry in entries
             if entry.name.lower().endswith(endings) or (may_be_dicom(entry.name) and entry.is_file())
         )
+
+
+@lru_cache(maxsize=64)
+def _scan(folder: bytes, mtime_ns: int) -> set[bytes]:
+    """`mtime_ns` is part of the cache key, so that a folder is scanned again once its files have changed."""
+    names = _indexes(folder, mtime_ns)
     parts: set[bytes] = set()
     series: set[str] = set()
     for name in names:

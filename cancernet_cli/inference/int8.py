@@ -21,9 +21,8 @@ from cancernet_cli.core.errors import InputError, ModelError, OutputError
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
 from cancernet_cli.core.files import publish, write_bytes
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.data.loading.views import make_views
-from cancernet_cli.data.readers import UnreadableImage, read_image
-from cancernet_cli.data.scales import image_policy
+from cancernet_cli.data.loading.images import BatchDecoder
+from cancernet_cli.data.loading.load import load_batches
 
 # OpenVINO is slow to import: only where it runs, while the workers are already decoding.
 if TYPE_CHECKING:
@@ -254,15 +253,11 @@ def _exact(model: ov.Model, card: Card) -> list[str]:
 
 
 def image_views(files: Iterable[FoundFile], card: Card, max_pixels: int) -> Iterator[Pixels]:
-    """The first view of each readable image."""
-    for file in files:
-        if file.problem is not None:
-            continue
-        try:
-            image = read_image(file.location, max_pixels=max_pixels)
-        except UnreadableImage:
-            continue  # its row in the table will have the reason
-        yield make_views(image, image_policy(card.input, file.truth))[:1]
+    """The first view of each readable image; the others' rows in the table will have the reason."""
+    decoder = BatchDecoder(card.input, max_pixels)
+    for batch in load_batches(([file] for file in files), decoder, workers=0):
+        if len(batch.pixels):
+            yield batch.pixels[:1].numpy()
 
 
 def _key(card: Card) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,8 @@ class OpenVINORunner:
         self._classes = int(compiled.output(0).shape[1])
         self._queue = ov.AsyncInferQueue(compiled, streams)
         self._queue.set_callback(lambda request, where: where[0].put(where[1], request))
+        # A request that ends while the interpreter shuts down, after an error elsewhere, would abort the process.
+        weakref.finalize(self, _wait_for_all, self._queue)
 
     def start(self, pixels: Tensor) -> Callable[[], Outputs]:
         """See `Runner`; waits until a stream is free for the last view."""
@@ -71,6 +75,11 @@ class OpenVINORunner:
             return Outputs(pending.logits, pending.mask_fraction, pending.mask, pending.novelty)
 
         return wait
+
+
+def _wait_for_all(queue: Any) -> None:
+    with suppress(RuntimeError):  # of a request that failed: too late to report
+        queue.wait_all()
 
 
 class _Pending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 import cancernet_cli
 from cancernet_cli import cli, engine
 from cancernet_cli.cli.app import build_app, main
+from cancernet_cli.cli.shortages import shortage
 from cancernet_cli.core import options
 from cancernet_cli.core.cards import RenamedKey
 
@@ -113,3 +115,47 @@ def test_warnings_for_the_user_are_one_line(capsys: pytest.CaptureFixture[str]) 
     capsys.readouterr()
     assert warnings.formatwarning("a is now b", RenamedKey, "cards.py", 1) == "warning: a is now b\n"  # type: ignore[arg-type]
     assert "cards.py:1: UserWarning: other" in warnings.formatwarning("other", UserWarning, "cards.py", 1)  # type: ignore[arg-type]
+
+
+def shell(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    words = ["sh", "-c", command, sys.executable]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=100, env=os.environ | variables)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_standard_output_is_one_sentence() -> None:
+    found = shell('"$0" -m cancernet_cli --version > /dev/full')
+    assert found.returncode == 6
+    assert found.stderr.startswith("error: standard output cannot be written: No space left on device\n  fix: ")
+    assert len(found.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_no_exit_code(closed: str) -> None:
+    assert shell(f'"$0" -m cancernet_cli --version {closed}').returncode == 0
+    assert shell(f'"$0" -m cancernet_cli evaluate missing.parquet {closed}').returncode == 3
+
+
+def test_output_without_unicode_is_escaped() -> None:
+    found = shell('"$0" -m cancernet_cli evaluate d\u00e9j\u00e0.parquet', PYTHONIOENCODING="ascii")
+    assert found.returncode == 3
+    assert "Traceback" not in found.stderr
+    code = "from cancernet_cli.cli import output, streams; streams.prepare_streams(); output.line('d\\u00e9j\\u00e0')"
+    assert shell(f'"$0" -c "{code}"', PYTHONIOENCODING="ascii").stdout == "d\\xe9j\\xe0\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (MemoryError(), True),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), True),
+        (OSError(12, "Cannot allocate memory"), True),
+        (RuntimeError("shapes do not match"), False),
+        (ImportError("No module named 'toy'"), False),
+    ],
+)
+def test_too_little_memory_is_a_problem_of_the_machine(error: Exception, is_one: bool) -> None:
+    found = shortage(error)
+    assert (found is not None) == is_one
+    assert found is None or found.exit_code == 5

@@ -161,3 +161,26 @@ def test_with_a_warm_cache_no_network_library_is_imported(tmp_path: Path, tiny_f
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+ERROR_WHILE_IT_WORKS = """
+import sys, torch
+from cancernet_cli.core.cards import read_card
+from cancernet_cli.core.options import ClassifyOptions
+from cancernet_cli.inference.open import open_runner
+from cancernet_cli.inference.runtime import resolve, with_library
+from pathlib import Path
+
+folder = Path(sys.argv[1])
+card = read_card(folder)
+runner = open_runner(folder, card, with_library(resolve(ClassifyOptions(device="cpu")), "openvino", card))
+wait = runner.start(torch.zeros((200, 64, 64, 3), dtype=torch.uint8))
+sys.exit(6)
+"""
+
+
+def test_an_error_while_requests_run_keeps_its_exit_code(tmp_path: Path) -> None:
+    model = write_tiny_model(tmp_path / "model", segmenter="none")
+    command = [sys.executable, "-c", ERROR_WHILE_IT_WORKS, str(model)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert (found.returncode, found.stderr) == (6, "")

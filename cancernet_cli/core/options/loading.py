@@ -28,7 +28,7 @@ class DeviceOptions(Options):
     batch_size: int | Auto = option("auto", help="Views per forward pass.", min=1, group="Machine")
     workers: int | Auto = option(
         "auto",
-        help="Worker processes that read and decode; 0: read in the main process.",
+        help="Worker processes that read and decode; 0: one that does not read ahead.",
         min=0,
         max=256,
         group="Machine",

@@ -7,14 +7,15 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.files import display_path
-from cancernet_cli.core.records import FoundFile, Kind, Truth
-from cancernet_cli.data.discovery.endings import Endings, registered_endings
+from cancernet_cli.core.records import FoundFile, Truth
+from cancernet_cli.data.discovery.endings import registered_endings
 from cancernet_cli.data.discovery.entries import Entry, absolute, entry_at
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, read_names
+from cancernet_cli.data.discovery.kinds import Wanted, with_kinds
 from cancernet_cli.data.discovery.label_file import LabelSource
 from cancernet_cli.data.discovery.labels import NameLabels, filled, open_labels
 from cancernet_cli.data.discovery.layout import Layout, survey
@@ -22,9 +23,7 @@ from cancernet_cli.data.discovery.manifest import DEFAULT_RULE, LabelRule, Manif
 from cancernet_cli.data.discovery.names.breakhis import parse_breakhis
 from cancernet_cli.data.discovery.patterns import matches
 from cancernet_cli.data.discovery.walk import ExcludedFolders, FolderWalk
-from cancernet_cli.data.slide_parts import is_part
-
-Wanted = Literal["auto", "slide", "image"]
+from cancernet_cli.data.loading.limits import FileLimits
 
 
 def discover(
@@ -40,6 +39,7 @@ def discover(
     on_problem: Callable[[str], None] = lambda message: None,
     on_unlisted: Callable[[], None] = lambda: None,
     on_layout: Callable[[Layout], None] | None = None,
+    timeout_s: float = FileLimits.timeout_s,
 ) -> Iterator[FoundFile]:
     """The files that the inputs refer to; memory use does not depend on their number.
 
@@ -59,6 +59,7 @@ def discover(
         on_unlisted: called for each folder that cannot be listed, whose files are missing.
         on_layout: called with the layout of the folders before the first file, if they are read for labels. By default,
             what is doubtful about it goes to `on_problem`.
+        timeout_s: longest time to look into a file whose name does not tell its kind.
 
     Raises:
         InputError: an input or label file is missing or invalid; while iterating, for an invalid row of a manifest or a
@@ -82,9 +83,7 @@ def discover(
         source.layout = survey(locations, base, classes)
         (on_layout or (lambda layout: _doubts(layout, on_problem)))(source.layout)
     found = _found(parsed, manifests, os.fsencode(base), labels, source, walk, stdin, on_problem)
-    if kind == "image":
-        return found
-    return (replace(file, kind=_kind(file, kind, endings)) for file in found if not is_part(file.location))
+    return found if kind == "image" else with_kinds(found, kind, endings, timeout_s)
 
 
 def find_slides(
@@ -155,17 +154,6 @@ def _doubts(layout: Layout, on_problem: Callable[[str], None]) -> None:
         on_problem(f"{layout.numbers_read}; --labels none ignores them")
     if layout.ambiguity:
         on_problem(f"patients are unknown: {layout.ambiguity}")
-
-
-def _kind(file: FoundFile, wanted: Wanted, endings: Endings) -> Kind:
-    name = file.location.lower()
-    if name.endswith(endings.image):
-        return "image"
-    if file.problem is not None or (wanted == "slide" and name.endswith(endings.either)):
-        return "slide" if name.endswith(endings.slide) or wanted == "slide" else "image"
-    from cancernet_cli.data.slides.kinds import kind_of
-
-    return kind_of(file.location)
 
 
 def _listed(manifest: Manifest, base: bytes, source: LabelSource, *, own_labels: bool) -> Iterator[FoundFile]:

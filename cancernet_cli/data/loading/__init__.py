@@ -1,1 +1,1 @@
-"""Decode images and tiles in DataLoader workers."""
+"""Decode images and tiles in worker processes."""

@@ -1,45 +1,24 @@
-"""Read, check and decode image files in DataLoader workers: batches of uint8 views in order; bad files never raise."""
+"""Read, check and decode image files in workers: batches of uint8 views in order; bad files never raise."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.records import Failure, FoundFile
+from cancernet_cli.data.loading.limits import NO_MEMORY, FileLimits
 from cancernet_cli.data.loading.quality import Quality, quality
 from cancernet_cli.data.loading.views import make_views, scaled_size
-from cancernet_cli.data.loading.workers import start_workers
 from cancernet_cli.data.readers import UnreadableImage, read_flagged, read_image, read_shrunk
 from cancernet_cli.data.scales import image_policy, scale_of
 from cancernet_cli.data.splits.training_images import TrainingImages
-
-Item = TypeVar("Item")
-Loaded = TypeVar("Loaded")
-
-
-class Decoder(Protocol[Item, Loaded]):
-    """The work of a DataLoader worker: one item in, its result out, never raising."""
-
-    def __getitem__(self, item: Item, /) -> Loaded: ...
-
-    def apart(self, item: Item) -> list[Item]:
-        """The item split into pieces, any of which can be lost without the others."""
-
-    def lost(self, piece: Item, failure: Failure) -> Loaded:
-        """The result for a piece that crashed its worker."""
-
-    def join(self, loaded: Sequence[Loaded]) -> Loaded:
-        """The results of an item's pieces as one result."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +53,16 @@ class DecodedBatch:
     originals: list[torch.Tensor] = field(default_factory=list)
 
     def pin_memory(self) -> DecodedBatch:
-        """The batch with its pixels in pinned memory; called by the DataLoader."""
-        return replace(self, pixels=self.pixels.pin_memory())
+        """A copy of the batch with its pixels in pinned memory."""
+        return replace(self, pixels=self.pixels.pin_memory(), originals=[one.clone() for one in self.originals])
 
 
 @dataclass(frozen=True)
-class BatchDecoder(Dataset[DecodedBatch]):
-    """Decode a list of files into a DecodedBatch; called in DataLoader workers.
+class BatchDecoder:
+    """Decode a list of files into a DecodedBatch; called in workers.
 
     shrink: decode JPEGs at 1/2, 1/4 or 1/8 scale if the views need no more pixels, and measure quality on these; sizes
-    and originals are those of the full image. training_images: of the model, to recognize them.
+    and originals are those of the full image. training_images: of the model, to recognize them. timeout_s: for a file.
     """
 
     policy: InputPolicy
@@ -91,18 +70,24 @@ class BatchDecoder(Dataset[DecodedBatch]):
     keep_originals: bool = False
     shrink: bool = False
     training_images: TrainingImages | None = None
+    timeout_s: float = FileLimits.timeout_s
 
     def __getitem__(self, files: list[FoundFile]) -> DecodedBatch:
         images: list[DecodedImage | Failure] = []
         views: list[np.ndarray] = []
         originals: list[torch.Tensor] = []
-        for file in files:
+        limits = FileLimits(self.timeout_s, self.max_pixels)
+        for number, file in enumerate(files):
+            limits.begin(number, size_bytes=file.size_bytes)
             try:
                 if file.problem is not None:
                     raise UnreadableImage(file.problem)
                 image, decoded, its_views = self.decode(file)
             except UnreadableImage as error:
                 images.append(error.failure)
+                continue
+            except MemoryError:
+                images.append(NO_MEMORY)
                 continue
             except Exception as error:  # per image: one bad file never ends a run
                 images.append(Failure.of("decode", error))
@@ -177,56 +162,6 @@ class BatchDecoder(Dataset[DecodedBatch]):
             torch.cat([batch.pixels for batch in batches]),
             [original for batch in batches for original in batch.originals],
         )
-
-
-def load_batches(
-    batches: Iterable[Item], decoder: Decoder[Item, Loaded], *, workers: int, pin_memory: bool = False
-) -> Iterator[Loaded]:
-    """Decode batches in order; `batches` is read lazily, a few batches ahead of the workers.
-
-    The workers start immediately; with 0 workers, this process decodes. If one dies (a crash in a decoder, the kernel's
-    out-of-memory killer), only the piece that killed it is lost. Pinned memory is for copies to a GPU.
-    """
-    source = iter(batches)
-    pending: deque[Item] = deque()
-    loader = start_workers(decoder, _recorded(source, pending), workers, pin_memory=pin_memory)
-    return _restarting(loader, source, pending, decoder, workers, pin_memory)
-
-
-def _restarting(
-    loader: Iterator[Loaded],
-    source: Iterator[Item],
-    pending: deque[Item],
-    decoder: Decoder[Item, Loaded],
-    workers: int,
-    pin_memory: bool,
-) -> Iterator[Loaded]:
-    while True:
-        try:
-            for batch in loader:
-                pending.popleft()
-                yield batch
-            return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-        while pending:
-            yield decoder.join([_decode_apart(piece, decoder) for piece in decoder.apart(pending.popleft())])
-        loader = start_workers(decoder, _recorded(source, pending), workers, pin_memory=pin_memory)
-
-
-def _recorded(source: Iterator[Item], pending: deque[Item]) -> Iterator[Item]:
-    for item in source:
-        pending.append(item)
-        yield item
-
-
-def _decode_apart(piece: Item, decoder: Decoder[Item, Loaded]) -> Loaded:
-    """Decode one piece in a separate process, which it may crash."""
-    try:
-        return next(start_workers(decoder, [piece], 1))
-    except RuntimeError as error:
-        return decoder.lost(piece, Failure("decode", "WorkerDied", " ".join(str(error).split())))
 
 
 def chunks(files: Iterable[FoundFile], size: int) -> Iterator[list[FoundFile]]:

@@ -1,4 +1,4 @@
-"""Plan slides, read their tiles and decode images in DataLoader workers."""
+"""Plan slides, read their tiles and decode images in workers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cancernet_cli.core.arrays import F32, I64
 from cancernet_cli.core.options import TilingOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch
+from cancernet_cli.data.loading.limits import NO_MEMORY, SLIDE_TIMES, WHOLE, FileLimits
 from cancernet_cli.data.loading.quality import brightness, sharpness
 from cancernet_cli.data.loading.views import whole_views
 from cancernet_cli.data.slides import Slide, UnreadableSlide, shared_slide
@@ -75,7 +76,7 @@ class DecodedTiles:
     failures: dict[int, Failure] = field(default_factory=dict)
 
     def pin_memory(self) -> DecodedTiles:
-        """The tiles in pinned memory; called by the DataLoader."""
+        """The tiles in pinned memory."""
         return replace(self, pixels=self.pixels.pin_memory())
 
 
@@ -90,7 +91,7 @@ Done = DecodedBatch | PlannedSlide | DecodedTiles | Idle
 
 @dataclass(frozen=True)
 class SlideDecoder:
-    """A `data.loading.images.Decoder` for images and slides.
+    """A `data.loading.load.Decoder` for images and slides.
 
     keep_thumbnails: keep the thumbnail in each slide's plan (up to 50 MB).
     """
@@ -138,7 +139,11 @@ class SlideDecoder:
         images = [one for one in loaded if isinstance(one, DecodedBatch)]
         return self.images.join(images) if images else loaded[0]
 
+    def _begin(self) -> None:
+        FileLimits(self.images.timeout_s, self.images.max_pixels).begin(WHOLE, times=SLIDE_TIMES)
+
     def _plan(self, file: FoundFile) -> PlannedSlide:
+        self._begin()
         try:
             plan = plan_slide(_opened(file), self.cut, self.options)
             seen = self.images.has_seen(plan.thumbnail.pixels)
@@ -146,14 +151,19 @@ class SlideDecoder:
             return PlannedSlide(file, kept, seen)
         except UnreadableSlide as error:
             return PlannedSlide(file, error.failure)
+        except MemoryError:
+            return PlannedSlide(file, replace(NO_MEMORY, stage="plan"))
         except Exception as error:  # per slide: one bad slide never ends a run
             return PlannedSlide(file, Failure.of("plan", error))
 
     def _read(self, span: TileSpan) -> DecodedTiles:
+        self._begin()
         try:
             read = read_tiles(_opened(span.file), span.x, span.y, span.size)
         except UnreadableSlide as error:
             return self._failed(span, error.failure)
+        except MemoryError:
+            return self._failed(span, NO_MEMORY)
         except Exception as error:  # per span: one bad slide never ends a run
             return self._failed(span, Failure.of("decode", error))
         good = np.array([i for i in range(len(span)) if i not in read.failures], np.int64)

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.data.loading.images import BatchDecoder, chunks, load_batches
+from cancernet_cli.data.loading.images import BatchDecoder, chunks
+from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.engine.bench.timing import Spread, core_seconds, costs, synchronise
 from cancernet_cli.inference.pipeline import Pipeline
 from cancernet_cli.inference.runner import Outputs, Runner

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.records import Failure, FoundFile
-from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, Decoder, chunks
+from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, chunks
+from cancernet_cli.data.loading.load import Decoder
 from cancernet_cli.engine.classify.image_files import image_writes
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.predictions import predict, record_batch
@@ -57,6 +58,7 @@ class ImageSource:
             keep_originals=job.needs("pixels"),
             shrink=job.options.jpeg_scale == "auto",
             training_images=job.training_images,
+            timeout_s=job.options.file_timeout,
         )
 
     def __iter__(self) -> Iterator[Any]:

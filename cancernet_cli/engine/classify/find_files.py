@@ -39,6 +39,7 @@ def find_files(job: Job, folder: Path, report: Reporter) -> Worklist:
         kind=job.options.kind,
         on_problem=lambda message: report(Warn(message)),
         on_unlisted=unlisted,
+        timeout_s=job.options.file_timeout,
     )
     for count in worklist.add(map(patients.named, files)):
         report(StageAdvanced(STAGE, count))

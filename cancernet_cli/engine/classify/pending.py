@@ -12,7 +12,7 @@ import pyarrow as pa
 from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted
-from cancernet_cli.data.loading.images import load_batches
+from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.engine.classify.batches import ImageSource, outcomes
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.worklist import Worklist
@@ -31,7 +31,7 @@ STAGE = "classify"
 class Hooks:
     """Replaceable steps of a run, for measurements and tests.
 
-    load_batches: as `data.loading.images.load_batches`. open_runner: as `inference.open.open_runner`. committed: called
+    load_batches: as `data.loading.load.load_batches`. open_runner: as `inference.open.open_runner`. committed: called
     with each outcome before it is written.
     """
 
@@ -51,7 +51,7 @@ def classify_pending(job: Job, worklist: Worklist, workspace: Workspace, report:
         return
     schema = part_schema(table_schema(job.card.architecture.classes, job.state))
     source = _source(job, worklist, workspace, schema, report)
-    # With a single batch of images a process costs more than it saves.
+    # With a single batch of images there is nothing to work ahead on.
     workers = runtime.workers if slides_pending or pending > runtime.batch_size else 0
     # The workers start decoding while the networks are loaded.
     loaded = hooks.load_batches(source, source.decoder, workers=workers, pin_memory=runtime.device.type == "cuda")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cancernet_cli.core import interruption
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.records import Failure
+from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.data.loading.slides import PlannedSlide, SlideToPlan
 from cancernet_cli.engine.classify.finish import tiles_file
 from cancernet_cli.engine.classify.job import Job
@@ -25,10 +26,10 @@ def rewrite_slide_files(job: Job, worklist: Worklist, report: Reporter) -> None:
     """
     decoder = slide_decoder(job)
     report(StageStarted(STAGE, worklist.kinds()["slide"], "slides"))
-    for file in worklist.slides():
+    for planned in load_batches(map(SlideToPlan, worklist.slides()), decoder, workers=0):
         interruption.check()
-        planned = decoder[SlideToPlan(file)]
         assert isinstance(planned, PlannedSlide)
+        file = planned.file
         if not isinstance(planned.plan, Failure):
             state = SlideState(file, planned.plan, job.card, job.options)
             state.restore(numbered_tiles(tiles_file(job.options.out), file.path))

@@ -28,7 +28,7 @@ class SlideState:
     """T tiles of one slide, `[T]` arrays in the order of its plan, filled as outputs arrive.
 
     probs: `[T, K]` float32, NaN until then and where a tile failed; likewise novelty, blur and brightness, `[T]`.
-    errors: reasons, by the tile's number.
+    errors: reasons, by the tile's number. is_there: `[T]`, whether a tile is classified or has failed.
     """
 
     seen: bool | None = None  # whether the model was trained on the slide, if known
@@ -40,21 +40,21 @@ class SlideState:
         self.mask_fraction = np.full(count, np.nan, np.float32)
         self.novelty, self.blur, self.brightness = (np.full(count, np.nan, np.float32) for _ in range(3))
         self.errors: dict[int, str] = {}
-        self._is_there = np.zeros(count, np.bool_)
+        self.is_there = np.zeros(count, np.bool_)
 
     def __len__(self) -> int:
-        return len(self._is_there)
+        return len(self.is_there)
 
     @property
     def is_complete(self) -> bool:
         """Whether every tile is classified or has failed."""
-        return bool(self._is_there.all())
+        return bool(self.is_there.all())
 
     def restore(self, rows: pa.Table) -> None:
         """Restore tiles from an earlier run's parts, except those that could not be read: they are retried."""
         rows = rows.filter(pc.invert(pc.starts_with(rows["error"], "read: ")))
         numbers = rows["_number"].to_numpy()
-        self._is_there[numbers] = True
+        self.is_there[numbers] = True
         for k, name in enumerate(self.card.architecture.classes):
             self.probs[numbers, k] = rows[f"prob_{name}"].to_numpy()
         for name in ("mask_fraction", "novelty", "blur", "brightness"):
@@ -65,7 +65,7 @@ class SlideState:
     def spans(self, most: int) -> list[TileSpan]:
         """The remaining tiles in spans of at most `most`."""
         tiles = self.plan.tiles
-        left = np.flatnonzero(~self._is_there)
+        left = np.flatnonzero(~self.is_there)
         cuts = (left[first : first + most] for first in range(0, len(left), most))
         return [TileSpan(self.file, tiles.size, numbers, tiles.x[numbers], tiles.y[numbers]) for numbers in cuts]
 
@@ -84,8 +84,16 @@ class SlideState:
                 self.probs[number] = np.nan
                 self.errors[number] = str(NOT_FINITE)
         self.errors |= {int(numbers[i]): str(why) for i, why in tiles.failures.items()}
-        self._is_there[numbers] = True
+        self.is_there[numbers] = True
         return self._rows(numbers, schema)
+
+    def give_up(self, why: Failure, schema: pa.Schema) -> pa.RecordBatch:
+        """Let all tiles have failed, read or not, so that the rows do not depend on when; returns their rows."""
+        for values in (self.probs, self.mask_fraction, self.novelty, self.blur, self.brightness):
+            values[:] = np.nan
+        self.errors = dict.fromkeys(range(len(self)), str(why))
+        self.is_there[:] = True
+        return self._rows(np.arange(len(self)), schema)
 
     def results(self) -> TileResults:
         """The tiles as output sinks receive them."""
@@ -133,7 +141,8 @@ class SlideState:
             reason = "no tissue was found" if not self.plan.tissue.mask.any() else "no tile has enough tissue"
             return Failure("tile", "NoTissue", f"{reason} (--tissue none tiles the whole slide)")
         first = self.errors[min(self.errors)] if self.errors else ""
-        if failed == len(self) and first.startswith("read: "):  # the file itself is unavailable, maybe temporarily
+        # The file itself is unavailable, maybe temporarily, or was given up.
+        if failed == len(self) and first.startswith(("read: ", "decode: TimedOut", "decode: WorkerDied")):
             return Failure(*first.split(": ", 2))
         if failed > self.options.max_bad_tiles * len(self):
             return Failure("tile", "TooManyBadTiles", f"{failed:,} of {len(self):,} tiles failed, the first: {first}")

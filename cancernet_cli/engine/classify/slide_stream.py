@@ -16,6 +16,7 @@ from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, St
 from cancernet_cli.core.options import TilingOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch
+from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.data.loading.slides import DecodedTiles, Done, Idle, PlannedSlide, SlideDecoder, SlideToPlan, Work
 from cancernet_cli.data.tiles.slide_plan import Cut
 from cancernet_cli.data.tiles.target_mpp import target_mpp
@@ -31,6 +32,7 @@ from cancernet_cli.outputs.tables.parts import BatchOutcome
 from cancernet_cli.outputs.tables.workspace import Workspace
 
 STAGE = "tiles"
+FEWEST_CRASHES = 4  # of tiles that were read together, each alone
 SLIDES_AT_ONCE = 2  # one is being read while the next is planned, so that its tiles are ready in time
 
 
@@ -65,9 +67,10 @@ class SlideStream(ImageSource):
                 self._planning += 1
                 yield SlideToPlan(slide)
             elif self._spans:
-                yield self._spans[0].popleft()
+                span = self._spans[0].popleft()
                 if not self._spans[0]:
                     self._spans.popleft()
+                yield span
             elif (files := next(images, None)) is not None:
                 yield files
             elif self._planning:
@@ -115,7 +118,11 @@ class SlideStream(ImageSource):
     def _add_tiles(self, tiles: DecodedTiles, answer: Outputs) -> BatchOutcome:
         """Record classified tiles; the last ones of a slide complete it."""
         name = tiles.span.file.path
-        state = self._states[name]
+        state = self._states.get(name)
+        if state is None:  # the slide has been given up
+            return BatchOutcome()
+        if (why := hopeless(tiles)) is not None:
+            return self._give_up(state, why)
         rows = state.add(tiles, answer, self.tile_schema)
         writes = tile_writes(tiles, answer, self._regions.get(name), self.job)
         self._report(StageAdvanced(STAGE, len(tiles.span), len(tiles.failures)))
@@ -124,6 +131,17 @@ class SlideStream(ImageSource):
         del self._states[name]
         end = self._outcome(state.file, state, state.predict())
         return BatchOutcome(end.rows, rows, [*writes, *end.writes], end.files, end.failures)
+
+    def _give_up(self, state: SlideState, why: Failure) -> BatchOutcome:
+        """End a slide whose remaining tiles would take too long as well; all of its tiles have failed."""
+        name = state.file.path
+        left = sum(not is_there for is_there in state.is_there)
+        self._spans = deque(spans for spans in self._spans if spans[0].file.path != name)
+        rows = state.give_up(why, self.tile_schema)
+        self._report(StageAdvanced(STAGE, left, left))
+        del self._states[name]
+        end = self._outcome(state.file, state, state.predict())
+        return BatchOutcome(end.rows, rows, [], end.files, end.failures)
 
     def _outcome(self, file: FoundFile, state: SlideState | None, prediction: Failure | dict[str, Any]) -> BatchOutcome:
         """The row and files of a completed slide."""
@@ -136,25 +154,33 @@ class SlideStream(ImageSource):
         return BatchOutcome(rows, writes=slide_writes(state, prediction, self.job), files=1)
 
 
+def hopeless(tiles: DecodedTiles) -> Failure | None:
+    """Why no more tiles of a slide should be read: some took too long, or each of several crashed its reader."""
+    failures = list(tiles.failures.values())
+    late = next((why for why in failures if why.error == "TimedOut"), None)
+    if late is None and len(failures) == len(tiles.span) >= FEWEST_CRASHES:
+        return failures[0] if all(why.error == "WorkerDied" for why in failures) else None
+    return late
+
+
 def slide_decoder(job: Job, images: BatchDecoder | None = None) -> SlideDecoder:
     """Decoder that plans slides and reads their tiles as the model's views; also images if given their decoder."""
     policy, options = job.card.input, job.options
     cut = Cut(*(policy.tile_px or (policy.width_px, policy.height_px)), target_mpp(policy).mpp)
     tiling = TilingOptions(**{field.name: getattr(options, field.name) for field in fields(TilingOptions)})
-    return SlideDecoder(images or BatchDecoder(policy, 0), cut, tiling, keep_thumbnails=job.needs("thumbnail"))
+    images = images or BatchDecoder(policy, options.max_pixels, timeout_s=options.file_timeout)
+    return SlideDecoder(images, cut, tiling, keep_thumbnails=job.needs("thumbnail"))
 
 
 def tile_views(slides: Iterable[FoundFile], job: Job, most: int) -> Iterator[Pixels]:
     """Yield at most `most` tiles per slide, evenly spaced over its tissue, each `[1, h, w, 3]` uint8."""
     decoder = slide_decoder(job)
-    for file in slides:
-        planned = decoder[SlideToPlan(file)]
+    for planned in load_batches(map(SlideToPlan, slides), decoder, workers=0):
         if not isinstance(planned, PlannedSlide) or isinstance(planned.plan, Failure):
             continue  # its row will state the reason
         numbers = np.unique(np.linspace(0, len(planned.plan.tiles) - 1, most).round().astype(np.int64))
-        state = SlideState(file, planned.plan, job.card, job.options)
-        for span in state.spans(1) if len(state) else ():
-            if span.numbers[0] in numbers:
-                tiles = decoder[span]
-                assert isinstance(tiles, DecodedTiles)
-                yield from (view.numpy()[None] for view in tiles.pixels)
+        state = SlideState(planned.file, planned.plan, job.card, job.options)
+        spans = [span for span in state.spans(1) if span.numbers[0] in numbers] if len(state) else []
+        for tiles in load_batches(spans, decoder, workers=0):
+            assert isinstance(tiles, DecodedTiles)
+            yield from (view.numpy()[None] for view in tiles.pixels)

@@ -13,7 +13,8 @@ from cancernet_cli.core.arrays import F64, I64
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.records import Failure, FoundFile
-from cancernet_cli.data.loading.images import BatchDecoder, chunks, load_batches
+from cancernet_cli.data.loading.images import BatchDecoder, chunks
+from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.engine.finetune.domain import chosen_views
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.inference.torch_runner import TorchRunner

@@ -12,7 +12,6 @@ import torch
 from numpy.random import Generator as Random
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from cancernet_cli.core.arrays import I64, Pixels
 from cancernet_cli.core.cards import InputPolicy
@@ -21,7 +20,7 @@ from cancernet_cli.core.files import display_path
 from cancernet_cli.core.pixels import resize_fast
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.views import scaled_image
-from cancernet_cli.data.loading.workers import start_workers
+from cancernet_cli.data.loading.workers import WorkerLost, start_workers
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.scales import image_policy
 from cancernet_cli.data.splits.pairs import Pair, read_pair
@@ -148,15 +147,13 @@ def random_batches(
                 raise InputError(made, fix="repair or remove the file")
             inputs, targets = (part.to(device, non_blocking=True) for part in made)
             yield inputs, targets
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
+    except WorkerLost as lost:
         raise DeviceError(
-            f"a worker process died: {str(error).splitlines()[0]}",
+            f"a worker process died: {lost.failure.message}",
             fix="use fewer --workers if memory is short, then run the same command again to resume",
         ) from None
     finally:
-        del loader  # stops its workers
+        loader.close()
 
 
 class _Draw(NamedTuple):
@@ -174,8 +171,8 @@ def _draws(order: Callable[[int], I64], batch: int, first: int, processes: Proce
 
 
 @dataclass(frozen=True)
-class _Variants(Dataset[Made]):
-    """Called by the DataLoader in its workers; returns a message instead of a batch if a file cannot be read."""
+class _Variants:
+    """Called in workers; returns a message instead of a batch if a file cannot be read."""
 
     maker: Maker
     seed: int

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cancernet_cli.core.errors import OutputError
-from cancernet_cli.core.files import output_error, partial_folder, write_bytes
+from cancernet_cli.core.files import output_error, partial_folder, private_folder, write_bytes
 
 try:
     import fcntl
@@ -22,16 +22,18 @@ STATE_FILE = "state.json"
 class Workspace:
     """`<out>.partial/`: a lock, the state that the parts were made with, and the parts.
 
-    The lock is a POSIX record lock: it is released when its process ends, even by kill -9, and is not inherited by
-    DataLoader workers, which may outlive the process for a moment.
+    The folder is private, and may contain no links. The lock is a POSIX record lock: it is released when its process
+    ends, even by kill -9, and is not inherited by workers, which may outlive the process for a moment.
     """
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self.folder = partial_folder(out)
+        private_folder(self.folder)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / "lock").open("a")
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+            self._lock = os.fdopen(os.open(self.folder / "lock", flags, 0o600), "r+")
+            self._refuse_links()
         except OSError as error:
             raise output_error(out.parent, error) from None
         try:
@@ -42,6 +44,15 @@ class Workspace:
             raise OutputError(
                 f"another run is writing {out}", fix="wait for it to finish, or choose another --out"
             ) from None
+
+    def _refuse_links(self) -> None:
+        with os.scandir(self.folder) as entries:
+            links = sorted(entry.name for entry in entries if entry.is_symlink())
+        if links:
+            self._lock.close()
+            raise OutputError(
+                f"{self.folder} has a link, {links[0]}, which no run makes", fix="remove it, or choose another --out"
+            )
 
     def adopt(self, state: dict[str, Any], *, overwrite: bool) -> None:
         """Keep the parts of an earlier run if its state was the same; otherwise discard them if `overwrite` is set.

@@ -10,7 +10,8 @@ import torch
 
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.records import Failure, FoundFile
-from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, chunks, load_batches
+from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, chunks
+from cancernet_cli.data.loading.load import load_batches
 
 POLICY = InputPolicy(view="grid", width_px=32, height_px=32)
 

@@ -12,7 +12,8 @@ import pytest
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.options import TilingOptions
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.data.loading.images import BatchDecoder, load_batches
+from cancernet_cli.data.loading.images import BatchDecoder
+from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.data.loading.slides import (
     DecodedTiles,
     Done,

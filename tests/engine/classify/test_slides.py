@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import CancernetError, InputError, OutputError
 from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.core.records import FoundFile, RunResult
-from cancernet_cli.data.loading.images import load_batches
+from cancernet_cli.data.loading import slides as loading_slides
+from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.data.loading.slides import PlannedSlide
+from cancernet_cli.data.slides import shared_slide
 from cancernet_cli.engine.classify.pending import Hooks
 from cancernet_cli.outputs.tables.parts import BatchOutcome
 from tests.he_images import he_like
@@ -369,3 +372,33 @@ def test_the_tile_table_has_compact_types(folder: Path, run: Run) -> None:
 def test_regions_without_masks_are_refused(folder: Path, run: Run, tmp_path: Path) -> None:
     with pytest.raises(CancernetError, match="--mask-regions"):
         run(folder, mask_regions=tmp_path / "regions.csv")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_slide_that_takes_too_long_is_given_up(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    for name in ("good.svs", "slow.svs"):
+        write_svs(slides / name, tissue_slide(900, 600), mpp="0.5")
+    monkeypatch.setattr(
+        loading_slides, "read_tiles", once_in_a_slow_slide(loading_slides.read_tiles, slides / "slow.svs")
+    )
+    result = run(slides, workers=workers, file_timeout=1.0)
+    rows = rows_of(result)
+    assert rows["slow.svs"]["error"] == "decode: TimedOut: it took more than 5 s; see --file-timeout"
+    assert rows["good.svs"]["status"] == "ok"
+    assert {tile["error"] for tile in tiles_of(result, "slow.svs")} == {rows["slow.svs"]["error"]}
+
+
+def once_in_a_slow_slide(read: Callable[..., Any], slow: Path) -> Callable[..., Any]:
+    """`read`, which never returns for the lower half of one slide."""
+
+    def reads(slide: Any, x: Any, y: Any, size: Any) -> Any:
+        if slide is shared_slide(os.fsencode(slow)) and min(y) > 300:
+            time.sleep(600)
+        return read(slide, x, y, size)
+
+    return reads

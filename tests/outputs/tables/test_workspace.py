@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +57,47 @@ def test_files_that_are_not_numbered_are_no_parts(tmp_path: Path) -> None:
     assert list(workspace.parts()) == [3]
     assert workspace.next_number() == 4
     workspace.remove()
+
+
+@pytest.mark.parametrize("name", ["lock", "whole.parquet", "state.json", "files.sqlite"])
+def test_a_planted_link_is_refused_and_its_target_left_alone(tmp_path: Path, name: str) -> None:
+    target = tmp_path / "target"
+    target.write_text("precious")
+    (tmp_path / "p.parquet.partial").mkdir()
+    (tmp_path / "p.parquet.partial" / name).symlink_to(target)
+    with pytest.raises(OutputError) as caught:
+        Workspace(tmp_path / "p.parquet")
+    assert caught.value.exit_code == 6
+    assert target.read_text() == "precious"
+
+
+def test_the_link_of_a_lock_creates_nothing(tmp_path: Path) -> None:
+    (tmp_path / "p.parquet.partial").mkdir()
+    (tmp_path / "p.parquet.partial" / "lock").symlink_to(tmp_path / "target")
+    with pytest.raises(OutputError):
+        Workspace(tmp_path / "p.parquet")
+    assert not (tmp_path / "target").exists()
+
+
+def test_the_folder_is_private(tmp_path: Path) -> None:
+    folder = tmp_path / "p.parquet.partial"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    space = Workspace(tmp_path / "p.parquet")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    space.close()
+
+
+def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "p.parquet.partial").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="is a link, not a folder; remove it"):
+        Workspace(tmp_path / "p.parquet")
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="folders have no owner here")
+def test_somebody_elses_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "p.parquet.partial").mkdir()
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(OutputError, match="belongs to another user; choose another --out"):
+        Workspace(tmp_path / "p.parquet")

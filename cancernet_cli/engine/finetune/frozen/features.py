@@ -22,7 +22,8 @@ from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinish
 from cancernet_cli.core.interruption import check, requested
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import Failure, FoundFile
-from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, chunks, load_batches
+from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, chunks
+from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.data.scales import scale_of
 from cancernet_cli.engine.finetune.checkpoints import weights_digest
 from cancernet_cli.engine.finetune.domain import chosen_views
