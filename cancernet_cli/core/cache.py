@@ -13,6 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from cancernet_cli.core.events import Reporter, Warn, silent
+from cancernet_cli.core.files import OUTPUT_MARKER, mark_output
 
 KEEP_S = 60 * 24 * 3600.0  # entries unused for longer are removed
 
@@ -32,7 +33,7 @@ def cached_folder(kind: str, key: str, make: Callable[[Path], None], report: Rep
     shelf = cache_root() / kind
     entry = shelf / key
     try:
-        shelf.mkdir(parents=True, exist_ok=True)
+        mark_output(shelf)
         if not entry.is_dir():
             _remove_old(shelf)
         scratch = None if entry.is_dir() else Path(tempfile.mkdtemp(prefix=".new-", dir=shelf))
@@ -63,6 +64,8 @@ def _publish(scratch: Path, entry: Path) -> None:
 
 def _remove_old(shelf: Path) -> None:
     for entry in shelf.iterdir():
+        if entry.name == OUTPUT_MARKER:
+            continue
         try:
             if time.time() - entry.stat().st_mtime > KEEP_S:
                 shutil.rmtree(entry, ignore_errors=True)

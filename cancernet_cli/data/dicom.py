@@ -1,8 +1,10 @@
-"""Read the series UID of a DICOM file from its header."""
+"""Recognize DICOM files, and read their series UID from the header."""
 
 from __future__ import annotations
 
+import re
 import struct
+from contextlib import suppress
 from typing import BinaryIO
 
 from cancernet_cli.data.signatures import DICOM, has_signature
@@ -12,6 +14,19 @@ _UNDEFINED = 0xFFFFFFFF
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
 _DEEPEST = 32
+_NO_ENDING = re.compile(rb"[^.]+|.*\.\d+", re.DOTALL)  # some names are UIDs, such as 1.2.840.10008
+
+
+def may_be_dicom(name: bytes) -> bool:
+    """Whether a file name has no ending, or a number for one, as names of DICOM files often do."""
+    return _NO_ENDING.fullmatch(name) is not None and name.upper() != b"DICOMDIR"
+
+
+def is_dicom(location: bytes) -> bool:
+    """Whether a regular file starts as DICOM does; False if it cannot be read."""
+    with suppress(OSError), open(location, "rb", buffering=0) as file:
+        return has_signature(file.read(132), [DICOM])
+    return False
 
 
 def series_of(path: str) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 
-from cancernet_cli.data.dicom import series_of
+from cancernet_cli.data.dicom import may_be_dicom, series_of
 
 _INDEX_ENDINGS = (b".vms", b".vmu")
 _MRXS_PARTS = (b".dat", b".ini")
@@ -22,7 +22,7 @@ def is_part(location: bytes) -> bool:
     lower = name.lower()
     if lower.endswith(_MRXS_PARTS):
         return any(os.path.exists(folder + ending) for ending in (b".mrxs", b".MRXS"))
-    return lower.endswith((b".jpg", b".jpeg", b".opt", b".dcm")) and name in _parts(folder)
+    return (lower.endswith((b".jpg", b".jpeg", b".opt", b".dcm")) or may_be_dicom(name)) and name in _parts(folder)
 
 
 def missing_companion(location: bytes) -> str:
@@ -51,7 +51,11 @@ def _scan(folder: bytes, mtime_ns: int) -> set[bytes]:
     """`mtime_ns` is part of the cache key, so that a folder is scanned again once its files have changed."""
     with os.scandir(folder) as entries:
         endings = (*_INDEX_ENDINGS, b".dcm")
-        names = sorted(entry.name for entry in entries if entry.name.lower().endswith(endings))
+        names = sorted(
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(endings) or (may_be_dicom(entry.name) and entry.is_file())
+        )
     parts: set[bytes] = set()
     series: set[str] = set()
     for name in names:

@@ -39,7 +39,7 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / CARD_FILE
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise ModelError(f"{folder} has no {CARD_FILE}", fix="name a folder made by `cancernet finetune`") from None
     except (OSError, ValueError) as error:

@@ -16,7 +16,7 @@ from cancernet_cli.core.events import Note, Reporter, Warn, silent
 from cancernet_cli.core.files import output_error
 from cancernet_cli.core.options import ClassifyOptions, flag_name
 from cancernet_cli.core.records import RunResult
-from cancernet_cli.engine.classify.find_files import find_files, kinds_to_write
+from cancernet_cli.engine.classify.find_files import find_files, kinds_to_write, make_sink_folders
 from cancernet_cli.engine.classify.finish import finish, from_finished, is_finished
 from cancernet_cli.engine.classify.flags import OUT_OF_DOMAIN, novelty_warning
 from cancernet_cli.engine.classify.job import Job, prepare, with_int8
@@ -112,6 +112,7 @@ def _reuse(job: Job, worklist: Worklist, report: Reporter, started: float) -> Ru
     if result.slides and any(sink.writes("slide") for sink in job.sinks):
         from cancernet_cli.engine.classify.rewrite_slide_files import rewrite_slide_files  # scikit-image and OpenSlide
 
+        make_sink_folders(job, {"slide"}, report)
         rewrite_slide_files(job, worklist, report)
     lost = kinds_to_write(job, worklist) & {"image", "tile"}
     for sink in job.sinks:
@@ -127,6 +128,7 @@ def _resume(
     workspace.adopt(job.parts_state, overwrite=job.options.overwrite)
     known = use_parts(worklist, workspace, retry=True)
     reused = len(worklist) - worklist.count_pending()
+    make_sink_folders(job, kinds_to_write(job, worklist), report)
     classify_pending(job, worklist, workspace, report, hooks)
     use_parts(worklist, workspace, known, retry=False)
     return finish(job, worklist, workspace, reused=reused, started=started)

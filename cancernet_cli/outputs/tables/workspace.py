@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cancernet_cli.core.errors import OutputError
-from cancernet_cli.core.files import output_error, partial_folder, write_bytes
+from cancernet_cli.core.files import mark_output, output_error, partial_folder, write_bytes
 
 try:
     import fcntl
@@ -30,7 +30,7 @@ class Workspace:
         self.out = out
         self.folder = partial_folder(out)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            mark_output(self.folder)
             self._lock = (self.folder / "lock").open("a")
         except OSError as error:
             raise output_error(out.parent, error) from None

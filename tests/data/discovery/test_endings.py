@@ -12,9 +12,9 @@ from cancernet_cli.data.discovery.endings import registered_endings
 
 def test_endings_of_images_of_slides_and_of_both() -> None:
     endings = registered_endings()
-    assert set(endings.image) == {b".png", b".jpg", b".jpeg", b".jpe", b".bmp", b".webp"}
+    assert set(endings.image) == {b".png", b".jpg", b".jpeg", b".jpe", b".jfif", b".bmp", b".webp"}
     assert set(endings.either) == {b".tif", b".tiff"}
-    names = "svs ndpi mrxs scn vms vmu bif svslide dcm czi btf tf8"
+    names = "svs ndpi mrxs scn vms vmu bif svslide dcm czi qptiff btf tf8"
     assert set(endings.slide) == {b"." + name.encode() for name in names.split()}
 
 

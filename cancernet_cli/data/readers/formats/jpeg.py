@@ -16,7 +16,7 @@ from cancernet_cli.data.readers.pixels import TURNED, exif_orientation, pillow_t
 FACTORS = (8, 4, 2)
 
 
-@readers.register("jpeg", endings=(".jpg", ".jpeg", ".jpe"), signatures=(b"\xff\xd8\xff",))
+@readers.register("jpeg", endings=(".jpg", ".jpeg", ".jpe", ".jfif"), signatures=(b"\xff\xd8\xff",))
 def jpeg(data: bytes) -> OpenedImage:
     """A JPEG image; CMYK and other color spaces that simplejpeg does not support are decoded by Pillow.
 
