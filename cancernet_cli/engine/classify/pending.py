@@ -153,7 +153,8 @@ def reuse_finished(job: Job, worklist: Worklist, workspace: Workspace, contents:
     schema = part_schema(table_schema(job.card.architecture.classes, job.state))
     for rows, origins in contents_of(job.options.out):
         interruption.check()
-        kept, known = [], []
+        kept: list[tuple[int, FoundFile]] = []
+        known: list[tuple[str, int, int, bytes | None]] = []
         for i, (path, (size, mtime, digest)) in enumerate(zip(rows["path"].to_pylist(), origins, strict=True)):
             file = worklist.known(path)
             if file is None or file.problem is not None or file.size_bytes != size:
