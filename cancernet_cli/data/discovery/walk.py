@@ -104,8 +104,10 @@ class FolderWalk:
                 if isinstance(status, os.stat_result) and stat.S_ISDIR(status.st_mode):
                     self._later(entry.path, is_link=True)
                     continue
-                is_there = not isinstance(status, Failure)  # else the link is broken
-                if (not is_there or stat.S_ISREG(status.st_mode)) and self._takes(entry, is_there=is_there):
+                is_broken = isinstance(status, Failure)
+                if (isinstance(status, Failure) or stat.S_ISREG(status.st_mode)) and self._takes(
+                    entry, is_there=not is_broken
+                ):
                     yield entry.path, status
             elif entry.is_file(follow_symlinks=False) and self._takes(entry, is_there=True):
                 yield entry.path, None
