@@ -18,6 +18,7 @@ from cancernet_cli.cli.streams import prepare_streams
 from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import RenamedKey
 from cancernet_cli.core.errors import CancernetError
+from cancernet_cli.core.text import one_line
 
 INTRODUCTION = """Classify folders of breast histopathology images: benign or malignant, one row per file.
 
@@ -111,7 +112,7 @@ def _warning_text(
 ) -> str:
     """Warnings for the user on one line; those of libraries as Python formats them."""
     if issubclass(category, RenamedKey):
-        return f"warning: {message}\n"
+        return f"warning: {one_line(str(message))}\n"
     return _python_warning_text(message, category, filename, lineno, line)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from cancernet_cli.cli import output
 from cancernet_cli.core import events
 from cancernet_cli.core.events import Event, Reporter, silent
+from cancernet_cli.core.text import one_line
 
 LINE_EVERY_S = 10.0
 
@@ -97,11 +98,11 @@ def _bars() -> Iterator[Reporter]:
         def report(event: Event) -> None:
             match event:
                 case events.Note(message):
-                    progress.console.print(message, markup=False)
+                    progress.console.print(one_line(message), markup=False)
                 case events.Warn(message):
-                    progress.console.print(f"warning: {message}", style="yellow", markup=False)
+                    progress.console.print(one_line(f"warning: {message}"), style="yellow", markup=False)
                 case events.StageStarted(stage, total, _):
-                    progress.add_task(stage, total=total, rate="", extra="", failed=0)
+                    progress.add_task(one_line(stage), total=total, rate="", extra="", failed=0)
                     tasks[stage] = progress.tasks[-1]
                 case events.StageAdvanced(stage, done, bad, figures):
                     task = tasks[stage]

@@ -20,6 +20,7 @@ import platformdirs
 
 from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.events import Reporter, Warn, silent
+from cancernet_cli.core.files import OUTPUT_MARKER, mark_output
 
 KEEP_S = 60 * 24 * 3600.0  # entries unused for longer are removed
 SUMS_FILE = "SHA256SUMS"  # as `sha256sum --check` reads it
@@ -132,6 +133,7 @@ def cache_entry(kind: str, key: str, make: Callable[[Path], None], report: Repor
         found = None
     if found is not None:
         return found
+    mark_output(shelf)
     _remove_old(shelf)
     scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=shelf))
     try:
@@ -205,6 +207,8 @@ def _remove(entry: Path) -> None:
 
 def _remove_old(shelf: Path) -> None:
     for entry in shelf.iterdir():
+        if entry.name == OUTPUT_MARKER:
+            continue
         try:
             if time.time() - entry.stat().st_mtime > KEEP_S:
                 _remove(entry)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from cancernet_cli.core.text import one_line
+
 
 class CancernetError(Exception):
     """A problem that the user can fix.
 
     Args:
-        message: What is wrong with which value.
-        fix: The flag, command or action that resolves it.
+        message: What is wrong with which value, made one line (`core.text`).
+        fix: The flag, command or action that resolves it, likewise.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, *, fix: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.fix = fix
+        self.message, self.fix = one_line(message), one_line(fix)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}; {self.fix}"

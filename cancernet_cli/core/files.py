@@ -13,6 +13,8 @@ from pathlib import Path
 
 from cancernet_cli.core.errors import OutputError
 
+OUTPUT_MARKER = ".cancernet-output"
+_MARKER_TEXT = "CancerNet wrote this folder. When its commands search a folder for images, they pass this one over.\n"
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 _FIXES = {
     errno.ENOSPC: "free some disk space, or choose another --out",
@@ -96,12 +98,37 @@ def check_output_folder(folder: Path, *, overwrite: bool, marker: str = "*") -> 
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file", fix="choose another --out")
     try:
-        is_taken = folder.is_dir() and any(folder.glob(marker))
+        is_taken = folder.is_dir() and any(path.name != OUTPUT_MARKER for path in folder.glob(marker))
     except OSError as error:
         raise output_error(folder, error) from error
     if is_taken and not overwrite:
         found = "is not empty" if marker == "*" else f"already has {marker}"
         raise OutputError(f"{folder} {found}", fix="choose another --out, or pass --overwrite to replace its content")
+
+
+def mark_output(folder: Path) -> bool:
+    """Create an output folder, with a marker by which searches for images pass it over.
+
+    A folder that has files already gets no marker, unless these are outputs too: it would hide the user's images.
+
+    Returns:
+        Whether the folder is marked.
+
+    Raises:
+        OSError: it cannot be created or written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if is_output(os.fsencode(folder)):
+        return True
+    if any(not is_output(os.fsencode(path)) for path in folder.iterdir()):
+        return False
+    (folder / OUTPUT_MARKER).write_text(_MARKER_TEXT, "utf-8")
+    return True
+
+
+def is_output(folder: bytes) -> bool:
+    """Whether a folder is marked as one that CancerNet wrote."""
+    return os.path.lexists(os.path.join(folder, os.fsencode(OUTPUT_MARKER)))
 
 
 def partial_folder(out: Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cancernet_cli.core.options.sinks import sinks
+from cancernet_cli.core.text import one_line
 
 Kind = Literal["image", "slide"]
 
@@ -59,7 +60,7 @@ class Failure:
         return cls(stage, type(error).__name__, " ".join(str(error).split()) or "no message")
 
     def __str__(self) -> str:
-        return f"{self.stage}: {self.error}: {self.message}"
+        return one_line(f"{self.stage}: {self.error}: {self.message}")
 
 
 class Unreadable(Exception):

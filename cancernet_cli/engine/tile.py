@@ -18,7 +18,7 @@ from cancernet_cli.core.cards import read_card
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn, silent
 from cancernet_cli.core.figures import show_percent
-from cancernet_cli.core.files import atomic_write, check_output_folder, output_error, real_path
+from cancernet_cli.core.files import atomic_write, check_output_folder, mark_output, output_error, real_path
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import TileOptions
 from cancernet_cli.core.records import Failure, FoundFile
@@ -231,11 +231,12 @@ def _caption(name: str, plan: SlidePlan) -> list[str]:
 
 
 def _check_folder(out: Path, overwrite: bool) -> None:
-    """Refuse a folder that has output, unless it may be replaced; remove older tables."""
+    """Make the folder, or refuse one that has output, unless it may be replaced; remove older tables."""
     check_output_folder(out, overwrite=overwrite)
     try:
         for name in (TILES_FILE, SLIDES_FILE):
             with suppress(FileNotFoundError):
                 (out / name).unlink()
+        mark_output(out)
     except OSError as error:
         raise output_error(out, error) from error

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from cancernet_cli.core.files import mark_output, output_error
 from cancernet_cli.core.options.sinks import sinks as registry
 from cancernet_cli.core.registry import Entry, Registry
 
@@ -135,6 +136,17 @@ class OpenSink:
     def needs(self, what: str) -> bool:
         """Whether the run must keep "pixels", "mask" or "thumbnail" for this sink."""
         return what in self.entry.facts.get("needs", ())
+
+    def make_folder(self) -> bool:
+        """Create the folder; whether it is marked as an output (`core.files.mark_output`).
+
+        Raises:
+            OutputError: it cannot be created or written to.
+        """
+        try:
+            return mark_output(self.folder)
+        except OSError as error:
+            raise output_error(self.folder, error) from error
 
 
 def open_sinks(options: ClassifyOptions) -> list[OpenSink]:

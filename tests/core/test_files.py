@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from cancernet_cli.core.errors import OutputError
-from cancernet_cli.core.files import atomic_write, check_output_folder, output_error, publish, write_bytes
+from cancernet_cli.core.files import (
+    atomic_write,
+    check_output_folder,
+    is_output,
+    mark_output,
+    output_error,
+    publish,
+    write_bytes,
+)
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -131,3 +139,22 @@ def test_an_output_folder_with_output_is_refused_unless_it_may_be_replaced(tmp_p
     check_output_folder(out, overwrite=True)
     with pytest.raises(OutputError, match=r"card\.toml is a file; choose another --out"):
         check_output_folder(out / "card.toml", overwrite=True)
+
+
+def test_an_output_folder_is_marked_unless_it_has_other_files(tmp_path: Path) -> None:
+    assert mark_output(tmp_path / "new" / "overlays")
+    assert is_output(os.fsencode(tmp_path / "new" / "overlays"))
+    assert mark_output(tmp_path / "new"), "all it has is an output"
+    assert mark_output(tmp_path / "new"), "and again"
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").touch()
+    assert not mark_output(tmp_path / "images")
+    assert not is_output(os.fsencode(tmp_path / "images"))
+
+
+def test_a_marked_folder_without_output_may_be_written_to(tmp_path: Path) -> None:
+    mark_output(tmp_path / "out")
+    check_output_folder(tmp_path / "out", overwrite=False)
+    (tmp_path / "out" / "report.md").touch()
+    with pytest.raises(OutputError, match="is not empty"):
+        check_output_folder(tmp_path / "out", overwrite=False)

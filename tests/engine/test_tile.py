@@ -13,6 +13,7 @@ import pytest
 
 from cancernet_cli.core.errors import InputError, OutputError
 from cancernet_cli.core.events import Event, Note, Warn
+from cancernet_cli.core.files import OUTPUT_MARKER
 from cancernet_cli.core.options import TileOptions
 from cancernet_cli.engine.tile import tile
 from tests.slide_files import GLASS, real_slide, tissue_slide, write_ome, write_svs, write_tiled
@@ -99,6 +100,7 @@ def test_the_tile_table_is_sorted_and_typed_and_agrees_with_the_slide_rows(slide
 def test_mask_and_preview_are_next_to_each_other_under_the_slides_path(slides: Path, tmp_path: Path) -> None:
     result = tile(slides / "deep" / "a.tif", out=tmp_path / "out", **CUT)
     assert sorted(path.name for path in result.out.iterdir()) == [
+        OUTPUT_MARKER,
         "a.tif.preview.png",
         "a.tif.tissue.png",
         "slides.parquet",

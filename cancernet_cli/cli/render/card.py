@@ -48,7 +48,7 @@ def _warnings(card: Card) -> Iterator[RenderableType]:
     """Leaks, the kind of split, and doubts about the model."""
     from rich.text import Text
 
-    from cancernet_cli.cli.render.predictions import one_line
+    from cancernet_cli.core.text import one_line
 
     if card.training.leaks:
         yield Text("LEAKING SPLIT: no figure below is an estimate", style="bold red")

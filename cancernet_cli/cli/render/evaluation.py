@@ -10,8 +10,8 @@ from rich.text import Text
 
 from cancernet_cli.cli.render.figures import difference_table
 from cancernet_cli.cli.render.metrics import render_metrics
-from cancernet_cli.cli.render.predictions import one_line
 from cancernet_cli.cli.render.tables import FittedTable, shortened
+from cancernet_cli.core.text import one_line
 
 _SHARES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
 

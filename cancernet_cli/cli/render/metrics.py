@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cancernet_cli.cli.render.figures import figure_columns, figure_line, figure_table, reasons
-from cancernet_cli.cli.render.predictions import one_line
 from cancernet_cli.cli.render.tables import FittedTable, SideBySide, shortened
 from cancernet_cli.core.figures import figures_in, interval_note, left_out, read_figures
+from cancernet_cli.core.text import one_line
 
 WORST_SHOWN = 5
 _MOST_CLASSES = 10

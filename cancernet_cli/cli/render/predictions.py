@@ -15,6 +15,7 @@ from rich.text import Text
 
 from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.figures import show_percent
+from cancernet_cli.core.text import one_line
 
 _BAR_WIDTH = 10
 _STATUS_STYLES = {"ok": "green", "partial": "yellow", "failed": "bold red"}
@@ -39,11 +40,6 @@ def render_predictions(rows: Iterable[Mapping[str, Any]]) -> Table:
         status = Text(row["status"], style=_STATUS_STYLES[row["status"]])
         table.add_row(_PathEnd(one_line(row["path"])), *decision, *truth, status)
     return table
-
-
-def one_line(text: str) -> str:
-    r"""Escape line breaks and other control characters, as `\n`, `\x1b`."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _PathEnd:

@@ -9,9 +9,10 @@ from rich.markup import escape
 
 from cancernet_cli.cli import output
 from cancernet_cli.cli.render.metrics import render_metrics
-from cancernet_cli.cli.render.predictions import one_line, render_predictions
+from cancernet_cli.cli.render.predictions import render_predictions
 from cancernet_cli.core.figures import counted
 from cancernet_cli.core.records import RunResult
+from cancernet_cli.core.text import one_line
 from cancernet_cli.outputs.sink import sinks
 
 ROWS_SHOWN = 12
@@ -35,7 +36,7 @@ def _present_tables(result: RunResult) -> None:
     for path, error in result.failures:
         is_partial = error.startswith("tiles: ")
         word = "[yellow]partial[/yellow]" if is_partial else "[red]failed[/red]"
-        output.show(f"{word} {escape(one_line(path))}: {escape(error)}")
+        output.show(f"{word} {_safe(path)}: {_safe(error)}")
     bad = result.failed + result.partial
     if bad > len(result.failures):
         output.show(f"... and {bad - len(result.failures):,} more failed")
@@ -51,10 +52,10 @@ def _noun(result: RunResult) -> str:
 
 
 def _closing_lines(result: RunResult) -> str:
-    counts = ", ".join(f"{count:,} {escape(label)}" for label, count in result.label_counts.items())
+    counts = ", ".join(f"{count:,} {_safe(label)}" for label, count in result.label_counts.items())
     rate = (result.files - result.reused) / result.elapsed_s if result.elapsed_s else 0.0
     lines = [
-        f"{counted(result.files, 'file')} with {escape(result.model)}: {counts}, {result.failed:,} failed"
+        f"{counted(result.files, 'file')} with {_safe(result.model)}: {counts}, {result.failed:,} failed"
         f" ({result.elapsed_s:.1f} s, {rate:.1f} files/s)"
     ]
     if result.unsure:
@@ -75,5 +76,10 @@ def _closing_lines(result: RunResult) -> str:
         ("metrics", result.metrics_file),
         *((sinks[name].facts["title"], folder) for name, folder in sorted(result.outputs.items())),
     ]
-    lines += [f"{title:<12} {escape(str(path))}" for title, path in paths if path is not None]
+    lines += [f"{title:<12} {_safe(str(path))}" for title, path in paths if path is not None]
     return "\n".join([*lines, "Research use only: not for diagnosis."])
+
+
+def _safe(text: str) -> str:
+    """Text on one line that is not read as markup."""
+    return escape(one_line(text))

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from cancernet_cli.cli.render.predictions import one_line
+from cancernet_cli.core.text import one_line
 
 _PROSE = 40  # a cell longer than this is text, which is folded
 

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from cancernet_cli.cli.render.predictions import one_line
 from cancernet_cli.cli.render.tables import FittedTable, shortened
+from cancernet_cli.core.text import one_line
 
 _MOST_ROWS = 40
 

@@ -64,6 +64,12 @@ class Options:
         """Name and value of the options on which predictions depend."""
         return {name: getattr(self, name) for name, spec in self._specs().items() if spec.changes_result}
 
+    def changed(self, group: str) -> list[str]:
+        """Names of a group's options that are not at their defaults."""
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        specs = self._specs().items()
+        return [name for name, spec in specs if spec.group == group and getattr(self, name) != defaults[name]]
+
 
 def flag_name(name: str) -> str:
     """`batch_size` as `--batch-size`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.files import display_path
+from cancernet_cli.core.files import display_path, is_output
 from cancernet_cli.core.records import FoundFile, Truth
 from cancernet_cli.data.discovery.endings import registered_endings
 from cancernet_cli.data.discovery.entries import Entry, absolute, entry_at
@@ -39,6 +39,7 @@ def discover(
     on_problem: Callable[[str], None] = lambda message: None,
     on_unlisted: Callable[[], None] = lambda: None,
     on_layout: Callable[[Layout], None] | None = None,
+    on_passed_over: Callable[[str], None] = lambda message: None,
     timeout_s: float = FileLimits.timeout_s,
 ) -> Iterator[FoundFile]:
     """The files that the inputs refer to; memory use does not depend on their number.
@@ -53,12 +54,12 @@ def discover(
         rule: the label column of manifests.
         exclude: folders below the inputs to skip, such as the run's own outputs.
         stdin: the stream that `-` refers to; default: standard input.
-        kind: `auto` finds images and slides, by content; `slide` treats every TIFF as a slide; `image` finds no slides.
-            A multi-file slide is one file.
+        kind: `auto` finds both, by content; `slide` treats every TIFF as a slide; `image` finds no slides. A multi-file
+            slide is one file.
         on_problem: called with a message for each folder that cannot be listed, and for label rows that match no file.
         on_unlisted: called for each folder that cannot be listed, whose files are missing.
-        on_layout: called with the layout of the folders before the first file, if they are read for labels. By default,
-            what is doubtful about it goes to `on_problem`.
+        on_layout: called with the layout of folders that are labels; by default, doubts about it go to `on_problem`.
+        on_passed_over: called after the last file with what the search of folders passed over, if anything.
         timeout_s: longest time to look into a file whose name does not tell its kind.
 
     Raises:
@@ -79,10 +80,10 @@ def discover(
     takes = endings.matcher(slides=kind != "image")
     walk = FolderWalk(excluded, report_unlisted, takes)
     if isinstance(source, NameLabels) and source.use_folder:
-        locations = _labelled_by_folder(parsed, FolderWalk(excluded, lambda message: None, takes))
-        source.layout = survey(locations, base, classes)
+        again = FolderWalk(excluded, lambda message: None, takes)
+        source.layout = survey(_labelled_by_folder(parsed, again), base, classes)
         (on_layout or (lambda layout: _doubts(layout, on_problem)))(source.layout)
-    found = _found(parsed, manifests, os.fsencode(base), labels, source, walk, stdin, on_problem)
+    found = _found(parsed, manifests, os.fsencode(base), labels, source, walk, stdin, on_problem, on_passed_over)
     return found if kind == "image" else with_kinds(found, kind, endings, timeout_s)
 
 
@@ -118,6 +119,7 @@ def _found(
     walk: FolderWalk,
     stdin: IO[bytes] | None,
     on_problem: Callable[[str], None],
+    on_passed_over: Callable[[str], None],
 ) -> Iterator[FoundFile]:
     def known(entry: Entry) -> FoundFile:
         return _file(entry, base, source.truth(entry.location))
@@ -132,9 +134,15 @@ def _found(
     for one in of_kind["pattern"]:
         yield from map(known, _matching(one, walk))
     for one in of_kind["folder"]:
+        if is_output(one.location):
+            on_problem(
+                f"{display_path(one.location)} is a folder that CancerNet wrote; it is searched because it is named"
+            )
         walk.add(one.location)
     yield from map(known, walk)
     source.report(on_problem)
+    if words := walk.passed_over.words:
+        on_passed_over(words)
 
 
 def _labelled_by_folder(inputs: list[Input], walk: FolderWalk) -> Iterator[bytes]:
@@ -177,7 +185,7 @@ def _named(stream: IO[bytes]) -> Iterator[Entry]:
 def _matching(pattern: Input, walk: FolderWalk) -> Iterator[Entry]:
     """Files that match a pattern; folders that match are added to the walk."""
     nothing = True
-    for location in matches(pattern.location, pattern.pattern, walk.excluded, walk.on_problem):
+    for location in matches(pattern.location, pattern.pattern, walk):
         if os.path.isdir(location):
             walk.add(location)
         elif walk.takes(location):

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+# Folders and files that systems and programs leave: metadata of macOS, thumbnails, trash, snapshots. Names that start
+# with a dot, among them the `._` companions that macOS writes on other file systems, are passed over too.
+_SYSTEM_NAMES = frozenset(
+    b"__macosx thumbs.db ehthumbs.db desktop.ini @eadir #recycle #snapshot $recycle.bin lost+found".split()
+) | {b"system volume information"}
+
 
 @dataclass(frozen=True)
 class Endings:
@@ -32,3 +38,8 @@ def registered_endings() -> Endings:
     image = {ending.encode() for entry in readers for ending in entry.facts["endings"]}
     slide = {ending.encode() for entry in slide_readers for ending in entry.facts["endings"]}
     return Endings(tuple(sorted(image - slide)), tuple(sorted(slide - image)), tuple(sorted(image & slide)))
+
+
+def is_hidden(name: bytes) -> bool:
+    """Whether a file or folder is hidden, or left by the operating system; searches pass over such names."""
+    return name.startswith(b".") or name.lower() in _SYSTEM_NAMES

@@ -12,7 +12,7 @@ from typing import IO, Literal
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.data.discovery.entries import absolute, status_of
 
-MANIFEST_ENDINGS = (".csv", ".parquet")
+MANIFEST_ENDINGS = (".csv", ".tsv", ".tab", ".parquet")
 _WILDCARDS = frozenset("*?[")
 _CHUNK_BYTES = 1 << 16  # longer than any path, so the first chunk contains a separator
 

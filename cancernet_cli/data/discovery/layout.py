@@ -12,10 +12,14 @@ from pathlib import Path
 from cancernet_cli.core.files import display_path
 from cancernet_cli.data.discovery.names.breakhis import SUBTYPES
 from cancernet_cli.data.discovery.names.facts import facts_of_name
+from cancernet_cli.data.discovery.tables import is_missing
 
+_SPLIT = re.compile(
+    r"(?:(train(?:ing)?)|(val(?:id(?:ation)?)?|dev)|(test(?:ing)?))(?:[ _-]?(?:set|data|split|images))?", re.IGNORECASE
+)
 # Folders that say something else than who the patient is; a patient's images may be spread over several of them.
 _NO_PATIENT = re.compile(
-    r"train|val|valid|validation|test|fold[ _-]?\d*|\d+ ?x|x ?\d+"
+    rf"{_SPLIT.pattern}|fold[ _-]?\d*|\d+ ?x|x ?\d+"
     rf"|benign|malignant|{'|'.join(SUBTYPES.values())}",
     re.IGNORECASE,
 )
@@ -68,7 +72,8 @@ class Layout:
             return None
         names = folder_names(folder, self.base)
         at = _nearest(names, self.classes)
-        return None if at is None else dict(_levels(names, at)).get(self.patients)
+        patient = None if at is None else dict(_levels(names, at)).get(self.patients)
+        return None if patient is None or is_missing(patient) else patient
 
 
 def folder_names(folder: bytes, base: bytes) -> list[str]:
@@ -81,6 +86,12 @@ def folder_names(folder: bytes, base: bytes) -> list[str]:
     if common == base or not inner:
         inner = [os.path.basename(common), *inner]
     return [display_path(name) for name in inner]
+
+
+def split_named(folder: str) -> str | None:
+    """`train`, `val` or `test` if a folder has such a name, as in `Training` or `test_set`."""
+    match = _SPLIT.fullmatch(folder)
+    return ("train", "val", "test")[int(match.lastindex or 1) - 1] if match else None
 
 
 def survey(locations: Iterable[bytes], base: Path, classes: Sequence[str]) -> Layout:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.files import real_path
 from cancernet_cli.core.records import Truth
 from cancernet_cli.data.discovery.entries import absolute
 from cancernet_cli.data.discovery.scratch import scratch_database
-from cancernet_cli.data.discovery.tables import TextTable
+from cancernet_cli.data.discovery.tables import TextTable, is_missing
 
 _COLUMNS = ("path", "patient", "case", "slide", "magnification", "mpp")
 
@@ -85,7 +84,7 @@ class Manifest:
             name = values["path"]
             if name is None:
                 raise InputError(f"{where} has no path", fix="fill in the column 'path', or remove the row")
-            row = ManifestRow(real_path(name), self._truth(values, where), line, where)
+            row = ManifestRow(self._table.real_name(name), self._truth(values, where), line, where)
             if self.has_labels:
                 location = absolute(row.name, folder)
                 if not database.execute(insert, (location, row.truth.label, line)).rowcount:
@@ -106,9 +105,9 @@ class Manifest:
     def _class(self, value: Any, where: str) -> str | None:
         label = _text(value)
         if label is None or not self._classes:
-            return label
+            return None if label is None or is_missing(label) else label
         if label.casefold() not in self._classes:
-            if not self._refuse_others:
+            if is_missing(label) or not self._refuse_others:
                 return None
             known = ", ".join(self._classes.values())
             raise InputError(

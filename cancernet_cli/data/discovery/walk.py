@@ -7,10 +7,16 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from cancernet_cli.core.files import display_path
+from cancernet_cli.core.files import OUTPUT_MARKER, display_path, is_output
 from cancernet_cli.core.records import Failure
+from cancernet_cli.data.dicom import is_dicom, may_be_dicom
+from cancernet_cli.data.discovery.endings import is_hidden
 from cancernet_cli.data.discovery.entries import Entry, entry_at, status_of
+from cancernet_cli.data.discovery.passed_over import PassedOver
 from cancernet_cli.data.discovery.scratch import scratch_database
+from cancernet_cli.data.slide_parts import is_part
+
+_MARKER = os.fsencode(OUTPUT_MARKER)
 
 
 class ExcludedFolders:
@@ -27,7 +33,12 @@ class FolderWalk:
     """A walk that keeps one open folder in memory and the others on disk.
 
     Real folders are visited first, then links to folders that have not been visited, each in path order. So link loops
-    end, and each regular file is found once, always by the same path. `takes` selects files by name.
+    end, and each regular file is found once, always by the same path. `takes` selects files by name; if that of a DICOM
+    slide would be taken, DICOM files without an ending are too. Hidden files and folders, and folders that CancerNet
+    wrote, are passed over, unless they were added.
+
+    Attributes:
+        passed_over: what was passed over so far.
     """
 
     def __init__(
@@ -36,6 +47,8 @@ class FolderWalk:
         self.excluded = excluded
         self.takes = takes
         self.on_problem = on_problem
+        self.passed_over = PassedOver()
+        self._takes_dicom = takes(b".dcm")
         self._db = scratch_database(
             """
             CREATE TABLE pending (is_link INTEGER, folder BLOB, PRIMARY KEY (is_link, folder)) WITHOUT ROWID;
@@ -70,20 +83,50 @@ class FolderWalk:
         key = f"{status.st_dev}:{status.st_ino}"  # text: SQLite's integers are signed, inodes may use all 64 bits
         return self._db.execute("INSERT OR IGNORE INTO visited VALUES (?)", (key,)).rowcount > 0
 
+    def passes_over(self, location: bytes, *, is_folder: bool) -> bool:
+        """Whether a file or folder is hidden, or a folder that CancerNet wrote; if so, it is counted."""
+        if is_hidden(os.path.basename(location)):
+            self.passed_over.hidden += 1
+            return True
+        if is_folder and is_output(location):
+            self.passed_over.outputs += 1
+            return True
+        return False
+
     def _files_in(self, folder: bytes) -> Iterator[tuple[bytes, os.stat_result | Failure | None]]:
         for entry in listed(folder, self._report):
-            if entry.is_dir(follow_symlinks=False):
-                self._db.execute("INSERT OR IGNORE INTO pending VALUES (0, ?)", (entry.path,))
+            if entry.name == _MARKER:
                 continue
-            is_taken = self.takes(entry.name)
-            if entry.is_symlink():
+            if entry.is_dir(follow_symlinks=False):
+                self._later(entry.path, is_link=False)
+            elif entry.is_symlink():
                 status = status_of(entry.path)
                 if isinstance(status, os.stat_result) and stat.S_ISDIR(status.st_mode):
-                    self._db.execute("INSERT OR IGNORE INTO pending VALUES (1, ?)", (entry.path,))
-                elif is_taken and (isinstance(status, Failure) or stat.S_ISREG(status.st_mode)):
+                    self._later(entry.path, is_link=True)
+                    continue
+                is_broken = isinstance(status, Failure)
+                if (isinstance(status, Failure) or stat.S_ISREG(status.st_mode)) and self._takes(
+                    entry, is_there=not is_broken
+                ):
                     yield entry.path, status
-            elif is_taken and entry.is_file(follow_symlinks=False):
+            elif entry.is_file(follow_symlinks=False) and self._takes(entry, is_there=True):
                 yield entry.path, None
+
+    def _later(self, folder: bytes, *, is_link: bool) -> None:
+        if not self.passes_over(folder, is_folder=True):
+            self._db.execute("INSERT OR IGNORE INTO pending VALUES (?, ?)", (is_link, folder))
+
+    def _takes(self, entry: os.DirEntry[bytes], *, is_there: bool) -> bool:
+        """Whether a regular file or broken link is an input; else it is counted, unless it belongs to a slide."""
+        if self.passes_over(entry.path, is_folder=False):
+            return False
+        if self.takes(entry.name):
+            return True
+        if self._takes_dicom and is_there and may_be_dicom(entry.name) and is_dicom(entry.path):
+            return True
+        if not is_part(entry.path):
+            self.passed_over.add_file(entry.name)
+        return False
 
     def _report(self, folder: bytes, error: OSError) -> None:
         self.on_problem(f"{display_path(folder)} cannot be listed and is skipped: {error.strerror}")

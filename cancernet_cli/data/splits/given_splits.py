@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.files import display_path, real_path
+from cancernet_cli.core.files import display_path
 from cancernet_cli.data.discovery.entries import absolute
 from cancernet_cli.data.discovery.tables import TextTable
 
@@ -59,7 +59,7 @@ def read_given(
             if row.get(column) is None or row.get("path") is None:
                 continue
             value = _value(row[column], column, table.where(line))
-            name = real_path(row["path"])
+            name = table.real_name(row["path"])
             if by_folder.setdefault(absolute(name, folder), value) != value:
                 raise InputError(
                     f"{table.where(line)} gives {display_path(name)!r} the {column} {value}, another row "

@@ -54,7 +54,7 @@ def list_pairs(data: Sequence[str], *, check_split: bool = True) -> list[Pair]:
                 fix="the columns are image,mask,patient and, optionally, split or fold",
             )
         for line, row in table:
-            if empty := [column for column in COLUMNS[:3] if not row[column]]:
+            if empty := [column for column in COLUMNS[:3] if row[column] is None]:
                 raise InputError(f"{table.where(line)} has no {empty[0]}", fix="fill it in, or remove the row")
             split = str(row.get("split") or "")
             if split and split not in SPLITS:
@@ -62,7 +62,7 @@ def list_pairs(data: Sequence[str], *, check_split: bool = True) -> list[Pair]:
                     f"{table.where(line)} has split {split!r}", fix=f"use {', '.join(SPLITS)}, or leave it empty"
                 )
             fold = None if row.get("fold") is None else fold_number(row["fold"], table.where(line))
-            image, mask = file.parent / row["image"], file.parent / row["mask"]
+            image, mask = (file.parent / os.fsdecode(table.real_name(row[name])) for name in ("image", "mask"))
             _refuse_slide(image)
             found.append(Pair(image, mask, str(row["patient"]), split, fold))
     if not found:

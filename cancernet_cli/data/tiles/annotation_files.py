@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cancernet_cli.core.errors import InputError
-from cancernet_cli.core.files import display_path, real_path
+from cancernet_cli.core.files import display_path
 from cancernet_cli.data.discovery.entries import absolute
 from cancernet_cli.data.discovery.tables import TextTable
 
@@ -34,12 +34,12 @@ def find_annotations(slides: Sequence[bytes], lists: Sequence[Path], base: Path)
             continue
         folder = os.path.dirname(absolute(os.fsencode(table.file)))
         for line, row in table:
-            name = real_path(row["path"] or "")
+            name = table.real_name(row["path"] or "")
             slide = next((s for s in (absolute(name, folder), absolute(name, os.fsencode(base))) if s in wanted), None)
             if slide is None:
                 continue
             given = row["annotations"]
-            file = None if given is None else absolute(real_path(given), folder)
+            file = None if given is None else absolute(table.real_name(given), folder)
             if file is not None and not os.path.isfile(file):
                 raise InputError(
                     f"{table.where(line)}, column 'annotations': {display_path(file)} does not exist",

@@ -21,6 +21,8 @@ from cancernet_cli.data.tiles.tiling import TileSize
 
 _FIX = "export the annotations again (QuPath: File, Export objects as GeoJSON), or pass --annotations none"
 
+_SEPARATOR = ": "  # between the parts of a derived class
+
 
 @dataclass(frozen=True)
 class Annotations:
@@ -37,7 +39,7 @@ class Annotations:
 
 
 def read_annotations(path: Path, classes: Sequence[str]) -> Annotations:
-    """Read the polygons of a file whose classification is one of `classes`, ignoring case.
+    """Read the polygons of a file whose classification is one of `classes`, or derived from one, ignoring case.
 
     Accepts a FeatureCollection, a list of features or one feature, with polygons (holes included) and multipolygons.
     Overlapping polygons of one class count once; self-intersecting ones are repaired.
@@ -53,11 +55,12 @@ def read_annotations(path: Path, classes: Sequence[str]) -> Annotations:
         geometry = _geometry(feature, path, number)
         if geometry is None:
             continue
-        name = _class_of(feature)
-        if name.casefold() not in names:
-            others.add(name)
+        parts = _class_parts(feature)
+        name = _wanted(parts, names)
+        if name is None:
+            others.add(_SEPARATOR.join(parts))
         elif geometry.area > 0:
-            found[names[name.casefold()]].append(geometry)
+            found[name].append(geometry)
         else:
             without_area += 1
     regions = {name: shapely.union_all(found[name]) for name in classes if name in found}
@@ -109,8 +112,20 @@ def _geometry(feature: dict[str, Any], path: Path, number: int) -> BaseGeometry 
         raise InputError(f"{path}: feature {number} has an invalid geometry: {words}", fix=_FIX) from None
 
 
-def _class_of(feature: dict[str, Any]) -> str:
+def _class_parts(feature: dict[str, Any]) -> list[str]:
+    """A feature's class as QuPath's `names` or `name`; a derived class has several parts, `Tumor: Positive`."""
     properties = feature.get("properties")
-    classification = properties.get("classification") if isinstance(properties, dict) else None
-    name = classification.get("name") if isinstance(classification, dict) else classification
-    return name.strip() if isinstance(name, str) else ""
+    given = properties.get("classification") if isinstance(properties, dict) else None
+    if isinstance(given, dict):
+        given = given.get("names") or given.get("name")
+    if isinstance(given, str):
+        given = given.split(_SEPARATOR)
+    return [part.strip() for part in given if isinstance(part, str)] if isinstance(given, list) else []
+
+
+def _wanted(parts: list[str], names: dict[str, str]) -> str | None:
+    """The requested class of a feature: its own, else the nearest that it derives from, else the only one it names."""
+    derived = [_SEPARATOR.join(parts[:end]).casefold() for end in range(len(parts), 0, -1)]
+    found = [names[one] for one in derived if one in names]
+    alone = {names[part.casefold()] for part in parts if part.casefold() in names}
+    return found[0] if found else alone.pop() if len(alone) == 1 else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from cancernet_cli.core import interruption
@@ -11,7 +13,10 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.models import bundled_classifiers_for, is_for
 from cancernet_cli.core.options import flag_name
+from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.discover import discover
+from cancernet_cli.data.discovery.endings import registered_endings
+from cancernet_cli.data.discovery.layout import split_named
 from cancernet_cli.data.discovery.patients import PatientPattern
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.worklist import Worklist
@@ -39,9 +44,11 @@ def find_files(job: Job, folder: Path, report: Reporter) -> Worklist:
         kind=job.options.kind,
         on_problem=lambda message: report(Warn(message)),
         on_unlisted=unlisted,
+        on_passed_over=lambda message: report(Note(message)),
         timeout_s=job.options.file_timeout,
     )
-    for count in worklist.add(map(patients.named, files)):
+    parts = _SplitParts()
+    for count in worklist.add(map(parts.noted, map(patients.named, files))):
         report(StageAdvanced(STAGE, count))
         interruption.check()
     report(StageFinished(STAGE))
@@ -54,13 +61,52 @@ def find_files(job: Job, folder: Path, report: Reporter) -> Worklist:
     patients.check(lambda message: report(Warn(message)))
     _warn_of_idle_sinks(job, worklist, report)
     _suggest_models(job.card, worklist, report)
+    _warn_of_idle_options(job, worklist, report)
+    if len(parts.found) > 1:
+        both = " and ".join(sorted(parts.found))
+        report(Warn(f"the metrics cover {both} folders together; to test a model, classify only held-out images"))
     return worklist
+
+
+class _SplitParts:
+    """Which of train, val and test the folders of labeled files are named after."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+        self._part = lru_cache(maxsize=1024)(lambda folder: next(filter(None, map(split_named, folder.split("/"))), ""))
+
+    def noted(self, file: FoundFile) -> FoundFile:
+        """The file, after a look at its folder."""
+        if file.truth.label is not None and (part := self._part(os.path.dirname(file.path))):
+            self.found.add(part)
+        return file
 
 
 def kinds_to_write(job: Job, worklist: Worklist) -> set[str]:
     """The kinds of files that sinks can write for these inputs: "image", "slide", "tile"."""
     kinds = {kind for kind, count in worklist.kinds().items() if count}
     return kinds | {"tile"} if "slide" in kinds and job.options.mask_regions is not None else kinds
+
+
+def make_sink_folders(job: Job, kinds: set[str], report: Reporter) -> None:
+    """Create the folders of the sinks that write files for these kinds of inputs.
+
+    Raises:
+        OutputError: one cannot be created or written to.
+    """
+    is_input = registered_endings().matcher(slides=True)
+    for sink in job.sinks:
+        if (
+            any(map(sink.writes, kinds))
+            and not sink.make_folder()
+            and is_input(os.fsencode(sink.entry.facts["suffix"]))
+        ):
+            report(
+                Warn(
+                    f"{flag_name(sink.name)} writes to {sink.folder}, which has other files; a later search of that "
+                    "folder for images will find what is written there"
+                )
+            )
 
 
 def _warn_of_idle_sinks(job: Job, worklist: Worklist, report: Reporter) -> None:
@@ -71,6 +117,20 @@ def _warn_of_idle_sinks(job: Job, worklist: Worklist, report: Reporter) -> None:
         if kinds_to_write(job, worklist).isdisjoint(written):
             wanted = " and ".join(names[kind] for kind in written)
             report(Warn(f"{flag_name(sink.name)} writes files for {wanted} only; there are none among the inputs"))
+
+
+def _warn_of_idle_options(job: Job, worklist: Worklist, report: Reporter) -> None:
+    """Warn of options that have no effect on these inputs."""
+    options, idle = job.options, list[str]()
+    if not worklist.kinds()["slide"]:
+        idle = [name for name in options.changed("Slides") if name != "kind"]  # which decides what is a slide
+        if idle:
+            flags = ", ".join(map(flag_name, idle))
+            report(Warn(f"no effect of {flags}: there are no slides among the inputs"))
+    if "top_k" in options.changed("Slides") and "top_k" not in idle and options.pool != "topk":
+        report(Warn("no effect of --top-k without --pool topk"))
+    if "geojson_regions" in options.changed("Output") and "geojson" not in options.sink_folders():
+        report(Warn("no effect of --geojson-regions without --geojson"))
 
 
 def _suggest_models(card: Card, worklist: Worklist, report: Reporter) -> None:

@@ -20,6 +20,7 @@ from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.engine.provenance import circumstances
 from cancernet_cli.outputs.tables.classified_tiles import classified_tile_schema, tiles_of, write_tile_table
+from cancernet_cli.outputs.tables.contents import ContentHashes, contents_file, write_contents
 from cancernet_cli.outputs.tables.predictions import (
     ROW_GROUP_ROWS,
     TABLE_SCHEMA,
@@ -71,27 +72,55 @@ def is_finished(job: Job) -> bool:
     return True
 
 
-def from_finished(job: Job, worklist: Worklist, started: float) -> RunResult:
-    """The result of an already finished run.
+def is_current(job: Job, worklist: Worklist) -> bool:
+    """Whether the finished table was made from the files as they are now."""
+    return bool(_record(job).get("input_sha256") == _digest(job, worklist))
+
+
+def check_extends(job: Job) -> None:
+    """Check that rows of the finished table can be reused although other files have changed since.
 
     Raises:
-        OutputError: the input files have changed since.
+        OutputError: they were made from another folder, or with other outputs, or it is not known from what.
     """
-    out = job.options.out
-    try:
-        record = json.loads(run_file(out).read_text("utf-8"))
-    except (OSError, ValueError):
-        record = {}
-    if record.get("input_sha256") != _digest(job, worklist):
-        raise OutputError(
-            f"{out} was made from different input files than those present now",
-            fix="pass --overwrite to start from scratch, or choose another --out",
-        )
+    if _record(job).get("outputs") != _outputs(job) or not contents_file(job.options.out).is_file():
+        raise other_files(job)
+
+
+def other_files(job: Job) -> OutputError:
+    """The error for a finished table whose rows cannot be reused."""
+    return OutputError(
+        f"{job.options.out} was made from different input files than those present now",
+        fix="pass --overwrite to start from scratch, or choose another --out",
+    )
+
+
+def from_finished(job: Job, worklist: Worklist, started: float) -> RunResult:
+    """The result of an already finished run from the same files."""
     return _result(job, reused=len(worklist), started=started, metrics=_metrics(job))
 
 
-def finish(job: Job, worklist: Worklist, workspace: Workspace, *, reused: int, started: float) -> RunResult:
-    """Assemble the parts, compute metrics and write the run record; the table gets its name last."""
+def _record(job: Job) -> dict[str, Any]:
+    """The run record of the finished table; empty if it cannot be read."""
+    try:
+        found = json.loads(run_file(job.options.out).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _outputs(job: Job) -> dict[str, str]:
+    """Where a run reads and writes, which decides with `Job.state` what it may reuse."""
+    return {name: value for name, value in job.parts_state.items() if name not in job.state}
+
+
+def finish(
+    job: Job, worklist: Worklist, workspace: Workspace, contents: ContentHashes, *, reused: int, started: float
+) -> RunResult:
+    """Assemble the parts, compute metrics and write the run record; the table gets its name last.
+
+    An older table is removed first: it must not be taken for the one that the record describes.
+    """
     out = job.options.out
     schema = table_schema(job.card.architecture.classes, job.state)
     whole = workspace.folder / "whole.parquet"
@@ -108,6 +137,7 @@ def finish(job: Job, worklist: Worklist, workspace: Workspace, *, reused: int, s
         "result": job.state,
         "resolved": job.runtime.settings,
         "folder": job.parts_state["folder"],
+        "outputs": _outputs(job),
         "input_sha256": _digest(job, worklist),
         "elapsed_s": round(result.elapsed_s, 3),
         **{
@@ -115,6 +145,8 @@ def finish(job: Job, worklist: Worklist, workspace: Workspace, *, reused: int, s
             for name in ("files", "slides", "ok", "partial", "failed", "unsure", "reused", "flag_counts")
         },
     }
+    out.unlink(missing_ok=True)
+    write_contents(worklist.everything(), contents, contents_file(out))
     write_bytes(run_file(out), json.dumps(record, indent=2).encode())
     if tiles is not None:
         publish(tiles, tiles_file(out))

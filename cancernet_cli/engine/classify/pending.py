@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted
+from cancernet_cli.core.files import atomic_write
+from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.engine.classify.batches import ImageSource, outcomes
+from cancernet_cli.engine.classify.finish import tiles_file
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.inference.malloc import give_memory_back
 from cancernet_cli.inference.open import open_runner
 from cancernet_cli.inference.runner import Runner
-from cancernet_cli.outputs.tables.classified_tiles import slides_in
+from cancernet_cli.outputs.tables.classified_tiles import (
+    classified_tile_schema,
+    numbered_tiles,
+    slides_in,
+    tile_part_schema,
+)
+from cancernet_cli.outputs.tables.contents import ContentHashes, content_hash, contents_of
 from cancernet_cli.outputs.tables.parts import BatchOutcome, PartWriter
 from cancernet_cli.outputs.tables.predictions import part_origins, part_schema, table_schema
 from cancernet_cli.outputs.tables.workspace import Workspace
@@ -43,7 +54,9 @@ class Hooks:
 DEFAULT_HOOKS = Hooks()
 
 
-def classify_pending(job: Job, worklist: Worklist, workspace: Workspace, report: Reporter, hooks: Hooks) -> None:
+def classify_pending(
+    job: Job, worklist: Worklist, workspace: Workspace, contents: ContentHashes, report: Reporter, hooks: Hooks
+) -> None:
     """Decode and classify pending files, writing parts."""
     runtime = job.runtime
     pending, slides_pending = worklist.count_pending(), worklist.count_pending("slide")
@@ -73,7 +86,7 @@ def classify_pending(job: Job, worklist: Worklist, workspace: Workspace, report:
                 path, reason = outcome.failures[0]
                 raise InputError(f"{path} failed: {reason}", fix="fix or remove the file, or run without --strict")
             hooks.committed(outcome)
-            writer.put(outcome)
+            writer.put(outcome if outcome.rows is None else _with_contents(outcome, outcome.rows, contents))
             done += outcome.files
             report(StageAdvanced(STAGE, outcome.files, len(outcome.failures)))
             if interruption.requested():
@@ -123,3 +136,64 @@ def use_parts(worklist: Worklist, workspace: Workspace, known: Set[Path] = froze
                 continue
             marked.add(path)
     return marked
+
+
+def _with_contents(outcome: BatchOutcome, rows: pa.RecordBatch, contents: ContentHashes) -> BatchOutcome:
+    return replace(outcome, writes=[*outcome.writes, partial(contents.add, rows)])
+
+
+def reuse_finished(job: Job, worklist: Worklist, workspace: Workspace, contents: ContentHashes) -> None:
+    """Add the rows of the finished table whose files have the same content as parts, with what is known of them now.
+
+    A file has the same content if its size and time are the same, or else its hash.
+
+    Raises:
+        OSError, ArrowException, ValueError: the table or its contents cannot be read.
+    """
+    schema = part_schema(table_schema(job.card.architecture.classes, job.state))
+    for rows, origins in contents_of(job.options.out):
+        interruption.check()
+        kept: list[tuple[int, FoundFile]] = []
+        known: list[tuple[str, int, int, bytes | None]] = []
+        for i, (path, (size, mtime, digest)) in enumerate(zip(rows["path"].to_pylist(), origins, strict=True)):
+            file = worklist.known(path)
+            if file is None or file.problem is not None or file.size_bytes != size:
+                continue
+            if file.mtime_ns == mtime or (digest is not None and content_hash(file.location, size) == digest):
+                kept.append((i, file))
+                known.append((path, size, file.mtime_ns, digest))
+        contents.keep(known)
+        _reuse_tiles([file for _, file in kept if file.kind == "slide"], job, workspace)
+        part = rows.take(pa.array([i for i, _ in kept], pa.int64()))
+        current = {
+            "true_label": [file.truth.label for _, file in kept],
+            "patient": [file.truth.patient for _, file in kept],
+            "slide": [file.truth.slide for _, file in kept],
+            **_origin_columns([file for _, file in kept]),
+        }
+        columns = [
+            pa.chunked_array([pa.array(current[field.name], field.type)])
+            if field.name in current
+            else part[field.name].cast(field.type)
+            for field in schema
+        ]
+        with atomic_write(workspace.part(workspace.next_number()), durable=False) as temporary:
+            pq.write_table(pa.table(columns, schema=schema), temporary)
+
+
+def _reuse_tiles(slides: list[FoundFile], job: Job, workspace: Workspace) -> None:
+    """Add the tiles of unchanged slides, one part per slide."""
+    if not slides:
+        return
+    schema = tile_part_schema(classified_tile_schema(job.card.architecture.classes, job.state))
+    for file in slides:
+        tiles = numbered_tiles(tiles_file(job.options.out), file.path)
+        for name, values in _origin_columns([file] * len(tiles)).items():
+            tiles = tiles.append_column(name, pa.array(values, pa.int64()))
+        if len(tiles):
+            with atomic_write(workspace.tile_part(workspace.next_number()), durable=False) as temporary:
+                pq.write_table(tiles.select(schema.names).cast(schema), temporary)
+
+
+def _origin_columns(files: list[FoundFile]) -> dict[str, list[int]]:
+    return {"_size_bytes": [file.size_bytes for file in files], "_mtime_ns": [file.mtime_ns for file in files]}

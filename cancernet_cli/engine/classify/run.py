@@ -12,17 +12,28 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
+from cancernet_cli.core.figures import counted
 from cancernet_cli.core.files import output_error
 from cancernet_cli.core.options import ClassifyOptions, flag_name
 from cancernet_cli.core.records import RunResult
-from cancernet_cli.engine.classify.find_files import find_files, kinds_to_write
-from cancernet_cli.engine.classify.finish import finish, from_finished, is_finished
+from cancernet_cli.engine.classify.find_files import find_files, kinds_to_write, make_sink_folders
+from cancernet_cli.engine.classify.finish import (
+    check_extends,
+    finish,
+    from_finished,
+    is_current,
+    is_finished,
+    other_files,
+)
 from cancernet_cli.engine.classify.flags import OUT_OF_DOMAIN, novelty_warning
 from cancernet_cli.engine.classify.job import Job, prepare, with_int8
-from cancernet_cli.engine.classify.pending import DEFAULT_HOOKS, Hooks, classify_pending, use_parts
+from cancernet_cli.engine.classify.pending import DEFAULT_HOOKS, Hooks, classify_pending, reuse_finished, use_parts
 from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.inference.int8 import VIEWS, Int8Network, image_views, make_int8
+from cancernet_cli.outputs.tables.contents import ContentHashes
 from cancernet_cli.outputs.tables.workspace import Workspace
 
 
@@ -57,10 +68,10 @@ def classify(
         with closing(find_files(job, workspace.folder, report)) as worklist:
             if job.runtime.precision == "int8" and job.int8 is None:
                 job = with_int8(job, _make_int8(job, worklist, report))
-            if is_done:
+            if is_done and is_current(job, worklist):
                 result = _reuse(job, worklist, report, started)
             else:
-                result = _resume(job, worklist, workspace, report, hooks, started)
+                result = _resume(job, worklist, workspace, report, hooks, started, extend=is_done)
     except (OSError, sqlite3.OperationalError) as error:
         workspace.close()
         raise output_error(options.out, error if isinstance(error, OSError) else OSError(str(error))) from error
@@ -112,6 +123,7 @@ def _reuse(job: Job, worklist: Worklist, report: Reporter, started: float) -> Ru
     if result.slides and any(sink.writes("slide") for sink in job.sinks):
         from cancernet_cli.engine.classify.rewrite_slide_files import rewrite_slide_files  # scikit-image and OpenSlide
 
+        make_sink_folders(job, {"slide"}, report)
         rewrite_slide_files(job, worklist, report)
     lost = kinds_to_write(job, worklist) & {"image", "tile"}
     for sink in job.sinks:
@@ -121,12 +133,34 @@ def _reuse(job: Job, worklist: Worklist, report: Reporter, started: float) -> Ru
 
 
 def _resume(
-    job: Job, worklist: Worklist, workspace: Workspace, report: Reporter, hooks: Hooks, started: float
+    job: Job,
+    worklist: Worklist,
+    workspace: Workspace,
+    report: Reporter,
+    hooks: Hooks,
+    started: float,
+    *,
+    extend: bool,
 ) -> RunResult:
-    """Classify what the parts of an earlier, unfinished run do not contain, and finish the run."""
+    """Classify what the parts of an earlier, unfinished run do not contain, and finish the run.
+
+    extend: there is a finished table of some of the files, whose rows are reused too.
+    """
+    out = job.options.out
+    if extend:
+        check_extends(job)
     workspace.adopt(job.parts_state, overwrite=job.options.overwrite)
-    known = use_parts(worklist, workspace, retry=True)
-    reused = len(worklist) - worklist.count_pending()
-    classify_pending(job, worklist, workspace, report, hooks)
-    use_parts(worklist, workspace, known, retry=False)
-    return finish(job, worklist, workspace, reused=reused, started=started)
+    with closing(ContentHashes(workspace.folder / "contents.sqlite", job.base)) as contents:
+        if extend:
+            try:
+                reuse_finished(job, worklist, workspace, contents)
+            except (pa.ArrowException, ValueError):  # damaged, or of another table
+                raise other_files(job) from None
+        known = use_parts(worklist, workspace, retry=True)
+        reused = len(worklist) - worklist.count_pending()
+        if extend:
+            report(Note(f"{out} was made from other files; the rows of {counted(reused, 'unchanged file')} are reused"))
+        make_sink_folders(job, kinds_to_write(job, worklist), report)
+        classify_pending(job, worklist, workspace, contents, report, hooks)
+        use_parts(worklist, workspace, known, retry=False)
+        return finish(job, worklist, workspace, contents, reused=reused, started=started)

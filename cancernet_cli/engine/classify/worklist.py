@@ -85,14 +85,22 @@ class Worklist:
         """Yield all slides, in path order."""
         yield from self._files("1", "slide")
 
+    def everything(self) -> Iterator[FoundFile]:
+        """Yield all files, in path order."""
+        yield from self._files("1", None)
+
+    def known(self, path: str) -> FoundFile | None:
+        """The file of a path; None if it is not in the list."""
+        return next(self._files("path = ?", None, path), None)
+
     def sample(self, count: int, kind: Kind) -> Iterator[FoundFile]:
         """Yield `count` evenly spaced files of a kind, in path order; the same for the same files."""
         step = max(1, self.kinds()[kind] // count)
         yield from islice(islice(self._files("1", kind), 0, None, step), count)
 
-    def _files(self, which: str, kind: Kind | None) -> Iterator[FoundFile]:
+    def _files(self, which: str, kind: Kind | None, *values: object) -> Iterator[FoundFile]:
         query = f"SELECT {_COLUMNS} FROM file WHERE {which} AND kind = coalesce(?, kind) ORDER BY path"
-        for path, location, size, mtime, *facts, problem, file_kind in self._db.execute(query, (kind,)):
+        for path, location, size, mtime, *facts, problem, file_kind in self._db.execute(query, (*values, kind)):
             failure = Failure(**json.loads(problem)) if problem else None
             yield FoundFile(path, location, size, mtime, Truth(*facts), failure, file_kind)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from cancernet_cli.core import interruption
 from cancernet_cli.core.events import Note, Reporter, silent
-from cancernet_cli.core.files import write_bytes
+from cancernet_cli.core.files import mark_output, output_error, write_bytes
 from cancernet_cli.core.options import CompareOptions
 from cancernet_cli.engine.compare.baselines import DESCRIPTIONS, baseline_cell, handcrafted_features
 from cancernet_cli.engine.compare.networks import Start, network_cell, start_backbone
@@ -70,6 +70,10 @@ def compare(data: Sequence[str], options: CompareOptions, report: Reporter = sil
     images = list_images(data, options, report)
     keys = {cell.name: decided_by(cell, images, options, runtime) for cell in cells}
     folder = options.out / "cells"
+    try:
+        mark_output(options.out)
+    except OSError as error:
+        raise output_error(options.out, error) from error
     workspace = Workspace(folder)  # no second run may write the same cells
     try:
         found = finished_cells(keys, folder, overwrite=options.overwrite)

@@ -6,6 +6,7 @@ from typing import Any
 
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.figures import figures_in
+from cancernet_cli.core.text import one_line
 from cancernet_cli.engine.evaluate.join import Pairs, join
 from cancernet_cli.engine.evaluate.labelled import Change, in_turn
 from cancernet_cli.engine.evaluate.relabel import Redecide
@@ -69,10 +70,10 @@ def compare_tables(
         "unmatched_this": pairs.unmatched_this,
         "unmatched_other": pairs.unmatched_other,
         "unusable": pairs.unusable,
-        "leaks": list(other.leaks),
-        "warnings": warnings,
+        "leaks": list(map(one_line, other.leaks)),
+        "warnings": list(map(one_line, warnings)),
     }
-    return {**found, "words": _words(found)}, pairs
+    return {**found, "words": list(map(one_line, _words(found)))}, pairs
 
 
 def names_of(this: Source, other: Source) -> tuple[str, str]:

@@ -13,9 +13,10 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import split_stamp
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
-from cancernet_cli.core.files import check_output_folder, output_error, write_bytes
+from cancernet_cli.core.files import check_output_folder, mark_output, output_error, write_bytes
 from cancernet_cli.core.options import EvaluateOptions
 from cancernet_cli.core.records import Kind
+from cancernet_cli.core.text import one_line
 from cancernet_cli.engine.evaluate.compare_tables import compare_tables
 from cancernet_cli.engine.evaluate.join import Pairs
 from cancernet_cli.engine.evaluate.labelled import in_turn, only
@@ -136,7 +137,7 @@ def _metrics(rows: SelectedRows, source: Source, options: EvaluateOptions) -> di
         rows.labelled, seen_patients=source.seen, seen_note=source.seen_note, resampling=resampling, unit=rows.kind
     )
     left_out = [f"{other}s are omitted; --kind {other} evaluates them" for other in rows.others]
-    metrics["warnings"] += [*left_out, *source.remarks, *rows.changes.remarks()]
+    metrics["warnings"] += map(one_line, [*left_out, *source.remarks, *rows.changes.remarks()])
     thresholds = metrics["decision"]["thresholds"]
     return metrics | {
         "table": {
@@ -147,7 +148,7 @@ def _metrics(rows: SelectedRows, source: Source, options: EvaluateOptions) -> di
         },
         "labels": _labels_entry(rows.changes.relabel),
         "bootstrap": {"resamples": options.resamples, "seed": options.seed},
-        "leaks": list(source.leaks),
+        "leaks": list(map(one_line, source.leaks)),
         "may_leak": "" if source.leaks else split_stamp(source.split_by),
         "thresholds": _thresholds(_tested(rows, source), thresholds, OWN if options.threshold is None else GIVEN),
     }
@@ -195,7 +196,7 @@ def _with_positive(source: Source, options: EvaluateOptions) -> Source:
 
 
 def _clear(out: Path) -> None:
-    """Remove the files of an earlier report, so that none of its plots outlives its figures; leave all other files."""
+    """Prepare the folder: no plot of an earlier report may outlive its figures; all other files are left."""
     from cancernet_cli.engine.evaluate.plots import NAMES_OF_FILES
 
     old = [out / METRICS_FILE, out / REPORT_FILE, *(out / PLOTS / f"{name}.png" for name in NAMES_OF_FILES)]
@@ -204,6 +205,7 @@ def _clear(out: Path) -> None:
             path.unlink(missing_ok=True)
         with suppress(OSError):  # not there, or it holds something else
             (out / PLOTS).rmdir()
+        mark_output(out)
     except OSError as error:
         raise output_error(out, error) from error
 

@@ -52,7 +52,7 @@ from cancernet_cli.engine.finetune.figures import (
 )
 from cancernet_cli.engine.finetune.frozen.backbone import frozen_features, train_frozen
 from cancernet_cli.engine.finetune.job import FinetuneJob, open_job
-from cancernet_cli.engine.finetune.model_folder import command_line, work_folder, write_model
+from cancernet_cli.engine.finetune.model_folder import command_line, make_folder, work_folder, write_model
 from cancernet_cli.engine.finetune.repeats import check_repeats
 from cancernet_cli.engine.finetune.report import write_report
 from cancernet_cli.engine.finetune.tuned_backbone import train_tuned
@@ -92,6 +92,7 @@ def train_classifier(
     card = _finished(card, outcome, every[0], divisions, prints, job)
     _say_what_is_promised(card.decision, options, job.report)
     if job.processes.is_first:
+        make_folder(options.out)
         write_report(every[0], images, outcome.history, card, options, job.report, plain(divisions))
         training_hashes(images, prints).write(options.out)
         card = write_model(outcome.classifier, card, options)

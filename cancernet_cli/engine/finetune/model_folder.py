@@ -15,7 +15,7 @@ from torch import nn
 
 from cancernet_cli.core.cards import CARD_FILE, WEIGHTS_FILE, Card, Use, card_text, file_sha256
 from cancernet_cli.core.errors import InputError, ModelError
-from cancernet_cli.core.files import check_output_folder, output_error, partial_folder, write_bytes
+from cancernet_cli.core.files import check_output_folder, mark_output, output_error, partial_folder, write_bytes
 from cancernet_cli.core.options import FinetuneOptions, flag_name
 
 NOT_FOR = (
@@ -43,6 +43,18 @@ def check_out(options: FinetuneOptions) -> None:
             folder.rmdir()
         except OSError as error:
             raise output_error(options.out, error) from None
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder of this run, marked as an output.
+
+    Raises:
+        OutputError: it cannot be created or written to.
+    """
+    try:
+        mark_output(folder)
+    except OSError as error:
+        raise output_error(folder, error) from error
 
 
 def work_folder(options: FinetuneOptions) -> Path:
@@ -85,7 +97,7 @@ def read_about(options: FinetuneOptions) -> dict[str, Any]:
     if options.about is None:
         return {}
     try:
-        about = tomllib.loads(options.about.read_text("utf-8"))
+        about = tomllib.loads(options.about.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"--about: file not found: {options.about}", fix="correct the path") from None
     except (OSError, ValueError) as error:

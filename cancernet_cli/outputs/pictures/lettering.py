@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from cancernet_cli.core.arrays import Pixels
+from cancernet_cli.core.text import one_line
 
 BACKGROUND = (24, 27, 33)
 TEXT = (245, 246, 248)
@@ -25,7 +26,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 def fitted(text: str, letters: ImageFont.FreeTypeFont, room: float) -> str:
     """The text on one line, truncated with an ellipsis to `room` px."""
-    text = " ".join(text.split())
+    text = one_line(" ".join(text.split()))
     if letters.getlength(text) <= room:
         return text
     while text and letters.getlength(text + "...") > room:

@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from cancernet_cli.core.files import atomic_write
+from cancernet_cli.core.text import one_line
 
 DPI = 150
 # Okabe and Ito's palette, which colour-blind readers can distinguish; its yellow is too pale for a line on white.
@@ -63,7 +64,7 @@ def mark_threshold(axes: Axes, x: float, y: float, threshold: float, words: str,
 
 def short(name: str, most: int = 40) -> str:
     """A name shortened to one line of a legend, with `$` escaped, which would start a formula."""
-    line = " ".join(name.split())
+    line = one_line(" ".join(name.split()))
     return _plain(line if len(line) <= most else f"{line[: most - 1]}…")
 
 
@@ -99,7 +100,7 @@ def save(figure: Figure, path: Path, *, title: str, stamp: str) -> None:
 
 def _plain(words: str) -> str:
     """Text with `$` escaped."""
-    return " ".join(words.split()).replace("$", r"\$")
+    return one_line(" ".join(words.split())).replace("$", r"\$")
 
 
 def _stamp(figure: Figure, lines: list[str], across: str, band: float) -> None:

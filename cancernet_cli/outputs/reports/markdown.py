@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cancernet_cli.core.figures import Figure, FigureSpec, figures_in, interval_note, read_figures, undefined
+from cancernet_cli.core.text import one_line
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 
 def escape(text: str) -> str:
     """Text on one line, with all markup escaped."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", one_line(" ".join(text.split())))
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

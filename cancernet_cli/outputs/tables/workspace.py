@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cancernet_cli.core.errors import OutputError
-from cancernet_cli.core.files import output_error, partial_folder, private_folder, write_bytes
+from cancernet_cli.core.files import mark_output, output_error, partial_folder, private_folder, write_bytes
 
 try:
     import fcntl
@@ -31,6 +31,7 @@ class Workspace:
         self.folder = partial_folder(out)
         private_folder(self.folder)
         try:
+            mark_output(self.folder)
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
             self._lock = os.fdopen(os.open(self.folder / "lock", flags, 0o600), "r+")
             self._refuse_links()

@@ -51,7 +51,7 @@ def test_a_folder_gives_images_of_every_ending_at_any_depth(tmp_path: Path) -> N
         "g.bmp",
         "h.webp",
         "deep/er/i.png",
-        ".hidden/j.png",
+        "j.jfif",
     ]
     touch(tmp_path, *images, "notes.txt", ".DS_Store", "Thumbs.db", "deep/png", "table.csv")
     assert paths(tmp_path) == sorted(images)
@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_found(
         ("*.png", ["a.png"]),
         ("**/*.png", ["a.png", "s/b.png", "s/t/c.png"]),
         ("s/**/c.*", ["t/c.png"]),
-        ("**", ["a.png", "s/.d.png", "s/b.png", "s/t/c.png"]),  # folders that match are walked
+        ("**", ["a.png", "s/b.png", "s/t/c.png"]),  # folders that match are walked
         ("s/*", ["b.png", "t/c.png"]),
         ("?/t/[a-c].png", ["s/t/c.png"]),
         ("*/b.png", ["s/b.png"]),

@@ -15,7 +15,7 @@ def test_endings_of_images_of_slides_and_of_both() -> None:
     images = "png jpg jpeg jpe jfif jp2 j2k bmp gif webp avif"
     assert set(endings.image) == {b"." + name.encode() for name in images.split()}
     assert set(endings.either) == {b".tif", b".tiff"}
-    names = "svs ndpi mrxs scn vms vmu bif svslide dcm czi btf tf8"
+    names = "svs ndpi mrxs scn vms vmu bif svslide dcm czi qptiff btf tf8"
     assert set(endings.slide) == {b"." + name.encode() for name in names.split()}
 
 

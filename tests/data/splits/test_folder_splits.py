@@ -44,3 +44,24 @@ def test_one_part_alone_and_the_base_are_no_split() -> None:
 def test_files_outside_the_parts_are_refused() -> None:
     with pytest.raises(InputError, match=r"folders give a split \(test and train\), but 1 of 3 images are in no such"):
         split_of_folders(BASE, at("train/x.png", "test/y.png", "more/z.png"), prefer="fold")
+
+
+def test_longer_names_of_parts_count() -> None:
+    found = split_of_folders(BASE, at("Training/x.png", "test_set/y.png", "validation-images/z.png"), prefer="fold")
+    assert found is not None
+    assert found.values.tolist() == ["train", "test", "val"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["train/x.png", "other/y.png"], "folders give a split (train), which is ignored, because a split needs"),
+        (["train/x.png", "val/y.png"], "folders give a split (train and val), which is ignored, because a split needs"),
+        (["fold1/x.png", "y.png"], "folders give a fold (1), which is ignored, because a split needs two folds"),
+    ],
+)
+def test_what_is_no_whole_split_is_told_and_ignored(names: list[str], message: str) -> None:
+    said: list[str] = []
+    assert split_of_folders(BASE, at(*names), prefer="fold", on_problem=said.append) is None
+    assert len(said) == 1
+    assert said[0].startswith(message)

@@ -109,3 +109,30 @@ def test_what_is_no_geojson_is_refused_with_the_way_to_mend_it(tmp_path: Path, c
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"file not found: .*gone\.geojson"):
         read_annotations(tmp_path / "gone.geojson", CLASSES)
+
+
+@pytest.mark.parametrize(
+    "classification",
+    [
+        {"names": ["Malignant", "Positive"]},
+        {"name": "Malignant: Positive", "color": [200, 0, 0]},
+        {"names": ["Tumor", "Malignant"]},
+        {"names": ["malignant"], "name": "ignored"},
+        "Malignant: Ki-67: Negative",
+    ],
+)
+def test_a_derived_class_counts_as_the_class_it_is_derived_from(tmp_path: Path, classification: object) -> None:
+    one = feature(None, [SQUARE]) | {"properties": {"objectType": "annotation", "classification": classification}}
+    found = read_annotations(written(tmp_path, [one]), CLASSES)
+    assert found.regions["malignant"].area == 10_000
+    assert found.others == ()
+
+
+def test_the_most_specific_class_is_taken_and_others_are_told(tmp_path: Path) -> None:
+    def derived(*names: str) -> dict[str, Any]:
+        return feature(None, [SQUARE]) | {"properties": {"classification": {"names": list(names)}}}
+
+    path = written(tmp_path, [derived("Tumor", "In situ"), derived("Tumor"), derived("Stroma", "Positive"), derived()])
+    found = read_annotations(path, ("tumor", "tumor: in situ", "a:b"))
+    assert set(found.regions) == {"tumor", "tumor: in situ"}
+    assert found.others == ("", "Stroma: Positive")

@@ -95,7 +95,7 @@ def test_a_signal_finishes_the_batch_and_keeps_what_is_done(
     result = classify([many], options(out, model))
     assert 0 < result.reused < result.files
     assert out.read_bytes() == undisturbed
-    assert {p.name for p in tmp_path.iterdir()} == {"p.parquet", "p.run.json"}
+    assert {p.name for p in tmp_path.iterdir()} == {"p.parquet", "p.run.json", "p.contents.parquet"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from cancernet_cli import classify
 from cancernet_cli.core.cards import Abstain, read_card, write_card
@@ -16,6 +18,7 @@ from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.engine.classify.run import dry_run
 from tests.bad_folder import build_bad_folder
+from tests.he_images import he_like
 from tests.tiny_model import write_tiny_model
 
 Run = Callable[..., tuple[Any, list[dict[str, Any]]]]
@@ -160,14 +163,58 @@ def test_an_output_made_with_other_options_is_refused(run: Run, tiny_folder: Pat
         run(tiny_folder)
 
 
-def test_an_output_made_from_other_files_is_refused(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_finished_table_is_extended_by_new_and_changed_files(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    copy, out = tmp_path / "copy", tmp_path / "p.parquet"
+    shutil.copytree(tiny_folder, copy)
+    first, _ = run(copy)
+    names = sorted(copy.rglob("*.png"))
+    names[0].touch()  # the same content at another time
+    shutil.copy(names[1], copy / "new.png")
+    content = names[2].read_bytes()
+    names[2].write_bytes(names[1].read_bytes())
+    second, rows = run(copy)
+    assert (second.files, second.reused) == (first.files + 1, first.files - 1)
+    same = {row["path"]: row["prob_malignant"] for row in rows}
+    moved = names[2].relative_to(copy).as_posix()
+    assert same[moved] == same["new.png"] == same[names[1].relative_to(copy).as_posix()]
+    extended = out.read_bytes()
+    run(copy, overwrite=True)
+    assert out.read_bytes() == extended, "as if classified at once"
+    names[2].write_bytes(content)
+    (copy / "new.png").unlink()
+    third, _ = run(copy)
+    assert (third.files, third.reused) == (first.files, first.files - 1)
+    assert run(copy)[0].reused == first.files
+
+
+def test_the_same_size_with_another_content_is_classified_again(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "bmp"
+    folder.mkdir()
+    for name, seed in (("a.bmp", 1), ("b.bmp", 2)):
+        Image.fromarray(he_like(seed, 64, 64)).save(folder / name)
+    run(folder)
+    time = (folder / "a.bmp").stat()
+    (folder / "a.bmp").write_bytes((folder / "b.bmp").read_bytes())
+    os.utime(folder / "a.bmp", ns=(time.st_atime_ns, time.st_mtime_ns + 1))
+    result, rows = run(folder)
+    assert result.reused == 1
+    assert rows[0]["prob_malignant"] == rows[1]["prob_malignant"]
+
+
+def test_an_output_made_from_another_folder_or_with_other_sinks_is_refused(
+    run: Run, tiny_folder: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(tiny_folder, copy)
     run(copy)
+    refused = r"was made from different input files than those present now; pass --overwrite"
+    with pytest.raises(OutputError, match=refused):
+        run(next(path for path in copy.iterdir() if path.is_dir()))
     next(copy.rglob("*.png")).touch()
-    with pytest.raises(
-        OutputError, match=r"was made from different input files than those present now; pass --overwrite"
-    ):
+    with pytest.raises(OutputError, match=refused):
+        run(copy, overlays=tmp_path / "overlays")
+    (tmp_path / "p.contents.parquet").unlink()
+    with pytest.raises(OutputError, match=refused):
         run(copy)
 
 

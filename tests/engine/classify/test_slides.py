@@ -19,6 +19,7 @@ from cancernet_cli import classify
 from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import CancernetError, InputError, OutputError
 from cancernet_cli.core.events import Event, Warn
+from cancernet_cli.core.files import OUTPUT_MARKER
 from cancernet_cli.core.records import FoundFile, RunResult
 from cancernet_cli.data.loading import slides as loading_slides
 from cancernet_cli.data.loading.load import load_batches
@@ -300,7 +301,9 @@ def test_sinks_write_the_same_files_during_the_run_and_later(folder: Path, run: 
         return {name: tmp_path / where / name for name in ("geojson", "heatmaps", "probability_maps")}
 
     def contents(where: str) -> dict[str, bytes]:
-        found = sorted(path for path in (tmp_path / where).rglob("*") if path.is_file())
+        found = sorted(
+            path for path in (tmp_path / where).rglob("*.*") if path.is_file() and path.name != OUTPUT_MARKER
+        )
         return {path.relative_to(tmp_path / where).as_posix(): path.read_bytes() for path in found}
 
     run(folder, out=tmp_path / "with.parquet", **named("with"))

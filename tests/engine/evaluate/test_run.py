@@ -17,6 +17,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score, roc_curve
 from cancernet_cli import EvaluateOptions, evaluate
 from cancernet_cli.core.cards import CARD_FILE, Architecture, Card, Decision, Training, Weights, file_sha256, write_card
 from cancernet_cli.core.errors import InputError, OptionError, OutputError
+from cancernet_cli.core.files import OUTPUT_MARKER
 from cancernet_cli.engine.evaluate.run import OWN, YOUDEN, Evaluation, stamps
 from cancernet_cli.engine.evaluate.summary import summarise
 from cancernet_cli.outputs.plots import canvas
@@ -173,7 +174,8 @@ def test_an_older_report_is_replaced_only_when_told_to(table: Path) -> None:
     stale.parent.mkdir()
     stale.write_text("of an older run")
     quick(table, overwrite=True)
-    assert sorted(path.name for path in first.out.iterdir()) == ["metrics.json", "notes.txt", "report.md"]
+    ours = [OUTPUT_MARKER, "metrics.json", "report.md"]
+    assert sorted(path.name for path in first.out.iterdir()) == sorted([*ours, "notes.txt"])
     (table.parent / "file").write_text("")
     with pytest.raises(OutputError, match="is a file; choose another --out"):
         quick(table, out=table.parent / "file")

@@ -6,7 +6,8 @@ from cancernet_cli.data.signatures import DICOM, TIFF, ZEISS_CZI
 from cancernet_cli.data.slides.base import SlideReader, slide_readers
 
 _ENDINGS = (
-    ".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm", ".czi", ".tif", ".tiff",
+    ".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm", ".czi", ".qptiff", ".tif",
+    ".tiff",
 )  # fmt: skip
 
 

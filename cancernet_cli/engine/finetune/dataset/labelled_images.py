@@ -160,9 +160,13 @@ def list_unsplit(
     check_patients(labels, patients, classes)
     given = None
     if not options.resplit:
+
+        def warn(message: str) -> None:
+            report(Warn(message))
+
         prefer: Literal["split", "fold"] = "split" if options.folds == 1 else "fold"
         given = read_given(source.lists, source.base, listing.sources, prefer=prefer)
-        if given is None and (given := split_of_folders(source.base, listing.sources, prefer=prefer)):
+        if given is None and (given := split_of_folders(source.base, listing.sources, prefer=prefer, on_problem=warn)):
             sides = ", ".join(sorted(set(given.sides.tolist())))
             report(Note(f"the split is that of the folders ({sides}); --resplit draws another"))
     if given is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Note, Reporter, Warn
 from cancernet_cli.core.figures import counted
-from cancernet_cli.core.options import LearningOptions
+from cancernet_cli.core.options import LearningOptions, flag_name
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.discover import discover
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_base
@@ -96,6 +96,8 @@ def labelled_files(
     chosen = _magnified(labelled, options, report) if labelled else []
     sources = {file.path: file.location for file in chosen}
     slides = [file for file in files if file.kind == "slide"]
+    if cutter and not slides and (idle := [name for name in cutter.options.changed("Slides") if name != "kind"]):
+        report(Warn(f"no effect of {', '.join(map(flag_name, idle))}: there are no slides among the inputs"))
     tiles = cutter.tiles(slides, chosen, classes) if cutter and slides else None
     if tiles is not None:
         chosen = sorted([*chosen, *tiles.files], key=lambda file: file.path)
@@ -133,6 +135,7 @@ def _openable(
         exclude=(cutter.options.out, work_folder(cutter.options)) if cutter else (),
         on_problem=lambda message: report(Warn(message)),
         on_layout=layouts.append,
+        on_passed_over=lambda message: report(Note(message)),
     )
     once: dict[bytes, FoundFile] = {}
     for file in found:

@@ -25,7 +25,7 @@ from cancernet_cli.data.tiles.annotations import read_annotations
 from cancernet_cli.data.tiles.slide_plan import Cut
 from cancernet_cli.data.tiles.target_mpp import USUAL_MPP, target_mpp
 from cancernet_cli.engine.finetune.dataset.slide_tiles import SlideTiles, cut_slide, tile_file
-from cancernet_cli.engine.finetune.model_folder import work_folder
+from cancernet_cli.engine.finetune.model_folder import make_folder, work_folder
 from cancernet_cli.training.distributed import ALONE, Processes
 
 STAGE = "cutting slides"
@@ -150,6 +150,7 @@ class SlideCutter:
         options, folder = self.options, work_folder(self.options) / FOLDER
         for file in files.values():
             read_annotations(file, classes)  # fail now rather than after hours
+        make_folder(work_folder(options))
         first = len(slides) * self.processes.rank // self.processes.count
         turned = [*slides[first:], *slides[:first]]
         threads = options.workers if isinstance(options.workers, int) else available_cores()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from cancernet_cli.core.arrays import I64, Pixels
-from cancernet_cli.core.files import output_error, write_bytes
+from cancernet_cli.core.files import mark_output, output_error, write_bytes
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.splits.duplicates import PACKED_BYTES, Fingerprint
 
@@ -157,7 +157,7 @@ class FeatureStore:
         """A new array in the folder, its space on disk allocated."""
         path = self.folder / name
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            mark_output(self.folder)
             (self.folder / STATE_FILE).unlink(missing_ok=True)  # it describes other values
             made = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
             if hasattr(os, "posix_fallocate"):

@@ -20,7 +20,7 @@ from cancernet_cli.engine.finetune.checkpoints import open_checkpoints, path_fac
 from cancernet_cli.engine.finetune.dataset.leaks import guard_pairs
 from cancernet_cli.engine.finetune.figures import ON_LEAK
 from cancernet_cli.engine.finetune.job import FinetuneJob, open_job
-from cancernet_cli.engine.finetune.model_folder import NOT_FOR, command_line, work_folder, write_model
+from cancernet_cli.engine.finetune.model_folder import NOT_FOR, command_line, make_folder, work_folder, write_model
 from cancernet_cli.engine.finetune.segmenter.overlap import (
     CUTS,
     CutChoice,
@@ -77,6 +77,7 @@ def train_segmenter(
         move_cut(trained.network, choice.cut)
     card = _card(trained, choice, parts, pairs, guarded.leaks, job)
     if job.processes.is_first:
+        make_folder(options.out)
         card = write_model(trained.network, card, options)
         write_history(history, options.out / HISTORY_FILE)
         shutil.rmtree(work_folder(options), ignore_errors=True)
