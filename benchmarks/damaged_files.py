@@ -38,7 +38,7 @@ def sound_files() -> dict[str, bytes]:
         "gray.png": _saved(gray, "PNG"),
         "palette.png": _saved(Image.fromarray(rgb).quantize(16), "PNG"),
         "alpha.png": _saved(np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]), "PNG"),
-        "deep.png": imagecodecs.png_encode(deep),
+        "deep.png": bytes(imagecodecs.png_encode(deep)),
         "baseline.jpg": _saved(rgb, "JPEG", quality=80),
         "progressive.jpg": _saved(rgb, "JPEG", progressive=True),
         "gray.jpg": _saved(gray, "JPEG"),
@@ -154,7 +154,7 @@ def _number(content: bytes, rng: Rng) -> bytes:
     at = rng.randrange(min(len(found), 512) if rng.random() < 0.6 else len(found))
     size = rng.choice([1, 2, 4])
     value = rng.choice(INTERESTING) & (2 ** (8 * size) - 1)
-    found[at : at + size] = value.to_bytes(size, rng.choice(["little", "big"]))  # type: ignore[arg-type]
+    found[at : at + size] = value.to_bytes(size, rng.choice(["little", "big"]))
     return bytes(found)
 
 
