@@ -87,6 +87,7 @@ FILES = {
             vendor = "toy"
             scale = ScaleFacts(mpp=(0.5, 0.5))
             scan_origin = 0, 0
+            flags = ()
 
             def __init__(self, location):
                 with open(location, "rb") as file:
@@ -197,6 +198,6 @@ def test_classify_runs_with_plug_ins_alone(tmp_path: Path, runtime: str) -> None
         "slide.toyslide": ("slide", "ok"),
     }
     assert rows["slide.toyslide"]["mpp"] == 0.5
-    assert [file.name for file in (tmp_path / "masks").iterdir()] == ["image.toy.png"]
-    notes = {file.name: file.read_text() for file in (tmp_path / "notes").iterdir()}
+    assert [file.name for file in (tmp_path / "masks").glob("*.png")] == ["image.toy.png"]
+    notes = {file.name: file.read_text() for file in (tmp_path / "notes").glob("*.txt")}
     assert notes == {f"{path}.txt": row["label"] for path, row in rows.items()}

@@ -43,7 +43,7 @@ class Scores:
     slides: Indices
     unsure: Bools
     patient_names: tuple[str, ...] = ()
-    _rankings: dict[int, Ranking] = field(default_factory=dict, compare=False, repr=False)  # of `probs`
+    _rankings: dict[int, Ranking] = field(default_factory=dict, init=False, compare=False, repr=False)  # of `probs`
 
     @classmethod
     def of(
@@ -122,4 +122,4 @@ class Scores:
         if chosen.all():
             return self
         columns = ("labels", "predicted", "probs", "counts", "patients", "magnifications", "slides", "unsure")
-        return replace(self, **{name: getattr(self, name)[chosen] for name in columns}, _rankings={})
+        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})

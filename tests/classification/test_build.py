@@ -59,7 +59,8 @@ def test_the_trained_weights_come_back(tmp_path: Path) -> None:
 def test_weights_of_other_classes_do_not_fit(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     card = read_card(folder)
-    card = replace(card, architecture=replace(card.architecture, classes=("a", "b", "c")))
+    architecture = replace(card.architecture, classes=("a", "b", "c"))
+    card = replace(card, architecture=architecture, decision=replace(card.decision, positive="a"))
     with pytest.raises(ModelError, match=r"do not fit its card: size mismatch for head.*; restore the card"):
         load_classifier(folder, card)
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from cancernet_cli import classify
 from cancernet_cli.core.events import Event, Warn
+from cancernet_cli.core.files import OUTPUT_MARKER
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.outputs.side_files import side_path
 from cancernet_cli.outputs.sink import ImageResult, SlideResult, TileMasks, open_sinks, sinks
@@ -145,7 +146,7 @@ def test_good_files_have_a_file_per_sink_and_failed_ones_have_none(folder: Path,
     for entry in sinks:
         assert getattr(result, entry.name) == chosen[entry.name]
         good = [f"{kind}{end}" for kind, end in (("image", ".png"), ("slide", ".svs")) if kind in entry.facts["kinds"]]
-        assert files_below(chosen[entry.name]) == {f"{name}{entry.facts['suffix']}" for name in good}
+        assert files_below(chosen[entry.name]) == {OUTPUT_MARKER, *(f"{name}{entry.facts['suffix']}" for name in good)}
 
 
 def test_a_sink_with_nothing_to_write_warns_once(folder: Path, model: Path, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class FolderWalk:
             self.passed_over.hidden += 1
             return True
         if is_folder and is_output(location):
-            self.passed_over.outputs += 1
+            self.passed_over.outputs += location not in self.excluded  # this run's own are not worth a word
             return True
         return False
 

@@ -39,7 +39,7 @@ def find_files(job: Job, folder: Path, report: Reporter) -> Worklist:
         base=job.base,
         labels=job.options.labels,
         classes=job.card.architecture.classes,
-        exclude=[sink.folder for sink in job.sinks],
+        exclude=[folder, *(sink.folder for sink in job.sinks)],
         stdin=sys.stdin.buffer if "-" in names else None,
         kind=job.options.kind,
         on_problem=lambda message: report(Warn(message)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,18 +33,23 @@ def classify_options(out: Path, **changed: object) -> FinetuneOptions:
     return FinetuneOptions(**(given | changed))  # type: ignore[arg-type]
 
 
+Decoded = Callable[[], list[str]]
+
+
 @pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The location of every image that is decoded in this process, as often as it is."""
-    locations: list[bytes] = []
+def decoded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Decoded:
+    """The location of every image decoded so far, as often as it was, by this process and its workers."""
+    log = tmp_path / "decoded"
+    log.touch()
     decode = read._decoded
 
     def counted(location: bytes, *given: Any) -> Any:
-        locations.append(location)
+        with log.open("ab") as file:
+            file.write(location + b"\n")
         return decode(location, *given)
 
     monkeypatch.setattr(read, "_decoded", counted)
-    return locations
+    return lambda: log.read_text().splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -117,19 +123,19 @@ def test_a_classifier_is_the_same_twice_and_runs(labelled: Path, tmp_path: Path)
     assert not (tmp_path / "one.partial").exists()
 
 
-def test_a_frozen_backbone_decodes_each_image_once(labelled: Path, tmp_path: Path, decoded: list[bytes]) -> None:
+def test_a_frozen_backbone_decodes_each_image_once(labelled: Path, tmp_path: Path, decoded: Decoded) -> None:
     finetune([str(labelled)], classify_options(tmp_path / "model"))
-    assert len(decoded) == len(set(decoded)) == 16
+    assert len(decoded()) == len(set(decoded())) == 16
 
 
 def test_a_tuned_backbone_decodes_each_image_once_before_training(
-    labelled: Path, tmp_path: Path, decoded: list[bytes]
+    labelled: Path, tmp_path: Path, decoded: Decoded
 ) -> None:
     before: list[int] = []
 
     def note(event: Event) -> None:
         if isinstance(event, Note) and "images of 8 known patients" in event.message:
-            before.append(len(decoded))
+            before.append(len(decoded()))
 
     options = classify_options(tmp_path / "model", unfreeze=1, epochs=1, segmenter="none", sampling="natural")
     finetune([str(labelled)], options, note)
