@@ -127,7 +127,7 @@ def _main_figures(metrics: dict[str, Any]) -> dict[str, str]:
             group, is_wanted = "color alone", is_ranking and is_image
         else:
             group, is_wanted = path[-2] if len(path) > 1 else path[0], is_ranking or (is_image and name in short)
-        if is_wanted:
+        if is_wanted and group != "unknown":  # the magnification of these images
             title = f"{group}x" if "by_magnification" in path else group.replace("_", " ")
             groups.setdefault(title, []).append(f"{title_of(name)} {Figure.from_json(figure).text()}")
     return {

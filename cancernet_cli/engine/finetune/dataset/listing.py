@@ -96,7 +96,8 @@ def labelled_files(
     chosen = _magnified(labelled, options, report) if labelled else []
     sources = {file.path: file.location for file in chosen}
     slides = [file for file in files if file.kind == "slide"]
-    if cutter and not slides and (idle := [name for name in cutter.options.changed("Slides") if name != "kind"]):
+    # `kind` decides what is a slide, and the card records `mpp`
+    if cutter and not slides and (idle := sorted({*cutter.options.changed("Slides")} - {"kind", "mpp"})):
         report(Warn(f"no effect of {', '.join(map(flag_name, idle))}: there are no slides among the inputs"))
     tiles = cutter.tiles(slides, chosen, classes) if cutter and slides else None
     if tiles is not None:

@@ -11,7 +11,7 @@ from PIL import Image
 from cancernet_cli import FinetuneOptions, finetune
 from cancernet_cli.core.cards import InputPolicy, read_card
 from cancernet_cli.core.errors import OptionError
-from cancernet_cli.core.events import Event, Note
+from cancernet_cli.core.events import Event, Note, Warn
 from cancernet_cli.core.options.recipes import recipe_of
 from cancernet_cli.engine.finetune.dataset.labelled_images import list_unsplit
 from cancernet_cli.engine.finetune.dataset.listing import open_source
@@ -73,6 +73,7 @@ def test_a_model_of_patches_knows_their_resolution_and_size(
     assert "--mpp 4" in card.training.command
     words = "a tile of a slide will be 50 x 50 px at 4 um/px, then 64 x 64 px like the images"
     assert words in [event.message for event in said if isinstance(event, Note)]
+    assert not [event.message for event in said if isinstance(event, Warn) and "no effect of" in event.message]
 
 
 def test_the_manifests_resolution_goes_before_the_option(patches: Path, tmp_path: Path) -> None:
