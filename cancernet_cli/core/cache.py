@@ -6,7 +6,6 @@ The folders are private to the user, and every entry has the checksums of its fi
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import stat
@@ -20,7 +19,7 @@ import platformdirs
 
 from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.events import Reporter, Warn, silent
-from cancernet_cli.core.files import OUTPUT_MARKER, mark_output
+from cancernet_cli.core.files import OUTPUT_MARKER, file_sha256, mark_output
 
 KEEP_S = 60 * 24 * 3600.0  # entries unused for longer are removed
 SUMS_FILE = "SHA256SUMS"  # as `sha256sum --check` reads it
@@ -154,7 +153,7 @@ def _publish(scratch: Path, entry: Path) -> None:
 
 
 def _write_sums(folder: Path) -> None:
-    lines = [f"{_sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
+    lines = [f"{file_sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
     (folder / SUMS_FILE).write_text("".join(lines), "utf-8")
 
 
@@ -171,13 +170,8 @@ def _check_sums(folder: Path) -> None:
         path = folder / name
         if not stat.S_ISREG(path.lstat().st_mode):
             raise Untrusted(f"{name} is not a file")
-        if _sha256(path) != digest:
+        if file_sha256(path) != digest:
             raise Untrusted(f"{name} has changed since it was made")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refuse_others(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -129,6 +130,12 @@ def mark_output(folder: Path) -> bool:
 def is_output(folder: bytes) -> bool:
     """Whether a folder is marked as one that CancerNet wrote."""
     return os.path.lexists(os.path.join(folder, os.fsencode(OUTPUT_MARKER)))
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def partial_folder(out: Path) -> Path:

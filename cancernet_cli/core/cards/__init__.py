@@ -10,7 +10,6 @@ from cancernet_cli.core.cards.files import (
     RenamedKey,
     card_text,
     checked_weights,
-    file_sha256,
     load_weights,
     read_card,
     with_segmenter,
@@ -30,6 +29,7 @@ from cancernet_cli.core.cards.sections import (
     Weights,
     split_stamp,
 )
+from cancernet_cli.core.files import file_sha256
 
 __all__ = [
     "CARD_FILE",

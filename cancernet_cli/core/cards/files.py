@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 import typing
 import warnings
@@ -15,6 +14,7 @@ import tomli_w
 
 from cancernet_cli.core.cards.sections import CARD_SCHEMA, Card, limits_of
 from cancernet_cli.core.errors import ModelError
+from cancernet_cli.core.files import file_sha256
 from cancernet_cli.core.registry import SEGMENTERS, is_entry
 from cancernet_cli.core.validation import NO_LIMITS, InvalidValue, checked_value, field_types
 
@@ -95,12 +95,6 @@ def write_card(card: Card, folder: Path) -> Path:
 def card_text(card: Card) -> str:
     """The card as TOML; equal cards give equal text."""
     return tomli_w.dumps(_plain(asdict(card)), multiline_strings=True)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checked_weights(folder: Path, card: Card) -> Path:

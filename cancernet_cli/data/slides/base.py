@@ -28,6 +28,18 @@ class Level:
     downsample: float
 
 
+def white_region(level: Level, x: int, y: int, width_px: int, height_px: int) -> tuple[Pixels, Pixels, int, int]:
+    """A white region of a level, `[height_px, width_px, 3]` uint8, for a reader to fill.
+
+    Returns:
+        The region, a view of what lies inside the level (empty if nothing does), and that part's left and top.
+    """
+    region = np.full((height_px, width_px, 3), 255, np.uint8)
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = max(left, min(x + width_px, level.width_px)), max(top, min(y + height_px, level.height_px))
+    return region, region[top - y : bottom - y, left - x : right - x], left, top
+
+
 class Slide(Protocol):
     """An open slide. Level 0 is the finest; `x` points right and `y` down from the upper left corner.
 

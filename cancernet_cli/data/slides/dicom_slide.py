@@ -8,14 +8,13 @@ import os
 import warnings
 from typing import Any
 
-import numpy as np
 import pydicom
 
 from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
 from cancernet_cli.data.dicom import is_dicom, series_of
 from cancernet_cli.data.resolution import ScaleFacts
-from cancernet_cli.data.slides.base import Level, UnreadableSlide, UnsupportedSlide
+from cancernet_cli.data.slides.base import Level, UnreadableSlide, UnsupportedSlide, white_region
 from cancernet_cli.data.slides.dicom_frames import Frames
 from cancernet_cli.data.slides.tile_grid import TileCache, TileGrid
 
@@ -65,13 +64,9 @@ class DicomSlide:
         return True  # coordinates are in pixels of the level
 
     def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
-        size = self.levels[level]
-        out = np.full((height_px, width_px, 3), 255, np.uint8)
-        left, top = max(x, 0), max(y, 0)
-        right, bottom = min(x + width_px, size.width_px), min(y + height_px, size.height_px)
-        if left >= right or top >= bottom:
+        out, inside, left, top = white_region(self.levels[level], x, y, width_px, height_px)
+        if not inside.size:
             return out
-        inside = out[top - y : bottom - y, left - x : right - x]
         try:
             grid = self._levels[level].grid
             grid.copy_region(inside, left, top, lambda index: self._cache.get(level, index, self._decode))

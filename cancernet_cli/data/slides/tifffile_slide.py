@@ -17,7 +17,7 @@ from cancernet_cli.data.readers.base import ALPHA_IGNORED, FIRST_OF_SEVERAL
 from cancernet_cli.data.readers.inner_sizes import inner_size
 from cancernet_cli.data.readers.pixels import Alpha, alpha_of, samples_to_rgb
 from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
-from cancernet_cli.data.slides.base import Level, UnreadableSlide, UnsupportedSlide
+from cancernet_cli.data.slides.base import Level, UnreadableSlide, UnsupportedSlide, white_region
 from cancernet_cli.data.slides.ome import Ome, read_ome
 from cancernet_cli.data.slides.tiff import channel_levels, tiff_shape, tifffile_page
 from cancernet_cli.data.slides.tiff_directories import read_directories
@@ -74,21 +74,18 @@ class TiffSlide:
         return True  # coordinates are in pixels of the level
 
     def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
-        size = self.levels[level]
-        out = np.full((height_px, width_px, 3), 255, np.uint8)
-        left, top = max(x, 0), max(y, 0)
-        right, bottom = min(x + width_px, size.width_px), min(y + height_px, size.height_px)
-        if left >= right or top >= bottom:
+        out, inside, left, top = white_region(self.levels[level], x, y, width_px, height_px)
+        if not inside.size:
             return out
         try:
-            samples = self._samples(level, left, top, right, bottom)
+            samples = self._samples(level, left, top, left + inside.shape[1], top + inside.shape[0])
         except UnreadableSlide:
             raise
         except MemoryError:
             raise UnreadableSlide(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
         except Exception as error:  # codecs raise anything
             raise UnreadableSlide(Failure.of("decode", error)) from None
-        out[top - y : bottom - y, left - x : right - x] = _to_rgb(samples, self._pages[level], self._alpha)
+        inside[:] = _to_rgb(samples, self._pages[level], self._alpha)
         return out
 
     def close(self) -> None:
