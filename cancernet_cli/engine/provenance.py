@@ -17,8 +17,8 @@ import torch
 
 from cancernet_cli import __version__
 from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256
+from cancernet_cli.core.machine.system import available_cores, package_versions, processor
 from cancernet_cli.core.options import ClassifyOptions, Options
-from cancernet_cli.core.system import available_cores, package_versions, processor
 from cancernet_cli.data.splits.training_images import HASHES_FILE
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.segmentation import segmenters
