@@ -15,7 +15,7 @@ from cancernet_cli.engine.evaluate.source import Source
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.outputs.pictures.class_colours import class_colours
 from cancernet_cli.outputs.report.content import Block, Facts, Page, Section, Table, Words
-from cancernet_cli.outputs.report.figures import figure_sections, figure_warnings
+from cancernet_cli.outputs.report.figures import figure_notes, figure_sections, figure_warnings
 
 
 def evaluation_page(metrics: Mapping[str, Any], scores: Scores, source: Source, more: Sequence[Section] = ()) -> Page:
@@ -31,7 +31,7 @@ def evaluation_page(metrics: Mapping[str, Any], scores: Scores, source: Source, 
         subtitle=f"{counted(metrics['images']['count'], 'labeled ' + metrics['unit'])}{model}",
         sections=[*measured_sections(metrics, scores), *more, *origin_sections(source, with_card=not more)],
         warnings=figure_warnings(metrics),
-        notes=metrics["warnings"],
+        notes=figure_notes(metrics),
         colors=class_colours(source.classes, source.positive),
         footer=f"From {name}. The same figures are in metrics.json, and as text in report.md.",
     )

@@ -25,7 +25,7 @@ from cancernet_cli.engine.report.sections import gallery_section, picture_files,
 from cancernet_cli.engine.report.thumbnails import PictureTask, RowPictures
 from cancernet_cli.outputs.pictures.class_colours import class_colours
 from cancernet_cli.outputs.report.content import Page, Section
-from cancernet_cli.outputs.report.figures import figure_warnings
+from cancernet_cli.outputs.report.figures import figure_notes, figure_warnings
 from cancernet_cli.outputs.report.page import embedded_bytes, render
 
 _MOST_TILES = 200_000  # of one slide, for its heat map
@@ -114,7 +114,7 @@ def _figures(found: Overview, source: Source, options: ReportOptions) -> tuple[l
         return [], [], [*map(one_line, source.remarks)] if found.labelled else []
     wanted = EvaluateOptions(kind=options.kind, resamples=options.resamples)
     metrics, scores = measure(source, wanted)
-    return measured_sections(metrics, scores), figure_warnings(metrics), metrics["warnings"]
+    return measured_sections(metrics, scores), figure_warnings(metrics), figure_notes(metrics)
 
 
 def _pictures(

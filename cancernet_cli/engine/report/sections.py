@@ -19,7 +19,7 @@ from cancernet_cli.outputs.report.content import Block, Chart, Facts, Section, T
 _FAILURES_SHOWN = 20
 _ONLY_IN_SAMPLES = ("label", "random")  # without meaning where all rows are shown
 _GALLERY = (
-    *("number", "path", "kind", "status", "error", "label", "truth", "probs", "threshold", "patient", "slide"),
+    *("number", "rank", "path", "kind", "status", "error", "label", "truth", "probs", "threshold", "patient", "slide"),
     *("magnification", "mpp", "novelty", "flags", "size", "tiles", "mask_fraction", "seen", "why"),
     *("layers", "box", "contours", "parts", "missing"),
 )
@@ -29,9 +29,10 @@ def summary_section(found: Overview, source: Source) -> Section:
     """Counts, labels, flags and the reasons of failures, of all rows."""
     kinds = " and ".join(counted(found.kinds[kind], kind) for kind in ("image", "slide") if found.kinds[kind])
     entries = {"files": f"{found.rows:,}", "with a prediction": f"{found.statuses['ok'] + found.statuses['partial']:,}"}
-    entries |= {f"labeled {name}": _part(found.labels[name], found.rows) for name in source.classes}
-    if found.labels[UNSURE]:
-        entries[f"labeled {UNSURE}"] = _part(found.labels[UNSURE], found.rows)
+    entries |= {
+        f"labeled {name} ({_percent(found.labels[name], found.rows)})": f"{found.labels[name]:,}"
+        for name in (*source.classes, *([UNSURE] if found.labels[UNSURE] else []))
+    }
     entries["failed"] = f"{found.statuses['failed']:,}"
     if found.statuses["partial"]:
         entries["partial: some tiles failed"] = f"{found.statuses['partial']:,}"
@@ -48,12 +49,12 @@ def gallery_section(
     found: Overview, rows: Mapping[int, Mapping[str, Any]], pictures: Sequence[RowPictures], source: Source
 ) -> Section:
     """The rows that are shown, in the table's order, and how they were chosen."""
-    by_number = {one.number: one for one in pictures}
+    by_number, ranks = {one.number: one for one in pictures}, {n: rank for rank, n in enumerate(found.sample)}
     everything = len(rows) == found.rows
     data = {
         "names": list(_GALLERY),
         "rows": [
-            _gallery_row(n, rows[n], _reasons(found.sample[n], everything), by_number.get(n), source)
+            _gallery_row((n, ranks[n]), rows[n], _reasons(found.sample[n], everything), by_number.get(n), source)
             for n in sorted(rows)
         ],
         "classes": list(source.classes),
@@ -113,13 +114,16 @@ def _reasons(reasons: Sequence[str], everything: bool) -> list[str]:
 
 
 def _gallery_row(
-    number: int, row: Mapping[str, Any], why: list[str], pictures: RowPictures | None, source: Source
+    place: tuple[int, int], row: Mapping[str, Any], why: list[str], pictures: RowPictures | None, source: Source
 ) -> list[Any]:
+    """The values of `_GALLERY`; `place` is the row's number and its rank in the sample."""
+    number, rank = place
     probs = [_number(row.get(f"prob_{name}")) for name in source.classes]
     shown = pictures or RowPictures(number)
     size = f"{row['width_px']} × {row['height_px']} px" if row.get("width_px") and row.get("height_px") else None
     values = {
         "number": number,
+        "rank": rank,
         "path": one_line(str(row["path"])) if row.get("path") is not None else f"row {number + 1}",
         "kind": row.get("kind") or "image",
         "status": row.get("status") or "ok",
@@ -148,10 +152,6 @@ def _counts(counts: Counter[str], total: int, caption: str, heading: str) -> Tab
     rows = [(name.replace("_", " ") if heading == "flag" else name, f"{n:,}", _percent(n, total)) for name, n in most]
     left = f"and {len(rows) - _FAILURES_SHOWN:,} more" if len(rows) > _FAILURES_SHOWN else ""
     return Table([heading, ">files", ">of all"], rows[:_FAILURES_SHOWN], caption, left)
-
-
-def _part(count: int, total: int) -> str:
-    return f"{count:,} ({_percent(count, total)})" if count and total else f"{count:,}"
 
 
 def _percent(count: int, total: int) -> str:

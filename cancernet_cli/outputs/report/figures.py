@@ -46,7 +46,15 @@ def figure_warnings(metrics: Mapping[str, Any]) -> list[str]:
     leaks = [f"this table is from a leaking split, so no figure is an estimate: {leak}" for leak in metrics["leaks"]]
     if metrics["may_leak"]:
         leaks.append(f"{metrics['may_leak']}; figures may be too high")
+    if metrics["training_overlap"].get("all"):
+        leaks.append(metrics["training_overlap"]["warning"])
     return leaks
+
+
+def figure_notes(metrics: Mapping[str, Any]) -> list[str]:
+    """Limits of the figures, without those that `figure_warnings` gives."""
+    told = figure_warnings(metrics)
+    return [words for words in metrics["warnings"] if words not in told]
 
 
 def _measured(metrics: Mapping[str, Any], curves: Mapping[str, Any]) -> Section:
@@ -94,9 +102,11 @@ def _roc(roc: Mapping[str, Any], metrics: Mapping[str, Any]) -> Chart:
     series = []
     for one in roc["series"]:
         area = Figure.from_json(areas[one["name"]]).text() if areas.get(one["name"]) else ""
-        size = f"{one['positive']:,} positive, {one['negative']:,} negative"
-        series.append({**one, "title": f"{one['name']}: {f'AUROC {area}; ' if area else ''}{size}"})
-    caption = "; ".join(one["title"] for one in series)
+        series.append({**one, "title": f"{one['name']}: AUROC {area}" if area else one["name"]})
+    caption = "; ".join(
+        f"{one['title']}, {one['positive']:,} positive and {one['negative']:,} negative" for one in series
+    )
+    caption = f"{caption[0].upper()}{caption[1:]}"
     if metrics["by_patient"].get("several_labels"):
         caption += f"; {left_out(metrics['by_patient'], 'patient')}"
     return Chart("roc", "roc", {"series": series, "threshold": roc["threshold"]}, "ROC", f"{caption}.")

@@ -78,6 +78,12 @@ def _data_uri(content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
+def _sentence(text: str) -> str:
+    """Text on one line that begins with a capital letter and ends with a period."""
+    words = one_line(text.strip())
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}"
+
+
 @functools.cache
 def _environment() -> Environment:
     found = Environment(
@@ -88,6 +94,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["line"] = one_line
+    found.filters["sentence"] = _sentence
     return found
 
 

@@ -96,6 +96,11 @@ def choose(browser: Any, field: str, value: str) -> None:
     )
 
 
+def click(browser: Any, selector: str, number: int = 0) -> None:
+    """A click where the sticky navigation may cover the element."""
+    run(browser, "document.querySelectorAll(arguments[0])[arguments[1]].click()", selector, number)
+
+
 def text(browser: Any, field: str) -> str:
     return str(run(browser, "return document.getElementById(arguments[0]).textContent", field))
 
@@ -111,7 +116,7 @@ def test_filters_and_sorting(opened: Any) -> None:
     choose(opened, "f-flag", "")
     choose(opened, "f-status", "failed")
     assert matching(opened) == 1
-    opened.find_element("css selector", "#filters button[type=reset]").click()
+    click(opened, "#filters button[type=reset]")
     time.sleep(0.1)
     assert matching(opened) == 200
     choose(opened, "f-result", "wrong")
@@ -120,7 +125,7 @@ def test_filters_and_sorting(opened: Any) -> None:
     choose(opened, "sort", "high")
     shown = run(opened, "return [...document.querySelectorAll('.bar i')].map(e => parseFloat(e.style.width))")
     assert shown == sorted(shown, reverse=True)
-    assert opened.find_elements("css selector", "#gallery i:not(.bar i)") == []  # the names are text
+    assert opened.find_elements("css selector", "#cards i:not(.bar i)") == []  # the names are text
     choose(opened, "f-text", "<i>'")
     assert matching(opened) == wrong
 
@@ -137,16 +142,17 @@ def test_the_threshold_explorer(opened: Any) -> None:
     assert "1.000" in text(opened, "threshold-figures")
     choose(opened, "threshold", "1000")
     assert cells()[:2] == [0, 0]
-    opened.find_elements("css selector", "input[name=unit]")[1].click()
+    click(opened, "input[name=unit]", 1)
     assert sum(cells()) == 16
-    opened.find_elements("css selector", "input[name=unit]")[0].click()
-    opened.find_element("id", "threshold-reset").click()
+    click(opened, "input[name=unit]", 0)
+    click(opened, "#threshold-reset")
     assert cells() == at_own
 
 
 def test_the_viewer_and_the_keyboard(opened: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
+    choose(opened, "sort", "path")
     run(opened, "document.querySelector('.card').focus()")
     opened.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     assert opened.switch_to.active_element.get_attribute("data-place") == "1"
@@ -164,7 +170,7 @@ def test_the_viewer_and_the_keyboard(opened: Any) -> None:
 def test_dark_mode_and_narrow_screens(opened: Any) -> None:
     color = "return getComputedStyle(document.body).backgroundColor"
     before = run(opened, color)
-    opened.find_element("id", "theme").click()
+    click(opened, "#theme")
     assert run(opened, color) != before
     opened.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}

@@ -2,9 +2,10 @@
 (() => {
   const data = DATA.widgets.gallery;
   if (!data) return;
-  const rows = data.rows.map((values, number) => Object.fromEntries([["number", number], ...data.names.map((name, i) => [name, values[i]])]));
+  const rows = data.rows.map((values) => Object.fromEntries(data.names.map((name, i) => [name, values[i]])));
   const STEP = 48;
   const LAYERS = { image: "image", overlay: "overlay", explain: "explanation", heatmap: "heat map" };
+  const key = data.positive ? ` Bars: probability of ${data.positive}; the mark is the threshold.` : "";
   let found = [], drawn = 0, open = -1;
 
   const isUnsure = (row) => row.label === "unsure";
@@ -47,7 +48,7 @@
   if (!rows.some((row) => row.contours.length)) byId("contours").closest("label").hidden = true;
 
   const SORTS = {
-    path: (row) => row.number, high: (row) => negative(main(row)), low: main, doubt, error: (row) => negative(error(row)),
+    rank: (row) => (row.layers.length ? 0 : 1e9) + row.rank, path: (row) => row.number, high: (row) => negative(main(row)), low: main, doubt, error: (row) => negative(error(row)),
     novelty: (row) => negative(row.novelty), patient: (row) => row.patient, label: (row) => row.label,
     flags: (row) => -flags(row).length, status: (row) => ["failed", "partial", "ok"].indexOf(row.status),
   };
@@ -71,8 +72,8 @@
   }
 
   function update() {
-    const key = SORTS[byId("sort").value];
-    found = rows.filter(matches).map((row) => [key(row), row]);
+    const by = SORTS[byId("sort").value];
+    found = rows.filter(matches).map((row) => [by(row), row]);
     found.sort(([a, one], [b, other]) => {
       if (a === b) return one.number - other.number;
       if (a === null || a === undefined) return 1;
@@ -81,7 +82,7 @@
     });
     found = found.map(([, row]) => row);
     drawn = 0;
-    byId("gallery").replaceChildren();
+    byId("cards").replaceChildren();
     more();
   }
 
@@ -111,7 +112,7 @@
     }
     const { label, p, truth } = words(row);
     const image = make("img", {
-      src: PICTURES(`${row.number}/${layer}`), loading: "lazy", decoding: "async",
+      src: PICTURES(`${row.number}/${layer}`), decoding: "async",
       alt: `${LAYERS[layer] ?? layer} of ${row.path}: ${label} ${p}${truth ? `, ${truth}` : ""}`,
     });
     return layer === "image" && byId("contours").checked && row.contours.length ? [image, contours(row)] : [image];
@@ -150,11 +151,11 @@
 
   function more() {
     const next = found.slice(drawn, drawn + STEP);
-    byId("gallery").append(...next.map((row, i) => card(row, drawn + i)));
+    byId("cards").append(...next.map((row, i) => card(row, drawn + i)));
     drawn += next.length;
     byId("more").hidden = drawn >= found.length;
     byId("more").textContent = `Show more (${count(found.length - drawn)} left)`;
-    byId("shown").textContent = `${count(found.length)} of the ${count(rows.length)} rows in this report match; ${count(drawn)} are shown.`;
+    byId("shown").textContent = `${count(found.length)} of the ${count(rows.length)} rows in this report match; ${count(drawn)} are shown.${key}`;
   }
 
   // ---- viewer ----
@@ -171,7 +172,7 @@
     }
     if (row.flags) entries.push(["flags", flags(row).join(", ").replaceAll("_", " ")]);
     if (row.seen) entries.push(["training image", "yes: the model has learned from it"]);
-    entries.push(["in this report as", row.why.map((why) => data.reasons[why]).join("; ")]);
+    if (row.why.length) entries.push(["chosen as", row.why.map((why) => data.reasons[why]).join("; ")]);
     return entries.map(([name, text]) => make("div", {}, make("dt", {}, name), make("dd", {}, text)));
   }
 
@@ -195,18 +196,18 @@
 
   function focusCard(place) {
     while (place >= drawn && drawn < found.length) more();
-    byId("gallery").querySelector(`[data-place="${place}"]`)?.focus();
+    byId("cards").querySelector(`[data-place="${place}"]`)?.focus();
   }
 
   function columns() {
-    return getComputedStyle(byId("gallery")).gridTemplateColumns.split(" ").length;
+    return getComputedStyle(byId("cards")).gridTemplateColumns.split(" ").length;
   }
 
-  byId("gallery").addEventListener("click", (event) => {
+  byId("cards").addEventListener("click", (event) => {
     const target = event.target.closest("[data-place]");
     if (target) show(Number(target.dataset.place));
   });
-  byId("gallery").addEventListener("keydown", (event) => {
+  byId("cards").addEventListener("keydown", (event) => {
     const target = event.target.closest("[data-place]");
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns(), ArrowUp: -columns() };
     if (!target || !(event.key in steps)) return;
