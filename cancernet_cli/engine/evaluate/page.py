@@ -56,7 +56,7 @@ def origin_sections(source: Source, *, with_card: bool = True) -> Iterator[Secti
         command = record.get("command")
         facts |= {
             "finished": str(record.get("finished", "")),
-            "command": shlex.join(map(str, command)) if isinstance(command, list) else "",
+            "command": shlex.join(["cancernet", *map(str, command[1:])]) if isinstance(command, list) else "",
             "version": f"cancernet {record.get('cancernet', '')}",
             "duration": f"{record.get('elapsed_s', '')} s",
             **{name: _plain(value) for name, value in _mapping(record, "resolved").items()},

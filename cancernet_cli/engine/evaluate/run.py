@@ -118,8 +118,16 @@ def evaluate_table(
     _clear(out)
     scores = _tested(rows, source)
     plots, skipped = _draw(scores, metrics, pairs, out, report) if options.plots else ({}, {})
-    files = (out / name for name in (REPORT_FILE, PAGE_FILE, METRICS_FILE))
-    result = Evaluation(table, out, *files, metrics, plots, skipped)
+    result = Evaluation(
+        table=table,
+        out=out,
+        report_file=out / REPORT_FILE,
+        page_file=out / PAGE_FILE,
+        metrics_file=out / METRICS_FILE,
+        metrics=metrics,
+        plots=plots,
+        skipped=skipped,
+    )
     links = {name: path.relative_to(out).as_posix() for name, path in plots.items()}
     write_bytes(result.report_file, report_text(metrics, links, skipped).encode())
     write_page(evaluation_page(metrics, scores, source, more), result.page_file)

@@ -82,8 +82,7 @@ def read_source(table: Path, positive: str | None = None, *, decided: bool = Fal
         return _without_metadata(table, classes, positive or "")
     record = _run_record(table)
     card = _card(metadata, record)
-    split = metadata.get("split", "")
-    positive = _positive(metadata, card, classes)
+    split, positive = metadata.get("split", ""), _positive(metadata, card, classes)
     remarks: list[str] = []
     seen: set[str] = set()
     if split not in NOT_TRAINED_ON:

@@ -14,6 +14,7 @@ from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, St
 from cancernet_cli.core.figures import counted
 from cancernet_cli.core.files import write_bytes
 from cancernet_cli.core.options import EvaluateOptions, ReportOptions
+from cancernet_cli.core.records import Kind
 from cancernet_cli.core.system import available_cores
 from cancernet_cli.core.text import one_line
 from cancernet_cli.engine.evaluate.page import measured_sections, origin_sections
@@ -134,7 +135,8 @@ def _pictures(
 
 
 def _task(number: int, row: Mapping[str, Any], base: Path, folders: Mapping[str, Path], source: Source) -> PictureTask:
-    kind, path = row.get("kind") or "image", str(row["path"])
+    kind: Kind = "slide" if row.get("kind") == "slide" else "image"
+    path = str(row["path"])
     tiles = _tiles(source, path, row) if kind == "slide" else None
     return PictureTask(number, kind, located(base, path), side_files(folders, path, kind), tiles)
 

@@ -88,7 +88,8 @@ def _histogram(found: Overview, source: Source) -> Chart:
     ] or [{"name": "", "title": "no predictions", "counts": [0] * 50}]
     what = f"probability of {source.positive}" if two else "probability of the most probable class"
     data = {"groups": groups, "thresholds": sorted(found.thresholds)[:3], "xTitle": what}
-    caption = f"{what[0].upper()}{what[1:]} of all {sum(sum(group['counts']) for group in groups):,} predictions."
+    total = sum(sum(group["counts"]) for group in groups)
+    caption = f"{what[0].upper()}{what[1:]}, {counted(total, 'prediction')}."
     return Chart("probabilities", "histogram", data, "Distribution", caption)
 
 

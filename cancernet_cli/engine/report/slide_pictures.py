@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cancernet_cli.core.arrays import I64
+from cancernet_cli.core.arrays import F32
 from cancernet_cli.data.slides.base import Slide, UnreadableSlide, level_for
 from cancernet_cli.data.slides.handles import open_slide
 from cancernet_cli.data.slides.thumbnail import make_thumbnail
@@ -75,7 +75,7 @@ def telling_tiles(results: TileResults) -> list[tuple[str, int]]:
     """The tiles with the highest and the lowest value and, of two classes, those nearest the threshold; each once."""
     values = results.values
     known = np.flatnonzero(np.isfinite(values))
-    wanted: dict[str, I64] = {"highest": -values[known], "lowest": values[known]}
+    wanted: dict[str, F32] = {"highest": -values[known], "lowest": values[known]}
     if results.threshold is not None:
         wanted["at the threshold"] = np.abs(values[known] - results.threshold)
     found: list[tuple[str, int]] = []

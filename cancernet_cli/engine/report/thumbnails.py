@@ -82,5 +82,5 @@ def mask_contours(mask: Pixels, box: tuple[int, int]) -> list[list[int]]:
         points += len(line) // 2
         if points > _MOST_POINTS:
             break
-        kept.append(line.tolist())
+        kept.append([int(value) for value in line])
     return kept
