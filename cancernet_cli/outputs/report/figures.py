@@ -66,7 +66,6 @@ def _measured(metrics: Mapping[str, Any], curves: Mapping[str, Any]) -> Section:
     roc = curves["roc"]
     if roc is not None:
         blocks.append(_roc(roc, metrics))
-    blocks.append(_confusion(images["confusion"], metrics["unit"]))
     if curves["reliability"] is not None:
         positive = metrics["decision"]["positive"]
         data = {
@@ -76,7 +75,7 @@ def _measured(metrics: Mapping[str, Any], curves: Mapping[str, Any]) -> Section:
         }
         caption = "Bins with equally many images, with 95 % Wilson intervals; on the dashed line, probabilities hold."
         blocks.append(Chart("reliability", "reliability", data, "Reliability", caption))
-    blocks.append(_figure_table(images, "All figures"))
+    blocks += [_confusion(images["confusion"], metrics["unit"]), _figure_table(images, "All figures")]
     if "divisions" in metrics:
         rows = [(title, figure.text(spec.decimals)) for title, spec, figure in division_rows(metrics["divisions"])]
         title = f"Means over {metrics['divisions']['count']} divisions into folds"
@@ -101,7 +100,7 @@ def _roc(roc: Mapping[str, Any], metrics: Mapping[str, Any]) -> Chart:
     }
     series = []
     for one in roc["series"]:
-        area = Figure.from_json(areas[one["name"]]).text() if areas.get(one["name"]) else ""
+        area = Figure.from_json(areas[one["name"]]).text(to="–") if areas.get(one["name"]) else ""
         series.append({**one, "title": f"{one['name']}: AUROC {area}" if area else one["name"]})
     caption = "; ".join(
         f"{one['title']}, {one['positive']:,} positive and {one['negative']:,} negative" for one in series
@@ -142,9 +141,11 @@ def _figure_table(images: Mapping[str, Any], title: str) -> Table:
 
 def _explorer(thresholds: Mapping[str, Any]) -> Section:
     words = (
-        f"Move the threshold to see what would change. {thresholds['positive']} is predicted at or above it, and every "
-        "image gets a decision, unsure ones included. A threshold chosen on these labels looks better than it is."
+        f"Move the threshold to see what would change: an image at or above it is called {thresholds['positive']}, and "
+        "every image gets a decision, unsure ones included. A threshold chosen on these labels looks better than it is."
     )
+    if thresholds["own"] is None:
+        words += " The table was decided with several thresholds, or none, so this starts at 0.5."
     return Section("thresholds", "Threshold explorer", [Widget("thresholds", thresholds)], words)
 
 

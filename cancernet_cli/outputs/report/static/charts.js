@@ -107,7 +107,7 @@ const CHARTS = {
     let low = Math.min(...values), high = Math.max(...values);
     const pad = Math.max(0.02, (high - low) * 0.08);
     [low, high] = [low - pad, high + pad];
-    const step = niceTicks(high - low, 4)[1], ticks = [];
+    const step = niceTicks(high - low, 6)[1], ticks = [];
     for (let v = Math.ceil(low / step) * step; v <= high; v += step) ticks.push(Number(v.toFixed(4)));
     const height = 54 + rows.length * 30;
     const { svg, sx, box } = axes({ height, x: [low, high], xTicks: ticks, yTicks: [], xTitle: measure, left: Math.min(200, boxWidth * 0.42) });
