@@ -84,7 +84,7 @@ def classify(
     if unlike := result.flag_counts.get(OUT_OF_DOMAIN):
         report(Warn(novelty_warning(unlike, result.files)))
     if options.report_file is not None:
-        _write_page(options, job, report)
+        _write_page(options.report_file, job, report)
     return replace(result, unlisted_folders=worklist.unlisted_folders, report_file=options.report_file)
 
 
@@ -107,13 +107,13 @@ def dry_run(
         }
 
 
-def _write_page(options: ClassifyOptions, job: Job, report: Reporter) -> None:
+def _write_page(out: Path, job: Job, report: Reporter) -> None:
     """Write the HTML page that was asked for."""
     from cancernet_cli.core.options import ReportOptions
     from cancernet_cli.engine.report.run import report as write_page  # scikit-learn takes a second to import
 
-    wanted = ReportOptions(out=options.report_file, workers=job.options.workers, file_timeout=options.file_timeout)
-    write_page(options.out, wanted, report)
+    wanted = ReportOptions(out=out, workers=job.options.workers, file_timeout=job.options.file_timeout)
+    write_page(job.options.out, wanted, report)
 
 
 def _make_int8(job: Job, worklist: Worklist, report: Reporter) -> Int8Network:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cancernet_cli.core.arrays import F64, I64, Bools
-from cancernet_cli.core.choices import UNSURE
+from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted
 from cancernet_cli.engine.evaluate.columns import as_column, check_columns
 from cancernet_cli.engine.evaluate.source import Source
@@ -56,8 +56,14 @@ def overview(source: Source, most_rows: int, seed: int, report: Reporter) -> Ove
     """Count all rows and choose at most `most_rows` to show.
 
     Raises:
-        InputError: a column has a type that cannot be meant, or occurs twice.
+        InputError: not a Parquet file, or a column has a type that cannot be meant or occurs twice.
     """
+    try:
+        pq.read_metadata(source.table)
+    except (OSError, pa.ArrowException):
+        raise InputError(
+            f"{source.table} is not a Parquet file", fix="name the Parquet table that `cancernet classify` wrote"
+        ) from None
     found, sample = Overview(), Sample(most_rows, len(source.classes), seed)
     with pq.ParquetFile(source.table) as file:
         report(StageStarted("count", file.metadata.num_rows, "rows"))
@@ -177,11 +183,6 @@ def _is(column: pa.Array, value: str) -> Bools:
 
 def _values(column: pa.Array) -> dict[str, int]:
     return {entry["values"]: entry["counts"] for entry in pc.value_counts(column).to_pylist()}
-
-
-def unsure_among(found: Overview) -> int:
-    """How many labels are `unsure`."""
-    return found.labels[UNSURE]
 
 
 def read_rows(table: Path, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:

@@ -17,6 +17,9 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.options import ReportOptions
 from cancernet_cli.engine.report.run import report
 from cancernet_cli.engine.report.thumbnails import mask_contours
+from cancernet_cli.outputs.pictures.files import write_png
+from cancernet_cli.outputs.side_files import side_path
+from cancernet_cli.outputs.sink import sinks
 from tests.he_images import he_like
 from tests.prediction_tables import OURS, write_predictions
 from tests.slide_files import tissue_slide, write_tiled
@@ -54,8 +57,7 @@ def with_images(tmp_path: Path) -> Path:
         Image.fromarray(he_like(seed)).save(path)
     mask = np.zeros((60, 90), np.uint8)
     cv2.circle(mask, (45, 30), 20, 255, -1)
-    (tmp_path / "masks" / "a").mkdir(parents=True)
-    Image.fromarray(mask).save(tmp_path / "masks" / "a" / "plain.png.png")
+    write_png(mask, side_path(tmp_path / "masks", b"a/plain.png", sinks["masks"].facts["suffix"]))
     record = {"folder": str(tmp_path / "images"), "outputs": {"masks": "/moved/from/masks"}, "command": ["cancernet"]}
     (tmp_path / "preds.run.json").write_text(json.dumps(record))
     return write_predictions(
