@@ -84,7 +84,7 @@ def _is_number_or_auto(hint: Any) -> bool:
 
 def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     spec: OptionSpec = field.metadata["option"]
-    flag = flag_name(field.name)
+    flag = spec.flag or flag_name(field.name)
     names = [f"{flag}/--no-{flag[2:]}" if field.default is True else flag] + ([spec.short] if spec.short else [])
     extra: dict[str, Any] = {}
     if _is_number_or_auto(hint):
