@@ -100,6 +100,7 @@ def test_files_and_plots_are_there(finished: ComparisonResult) -> None:
     assert f"{NETWORK} (random weights)" in text
     assert "Not a result, but what such a split would have claimed" in text
     plots = {path.name for path in (out / "plots").iterdir()}
+    assert {"accuracy.png", "loss.png"} < plots
     assert {f"accuracy-{NETWORK}.png", f"loss-{NETWORK}.png", "auroc.png", "confusion-colour-logistic.png"} < plots
     history = pq.read_table(out / "cells" / f"{NETWORK}-threshold" / "history.parquet").to_pylist()
     assert [(row["split"], row["epoch"]) for row in history] == [
