@@ -20,7 +20,7 @@ Modules import only light packages at the top: `cancernet --help` loads every si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -30,7 +30,7 @@ from cancernet_cli.core.options.sinks import sinks as registry
 from cancernet_cli.core.registry import Entry, Registry
 
 if TYPE_CHECKING:  # numpy alone would double the time of `import cancernet_cli`
-    from cancernet_cli.core.arrays import F32, Pixels
+    from cancernet_cli.core.arrays import F32, Bools, Pixels
     from cancernet_cli.core.options import ClassifyOptions
     from cancernet_cli.outputs.slides.results import TileResults
 
@@ -42,7 +42,8 @@ class ImageResult:
     path: as in the table. label: a class, or `unsure`. probs: `[K]` float32. pixels: `[H, W, 3]` uint8 RGB; None unless
     the sink needs "pixels". mask: returns the mask `[h, w]` float32, 0 to 1, in the image's proportions; None without a
     segmenter, or unless the sink needs "mask". true_label: None if unknown. flags: reasons to distrust the prediction,
-    as in the table.
+    as in the table. model, segmenter: their names. positive, threshold: of the decision; "" and None with more than two
+    classes. mpp: micrometers per pixel; None if unknown.
     """
 
     path: str
@@ -53,6 +54,11 @@ class ImageResult:
     pixels: Pixels | None
     mask: Callable[[], F32 | None]
     flags: tuple[str, ...] = ()
+    model: str = ""
+    segmenter: str = ""
+    positive: str = ""
+    threshold: float | None = None
+    mpp: float | None = None
 
     @property
     def percent(self) -> float:
@@ -62,7 +68,19 @@ class ImageResult:
     @property
     def shown_class(self) -> str:
         """The label, or the most probable class if that is `unsure`."""
-        return self.label if self.label in self.classes else self.classes[int(self.probs.argmax())]
+        return shown_class(self.label, self.classes, self.probs)
+
+    @property
+    def shown_threshold(self) -> float | None:
+        """The probability of the shown class at which the label turns; None with more than two classes."""
+        if self.threshold is None or not self.positive:
+            return None
+        return self.threshold if self.shown_class == self.positive else 1 - self.threshold
+
+
+def shown_class(label: str, classes: Sequence[str], probs: Sequence[float] | F32) -> str:
+    """The label, or the most probable class if that is `unsure`."""
+    return label if label in classes else classes[max(range(len(classes)), key=lambda k: float(probs[k]))]
 
 
 @dataclass(frozen=True)
@@ -71,7 +89,7 @@ class SlideResult:
 
     tiles: its tiles with their probabilities; `tiles.slide` is the path as in the table. row: columns of the
     predictions table. thumbnail: `[h, w, 3]` uint8 RGB, empty unless the sink needs "thumbnail"; each pixel covers
-    `downsample` pixels of level 0.
+    `downsample` pixels of level 0. tissue: `[h, w]` bool; None where it was not looked for.
     """
 
     tiles: TileResults
@@ -79,6 +97,7 @@ class SlideResult:
     model: str
     thumbnail: Pixels
     downsample: float
+    tissue: Bools | None = None
 
 
 @dataclass(frozen=True)

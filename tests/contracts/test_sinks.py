@@ -93,7 +93,7 @@ def test_an_image_file_is_one_that_its_reader_opens(name: str, location: bytes, 
     sink = opened(name, tmp_path)
     path = side_path(tmp_path, location, sink.entry.facts["suffix"])
     sink.sink.write_image(image_result(), path)
-    READERS[sink.entry.facts["suffix"]](path)
+    READERS[path.suffix](path)
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
 
 
@@ -103,7 +103,7 @@ def test_a_slide_file_is_one_that_its_reader_opens(name: str, location: bytes, t
     sink = opened(name, tmp_path)
     path = side_path(tmp_path, location, sink.entry.facts["suffix"])
     sink.sink.write_slide(slide_result(), path)
-    READERS[sink.entry.facts["suffix"]](path)
+    READERS[path.suffix](path)
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
 
 
@@ -115,7 +115,7 @@ def test_tile_files_are_ones_that_their_reader_opens(name: str, tmp_path: Path) 
     files = sorted(p for p in tmp_path.rglob("*") if p.is_file())
     assert len(files) == 2
     for file in files:
-        READERS[sink.entry.facts["suffix"]](file)
+        READERS[file.suffix](file)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from cancernet_cli.core.files import real_path
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import DecodedBatch, DecodedImage
 from cancernet_cli.data.loading.views import stitch
-from cancernet_cli.data.scales import image_policy
+from cancernet_cli.data.scales import image_mpp, image_policy
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.predictions import Prediction
 from cancernet_cli.inference.runner import Outputs
@@ -42,6 +42,11 @@ def image_writes(
             pixels=None if original is None else original.numpy(),
             flags=prediction.flags,
             mask=functools.cache(functools.partial(_mask, answer.mask, prediction.views, file, image, job.card)),
+            model=job.card.name,
+            segmenter=job.card.segmentation.segmenter,
+            positive=job.card.decision.positive,
+            threshold=job.card.decision.threshold if job.card.decision.positive else None,
+            mpp=image_mpp(job.card.input, file.truth),
         )
         for sink in sinks:
             path = side_path(sink.folder, real_path(file.path), sink.entry.facts["suffix"])

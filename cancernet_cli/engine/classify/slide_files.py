@@ -36,7 +36,8 @@ def slide_writes(slide: SlideState, row: Mapping[str, Any], job: Job) -> Writes:
     if not sinks:
         return []
     name, thumbnail = real_path(slide.file.path), slide.plan.thumbnail
-    result = SlideResult(slide.results(), row, job.card.name, thumbnail.pixels, thumbnail.downsample)
+    tissue = None if job.options.tissue == "none" else slide.plan.tissue.mask
+    result = SlideResult(slide.results(), row, job.card.name, thumbnail.pixels, thumbnail.downsample, tissue)
     return [
         functools.partial(sink.sink.write_slide, result, side_path(sink.folder, name, sink.entry.facts["suffix"]))
         for sink in sinks
