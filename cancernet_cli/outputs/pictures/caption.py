@@ -28,7 +28,7 @@ _SMALL = 0.7  # size of the legend's letters relative to the label's
 
 @dataclass(frozen=True)
 class Legend:
-    """What a caption says of the picture in addition to the prediction; empty parts are left out.
+    """What a caption says of the picture in addition to the prediction; empty parts are omitted.
 
     contour: Of what the line in `line` colors is the contour. threshold: Where the label turns, on the bar of the shown
     class, 0 to 1. unsure: Between which of its probabilities the label is `unsure`. model: Its name. um_per_px: Of the

@@ -17,7 +17,7 @@ class Row(NamedTuple):
     """A row of the plot.
 
     low, high: NaN if there is no interval. note: In small letters below the name, such as the number of images. group:
-    Has a color of its own; markers of the second group and later ones are open. starts_block: Leaves a gap above.
+    Decides the color; markers of the second group and later ones are open. starts_block: Leaves a gap above.
     """
 
     name: str

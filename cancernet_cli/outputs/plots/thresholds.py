@@ -34,7 +34,7 @@ def plot_thresholds(
 
     Args:
         rows: each with `threshold` and any of sensitivity, specificity, ppv, npv, balanced_accuracy and f1;
-            None (or NaN) where undefined. Panels without any are left out.
+            None (or NaN) where undefined. Panels without any are omitted.
         chosen: the threshold in use, marked by a line; None marks none.
     """
     ordered = sorted(rows, key=lambda row: row["threshold"])

@@ -38,6 +38,7 @@ class Overlays(Sink):
             legend=Legend(
                 contour=f"mask ({image.segmenter})" if image.segmenter not in ("", "none") else "",
                 threshold=image.shown_threshold,
+                unsure=image.shown_unsure,
                 model=image.model,
                 um_per_px=image.mpp,
             ),
