@@ -55,7 +55,7 @@ def main() -> None:
     print(f"\n{summary(rows)}")
     if arguments.overlays is not None:
         shown = next((row for row in rows if row["true_label"] == row["label"] == "malignant"), rows[0])
-        print(f"An image with its mask's contour and its label: {arguments.overlays / shown['path']}.jpg")
+        print(f"An image with its mask's contour and its label: {arguments.overlays / shown['path']}.overlay.jpg")
 
 
 if __name__ == "__main__":

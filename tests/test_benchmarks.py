@@ -24,6 +24,7 @@ CALLS = {
     "compare_tiatoolbox.py": [SLIDES, "--rounds", "1"],
     "decoders.py": [SLIDES, "--rounds", "1", "--files", "1"],
     "evaluate_scale.py": ["--rows", "20000", "--patients", "50"],
+    "explain.py": ["labelled", "--model", "trained", "--per-case", "1", "--repeats", "1"],
     "fold_accuracy.py": ["labelled", "--folds", "2", "--backbone", "test_efficientnet", "--weights", "none"],
     "fuzz.py": ["--files", "1000", "--seed", "1", "--limit-s", "120"],
     "gpu.py": [

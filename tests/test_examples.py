@@ -62,7 +62,7 @@ def test_show_predictions_tells_apart_what_became_of_images(tmp_path: Path) -> N
         "e.png  benign                                                      failed",
         "",
         "3 images with a known label: 1 correct, 1 wrong, 1 unsure. Flagged: 2 of 5 images.",
-        "An image with its mask's contour and its label: overlays/b.png.jpg",
+        "An image with its mask's contour and its label: overlays/b.png.overlay.jpg",
     ]
 
 

@@ -30,6 +30,8 @@ backbones: Registry[BackboneFactory] = Registry("backbone", BACKBONES)
 #   standardised: the head is a `StandardisedLinear`. Default False.
 #   int8_sensitive: int8 feature maps change its decisions, so the backbone stays fp32. Default False.
 #   large_features: features are stored as float16. Default False.
+#   places: a function from maps and weights `[F]` to a map per level, `[B, H_i, W_i]`: what each place adds to
+#     `reads(maps) @ weights`, exactly (`classification.contributions`). Optional; other heads get Grad-CAM.
 heads: Registry[HeadFactory] = Registry("head", HEADS)
 
 

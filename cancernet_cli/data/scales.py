@@ -50,6 +50,14 @@ def image_policy(policy: InputPolicy, truth: Truth) -> InputPolicy:
     return policy if scale is None or scale == policy.scale else replace(policy, scale=scale)
 
 
+def image_mpp(policy: InputPolicy, truth: Truth) -> float | None:
+    """Micrometers per pixel of an image: its own, or that of its magnification on the card; None if unknown."""
+    if truth.mpp is not None:
+        return truth.mpp
+    known = {one.power: one.mpp for one in policy.known_magnifications}
+    return known.get(truth.magnification) if truth.magnification is not None else None
+
+
 def _interpolated(power: float, scales: Mapping[float, float]) -> float:
     """The scale at a magnification, or at another measure of it that `scales` has as its keys."""
     known = sorted(scales)

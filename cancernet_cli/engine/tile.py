@@ -217,14 +217,14 @@ def _write_images(name: str, slide: Slide, plan: SlidePlan, out: Path) -> dict[t
 def _caption(name: str, plan: SlidePlan) -> list[str]:
     size, tissue, tiles = plan.tiles.size, plan.tissue, plan.tiles
     wide, high = (side * plan.resolution.mpp for side in (size.width_px, size.height_px))
-    found = f"tissue {tissue.area_mm2:,.2f} mm2 ({show_percent(100 * float(tissue.mask.mean()))})"
+    found = f"tissue {tissue.area_mm2:,.2f} mm² ({show_percent(100 * float(tissue.mask.mean()))})"
     if tissue.pen.any():
         found += f", pen {show_percent(100 * float(tissue.pen.mean()))}"
     lines = [
         os.path.basename(name),
         f"{len(tiles):,} tiles of {tiles.grid[0] * tiles.grid[1]:,}; {found}",
-        f"{size.width_px} x {size.height_px} px each, {wide:.0f} x {high:.0f} um, at {plan.target_mpp:.3g} um/px",
-        f"{plan.levels[0].width_px:,} x {plan.levels[0].height_px:,} px, {plan.resolution.mpp:.4g} um/px "
+        f"{size.width_px} x {size.height_px} px each, {wide:.0f} x {high:.0f} µm, at {plan.target_mpp:.3g} µm/px",
+        f"{plan.levels[0].width_px:,} x {plan.levels[0].height_px:,} px, {plan.resolution.mpp:.4g} µm/px "
         f"{_SOURCES[plan.resolution.source]}",
     ]
     return lines + ([f"flags: {', '.join(plan.flags)}"] if plan.flags else [])

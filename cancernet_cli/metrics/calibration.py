@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from scipy.stats import binomtest
 
 from cancernet_cli.core.arrays import F64, I64
 
+_LEAST_IN_BIN = 10
 BINS = 15  # as Guo et al., arXiv:1706.04599
 _TEMPERATURES = (0.05, 20.0)
 
@@ -40,6 +42,52 @@ def reliability_table(
         }
         for b in np.flatnonzero(count).tolist()
     ]
+
+
+def quantile_bins(
+    predicted: ArrayLike, happened: ArrayLike, weights: ArrayLike | None = None, *, bins: int = 10
+) -> list[dict[str, float]]:
+    """Predicted probability and observed share in bins of about equal counts, with Wilson 95 % intervals of the share.
+
+    Equal probabilities are never in two bins, and a bin has 10 images on average at least, so there may be fewer bins.
+    The intervals (Wilson, J. Am. Stat. Assoc. 22:209, 1927) take images for independent, which those of one patient are
+    not.
+
+    Args:
+        predicted: `[N]` float, probability of what may happen.
+        happened: `[N]` bool.
+        weights: `[N]`, images per entry; None for one each.
+
+    Returns:
+        Per bin: `low` and `high` (of `predicted`), `count`, mean `predicted`, `observed` share, `observed_low` and
+        `observed_high`.
+    """
+    p, y = np.asarray(predicted, dtype=np.float64), np.asarray(happened, dtype=bool)
+    w = _weights(weights, len(p))
+    if not w.sum():
+        return []
+    _, at = np.unique(p, return_inverse=True)
+    of_value = np.bincount(at, w)
+    bins = int(np.clip(w.sum() // _LEAST_IN_BIN, 1, bins))
+    middle = (np.cumsum(of_value) - of_value / 2) / w.sum()
+    of_bin = np.minimum((middle * bins).astype(np.int64), bins - 1)[at]
+    count, hits, sums = (np.bincount(of_bin, v, bins) for v in (w, w * y, w * p))
+    found = []
+    for b in np.flatnonzero(count).tolist():
+        inside = p[of_bin == b]
+        interval = binomtest(round(hits[b]), round(count[b])).proportion_ci(0.95, method="wilson")
+        found.append(
+            {
+                "low": float(inside.min()),
+                "high": float(inside.max()),
+                "count": round(count[b]),
+                "predicted": float(sums[b] / count[b]),
+                "observed": float(hits[b] / count[b]),
+                "observed_low": float(interval.low),
+                "observed_high": float(interval.high),
+            }
+        )
+    return found
 
 
 def expected_calibration_error(

@@ -12,7 +12,8 @@ The name becomes the option (`--notes DIR`, `classify(..., notes=DIR)`) and the 
     title: label of the folder in the printed result.
     suffix: appended to the input's relative path to name the file (`outputs.side_files.side_path`).
     kinds: which methods the sink implements: "image", "slide", "tile" (masks of slide tiles in --mask-regions).
-    needs: what the run must keep for it: any of "pixels" (of images), "mask", "thumbnail" (of slides).
+    needs: what the run must keep for it: any of "pixels" (of images), "mask", "thumbnail" (of slides), "explanation".
+    also: suffixes of further files that it writes next to the first. Default none.
     requires_segmenter: whether the sink is useless, hence refused, without a segmenter.
 
 Modules import only light packages at the top: `cancernet --help` loads every sink.
@@ -20,7 +21,7 @@ Modules import only light packages at the top: `cancernet --help` loads every si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -30,9 +31,24 @@ from cancernet_cli.core.options.sinks import sinks as registry
 from cancernet_cli.core.registry import Entry, Registry
 
 if TYPE_CHECKING:  # numpy alone would double the time of `import cancernet_cli`
-    from cancernet_cli.core.arrays import F32, Pixels
+    from cancernet_cli.core.arrays import F32, I64, Bools, Pixels
     from cancernet_cli.core.options import ClassifyOptions
     from cancernet_cli.outputs.slides.results import TileResults
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What each place of an image adds to the log odds of a class (of several: to its logit less the others' mean).
+
+    toward, away: the classes that positive and negative contributions speak for. map: `[h, w]` float32, in the image's
+    proportions. If `is_exact`, the sum of the map and `constant` is the calibrated log odds.
+    """
+
+    toward: str
+    away: str
+    is_exact: bool
+    map: F32
+    constant: float
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,9 @@ class ImageResult:
     path: as in the table. label: a class, or `unsure`. probs: `[K]` float32. pixels: `[H, W, 3]` uint8 RGB; None unless
     the sink needs "pixels". mask: returns the mask `[h, w]` float32, 0 to 1, in the image's proportions; None without a
     segmenter, or unless the sink needs "mask". true_label: None if unknown. flags: reasons to distrust the prediction,
-    as in the table.
+    as in the table. model, segmenter: their names. positive, threshold: of the decision; "" and None with more than two
+    classes. unsure: probabilities of the positive class between which the label is `unsure`; None for no such band.
+    mpp: micrometers per pixel; None if unknown. explanation: returns it; None unless the sink needs "explanation".
     """
 
     path: str
@@ -53,6 +71,13 @@ class ImageResult:
     pixels: Pixels | None
     mask: Callable[[], F32 | None]
     flags: tuple[str, ...] = ()
+    model: str = ""
+    segmenter: str = ""
+    positive: str = ""
+    threshold: float | None = None
+    unsure: tuple[float, float] | None = None
+    mpp: float | None = None
+    explanation: Callable[[], Explanation] | None = None
 
     @property
     def percent(self) -> float:
@@ -62,7 +87,35 @@ class ImageResult:
     @property
     def shown_class(self) -> str:
         """The label, or the most probable class if that is `unsure`."""
-        return self.label if self.label in self.classes else self.classes[int(self.probs.argmax())]
+        return shown_class(self.label, self.classes, self.probs)
+
+    @property
+    def shown_threshold(self) -> float | None:
+        """The probability of the shown class at which the label turns; None with more than two classes."""
+        if self.threshold is None or not self.positive:
+            return None
+        return self.threshold if self.shown_class == self.positive else 1 - self.threshold
+
+    @property
+    def shown_unsure(self) -> tuple[float, float] | None:
+        """The probabilities of the shown class between which the label is `unsure`; None for no such band."""
+        if self.unsure is None or self.shown_class == self.positive:
+            return self.unsure
+        return 1 - self.unsure[1], 1 - self.unsure[0]
+
+
+def shown_class(label: str, classes: Sequence[str], probs: Sequence[float] | F32) -> str:
+    """The label, or the most probable class if that is `unsure`."""
+    return label if label in classes else classes[max(range(len(classes)), key=lambda k: float(probs[k]))]
+
+
+@dataclass(frozen=True)
+class TellingTiles:
+    """The tiles that say most about a slide. numbers: `[T]`, in `SlideResult.tiles`. views: `[T, h, w, 3]` uint8."""
+
+    numbers: I64
+    views: Pixels
+    explanations: Callable[[], list[Explanation]]
 
 
 @dataclass(frozen=True)
@@ -71,7 +124,8 @@ class SlideResult:
 
     tiles: its tiles with their probabilities; `tiles.slide` is the path as in the table. row: columns of the
     predictions table. thumbnail: `[h, w, 3]` uint8 RGB, empty unless the sink needs "thumbnail"; each pixel covers
-    `downsample` pixels of level 0.
+    `downsample` pixels of level 0. tissue: `[h, w]` bool; None where it was not looked for. telling: None unless the
+    sink needs "explanation".
     """
 
     tiles: TileResults
@@ -79,6 +133,8 @@ class SlideResult:
     model: str
     thumbnail: Pixels
     downsample: float
+    tissue: Bools | None = None
+    telling: TellingTiles | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +190,7 @@ class OpenSink:
         return kind in self.entry.facts["kinds"]
 
     def needs(self, what: str) -> bool:
-        """Whether the run must keep "pixels", "mask" or "thumbnail" for this sink."""
+        """Whether the run must keep "pixels", "mask", "thumbnail" or "explanation" for this sink."""
         return what in self.entry.facts.get("needs", ())
 
     def make_folder(self) -> bool:

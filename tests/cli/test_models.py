@@ -73,7 +73,7 @@ def test_list_as_json(one_model: Path, capsys: pytest.CaptureFixture[str]) -> No
             "segmenter": "none",
             "classes": ["benign", "malignant"],
             "size_bytes": 8,
-            "figure": "auroc 0.800 (95% CI 0.700 to 0.900)",
+            "figure": "AUROC 0.800 (95% CI 0.700 to 0.900)",
             "default": False,
         }
     ]
@@ -146,7 +146,7 @@ def test_figures_of_a_leaking_split_are_stamped(one_model: Path, capsys: pytest.
     _, out, _ = run(capsys, "models", "show", "tiny")
     assert out.index("LEAKING SPLIT: no figure below is an estimate") < out.index("- 1 patient") < out.index("0.75")
     _, out, _ = run(capsys, "models", "list", "--format", "json")
-    assert json.loads(out)[0]["figure"].startswith("LEAKING SPLIT: auroc 0.800")
+    assert json.loads(out)[0]["figure"].startswith("LEAKING SPLIT: AUROC 0.800")
 
 
 def test_show_tells_of_changed_weights(one_model: Path, capsys: pytest.CaptureFixture[str]) -> None:

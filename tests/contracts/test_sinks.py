@@ -21,7 +21,7 @@ from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.core.files import OUTPUT_MARKER
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.outputs.side_files import side_path
-from cancernet_cli.outputs.sink import ImageResult, SlideResult, TileMasks, open_sinks, sinks
+from cancernet_cli.outputs.sink import Explanation, ImageResult, SlideResult, TellingTiles, TileMasks, open_sinks, sinks
 from tests.he_images import he_like
 from tests.slide_files import tissue_slide, write_svs
 from tests.tile_cases import overlapping
@@ -32,6 +32,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     ".png": lambda path: Image.open(path).load(),
     ".jpg": lambda path: Image.open(path).load(),
     ".tif": lambda path: tifffile.imread(path),
+    ".npz": lambda path: dict(np.load(path)),
     ".geojson": lambda path: json.loads(path.read_text("utf-8"))["features"][0],
 }
 ODD_NAMES = [b"a.png", "ü/ñ – 1.svs".encode(), b"white space/a b.tif", b"\xff\xfe.png", b"../up.jpg", b"x" * 255]
@@ -45,13 +46,29 @@ def image_result() -> ImageResult:
     mask = np.linspace(0, 1, 30 * 40, dtype=np.float32).reshape(30, 40)
     probs = np.array([0.25, 0.75], np.float32)
     pixels = he_like(0, 80, 60)
-    return ImageResult("a.png", ("benign", "malignant"), "malignant", probs, None, pixels, lambda: mask)
+    return ImageResult(
+        "a.png", ("benign", "malignant"), "malignant", probs, None, pixels, lambda: mask,
+        model="tiny", segmenter="threshold", positive="malignant", threshold=0.4, mpp=0.5, explanation=explanation,
+    )  # fmt: skip
 
 
 def slide_result() -> SlideResult:
     probs = {"prob_benign": 0.25, "prob_malignant": 0.75}
     row = {"label": "malignant", **probs, "failed_tiles": 1, "positive_tile_fraction": 0.5, "flags": ""}
-    return SlideResult(overlapping(), row, "tiny", np.full((30, 50, 3), 200, np.uint8), 2.0)
+    telling = TellingTiles(np.array([3, 0]), np.full((2, 16, 24, 3), 200, np.uint8), lambda: [explanation()] * 2)
+    thumbnail = np.full((30, 50, 3), 200, np.uint8)
+    return SlideResult(overlapping(), row, "tiny", thumbnail, 2.0, np.ones((30, 50), np.bool_), telling)
+
+
+def explanation() -> Explanation:
+    return Explanation("malignant", "benign", True, np.linspace(-0.01, 0.01, 24, dtype=np.float32).reshape(4, 6), 0.5)
+
+
+def read_all(entry: Any, path: Path) -> None:
+    """Open every file that a sink writes for one input."""
+    for suffix in (entry.facts["suffix"], *entry.facts.get("also", ())):
+        file = path.with_name(path.name.removesuffix(entry.facts["suffix"]) + suffix)
+        READERS[file.suffix](file)
 
 
 def opened(name: str, folder: Path) -> Any:
@@ -67,7 +84,7 @@ def test_facts_are_complete_and_match_the_methods(name: str) -> None:
     assert entry.facts["suffix"].startswith(".")
     methods = {"image": "write_image", "slide": "write_slide", "tile": "write_tiles"}
     assert set(entry.facts["kinds"]) == {kind for kind, method in methods.items() if method in vars(entry.factory)}
-    assert set(entry.facts.get("needs", ())) <= {"pixels", "mask", "thumbnail"}
+    assert set(entry.facts.get("needs", ())) <= {"pixels", "mask", "thumbnail", "explanation"}
 
 
 @pytest.mark.parametrize("name", sinks.names())
@@ -93,8 +110,8 @@ def test_an_image_file_is_one_that_its_reader_opens(name: str, location: bytes, 
     sink = opened(name, tmp_path)
     path = side_path(tmp_path, location, sink.entry.facts["suffix"])
     sink.sink.write_image(image_result(), path)
-    READERS[sink.entry.facts["suffix"]](path)
-    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
+    read_all(sink.entry, path)
+    assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 1 + len(sink.entry.facts.get("also", ()))
 
 
 @pytest.mark.parametrize("location", ODD_NAMES)
@@ -103,8 +120,8 @@ def test_a_slide_file_is_one_that_its_reader_opens(name: str, location: bytes, t
     sink = opened(name, tmp_path)
     path = side_path(tmp_path, location, sink.entry.facts["suffix"])
     sink.sink.write_slide(slide_result(), path)
-    READERS[sink.entry.facts["suffix"]](path)
-    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
+    read_all(sink.entry, path)
+    assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 1 + len(sink.entry.facts.get("also", ()))
 
 
 @pytest.mark.parametrize("name", tile_sinks)
@@ -115,7 +132,7 @@ def test_tile_files_are_ones_that_their_reader_opens(name: str, tmp_path: Path) 
     files = sorted(p for p in tmp_path.rglob("*") if p.is_file())
     assert len(files) == 2
     for file in files:
-        READERS[sink.entry.facts["suffix"]](file)
+        READERS[file.suffix](file)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +163,8 @@ def test_good_files_have_a_file_per_sink_and_failed_ones_have_none(folder: Path,
     for entry in sinks:
         assert getattr(result, entry.name) == chosen[entry.name]
         good = [f"{kind}{end}" for kind, end in (("image", ".png"), ("slide", ".svs")) if kind in entry.facts["kinds"]]
-        assert files_below(chosen[entry.name]) == {f"{name}{entry.facts['suffix']}" for name in good}
+        ends = (entry.facts["suffix"], *entry.facts.get("also", ()))
+        assert files_below(chosen[entry.name]) == {name + end for name in good for end in ends}
 
 
 def test_a_sink_with_nothing_to_write_warns_once(folder: Path, model: Path, tmp_path: Path) -> None:

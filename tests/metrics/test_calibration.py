@@ -12,6 +12,7 @@ from cancernet_cli.metrics.calibration import (
     choose_threshold,
     expected_calibration_error,
     fit_temperature,
+    quantile_bins,
     reliability_table,
 )
 
@@ -105,3 +106,39 @@ def test_no_other_threshold_is_better() -> None:
     found = balanced_accuracy_score(y, p >= choose_threshold(y, p, w), sample_weight=w)
     every = [balanced_accuracy_score(y, p >= t, sample_weight=w) for t in np.linspace(0.005, 0.995, 100)]
     assert found == pytest.approx(max(every))
+
+
+def test_bins_have_about_equal_counts_and_the_right_shares() -> None:
+    p = np.linspace(0, 1, 200)
+    happened = np.arange(200) % 4 == 0
+    bins = quantile_bins(p, happened)
+    assert [b["count"] for b in bins] == [20] * 10
+    for i, b in enumerate(bins):
+        rows = slice(20 * i, 20 * i + 20)
+        assert b["predicted"] == pytest.approx(p[rows].mean())
+        assert b["observed"] == pytest.approx(happened[rows].mean())
+        # Wilson's formula, written out
+        n, share, z = 20, b["observed"], 1.959964
+        middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+        assert b["observed_low"] == pytest.approx(middle - half, abs=1e-6)
+        assert b["observed_high"] == pytest.approx(middle + half, abs=1e-6)
+
+
+def test_few_images_have_few_quantile_bins_and_none_have_none() -> None:
+    assert len(quantile_bins(np.linspace(0, 1, 25), np.ones(25, bool))) == 2
+    assert len(quantile_bins([0.3], [True])) == 1
+    assert quantile_bins([], []) == []
+
+
+def test_equal_probabilities_are_in_one_bin() -> None:
+    p = np.array([0.2] * 150 + [0.9] * 50)
+    bins = quantile_bins(p, p > 0.5)
+    assert [(b["low"], b["high"], b["count"]) for b in bins] == [(0.2, 0.2, 150), (0.9, 0.9, 50)]
+
+
+def test_weights_are_images() -> None:
+    once = quantile_bins(np.repeat([0.2, 0.8], 30), np.repeat([False, True], 30))
+    weighted = quantile_bins([0.2, 0.8], [False, True], [30, 30])
+    for one, other in zip(weighted, once, strict=True):
+        assert one == pytest.approx(other)

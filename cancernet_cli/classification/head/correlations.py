@@ -23,9 +23,7 @@ def channel_correlations(maps: list[Tensor]) -> Tensor:
     """
     found = []
     for level in maps:
-        flat = level.float().flatten(2)
-        flat = flat - flat.mean(dim=2, keepdim=True)
-        flat = flat / (flat.square().mean(dim=2, keepdim=True).sqrt() + 1e-4)
+        flat = _standardized(level)
         together = flat @ flat.transpose(1, 2) / flat.shape[2]
         rows, columns = _pairs(level.shape[1], level.device)
         found.append(together[:, rows, columns])
@@ -41,10 +39,36 @@ def _pairs(channels: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return rows, columns
 
 
+def correlation_places(maps: list[Tensor], weights: Tensor) -> list[Tensor]:
+    """What each place of each map adds to `channel_correlations(maps) @ weights`, `[B, H_i, W_i]`.
+
+    A correlation is the mean over places of the product of two standardized channels.
+    """
+    found, start = [], 0
+    for level in maps:
+        channels = level.shape[1]
+        rows, columns = _pairs(channels, level.device)
+        of_pairs = torch.zeros(channels, channels, dtype=weights.dtype, device=weights.device)
+        of_pairs[rows, columns] = weights[start : start + len(rows)]
+        start += len(rows)
+        flat = _standardized(level)
+        together = (flat * (of_pairs @ flat)).sum(dim=1) / flat.shape[2]
+        found.append(together.reshape(len(level), *level.shape[2:]))
+    return found
+
+
+def _standardized(level: Tensor) -> Tensor:
+    """Channels with mean 0 and standard deviation 1 over places, `[B, C, H * W]`."""
+    flat = level.float().flatten(2)
+    flat = flat - flat.mean(dim=2, keepdim=True)
+    return flat / (flat.square().mean(dim=2, keepdim=True).sqrt() + 1e-4)
+
+
 @heads.register(
     "correlations",
     summary="a linear layer on the correlations between channels of the chosen levels",
     reads=channel_correlations,
+    places=correlation_places,
     standardised=True,
     int8_sensitive=True,
 )

@@ -20,10 +20,17 @@ def flattened(maps: list[Tensor]) -> Tensor:
     return F.adaptive_avg_pool2d(maps[-1].float(), SIDE).flatten(1)
 
 
+def flattened_places(maps: list[Tensor], weights: Tensor) -> list[Tensor]:
+    """What each of the 7 x 7 places adds to `flattened(maps) @ weights`, `[B, 7, 7]`."""
+    pooled = F.adaptive_avg_pool2d(maps[-1].float(), SIDE)
+    return [(pooled * weights.reshape(-1, SIDE, SIDE)).sum(dim=1)]
+
+
 @heads.register(
     "flatten",
     summary="a linear layer on every position of the last level at 7 x 7",
     reads=flattened,
+    places=flattened_places,
     large_features=True,
 )
 def flatten(channels: tuple[int, ...], classes: int) -> nn.Module:

@@ -314,13 +314,9 @@ def headline(card: Card) -> str:
         first.setdefault(path[-1], figure)
     for name in HEADLINES:
         if name in first:
-            figure = first[name]
-            bare = (
-                {k: figure[k] for k in ("value", "low", "high", "interval_method") if k in figure}
-                if isinstance(figure, dict)
-                else figure
-            )
-            shown = f"{name.replace('case_weighted_', 'case-weighted ')} {figure_text(bare)}"
+            found, kept = first[name], ("value", "low", "high", "interval_method")
+            figure = {key: found[key] for key in kept if key in found} if isinstance(found, dict) else found
+            shown = f"{title_of(name)} {figure_text(figure)}"
             stamp = card.training.stamp
             return f"{stamp}: {shown}" if card.training.leaks else f"{shown}; {stamp}" if stamp else shown
     return ""

@@ -19,6 +19,7 @@ from cancernet_cli.data.loading.load import Decoder
 from cancernet_cli.engine.classify.image_files import image_writes
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.predictions import predict, record_batch
+from cancernet_cli.engine.explain.explanations import Explanations
 from cancernet_cli.inference.runner import Outputs, Runner
 from cancernet_cli.outputs.tables.parts import BatchOutcome
 
@@ -51,6 +52,7 @@ class ImageSource:
 
     def __init__(self, job: Job, files: Iterator[FoundFile], schema: pa.Schema) -> None:
         self.job, self.schema = job, schema
+        self.explanations = Explanations(job.folder, job.card) if job.needs("explanation") else None
         self._work = chunks(files, files_per_batch(job.card, job.runtime.batch_size))
         self.decoder = BatchDecoder(
             job.card.input,
@@ -76,7 +78,7 @@ class ImageSource:
         files, card = decoded.files, self.job.card
         predictions = predict(decoded, answer, card)
         failures = [(file.path, p) for file, p in zip(files, predictions, strict=True) if isinstance(p, Failure)]
-        writes = image_writes(decoded, predictions, answer, self.job)
+        writes = image_writes(decoded, predictions, answer, self.job, self.explanations)
         rows = record_batch(decoded, predictions, card, self.schema)
         return BatchOutcome(rows, writes=writes, files=len(files), failures=failures)
 

@@ -58,7 +58,7 @@ class Job:
         }
 
     def needs(self, what: str) -> bool:
-        """Whether a sink needs "pixels", "mask" or "thumbnail"."""
+        """Whether a sink needs "pixels", "mask", "thumbnail" or "explanation"."""
         return any(sink.needs(what) for sink in self.sinks)
 
 

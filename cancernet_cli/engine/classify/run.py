@@ -131,15 +131,19 @@ def _reuse(job: Job, worklist: Worklist, report: Reporter, started: float) -> Ru
     """The result of a finished run; sinks write the files of its slides from the tables."""
     result = from_finished(job, worklist, started)
     report(Note(f"{job.options.out} is already complete; no network runs (use --overwrite to start from scratch)"))
-    if result.slides and any(sink.writes("slide") for sink in job.sinks):
+    lost = kinds_to_write(job, worklist) & {"image", "tile"}
+    missing = [
+        sink
+        for sink in job.sinks
+        if (sink.needs("explanation") or any(sink.writes(kind) for kind in lost)) and not sink.folder.exists()
+    ]
+    if result.slides and any(sink.writes("slide") and not sink.needs("explanation") for sink in job.sinks):
         from cancernet_cli.engine.classify.rewrite_slide_files import rewrite_slide_files  # scikit-image and OpenSlide
 
         make_sink_folders(job, {"slide"}, report)
         rewrite_slide_files(job, worklist, report)
-    lost = kinds_to_write(job, worklist) & {"image", "tile"}
-    for sink in job.sinks:
-        if not sink.folder.exists() and any(sink.writes(kind) for kind in lost):
-            report(Warn(f"{flag_name(sink.name)} was not written, because {job.options.out} is already complete"))
+    for sink in missing:
+        report(Warn(f"{flag_name(sink.name)} was not written, because {job.options.out} is already complete"))
     return result
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from cancernet_cli.core.arrays import I64, Bools
 from cancernet_cli.core.errors import InputError
@@ -17,30 +18,46 @@ from cancernet_cli.data.discovery.tables import TextTable
 from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.slide_state import SlideState
+from cancernet_cli.engine.explain.explanations import Explanations
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.outputs.side_files import side_path
-from cancernet_cli.outputs.sink import SlideResult, TileMasks
+from cancernet_cli.outputs.sink import SlideResult, TellingTiles, TileMasks, shown_class
 
 REGION_COLUMNS = ("slide", "x", "y", "width_px", "height_px")
 
 Writes = list[Callable[[], None]]
 
 
-def slide_writes(slide: SlideState, row: Mapping[str, Any], job: Job) -> Writes:
+def slide_writes(
+    slide: SlideState, row: Mapping[str, Any], job: Job, explanations: Explanations | None = None
+) -> Writes:
     """One write per sink for a classified slide; each makes its file when called.
 
     Args:
-        row: the slide's prediction (`SlideState.predict`).
+        row: the slide's prediction (`SlideState.predict`). explanations: None omits the sinks that need them.
     """
-    sinks = [sink for sink in job.sinks if sink.writes("slide")]
+    telling = None if explanations is None else _telling(slide, row, explanations)
+    sinks = [sink for sink in job.sinks if sink.writes("slide") and (telling or not sink.needs("explanation"))]
     if not sinks:
         return []
     name, thumbnail = real_path(slide.file.path), slide.plan.thumbnail
-    result = SlideResult(slide.results(), row, job.card.name, thumbnail.pixels, thumbnail.downsample)
+    tissue = None if job.options.tissue == "none" else slide.plan.tissue.mask
+    result = SlideResult(slide.results(), row, job.card.name, thumbnail.pixels, thumbnail.downsample, tissue, telling)
     return [
         functools.partial(sink.sink.write_slide, result, side_path(sink.folder, name, sink.entry.facts["suffix"]))
         for sink in sinks
     ]
+
+
+def _telling(slide: SlideState, row: Mapping[str, Any], explanations: Explanations) -> TellingTiles | None:
+    """The most telling tiles whose views are there; None if there are none."""
+    kept = slide.telling_views()
+    if kept is None:
+        return None
+    numbers, views = kept
+    classes = slide.card.architecture.classes
+    shown = shown_class(row["label"], classes, [row[f"prob_{name}"] for name in classes])
+    return TellingTiles(numbers, views, explanations.of_tiles(torch.from_numpy(views), shown))
 
 
 def tile_writes(tiles: DecodedTiles, answer: Outputs, boxes: I64 | None, job: Job) -> Writes:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cancernet_cli.core.arrays import I64, Pixels
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.core.records import Failure, FoundFile
@@ -16,6 +17,7 @@ from cancernet_cli.data.tiles.slide_plan import TOO_DARK, SlidePlan
 from cancernet_cli.engine.classify.flags import BLURRED_BELOW, flags_of, join_flags, slide_flags, split_flags
 from cancernet_cli.engine.classify.pooling import pooled
 from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide, probabilities
+from cancernet_cli.engine.explain.explanations import most_telling
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.outputs.slides.results import TileResults
 from cancernet_cli.outputs.tables.predictions import row_batch
@@ -41,6 +43,7 @@ class SlideState:
         self.novelty, self.blur, self.brightness = (np.full(count, np.nan, np.float32) for _ in range(3))
         self.errors: dict[int, str] = {}
         self.is_there = np.zeros(count, np.bool_)
+        self.views: dict[int, Pixels] | None = None  # of the most telling tiles so far, if they are kept
 
     def __len__(self) -> int:
         return len(self.is_there)
@@ -85,7 +88,33 @@ class SlideState:
                 self.errors[number] = str(NOT_FINITE)
         self.errors |= {int(numbers[i]): str(why) for i, why in tiles.failures.items()}
         self.is_there[numbers] = True
+        if self.views is not None and len(good):
+            self._keep_views(tiles)
         return self._rows(numbers, schema)
+
+    def keep_telling_views(self) -> None:
+        """Keep the views of the most telling tiles from now on; those among the restored ones are read again."""
+        self.views = {}
+        self.is_there[self._telling()] = False
+
+    def _telling(self) -> I64:
+        return most_telling(self.probs, self._positive)
+
+    def _keep_views(self, tiles: DecodedTiles) -> None:
+        """Of the tiles kept before and those just added, keep the most telling ones."""
+        assert self.views is not None
+        wanted = set(self._telling().tolist())
+        numbers = tiles.span.numbers[tiles.good].tolist()
+        # A restored tile that is read again may not be among the most telling ones when it comes
+        new = {n: view.numpy().copy() for n, view in zip(numbers, tiles.pixels, strict=True) if n in wanted}
+        self.views = {n: view for n, view in (self.views | new).items() if n in wanted}
+
+    def telling_views(self) -> tuple[I64, Pixels] | None:
+        """Numbers of the most telling tiles and their views, `[T, h, w, 3]` uint8; None if there are none."""
+        numbers = [n for n in self._telling().tolist() if self.views and n in self.views]
+        if not numbers or self.views is None:
+            return None
+        return np.array(numbers, np.int64), np.stack([self.views[n] for n in numbers])
 
     def give_up(self, why: Failure, schema: pa.Schema) -> pa.RecordBatch:
         """Let all tiles have failed, read or not, so that the rows do not depend on when; returns their rows."""
@@ -149,8 +178,7 @@ class SlideState:
         return self._pooled(f"tiles: {failed:,} of {len(self):,} failed, the first: {first}" if failed else "")
 
     def _pooled(self, error: str) -> dict[str, Any]:
-        card, classes = self.card, self.card.architecture.classes
-        positive = classes.index(card.decision.positive) if card.decision.positive else None
+        card, classes, positive = self.card, self.card.architecture.classes, self._positive
         ok = np.isfinite(self.probs).all(axis=1)
         probs = pooled(self.probs[ok], self.options.pool, positive=positive, top_k=self.options.top_k)
         is_positive = None
@@ -173,6 +201,12 @@ class SlideState:
             "blurred_tile_fraction": float((self.blur[ok] < BLURRED_BELOW).mean()),
             "flags": flags,
         }
+
+    @property
+    def _positive(self) -> int | None:
+        """Index of the positive of two classes."""
+        decision = self.card.decision
+        return self.card.architecture.classes.index(decision.positive) if decision.positive else None
 
     def _rows(self, numbers: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:
         plan, size = self.plan, self.plan.tiles.size

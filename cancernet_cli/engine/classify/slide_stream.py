@@ -107,6 +107,8 @@ class SlideStream(ImageSource):
         restored = tiles_of(file, parts)
         if restored is not None:
             state.restore(restored)
+        if self.explanations is not None:
+            state.keep_telling_views()
         if state.is_complete:
             return self._outcome(file, state, state.predict())
         spans = deque(state.spans(self.job.runtime.batch_size))
@@ -151,7 +153,7 @@ class SlideStream(ImageSource):
         if state is None or isinstance(prediction, Failure):
             assert isinstance(prediction, Failure), "a slide without a state has failed"
             return BatchOutcome(rows, files=1, failures=[(file.path, prediction)])
-        return BatchOutcome(rows, writes=slide_writes(state, prediction, self.job), files=1)
+        return BatchOutcome(rows, writes=slide_writes(state, prediction, self.job, self.explanations), files=1)
 
 
 def hopeless(tiles: DecodedTiles) -> Failure | None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cancernet_cli.core.figures import Figure, figures_in, read_figures
+from cancernet_cli.core.figures import Figure, counted, figures_in, read_figures
 from cancernet_cli.engine.evaluate.join import Pairs
+from cancernet_cli.metrics.calibration import quantile_bins
 from cancernet_cli.metrics.patients import mean_of_patients
+from cancernet_cli.metrics.ranks.roc_band import roc_band
+from cancernet_cli.metrics.resampling import Design, Resampling
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.metrics.thresholds import threshold_table
 from cancernet_cli.outputs.plots import (
+    Band,
+    Row,
     Series,
     plot_confusion,
     plot_intervals,
@@ -56,8 +62,7 @@ def plots_of(
         draw |= _curves(scores, metrics, name, stamp)
     else:
         skipped |= dict.fromkeys(("roc", "precision_recall"), metrics["images"]["auroc"]["reason"])
-    bins = {"images": metrics["images"]["reliability"]}
-    draw["reliability"] = partial(plot_reliability, bins, title=f"Reliability, {name}", stamp=stamp)
+    draw["reliability"] = _reliability_plot(scores, metrics, name, stamp)
     matrix, title = metrics["images"]["confusion"]["true_by_predicted"], f"Decisions on images, {name}"
     draw["confusion"] = partial(plot_confusion, matrix, scores.classes, title=title, stamp=stamp)
     if two and both:
@@ -79,7 +84,7 @@ def plots_of(
 def _curves(scores: Scores, metrics: dict[str, Any], name: str, stamp: str) -> dict[str, Draw]:
     """ROC and precision-recall curves, with the table's own threshold if it has a single one."""
     two, own = len(scores.classes) == 2, metrics["decision"]["thresholds"]
-    series = _by_unit(scores) if two else _by_class(scores)
+    series = _by_unit(scores, Resampling(**metrics["bootstrap"])) if two else _by_class(scores)
     points = {"images": own[0]} if two and len(own) == 1 else None
     about = f"{scores.classes[1]} against {scores.classes[0]}" if two else "each class against the rest"
     titles = {"roc": f"ROC, {name}: {about}", "precision_recall": f"Precision and recall, {name}: {about}"}
@@ -97,13 +102,43 @@ def _threshold_plot(scores: Scores, metrics: dict[str, Any], name: str, stamp: s
     return partial(plot_thresholds, rows, chosen=chosen, title=f"Decision thresholds, {name}", stamp=stamp)
 
 
-def _by_unit(scores: Scores) -> list[Series]:
-    """Images, and patients with their mean probability."""
-    found = [_series("images", scores, 1)]
+def _reliability_plot(scores: Scores, metrics: dict[str, Any], name: str, stamp: str) -> Draw:
+    """Of the positive class if there are two, otherwise of the most probable one."""
+    draw = partial(plot_reliability, title=f"Reliability, {name}", stamp=stamp)
+    if len(scores.classes) == 2:
+        positive = scores.classes[1]
+        predicted, happened = scores.probs[:, 1], scores.labels == 1
+        draw = partial(draw, probability=f"probability of {positive}", share=f"Fraction that is {positive}")
+    else:
+        predicted, happened = scores.probs.max(axis=1), scores.probs.argmax(axis=1) == scores.labels
+    if scores.is_large:
+        predicted = np.round(predicted, 3)  # few values, so that sorting is fast
+    bins = {"images": quantile_bins(predicted, happened, scores.counts)}
+    error = Figure.from_json(metrics["images"].get("ece"))
+    notes = {} if error.value is None else {"images": f"calibration error {error.text(3, interval=False)}"}
+    return partial(draw, bins, notes=notes)
+
+
+def _by_unit(scores: Scores, resampling: Resampling) -> list[Series]:
+    """Images, and patients with their mean probability, each with the band of its curve."""
+    found = [replace(_series("images", scores, 1), band=_band(scores, resampling))]
     patients = mean_of_patients(scores)
     if len(patients.labels):
-        found.append(Series("patients (mean probability)", patients.labels == 1, patients.probs[:, 1]))
+        several = len(np.unique(scores.patients[scores.patients >= 0])) - len(patients.labels)
+        whose = "1 patient has" if several == 1 else f"{several:,} patients have"
+        note = f"{whose} images of both classes and no point" if several else ""
+        band = _band(patients, resampling)
+        name, is_positive = "patients (mean probability)", patients.labels == 1
+        found.append(Series(name, is_positive, patients.probs[:, 1], band=band, note=note))
     return found
+
+
+def _band(scores: Scores, resampling: Resampling) -> Band | None:
+    """The band of a curve, from the resamples that its AUROC's interval is from."""
+    found = roc_band(scores, resampling)
+    if found is None:
+        return None
+    return Band(*found, of=f"95 % of resampled {Design.of(scores).unit}s, at each rate")
 
 
 def _by_class(scores: Scores) -> list[Series]:
@@ -124,24 +159,34 @@ def _series(name: str, scores: Scores, k: int) -> Series:
     return Series(name, np.repeat([True, False], n), np.tile(values, 2), both)
 
 
-def _forest(metrics: dict[str, Any]) -> list[tuple[str, float, float, float]]:
+def _forest(metrics: dict[str, Any]) -> list[Row]:
     """AUROC of images, by image and case-weighted, of magnifications, slides and patients, where defined."""
     groups = [("images", metrics["images"])]
     if len(metrics["by_magnification"]) > 1:
         groups += [
             (name if name == "unknown" else f"{name}x", found) for name, found in metrics["by_magnification"].items()
         ]
-    weighted = ("images, case-weighted", Figure.from_json(metrics["images"].get("case_weighted_auroc")))
+    weighted = ("images, case-weighted", Figure.from_json(metrics["images"].get("case_weighted_auroc")), "case")
     groups += [(f"{n}s", metrics[f"by_{n}"]) for n in ("slide", "patient") if metrics[f"by_{n}"]["count"]]
-    first, *others = [(name, Figure.from_json(found["auroc"])) for name, found in groups]
-    return _rows([first, weighted, *others])
+    units = {"slides": "slide", "patients": "patient"}
+    first, *others = [(name, Figure.from_json(found["auroc"]), units.get(name, "image")) for name, found in groups]
+    shown = [(name, figure, _behind(figure, unit)) for name, figure, unit in [first, weighted, *others]]
+    return _rows(shown)
+
+
+def _behind(figure: Figure, unit: str) -> str:
+    """`717 images, interval over 32 patients`."""
+    counted_units = counted(figure.count, unit)
+    if figure.interval is None or figure.bounds is None or not figure.interval.units:
+        return counted_units
+    return f"{counted_units}, interval over {counted(figure.interval.units, figure.interval.unit)}"
 
 
 def _comparison_plots(found: dict[str, Any], pairs: Pairs, stamp: str) -> dict[str, Draw]:
     """The differences, and both ROC curves on the compared images."""
     this, other = found["this_name"], found["other_name"]
     differences = read_figures(found["differences"], "differences")
-    rows = _rows([(spec.title, differences[spec.name]) for spec in figures_in("differences")])
+    rows = _rows([(spec.title, differences[spec.name], "") for spec in figures_in("differences")])
     title, measure = "Differences with 95 % intervals", f"{this} minus {other}"
     draw: dict[str, Draw] = {
         "difference": partial(plot_intervals, rows, measure=measure, title=title, reference=0.0, stamp=stamp)
@@ -152,8 +197,10 @@ def _comparison_plots(found: dict[str, Any], pairs: Pairs, stamp: str) -> dict[s
     return draw
 
 
-def _rows(figures: list[tuple[str, Figure]]) -> list[tuple[str, float, float, float]]:
-    """Name, value and interval of the figures that are defined; NaN where there is no interval."""
+def _rows(figures: list[tuple[str, Figure, str]]) -> list[Row]:
+    """Name, value, interval and note of the figures that are defined; NaN where there is no interval."""
     return [
-        (name, figure.value, *(figure.bounds or (_NAN, _NAN))) for name, figure in figures if figure.value is not None
+        Row(name, figure.value, *(figure.bounds or (_NAN, _NAN)), note)
+        for name, figure, note in figures
+        if figure.value is not None
     ]

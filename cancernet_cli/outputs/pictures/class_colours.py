@@ -26,3 +26,8 @@ def class_colours(classes: Sequence[str], positive: str) -> dict[str, RGB]:
         return {name: _VERMILION if name == positive else _BLUE for name in classes}
     colours = (_BLUE, _VERMILION, *_OTHERS)
     return {name: colours[i % len(colours)] for i, name in enumerate(classes)}
+
+
+def on_dark(colour: RGB) -> RGB:
+    """A lighter tint of a color, for letters and bars on the dark background of captions."""
+    return tuple(round(0.55 * part + 0.45 * 255) for part in colour)  # type: ignore[return-value]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -18,10 +20,11 @@ QUIET = (164, 171, 182)
 
 @lru_cache(maxsize=16)
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's built-in font, which needs no file."""
-    found = ImageFont.load_default(size)
-    assert isinstance(found, ImageFont.FreeTypeFont)  # all Pillow wheels include FreeType
-    return found
+    """DejaVu Sans, which comes with matplotlib and has µ, ² and most alphabets, unlike Pillow's built-in font."""
+    package = find_spec("matplotlib")  # found, not imported, which would take a while
+    assert package is not None
+    assert package.origin is not None
+    return ImageFont.truetype(Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def fitted(text: str, letters: ImageFont.FreeTypeFont, room: float) -> str:

@@ -43,15 +43,27 @@ def draw_tile_preview(thumbnail: Pixels, tissue: Bools, pen: Bools, tiles: F64, 
 
 
 def _draw_tiles(picture: Any, tiles: F64, line: int) -> None:
-    """Draw semi-transparent outlines, or a tint if the tiles are too small for outlines."""
+    """Draw outlines, and a tint that is deeper where tiles overlap; only the tint if they are too small for outlines.
+
+    Outlines of tiles that overlap are faint, so that the tissue can be seen between them.
+    """
     if not len(tiles):
         return
+    height, width = picture.shape[:2]
     left, top, right, bottom = np.rint(tiles).astype(np.int32).T
-    corners = np.stack([left, top, right, top, right, bottom, left, bottom], axis=1).reshape(-1, 4, 1, 2)
-    layer = picture.copy()
-    if min(float(np.median(right - left)), float(np.median(bottom - top))) < _LEAST_GRID_PX:
-        cv2.fillPoly(layer, list(corners), _TILE)
-        cv2.addWeighted(layer, 0.35, picture, 0.65, 0, dst=picture)
-    else:
-        cv2.polylines(layer, list(corners), True, _TILE, line)
-        cv2.addWeighted(layer, 0.6, picture, 0.4, 0, dst=picture)
+    change = np.zeros((height + 1, width + 1), np.int32)
+    for rows, columns, sign in ((top, left, 1), (top, right, -1), (bottom, left, -1), (bottom, right, 1)):
+        np.add.at(change, (np.clip(rows, 0, height), np.clip(columns, 0, width)), sign)
+    count = change.cumsum(axis=0).cumsum(axis=1)[:height, :width]
+    overlaps = int(count.max()) > 1
+    is_small = min(float(np.median(right - left)), float(np.median(bottom - top))) < _LEAST_GRID_PX
+    if overlaps or is_small:
+        first = 0.35 if is_small else 0.12
+        alpha = (1 - (1 - first) ** count)[..., None]
+        picture[:] = np.rint(picture * (1 - alpha) + np.array(_TILE) * alpha)
+    if not is_small:
+        corners = np.stack([left, top, right, top, right, bottom, left, bottom], axis=1).reshape(-1, 4, 1, 2)
+        layer = picture.copy()
+        cv2.polylines(layer, list(corners), True, _TILE, 1 if overlaps else line)
+        strength = 0.3 if overlaps else 0.6
+        cv2.addWeighted(layer, strength, picture, 1 - strength, 0, dst=picture)

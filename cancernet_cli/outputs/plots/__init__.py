@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from cancernet_cli.outputs.plots.bench import plot_bench
 from cancernet_cli.outputs.plots.confusion import plot_confusion
-from cancernet_cli.outputs.plots.curves import Series, plot_precision_recall, plot_roc
-from cancernet_cli.outputs.plots.history import plot_history
-from cancernet_cli.outputs.plots.intervals import plot_intervals
+from cancernet_cli.outputs.plots.curves import Band, Series, plot_precision_recall, plot_roc
+from cancernet_cli.outputs.plots.history import plot_histories, plot_history
+from cancernet_cli.outputs.plots.intervals import Row, plot_intervals
 from cancernet_cli.outputs.plots.reliability import plot_reliability
 from cancernet_cli.outputs.plots.thresholds import plot_thresholds
 
 __all__ = [
+    "Band",
+    "Row",
     "Series",
     "plot_bench",
     "plot_confusion",
+    "plot_histories",
     "plot_history",
     "plot_intervals",
     "plot_precision_recall",

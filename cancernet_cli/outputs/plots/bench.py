@@ -43,12 +43,14 @@ def _stages(axes: Axes, stages: Sequence[Mapping[str, Any]]) -> None:
     """One bar per measured stage, the first at the top; whiskers show minimum and maximum."""
     rows = [stage for stage in stages if stage["ms"] is not None]
     times = [stage["ms"]["median"] for stage in rows]
-    _bars(axes, [stage["name"].replace("_", " ") for stage in rows], [stage["ms"] for stage in rows])
+    slowest = max(range(len(rows)), key=times.__getitem__, default=None)
+    _bars(axes, [stage["name"].replace("_", " ") for stage in rows], [stage["ms"] for stage in rows], slowest)
     for i, (stage, ms) in enumerate(zip(rows, times, strict=True)):
         share = f"  {100 * stage['share']:.0f} %" if stage["share"] is not None else ""
-        axes.text(stage["ms"]["max"], i, f"  {_number(ms)} ms{share}", va="center", fontsize=8.5, color=INK)
+        words = f"  {_number(ms)} ms{share}" + (", the slowest" if i == slowest else "")
+        axes.text(stage["ms"]["max"], i, words, va="center", fontsize=8.5, color=INK)
     style(axes, "Time per image in each stage, measured separately (ms)", "", grid="x")
-    axes.set_xlim(0, 1.25 * max((stage["ms"]["max"] for stage in rows), default=1.0))
+    axes.set_xlim(0, 1.4 * max((stage["ms"]["max"] for stage in rows), default=1.0))
 
 
 def _rates(axes: Axes, found: Mapping[str, Any]) -> None:
@@ -59,25 +61,32 @@ def _rates(axes: Axes, found: Mapping[str, Any]) -> None:
         for key in keys:
             at = at[key]
         spreads.append(at)
-    _bars(axes, list(_RATES), spreads)
+    slower = min((1, 2), key=lambda i: spreads[i]["median"])
+    _bars(axes, list(_RATES), spreads, slower)
     for i, spread in enumerate(spreads):
-        axes.text(spread["max"], i, f"  {_number(spread['median'])}", va="center", fontsize=8.5, color=INK)
+        words = f"  {_number(spread['median'])}" + (", the slower" if i == slower else "")
+        axes.text(spread["max"], i, words, va="center", fontsize=8.5, color=INK)
     possible = found["limits"]["possible_images_per_s"]
     axes.plot([possible, possible], [-0.5, len(spreads) - 0.5], color=GREY, linewidth=1.2, linestyle=(0, (4, 3)))
     axes.text(possible, -0.6, f"limit together {_number(possible)}", fontsize=8.5, color=INK, ha="center")
     style(axes, "Images per second", "", grid="x")
-    axes.set_xlim(0, 1.15 * max(possible, *(spread["max"] for spread in spreads)))
+    axes.set_xlim(0, 1.25 * max(possible, *(spread["max"] for spread in spreads)))
     axes.set_ylim(len(spreads) - 0.5, -1.0)
 
 
-def _bars(axes: Axes, names: Sequence[str], spreads: Sequence[Mapping[str, float]]) -> None:
-    """Horizontal bars for medians, with whiskers for minimum and maximum."""
+def _bars(axes: Axes, names: Sequence[str], spreads: Sequence[Mapping[str, float]], marked: int | None = None) -> None:
+    """Horizontal bars for medians, one of them in another color, with whiskers for minimum and maximum."""
     medians = [spread["median"] for spread in spreads]
     low = [median - spread["min"] for median, spread in zip(medians, spreads, strict=True)]
     high = [spread["max"] - median for median, spread in zip(medians, spreads, strict=True)]
     places = range(len(names))
     axes.barh(
-        places, medians, 0.62, xerr=[low, high], color=colour(0), error_kw={"ecolor": INK, "lw": 1.1, "capsize": 2}
+        places,
+        medians,
+        0.62,
+        xerr=[low, high],
+        color=[colour(int(i == marked)) for i in places],
+        error_kw={"ecolor": INK, "lw": 1.1, "capsize": 2},
     )
     axes.set_yticks(places, [short(name) for name in names])
     axes.invert_yaxis()
@@ -85,12 +94,15 @@ def _bars(axes: Axes, names: Sequence[str], spreads: Sequence[Mapping[str, float
 
 
 def _curve(axes: Axes, name: str, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-    """End-to-end rate at each value; the band shows minimum and maximum."""
+    """End-to-end rate at each value, with minimum and maximum; a line through three or more."""
     values = [value for value, _ in points]
-    axes.fill_between(
-        values, [s["min"] for _, s in points], [s["max"] for _, s in points], color=colour(0), alpha=0.18, linewidth=0
-    )
-    axes.plot(values, [s["median"] for _, s in points], marker="o", markersize=5, color=colour(0), linewidth=2)
+    medians = [s["median"] for _, s in points]
+    if len(points) > 2:  # two points show no course between them
+        low, high = [s["min"] for _, s in points], [s["max"] for _, s in points]
+        axes.fill_between(values, low, high, color=colour(0), alpha=0.18, linewidth=0)
+        axes.plot(values, medians, color=colour(0), linewidth=2)
+    spread = [[s["median"] - s["min"] for _, s in points], [s["max"] - s["median"] for _, s in points]]
+    axes.errorbar(values, medians, yerr=spread, fmt="o", markersize=5, color=colour(0), elinewidth=1.1, capsize=2)
     style(axes, name.replace("_", " ").capitalize(), "Images per second")
     if name == "batch_size":
         axes.set_xscale("log", base=2)
@@ -107,4 +119,4 @@ def _points(found: Mapping[str, Any], name: str) -> list[tuple[int, Mapping[str,
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.001 else "0"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.01 else "< 0.01"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from cancernet_cli.core.arrays import F64, Bools
@@ -19,18 +20,30 @@ from cancernet_cli.outputs.plots.canvas import GREY, colour, legend, mark_thresh
 _DASHES, _DOTS = (0, (4, 3)), (0, (1, 2))
 
 
+class Band(NamedTuple):
+    """Sensitivity from `low` to `high` at each false positive rate `x`, `[P]` each; of: what it is, for the legend."""
+
+    x: F64
+    low: F64
+    high: F64
+    of: str
+
+
 @dataclass(frozen=True)
 class Series:
     """The data of one curve.
 
     labels: `[N]`, True for the positive class. scores: `[N]`, probability of the positive class. weights: `[N]`, the
-    images (or patients) per entry; None for one each.
+    images (or patients) per entry; None for one each. band: around its ROC curve; None for none. note: added to the
+    counts in the legend.
     """
 
     name: str
     labels: Bools
     scores: F64
     weights: F64 | None = None
+    band: Band | None = None
+    note: str = ""
 
     @property
     def counts(self) -> F64:
@@ -55,7 +68,7 @@ class Series:
     @property
     def size(self) -> str:
         """The counts as text."""
-        return f"{self.positives:,} positive, {self.negatives:,} negative"
+        return f"{self.positives:,} positive, {self.negatives:,} negative{f'; {self.note}' if self.note else ''}"
 
     def rates(self, threshold: float) -> tuple[float, float, float]:
         """Sensitivity, specificity and precision if the positive class is predicted at or above the threshold.
@@ -79,7 +92,7 @@ def plot_roc(
     stamp: str = "",
     thresholds: Mapping[str, float] | None = None,
 ) -> None:
-    """Sensitivity over 1 - specificity, one curve per series, with the area under it and the counts.
+    """Sensitivity over 1 - specificity, one curve per series, with its band, the area under it and the counts.
 
     A series with only one class has no curve; the legend says so.
 
@@ -94,6 +107,10 @@ def plot_roc(
         area = roc_auc_score(one.labels, one.scores, sample_weight=one.weights)
         words = f"{short(one.name)}: AUROC {area:.3f} ({one.size})"
         handles: list[Any] = axes.plot(false_positive, true_positive, color=ink, linewidth=2, label=words)
+        if one.band is not None:
+            x, low, high, of = one.band
+            axes.fill_between(x, low, high, color=ink, alpha=0.15, linewidth=0)
+            handles.append(Patch(facecolor=ink, alpha=0.15, label=of))
         if thresholds and one.name in thresholds:
             sensitivity, specificity, _ = one.rates(thresholds[one.name])
             words = f"sensitivity {sensitivity:.2f}, specificity {specificity:.2f}"

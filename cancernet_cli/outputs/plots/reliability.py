@@ -17,41 +17,47 @@ def plot_reliability(
     *,
     title: str = "",
     stamp: str = "",
+    probability: str = "probability of the most probable class",
+    share: str = "Fraction classified correctly",
+    notes: Mapping[str, str] | None = None,
 ) -> None:
-    """Accuracy over confidence, one line per name, above a histogram of the confidences.
+    """Observed share over predicted probability, one point per bin with its interval, above a histogram.
+
+    Both axes run from 0 to 1, so that the diagonal, perfect calibration, is one.
 
     Args:
-        bins: name to its bins, each with low, high, count, confidence and accuracy; empty bins are omitted. The
-            calibration error in the legend is the mean distance from the diagonal, weighted by the counts.
+        bins: Name to its bins, each with low, high, count, mean `predicted` probability, `observed` share, and the
+            interval of the share, `observed_low` and `observed_high` (`metrics.calibration.quantile_bins`).
+        probability, share: What the axes show.
+        notes: Name to what the legend adds, such as the calibration error.
     """
-    figure = new_figure(6.4, 7.2 + 0.2 * len(bins))
-    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
-    style(axes, "", "Accuracy (fraction of images classified correctly)")
-    style(below, "Confidence (probability of the most probable class)", "Images", grid="y")
-    start = min((b["low"] for rows in bins.values() for b in rows), default=0.0)
-    axes.set(xlim=(start - 0.01, 1.01), ylim=(-0.02, 1.02))
-    axes.plot([start, 1], [start, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+    figure = new_figure(6.0, 7.6 + 0.2 * len(bins))
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(5, 1))
+    style(axes, "", share)
+    style(below, f"Predicted {probability}", "Images", grid="y")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     handles: list[Any] = []
     for i, (name, rows) in enumerate(bins.items()):
-        filled = [b for b in rows if b["count"]]
-        total = sum(b["count"] for b in filled)
-        sure, right = [b["confidence"] for b in filled], [b["accuracy"] for b in filled]
-        axes.vlines(sure, sure, right, color=colour(i), linewidth=1, alpha=0.45)
-        axes.plot(sure, right, color=colour(i), linewidth=1.6, alpha=0.85)
-        most = max((b["count"] for b in filled), default=1)
-        sizes = [16 + 60 * b["count"] / most for b in filled]
-        axes.scatter(sure, right, s=sizes, color=colour(i), edgecolors="white", linewidths=0.8, zorder=4)
-        gap = sum(b["count"] * abs(b["accuracy"] - b["confidence"]) for b in filled) / total if total else 0.0
-        words = f"{short(name)}: calibration error {gap:.3f} ({total:,.0f} images)"
-        handles.append(Line2D([], [], color=colour(i), marker="o", linewidth=1.6, label=words))
-        width = [(b["high"] - b["low"]) / len(bins) for b in filled]
-        left = [b["low"] + i * w for b, w in zip(filled, width, strict=True)]
-        heights = [b["count"] for b in filled]
-        below.bar(left, heights, width, align="edge", color=colour(i), edgecolor="white", linewidth=0.6)
-    handles.append(
-        Line2D(
-            [], [], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="perfect calibration; below: overconfident"
-        )
-    )
-    legend(figure, handles)
+        total = sum(b["count"] for b in rows)
+        x, y = [b["predicted"] for b in rows], [b["observed"] for b in rows]
+        whiskers = [
+            [b["observed"] - b["observed_low"] for b in rows],
+            [b["observed_high"] - b["observed"] for b in rows],
+        ]
+        if rows:
+            axes.plot(x, y, color=colour(i), linewidth=0.9, alpha=0.5)
+            axes.errorbar(x, y, yerr=whiskers, fmt="o", color=colour(i), markersize=6, elinewidth=1.4, capsize=2.5)
+            width = [b["high"] - b["low"] for b in rows]
+            # The area of a bar is the number of images: bins of equal counts differ in width
+            heights = [b["count"] / max(w, 0.01) / 100 for b, w in zip(rows, width, strict=True)]
+            left = [b["low"] for b in rows]
+            below.bar(left, heights, [max(w, 0.004) for w in width], align="edge", color=colour(i), alpha=0.6, lw=0)
+        more = f", {notes[name]}" if notes and name in notes else ""
+        words = f"{short(name)}: {total:,.0f} in {len(rows)} bins of about equal size{more}"
+        handles.append(Line2D([], [], color=colour(i), marker="o", linewidth=1, label=words))
+    below.set_ylabel("Images\nper 1 %", fontsize=9)
+    diagonal = Line2D([], [], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="perfect calibration")
+    whisker = Line2D([], [], color=GREY, linewidth=1.4, label="Wilson 95 % interval, as if images were independent")
+    legend(figure, [*handles, diagonal, whisker])
     save(figure, path, title=title or "Reliability", stamp=stamp)

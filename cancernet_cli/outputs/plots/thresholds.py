@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from cancernet_cli.outputs.plots.canvas import COLOURS, INK, legend, new_figure, save, style
 
-_MEASURES = {
-    "sensitivity": ("sensitivity", "-", 2.2, COLOURS[0]),
-    "specificity": ("specificity", "-", 2.2, COLOURS[1]),
-    "ppv": ("positive predictive value", "--", 1.5, COLOURS[0]),
-    "npv": ("negative predictive value", "--", 1.5, COLOURS[1]),
-    "balanced_accuracy": ("balanced accuracy", "-", 1.5, COLOURS[2]),
-    "f1": ("F1", "--", 1.5, COLOURS[3]),
-}
+# One panel each: of the images of a class, of the images with a label, and over both classes.
+_PANELS = (
+    ("Share of a true class", {"sensitivity": ("sensitivity", COLOURS[1]), "specificity": ("specificity", COLOURS[0])}),
+    (
+        "Share of a label",
+        {"ppv": ("positive predictive value", COLOURS[5]), "npv": ("negative predictive value", COLOURS[4])},
+    ),
+    ("Both classes", {"balanced_accuracy": ("balanced accuracy", COLOURS[2]), "f1": ("F1", COLOURS[3])}),
+)
 
 
 def plot_thresholds(
@@ -28,26 +30,37 @@ def plot_thresholds(
     title: str = "",
     stamp: str = "",
 ) -> None:
-    """Sensitivity, specificity, predictive values, balanced accuracy and F1 over the threshold.
+    """Sensitivity and specificity, predictive values, balanced accuracy and F1 over the threshold, in a panel each.
 
     Args:
         rows: each with `threshold` and any of sensitivity, specificity, ppv, npv, balanced_accuracy and f1;
-            None (or NaN) where undefined.
+            None (or NaN) where undefined. Panels without any are omitted.
         chosen: the threshold in use, marked by a line; None marks none.
     """
-    figure = new_figure(6.8, 5.8)
-    axes = figure.add_subplot()
-    style(axes, "Decision threshold (probability of the positive class)", "Share of images")
-    axes.set(xlim=(0, 1), ylim=(-0.01, 1.01))
     ordered = sorted(rows, key=lambda row: row["threshold"])
+    panels = [(name, keys) for name, keys in _PANELS if any(row.get(key) is not None for key in keys for row in rows)]
+    figure = new_figure(6.8, 0.8 + 2.3 * max(1, len(panels)))
+    every = figure.subplots(max(1, len(panels)), 1, sharex=True, squeeze=False)[:, 0]
     handles: list[Any] = []
-    for key, (words, line, width, ink) in _MEASURES.items():
-        points = [(row["threshold"], row[key]) for row in ordered if row.get(key) is not None]
-        if points:
-            x, y = zip(*points, strict=True)
-            handles += axes.plot(x, y, linestyle=line, linewidth=width, color=ink, label=words)
+    for axes, (name, keys) in zip(every, panels, strict=False):
+        style(axes, "", name)
+        axes.set(xlim=(0, 1), ylim=(-0.02, 1.02))
+        for key, (words, ink) in keys.items():
+            handles += _line(axes, ordered, key, words, ink)
+        if chosen is not None:
+            axes.axvline(chosen, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
+    every[-1].set_xlabel("Decision threshold (probability of the positive class)", color=INK, fontsize=10)
     if chosen is not None:
-        axes.axvline(chosen, color=INK, linewidth=1.2)
-        handles.append(Line2D([], [], color=INK, linewidth=1.2, label=f"threshold in use: {chosen:.3g}"))
+        words = f"threshold in use: {chosen:.3g}"
+        handles.append(Line2D([], [], color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label=words))
     legend(figure, handles, columns=2)
     save(figure, path, title=title or "Decision thresholds", stamp=stamp)
+
+
+def _line(axes: Axes, rows: Sequence[Mapping[str, float]], key: str, words: str, ink: str) -> list[Any]:
+    """Draw one measure where it is defined; returns its legend entry, if it is anywhere."""
+    points = [(row["threshold"], row[key]) for row in rows if row.get(key) is not None]
+    if not points:
+        return []
+    x, y = zip(*points, strict=True)
+    return axes.plot(x, y, linewidth=2, color=ink, label=words)

@@ -66,7 +66,9 @@ def _data(metrics: Mapping[str, Any]) -> Iterator[str]:
     images, model = metrics["images"], metrics["table"]["model"]
     of = ", ".join(f"{n:,} {escape(name)}" for name, n in images["labels"].items())
     patients = ", ".join(f"{n:,} {escape(name)}" for name, n in images["patients_by_label"].items())
-    who = f"{images['patients']:,} patients ({patients})" if images["patients"] else ""
+    several = sum(images["patients_by_label"].values()) - images["patients"]
+    both = f"; {several:,} with images of several classes" if several > 0 else ""
+    who = f"{images['patients']:,} patients ({patients}{both})" if images["patients"] else ""
     split = f"; the predictions are {escape(metrics['table']['split'])}" if metrics["table"]["split"] else ""
     yield (
         f"{images['count']:,} labelled images ({of}){f' of {who}' if who else ', patients unknown'}"

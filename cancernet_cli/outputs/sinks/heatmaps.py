@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cancernet_cli.outputs.sink import Sink, SlideResult, sinks
+from cancernet_cli.outputs.sink import Sink, SlideResult, shown_class, sinks
 
 
 @sinks.register(
@@ -25,23 +25,23 @@ class HeatMaps(Sink):
         from cancernet_cli.outputs.slides.heatmap import draw_heatmap
 
         caption = _caption(slide, self.options.pool)
-        write_png(draw_heatmap(slide.tiles, slide.thumbnail, slide.downsample, caption), path)
+        write_png(draw_heatmap(slide.tiles, slide.thumbnail, slide.downsample, caption, slide.tissue), path)
 
 
 def _caption(slide: SlideResult, pool: str) -> list[str]:
     from cancernet_cli.core.figures import show_percent
+    from cancernet_cli.outputs.pictures.caption import DISCLAIMER
 
     row, count = slide.row, len(slide.tiles)
-    probs = {name: float(row[f"prob_{name}"]) for name in slide.tiles.classes}
-    shown = row["label"] if row["label"] in probs else max(probs, key=lambda name: probs[name])
+    shown = shown_class(row["label"], slide.tiles.classes, [row[f"prob_{name}"] for name in slide.tiles.classes])
     label = shown if shown == row["label"] else f"{row['label']}: {shown}"
     tiles = f"{count - row['failed_tiles']:,} of {count:,} tiles"
     if row["positive_tile_fraction"] is not None:
         tiles += f", {show_percent(100 * row['positive_tile_fraction'])} of them {slide.tiles.positive}"
     lines = [
         os.path.basename(slide.tiles.slide),
-        f"{label} {show_percent(100 * probs[shown])} ({pool} of {tiles})",
-        f"{slide.model}. Research use only: not for diagnosis.",
+        f"{label} {show_percent(100 * row[f'prob_{shown}'])} ({pool} of {tiles})",
+        f"{slide.model}. {DISCLAIMER}",
     ]
     unlike = 0 if slide.tiles.unlike is None else int(slide.tiles.unlike.sum())
     if unlike:

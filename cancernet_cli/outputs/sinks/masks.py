@@ -9,15 +9,15 @@ from cancernet_cli.outputs.sink import ImageResult, Sink, TileMasks, sinks
 
 @sinks.register(
     "masks",
-    help="Write each image's mask to this folder (8-bit PNG, 0 to 255).",
+    help="Write each image's soft mask to this folder: its probability as 8-bit PNG, 0 to 255 (binary: 128 or more).",
     title="masks",
-    suffix=".png",
+    suffix=".mask.png",
     kinds=("image", "tile"),
     needs=("mask",),
     requires_segmenter=True,
 )
 class Masks(Sink):
-    """Grayscale PNG, 255 for foreground."""
+    """Soft masks as grayscale PNG: 255 where the segmenter is sure of the foreground; 128 or more is inside."""
 
     def write_image(self, image: ImageResult, path: Path) -> None:
         """Write the mask of the whole image."""

@@ -11,7 +11,7 @@ from cancernet_cli.outputs.sink import Sink, SlideResult, sinks
     "probability_maps",
     help="Write each slide's tile probabilities to this folder as a pyramidal TIFF aligned with the slide.",
     title="maps",
-    suffix=".tif",
+    suffix=".probability.tif",
     kinds=("slide",),
 )
 class ProbabilityMaps(Sink):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from cancernet_cli.core.arrays import F32, Pixels
 from cancernet_cli.outputs.pictures.lettering import BACKGROUND, QUIET, TEXT, fitted, font, line_size
+from cancernet_cli.outputs.pictures.scale_bar import draw_scale_bar
 
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 # Fractions of the legend's width
@@ -60,22 +60,9 @@ def draw_legend(
         if threshold is not None and len(scales) == 1:
             _mark_threshold(draw, x, x + wide, top, bar_height, threshold, size)
 
-    length_um = round_length_um(um_per_px, width * _LONGEST_SCALE_BAR)
-    _draw_scale_bar(draw, pad, first_bar + bar_height, length_um / um_per_px, show_length(length_um), size)
+    draw_scale_bar(draw, pad, first_bar + bar_height, um_per_px, width * _LONGEST_SCALE_BAR, size)
     _draw_patterns(band, draw, patterns, (round(width * _PATTERNS_FROM), pad), left - size, line, size)
     return np.asarray(band)
-
-
-def round_length_um(um_per_px: float, room_px: float) -> float:
-    """The longest scale bar, in um, of 1, 2 or 5 times a power of ten that fits in `room_px`."""
-    room_um = um_per_px * room_px
-    power = 10.0 ** math.floor(math.log10(room_um))
-    return max(factor * power for factor in (1, 2, 5) if factor * power <= room_um * (1 + 1e-9))
-
-
-def show_length(length_um: float) -> str:
-    """`500 um`, `2 mm`."""
-    return f"{length_um:g} um" if length_um < 1000 else f"{length_um / 1000:g} mm"
 
 
 def _draw_colour_bar(
@@ -127,14 +114,3 @@ def _mark_threshold(
     reach = letters.getlength(text) / 2
     middle = min(max(x, left + reach), right - reach)
     draw.text((middle, top - half - size // 4), text, TEXT, letters, anchor="ms")
-
-
-def _draw_scale_bar(draw: ImageDraw.ImageDraw, left: int, bottom: int, length_px: float, text: str, size: int) -> None:
-    """Draw a line with a tick at each end, `length_px` apart, and its length below."""
-    right, stroke, high = left + round(length_px), max(2, size // 7), size // 2
-    draw.rectangle((left, bottom - stroke, right, bottom), TEXT)
-    for x in (left, right):
-        draw.rectangle((x - stroke // 2, bottom - high, x + stroke // 2, bottom), TEXT)
-    letters = font(round(size * _SMALL))
-    reach = letters.getlength(text) / 2
-    draw.text((max((left + right) / 2, left + reach), bottom + size // 3), text, TEXT, letters, anchor="ma")

@@ -309,7 +309,7 @@ def test_sinks_write_the_same_files_during_the_run_and_later(folder: Path, run: 
     run(folder, out=tmp_path / "with.parquet", **named("with"))
     expected = contents("with")
     slides = ("b.svs", "c.ome.tif", "malignant/a.tif")
-    endings = {"geojson": ".geojson", "heatmaps": ".png", "probability_maps": ".tif"}
+    endings = {"geojson": ".geojson", "heatmaps": ".png", "probability_maps": ".probability.tif"}
     assert set(expected) == {f"{kind}/{slide}{ending}" for slide in slides for kind, ending in endings.items()}
     result = run(folder)
     before = bytes_of(result)

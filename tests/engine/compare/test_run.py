@@ -103,6 +103,7 @@ def test_files_and_plots_are_there(finished: ComparisonResult) -> None:
     assert '"leaking":true' in page
     assert "Figures on unseen patients" in page
     plots = {path.name for path in (out / "plots").iterdir()}
+    assert {"accuracy.png", "loss.png"} < plots
     assert {f"accuracy-{NETWORK}.png", f"loss-{NETWORK}.png", "auroc.png", "confusion-colour-logistic.png"} < plots
     history = pq.read_table(out / "cells" / f"{NETWORK}-threshold" / "history.parquet").to_pylist()
     assert [(row["split"], row["epoch"]) for row in history] == [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cancernet_cli.outputs.pictures.caption import caption_band
+from cancernet_cli.outputs.pictures.caption import Legend, caption_band
+from cancernet_cli.outputs.pictures.class_colours import class_colours, on_dark
 from cancernet_cli.outputs.pictures.overlay import draw_overlay
 
 PINK = (222, 170, 200)
@@ -57,7 +58,7 @@ def test_the_contour_lies_where_the_mask_ends() -> None:
     angles = np.degrees(np.arctan2(y - 249.5, x - 249.5)).round().astype(int)
     assert len(np.unique(angles)) >= 360  # no gaps
     assert (made[250, 250] == PINK).all()
-    assert (made[5, 5] < PINK).all()  # dimmed a little
+    assert (made[5, 5] == PINK).all()  # nothing is dimmed
 
 
 def test_a_mask_of_another_size_is_stretched_over_the_image() -> None:
@@ -122,3 +123,63 @@ def test_flags_have_a_line_of_their_own() -> None:
     assert (below != below[0, 0]).any()
     drawn = draw_overlay(tissue(460, 700), None, label="a", percent=60.0, true_label=None, flags=("dark",))
     assert drawn.shape[0] > draw(tissue(460, 700), None).shape[0]
+
+
+def test_the_bar_has_the_color_of_its_class() -> None:
+    colours = class_colours(("benign", "malignant"), "malignant")
+    for name, colour in colours.items():
+        band = caption_band(700, name, 80.0, None, colour=on_dark(colour))
+        assert (band == on_dark(colour)).all(axis=-1).sum() > 500
+    assert (
+        (
+            draw_overlay(tissue(460, 700), None, label="a", percent=60, true_label=None, colour=colours["malignant"])
+            == (on_dark(colours["malignant"]))
+        )
+        .all(axis=-1)
+        .any()
+    )
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.65])
+def test_the_threshold_is_a_tick_through_the_bar(threshold: float) -> None:
+    plain, marked = (
+        caption_band(700, "benign", 100.0, None, legend=Legend(threshold=at, model="m")) for at in (None, threshold)
+    )
+    bar = np.flatnonzero((plain == (104, 172, 255)).all(axis=-1).sum(axis=1) > 600)
+    row = marked[bar[len(bar) // 2]]
+    tick = np.flatnonzero((row == (245, 246, 248)).all(axis=-1))
+    left = round(22 * 0.7)
+    assert tick.mean() == pytest.approx(left + threshold * (700 - 2 * left), abs=2)
+
+
+def test_a_line_below_the_bar_covers_the_probabilities_of_an_unsure_label() -> None:
+    plain, marked = (caption_band(700, "benign", 99.0, None, legend=Legend(unsure=at)) for at in (None, (0.25, 0.5)))
+    left, width = round(22 * 0.7), 700 - 2 * round(22 * 0.7)
+    row = (marked == (205, 205, 205)).all(axis=-1).sum(axis=1).argmax()
+    covered = np.flatnonzero((marked[row] == (205, 205, 205)).all(axis=-1))
+    assert covered.min() == pytest.approx(left + 0.25 * width, abs=1)
+    assert covered.max() == pytest.approx(left + 0.5 * width, abs=1)
+    assert not (plain == (205, 205, 205)).all(axis=-1).any()
+
+
+def test_a_legend_says_contour_threshold_model_and_scale() -> None:
+    size = {}
+    for name, legend in {
+        "nothing": Legend(),
+        "contour": Legend(contour="mask (unet)"),
+        "everything": Legend(contour="mask (unet)", threshold=0.4, model="model", um_per_px=0.5),
+    }.items():
+        size[name] = draw_overlay(
+            tissue(460, 700), disc(460, 100), label="a", percent=50, true_label=None, legend=legend
+        )
+    assert size["nothing"].shape[0] < size["contour"].shape[0] < size["everything"].shape[0]
+    assert is_line(size["contour"][460:]).sum() > 40  # a sample of the line
+    bars = (size["everything"][480:] == (245, 246, 248)).all(axis=-1).sum(axis=1)
+    assert bars.max() == pytest.approx(50 / 0.5, abs=7)  # the longest round length in a quarter of 350 µm
+
+
+def test_the_scale_bar_keeps_its_length_when_the_image_is_shrunk() -> None:
+    legend = Legend(um_per_px=0.25)
+    made = draw_overlay(tissue(3000, 4096), None, label="a", percent=50, true_label=None, legend=legend)
+    bars = (made[1530:] == (245, 246, 248)).all(axis=-1).sum(axis=1)
+    assert bars.max() == pytest.approx(200 / 0.5, abs=9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from PIL import Image
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 from cancernet_cli.core.errors import OutputError
+from cancernet_cli.metrics.calibration import quantile_bins
 from cancernet_cli.outputs import plots
-from cancernet_cli.outputs.plots import Series, canvas
+from cancernet_cli.outputs.plots import Band, Row, Series, canvas
 
 RED = np.array([round(255 * c) for c in to_rgb(canvas.RED)])
 
@@ -34,7 +36,7 @@ def history(epochs: int, seed: int) -> list[dict[str, float | None]]:
     return [{"epoch": e, **dict(zip(keys, rng.random(5).tolist(), strict=True))} for e in range(1, epochs + 1)]
 
 
-BINS = [{"low": 0.5, "high": 0.6, "count": 10, "confidence": 0.55, "accuracy": 0.4}]
+BINS = quantile_bins(np.linspace(0, 1, 60), np.arange(60) % 7 < 3)
 ROWS = [{"threshold": t, "sensitivity": 1 - t, "specificity": t, "ppv": None} for t in (0.0, 0.5, 1.0)]
 DRAW: dict[str, Callable[..., None]] = {
     "roc": lambda path, **more: plots.plot_roc([series()], path, **more),
@@ -131,11 +133,18 @@ def test_one_class_has_no_curve_and_says_so(plot: Callable[..., None], tmp_path:
     assert legend_of(drawn[0])[0] == "alone: only one class (3 positive, 0 negative)"
 
 
-def test_reliability_says_the_calibration_error(tmp_path: Path, drawn: list[Figure]) -> None:
-    bins = [*BINS, {"low": 0.9, "high": 1.0, "count": 30, "confidence": 0.95, "accuracy": 0.90}]
-    plots.plot_reliability({"images": bins, "empty": []}, tmp_path / "r.png")
-    # (10 x 0.15 + 30 x 0.05) / 40
-    assert legend_of(drawn[0])[0] == "images: calibration error 0.075 (40 images)"
+def test_reliability_has_equal_axes_intervals_and_the_calibration_error(tmp_path: Path, drawn: list[Figure]) -> None:
+    notes = {"images": "calibration error 0.075"}
+    plots.plot_reliability({"images": BINS, "empty": []}, tmp_path / "r.png", notes=notes)
+    words = legend_of(drawn[0])
+    assert words[0] == "images: 60 in 6 bins of about equal size, calibration error 0.075"
+    assert words[1].startswith("empty: 0")
+    axes = drawn[0].axes[0]
+    assert axes.get_xlim() == axes.get_ylim() == (-0.01, 1.01)
+    assert axes.get_aspect() == 1
+    (whiskers,) = [bar for container in axes.containers for bar in container[2]]
+    ends = [(segment[0][1], segment[1][1]) for segment in whiskers.get_segments()]
+    np.testing.assert_allclose(ends, [(b["observed_low"], b["observed_high"]) for b in BINS])
 
 
 def test_confusion_says_counts_and_row_shares(tmp_path: Path, drawn: list[Figure]) -> None:
@@ -153,19 +162,50 @@ def test_thresholds_draw_what_there_is(tmp_path: Path, drawn: list[Figure]) -> N
     assert legend_of(drawn[0]) == ["sensitivity", "specificity", "threshold in use: 0.4"]
     plots.plot_thresholds(ROWS, tmp_path / "t.png", None)  # type: ignore[arg-type]
     assert legend_of(drawn[1]) == ["sensitivity", "specificity"]
+    assert len(drawn[1].axes) == 1
+    whole = [row | {"ppv": 0.5, "npv": 0.5, "f1": 0.2} for row in ROWS]
+    plots.plot_thresholds(whole, tmp_path / "t.png", 0.4)  # type: ignore[arg-type]
+    assert [len(axes.lines) - 1 for axes in drawn[2].axes] == [2, 2, 1]
 
 
 def test_history_gives_a_network_a_colour_and_folds_a_mean(tmp_path: Path, drawn: list[Figure]) -> None:
     runs = {f"VGG16 fold {i}": history(4, i) for i in range(3)} | {"final": history(4, 9)}
     plots.plot_history(runs, tmp_path / "h.png", measure="accuracy")
-    assert legend_of(drawn[0]) == ["VGG16 (mean of 3 folds)", "final", "training", "validation"]
+    assert legend_of(drawn[0]) == [
+        "VGG16 (mean of 3 folds)", "final", "training", "validation", "best epoch in validation"
+    ]  # fmt: skip
     lines = drawn[0].axes[0].lines
-    assert len(lines) == 2 * (3 + 1) + 2
+    assert len(lines) == 2 * (3 + 1) + 2 + 2
     mean = np.mean([[row["train_accuracy"] for row in runs[f"VGG16 fold {i}"]] for i in range(3)], axis=0)
     np.testing.assert_allclose(lines[3].get_ydata(), mean)
     assert lines[3].get_linewidth() > 2 * lines[0].get_linewidth()
     plots.plot_history({f"fold_{i}": history(2, i) for i in range(5)}, tmp_path / "h.png", measure="dice")
-    assert legend_of(drawn[1]) == ["mean of 5 folds", "validation"]
+    assert legend_of(drawn[1]) == ["mean of 5 folds", "validation", "best epoch in validation"]
+
+
+def test_the_best_epoch_is_the_one_with_the_lowest_loss_or_the_highest_share(
+    tmp_path: Path, drawn: list[Figure]
+) -> None:
+    values = [0.9, 0.3, 0.5, 20.0]
+    rows: list[dict[str, float | None]] = [
+        {"epoch": i + 1, "validation_loss": v, "validation_accuracy": v / 20} for i, v in enumerate(values)
+    ]
+    for measure, best in (("loss", 2), ("accuracy", 4)):
+        plots.plot_history({"run": rows}, tmp_path / "h.png", measure=measure)  # type: ignore[arg-type]
+        (number,) = drawn[-1].axes[0].texts
+        assert number.get_text() == str(best)
+    assert drawn[0].axes[0].get_yscale() == "log", "one loss is so high that the others would look flat"
+    assert drawn[1].axes[0].get_ylim() == (-0.01, 1.01)
+
+
+def test_histories_stand_side_by_side_with_one_color_per_network(tmp_path: Path, drawn: list[Figure]) -> None:
+    runs = {"U-Net": {"VGG16": history(3, 0), "ResNet50": history(3, 1)}, "none": {"ResNet50": history(3, 2)}}
+    plots.plot_histories(runs, tmp_path / "h.png", measure="accuracy")
+    first, second = drawn[0].axes
+    assert [axes.get_title() for axes in (first, second)] == ["U-Net", "none"]
+    assert second.lines[0].get_color() == first.lines[3].get_color() != first.lines[0].get_color()
+    assert first.get_ylim() == second.get_ylim()
+    assert legend_of(drawn[0])[:2] == ["VGG16", "ResNet50"]
 
 
 def test_a_history_may_have_gaps_or_nothing(tmp_path: Path, drawn: list[Figure]) -> None:
@@ -181,8 +221,28 @@ def test_intervals_stand_beside_their_names(tmp_path: Path, drawn: list[Figure])
         [("all", 0.8, 0.7, 0.9), ("few", -0.5, nan, nan)], tmp_path / "i.png", measure="difference", reference=0
     )
     axes = drawn[0].axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["all", "few"]
-    assert [text.get_text() for text in axes.texts] == ["0.800  (0.700 to 0.900)", "−0.500  (no interval)"]
+    words = [text.get_text() for text in axes.texts if text.get_text()]
+    assert words == ["0.800  (0.700 to 0.900)", "all", "−0.500  (no interval)", "few"]
+
+
+def test_groups_of_intervals_differ_in_color_and_filling(tmp_path: Path, drawn: list[Figure]) -> None:
+    rows = [Row("a", 0.8, 0.7, 0.9, "20 images"), Row("", 0.9, 0.8, 1.0, group=1), Row("b", 0.5, 0.4, 0.6, "3 images")]
+    plots.plot_intervals(rows, tmp_path / "i.png", measure="AUROC", groups=("by patient", "by image"))
+    markers = [line for line in drawn[0].axes[0].lines if line.get_marker() in ("s", "o")]
+    assert [line.get_marker() for line in markers] == ["s", "o", "s"]
+    assert markers[1].get_markerfacecolor() == "white"
+    assert legend_of(drawn[0]) == ["by patient", "by image"]
+    assert "20 images" in [text.get_text() for text in drawn[0].axes[0].texts]
+
+
+def test_a_roc_curve_may_have_a_band_and_a_note(tmp_path: Path, drawn: list[Figure]) -> None:
+    x = np.linspace(0, 1, 5)
+    one = dataclasses.replace(series(), band=Band(x, x / 2, np.sqrt(x), "95 % of resamples"), note="one more")
+    plots.plot_roc([one], tmp_path / "r.png")
+    words = legend_of(drawn[0])
+    assert words[0].endswith("negative; one more)")
+    assert words[1] == "95 % of resamples"
+    assert len(drawn[0].axes[0].collections) == 1
 
 
 def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:

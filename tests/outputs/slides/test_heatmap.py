@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 
+from cancernet_cli.outputs.pictures.scale_bar import round_length_um, show_length
 from cancernet_cli.outputs.slides.heatmap import draw_heatmap
-from cancernet_cli.outputs.slides.heatmap_legend import draw_legend, round_length_um, show_length
+from cancernet_cli.outputs.slides.heatmap_legend import draw_legend
 from cancernet_cli.outputs.slides.results import TileResults
 from tests.tile_cases import OVERLAPPING, OVERLAPPING_FAILED, overlapping, results
 
@@ -41,7 +42,7 @@ def test_each_tile_lies_at_its_place() -> None:
     values, failed = hand(320)
     is_there = ~np.isnan(values)
     colour = colormaps["RdYlBu_r"](np.nan_to_num(values))[..., :3] * 255
-    expected = 0.5 * colour + 0.5 * (np.array(PALE) @ (0.299, 0.587, 0.114))
+    expected = 0.45 * colour + 0.55 * (np.array(PALE) @ (0.299, 0.587, 0.114))
     assert np.abs(made[is_there] - expected[is_there]).max() < 4  # 256 colours, twice
     assert (made[~is_there & ~failed] == PALE).all()
     stripes = made[failed]
@@ -53,7 +54,7 @@ def test_each_tile_lies_at_its_place() -> None:
 def test_tiles_that_the_model_does_not_decide_on_are_gray() -> None:
     labels = ["unsure", "unsure", None, "malignant", None]
     made = draw_heatmap(dataclasses.replace(large(), labels=labels), thumbnail(1600, 960), 1.0, ["a"])
-    grey = 0.5 * 205 + 0.5 * (np.array(PALE) @ (0.299, 0.587, 0.114))
+    grey = 0.45 * 205 + 0.55 * (np.array(PALE) @ (0.299, 0.587, 0.114))
     assert np.abs(made[:640, :960] - grey).max() < 2, "both tiles and their overlap"
     assert np.abs(made[:640, 1280:] - grey).max() > 50, "the sure tile keeps the color of its probability"
     decided = draw_heatmap(large(), thumbnail(1600, 960), 1.0, ["a"])
@@ -101,7 +102,7 @@ def test_more_classes_have_a_colour_each() -> None:
     tiles = three_classes([(0, 0), (600, 0)], [[0.4, 0.3, 0.3], [0.1, 0.9, 0.0]])
     made = draw_heatmap(tiles, thumbnail(1200, 400), 1.0, [])
     for place, p, rgb in ((100, 0.4, (0, 114, 178)), (1000, 0.9, (213, 94, 0))):
-        expected = 0.5 * (255 + p * (np.array(rgb) - 255)) + 0.5 * 239
+        expected = 0.45 * (255 + p * (np.array(rgb) - 255)) + 0.55 * 239
         assert np.abs(made[50, place] - expected).max() < 2
 
 
@@ -115,7 +116,7 @@ def test_overlapping_tiles_show_the_class_of_the_highest_mean() -> None:
 
 
 def test_tissue_shows_through() -> None:
-    """Half of the contrast of light and dark is left, and tissue's own colour does not tint the map."""
+    """More than half of the contrast of light and dark is left, and tissue's own colour does not tint the map."""
     rng = np.random.default_rng(0)
     dark = rng.random((400, 1200)) < 0.5
     picture = np.where(dark[..., None], (120, 60, 150), (240, 190, 215)).astype(np.uint8)
@@ -123,7 +124,7 @@ def test_tissue_shows_through() -> None:
     made = draw_heatmap(tiles, picture, 1.0, [])[:400].astype(int)
     difference = made[~dark].mean(axis=0) - made[dark].mean(axis=0)
     grey = np.array((0.299, 0.587, 0.114)) @ np.array([(240 - 120), (190 - 60), (215 - 150)])
-    np.testing.assert_allclose(difference, [grey / 2] * 3, atol=1)
+    np.testing.assert_allclose(difference, [grey * 0.55] * 3, atol=1)
 
 
 def test_a_narrow_slide_stands_in_the_middle() -> None:
@@ -154,7 +155,7 @@ def test_scale_bars_have_round_lengths(um_per_px: float, length: float) -> None:
 
 
 def test_lengths_are_named() -> None:
-    assert [show_length(v) for v in (50, 500, 1000, 20000)] == ["50 um", "500 um", "1 mm", "20 mm"]
+    assert [show_length(v) for v in (50, 500, 1000, 20000)] == ["50 µm", "500 µm", "1 mm", "20 mm"]
 
 
 @pytest.mark.parametrize("um_per_px", [0.499, 3.3, 8.0])
@@ -207,3 +208,26 @@ def test_tiles_unlike_the_training_images_lose_their_color() -> None:
     assert (alone == alone[..., :1]).all()
     assert 0.05 < (alone[..., 0] == 255).mean() < 0.25
     assert (made[:320, 640:] == usual[:320, 640:]).all()
+
+
+def test_glass_keeps_its_color() -> None:
+    tissue = np.zeros((960, 1600), np.bool_)
+    tissue[:, 100:300] = True
+    made = draw_heatmap(large(), thumbnail(1600, 960), 1.0, [], tissue)[:640]
+    whole = draw_heatmap(large(), thumbnail(1600, 960), 1.0, [])[:640]
+    assert (made[:, 105:295] == whole[:, 105:295]).all()
+    assert (made[:, :95] == PALE).all()
+    assert (made[:, 305:640] == PALE).all()
+
+
+def test_tissue_without_tiles_is_dotted_and_slivers_are_not() -> None:
+    tiles = results([(0, 0)], [0.8], slide=(1600, 960), tile=(640, 640))
+    tissue = np.zeros((960, 1600), np.bool_)
+    tissue[:640, :645] = True  # 5 px beyond the tile
+    plain = draw_heatmap(tiles, thumbnail(1600, 960), 1.0, [], tissue)[:960]
+    assert (plain[:, 650:] == PALE).all()
+    assert not (plain == 40).all(axis=2).any()
+    tissue[:640, 800:1200] = True
+    dotted = draw_heatmap(tiles, thumbnail(1600, 960), 1.0, [], tissue)[:960]
+    assert 0.05 < (dotted[20:620, 820:1180] == 40).all(axis=2).mean() < 0.3
+    assert (dotted[650:, :] == PALE).all()
