@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import timm
-import torchvision
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 from torch import nn
 
 from cancernet_cli.classification.base import Backbone, State, backbones
+from cancernet_cli.classification.hub import IMAGENET_MEAN, IMAGENET_STD, UNSTATED, Weights, download, published
 from cancernet_cli.classification.timm_backbone import TimmBackbone
 from cancernet_cli.core.errors import ModelError
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_HEADER = "cancernet"  # the key in a file's header
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,24 @@ def load_pretrained(backbone: Backbone, name: str, weights: str = "imagenet") ->
 
     Args:
         name: a registered backbone or a timm model.
-        weights: `imagenet`, `none` (stay random), or a safetensors file with torchvision's or timm's key names.
+        weights: `imagenet`, `none` (stay random), or a safetensors file with torchvision's or timm's key names, such as
+            `cancernet models fetch` writes.
 
     Raises:
         ModelError: the weights are not available offline, or do not fit the backbone.
     """
-    facts = backbones[name].facts if name in backbones else _timm_facts(name)
-    mean, std = tuple(facts.get("mean", IMAGENET_MEAN)), tuple(facts.get("std", IMAGENET_STD))
-    if weights == "none":
-        return Pretrained("random weights", mean, std)
-    if weights != "imagenet":
-        fill(backbone, _read(Path(weights)), weights)
-        return Pretrained(Path(weights).name, mean, std)
-    state, source = facts["weights"]() if "weights" in facts else _from_hub(name)
-    fill(backbone, state, source)
-    return Pretrained(source, mean, std)
+    if weights == "imagenet":
+        has_package = name in backbones and "weights" in backbones[name].facts
+        found = packaged_weights(name) if has_package else _from_hub(name)
+        fill(backbone, found.state, found.source)
+        return Pretrained(found.source, found.mean, found.std)
+    facts = dict(backbones[name].facts if name in backbones else _timm_facts(name))
+    source = "random weights"
+    if weights != "none":
+        state, own = _read(Path(weights))
+        fill(backbone, state, weights)
+        source, facts = own.get("source", Path(weights).name), {**facts, **own}
+    return Pretrained(source, tuple(facts.get("mean", IMAGENET_MEAN)), tuple(facts.get("std", IMAGENET_STD)))
 
 
 def fill(module: nn.Module, state: State, source: str) -> None:
@@ -74,33 +77,54 @@ def fill(module: nn.Module, state: State, source: str) -> None:
     target.load_state_dict(found)
 
 
+def packaged_weights(name: str) -> Weights:
+    """The ImageNet weights of a registered backbone that come from an installed package.
+
+    Raises:
+        ModelError: none are registered, or the package is not installed.
+    """
+    facts = backbones[name].facts
+    if "weights" not in facts:
+        raise ModelError(
+            f"no ImageNet weights are registered for backbone {name!r}",
+            fix="pass --weights FILE, or --weights none to start from random weights",
+        )
+    state, source = facts["weights"]()
+    mean, std = tuple(facts.get("mean", IMAGENET_MEAN)), tuple(facts.get("std", IMAGENET_STD))
+    return Weights(state, name, source, facts.get("licence", UNSTATED), mean, std)
+
+
+def weights_file(weights: Weights) -> bytes:
+    """Weights as a safetensors file whose header has what `load_pretrained` has to know of them."""
+    facts = {"source": weights.source, "licence": weights.licence, "mean": weights.mean, "std": weights.std}
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in weights.state.items()}
+    # One entry: safetensors writes several in any order, and the same weights have to give the same bytes.
+    return save(state, {_HEADER: json.dumps(facts, sort_keys=True)})
+
+
 def _timm_facts(name: str) -> dict[str, Any]:
     settings = timm.get_pretrained_cfg(name)
     return {} if settings is None else {"mean": settings.mean, "std": settings.std}
 
 
-def _read(path: Path) -> State:
+def _read(path: Path) -> tuple[State, dict[str, Any]]:
+    """The tensors of a file, and the facts in its header if `weights_file` wrote it."""
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} cannot be read as weights ({error})", fix="provide a safetensors file") from None
-
-
-def _from_hub(name: str) -> tuple[State, str]:
-    """ImageNet weights and their source, downloaded from torchvision's or timm's hub unless cached."""
-    hub_name = backbones[name].facts.get("hub") if name in backbones else None
-    if name in backbones and hub_name is None:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+        facts = json.loads(header.get(_HEADER, "{}"))
+        return load_file(path), facts if isinstance(facts, dict) else {}
+    except (OSError, SafetensorError, ValueError) as error:
         raise ModelError(
-            f"no ImageNet weights are registered for backbone {name!r}",
-            fix="pass --weights FILE, or --weights none to start from random weights",
-        )
-    try:
-        if hub_name is not None:
-            hub = torchvision.models.get_weight(f"{hub_name}.DEFAULT")
-            return dict(hub.get_state_dict(progress=False, check_hash=True)), f"ImageNet {name} ({hub.url})"
-        return dict(timm.create_model(name, pretrained=True).state_dict()), f"ImageNet {name} (timm's default weights)"
-    except (URLError, OSError, RuntimeError) as error:
-        raise ModelError(
-            f"the ImageNet weights of {name} cannot be downloaded ({' '.join(str(error).split())[:120]})",
-            fix="download them on a machine with network access, save them as safetensors, and pass --weights FILE",
+            f"{path} cannot be read as weights ({error})",
+            fix="provide a safetensors file; `cancernet models fetch` writes one",
         ) from None
+
+
+def _from_hub(name: str) -> Weights:
+    """ImageNet weights downloaded from torchvision's or timm's hub unless cached."""
+    source = published(name)
+    if source is None:
+        return packaged_weights(name)
+    fix = f"run `cancernet models fetch {name}` on a machine with network access, and pass --weights FILE"
+    return download(name, source, fix=fix)

@@ -1,4 +1,4 @@
-"""`cancernet models`: list, show and quantise models."""
+"""`cancernet models list` and `show`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cancernet_cli.cli import output, progress
+from cancernet_cli.cli import output
 from cancernet_cli.cli.bind import FORMAT, Format
 from cancernet_cli.cli.render.card import card_parts, headline, network
 from cancernet_cli.core.cards import WEIGHTS_FILE, Card, read_card
@@ -17,10 +17,7 @@ from cancernet_cli.core.models import DEFAULT_MODEL, bundled_models, find_model
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-app = typer.Typer(help="List the bundled models, show a model's card, or quantise a model.", no_args_is_help=True)
 
-
-@app.command("list")
 def list_models(*, format: Annotated[Format, FORMAT] = "human") -> None:
     """List the models that come with the package.
 
@@ -37,7 +34,6 @@ def list_models(*, format: Annotated[Format, FORMAT] = "human") -> None:
         output.show(list_table(rows))
 
 
-@app.command("show")
 def show_model(
     name: Annotated[str, typer.Argument(help="A bundled model's name, or a model's folder.")] = DEFAULT_MODEL,
     *,
@@ -60,35 +56,6 @@ def show_model(
         output.record(asdict(card))
     elif format == "human":
         output.show(*card_parts(card, folder, full=full))
-
-
-@app.command("quantise")
-def quantise_model(
-    name: Annotated[str, typer.Argument(help="A bundled model's name, or a model's folder.")],
-    inputs: Annotated[list[str], typer.Argument(help="Representative images for calibration; a few hundred suffice.")],
-    *,
-    segmenter: Annotated[
-        str | None, typer.Option(help="Segmenter instead of the card's default; the card must allow it.")
-    ] = None,
-    format: Annotated[Format, FORMAT] = "human",
-) -> None:
-    """Quantise a model to int8, calibrated on representative images, and store the network in the model's folder.
-
-    Otherwise `classify --precision int8` calibrates on its own images on first use and caches the network. Requires
-    NNCF (the "int8" extra of the package).
-
-    Examples:
-
-        cancernet models quantise models/mine ./slides
-    """
-    with progress.reporter(format) as report:
-        from cancernet_cli.engine.quantize import quantise
-
-        path = quantise(name, inputs, segmenter=segmenter, report=report)
-    if format == "json":
-        output.record({"int8": path, "size_bytes": path.with_suffix(".bin").stat().st_size})
-    elif format == "human":
-        output.line(f"{path} ({path.with_suffix('.bin').stat().st_size / 1e6:.1f} MB)")
 
 
 def summary(name: str, card: Card, folder: Path) -> dict[str, Any]:
