@@ -52,8 +52,7 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
         card = read_card(options.out)
         output.show(*card_parts(card, options.out))
         output.talk(f"Model written to {options.out}.")
-        if options.task == "classify":
-            unit = "images" if card.training.stamp else "patients"
-            output.talk(f"Evaluation on held-out {unit}: {options.out / 'evaluation' / 'report.md'}")
+        unit = "images" if card.training.stamp else "patients"
+        output.talk(f"Evaluation on held-out {unit}: {options.out / 'evaluation' / 'report.md'}")
         if problems := [*card.training.doubts, *filter(None, [card.training.stamp])]:
             output.talk(f"warning: {'; '.join(problems)}")
