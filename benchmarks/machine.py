@@ -14,7 +14,7 @@ from typing import Any
 
 import results_table
 
-from cancernet_cli.core.system import available_cores, processor
+from cancernet_cli.core.machine.system import available_cores, processor
 
 PACKAGES = (
     "cancernet",

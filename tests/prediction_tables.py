@@ -24,6 +24,7 @@ def write_predictions(
     images: int = 80,
     order: Any = None,
     metadata: Mapping[str, str] | None = None,
+    row_group_size: int = 13,
     **columns: Any,
 ) -> Path:
     """A table of images of 16 patients with two slides each, two magnifications, threshold 0.4.
@@ -53,7 +54,7 @@ def write_predictions(
     whole = pa.table({name: column for name, column in table.items() if column is not None})
     entries = {METADATA_PREFIX + name: value for name, value in (metadata or {}).items()}
     whole = whole.replace_schema_metadata(entries or None)
-    pq.write_table(whole if order is None else whole.take(pa.array(order)), file, row_group_size=13)
+    pq.write_table(whole if order is None else whole.take(pa.array(order)), file, row_group_size=row_group_size)
     return file
 
 

@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from cancernet_cli.core.errors import OptionError
+from cancernet_cli.core.machine.devices import check_device
 from cancernet_cli.core.options.base import Options, OptionSpec, flag_name
 
 Format = Literal["human", "json", "quiet"]
@@ -53,6 +54,8 @@ def options_from(record: type[Options]) -> Callable[[Callable[..., Any]], Callab
                 options = record(**chosen)
             except OptionError as error:
                 raise typer.BadParameter(str(error)) from None
+            if isinstance(device := getattr(options, "device", None), str):
+                check_device(device)  # before PyTorch is loaded
             return command(**values, options=options)
 
         run.__name__, run.__doc__ = command.__name__, _unwrapped(command.__doc__ or "")
@@ -81,7 +84,7 @@ def _is_number_or_auto(hint: Any) -> bool:
 
 def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     spec: OptionSpec = field.metadata["option"]
-    flag = flag_name(field.name)
+    flag = spec.flag or flag_name(field.name)
     names = [f"{flag}/--no-{flag[2:]}" if field.default is True else flag] + ([spec.short] if spec.short else [])
     extra: dict[str, Any] = {}
     if _is_number_or_auto(hint):

@@ -12,6 +12,7 @@ from cancernet_cli.core.errors import PartialFailure
 from cancernet_cli.core.figures import counted
 from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.core.options.sinks import with_sinks
+from cancernet_cli.data.discovery.inputs import parse_inputs
 
 Inputs = Annotated[
     list[str],
@@ -41,6 +42,7 @@ def classify(inputs: Inputs, *, options: ClassifyOptions, format: Annotated[Form
 
         cancernet classify biopsy.svs --heatmaps heatmaps --geojson geojson
     """
+    parse_inputs(inputs)  # a mistyped path is refused before torch is loaded
     with progress.reporter(format) as report:
         from cancernet_cli.engine.classify import run as engine  # torch is imported here, not at --help
 

@@ -21,8 +21,8 @@ Table = Annotated[
 def evaluate(table: Table, *, options: EvaluateOptions, format: Annotated[Format, FORMAT] = "human") -> None:
     """Evaluate a predictions table by image, magnification, slide and patient, with confidence intervals.
 
-    Writes report.md, metrics.json and plots into a folder next to the table. With --against, states which of two tables
-    is better, or that the difference may be due to chance.
+    Writes report.html, report.md, metrics.json and plots into a folder next to the table. With --against, states which
+    of two tables is better, or that the difference may be due to chance.
 
     Examples:
 
@@ -45,7 +45,11 @@ def evaluate(table: Table, *, options: EvaluateOptions, format: Annotated[Format
 
         output.show(*evaluation_parts(result.metrics))
         output.show("")
-        for name, path in (("report", result.report_file), ("metrics", result.metrics_file)):
+        for name, path in (
+            ("page", result.page_file),
+            ("report", result.report_file),
+            ("metrics", result.metrics_file),
+        ):
             output.line(f"{name:<12} {path}")
         if result.plots:
             output.line(f"{'plots':<12} {next(iter(result.plots.values())).parent}")

@@ -10,19 +10,31 @@ import typer
 
 from cancernet_cli.cli import output, progress
 from cancernet_cli.cli.bind import FORMAT, Format, options_from
+from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options import FinetuneOptions
+from cancernet_cli.data.discovery.inputs import parse_inputs
 
 Data = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         help="Class folders, an unpacked BreakHis or IDC archive, or a CSV or Parquet manifest with "
         "path,label[,patient]; images, slides, or both."
     ),
 ]
 
+NO_DATA = (
+    "error: DATA is missing: what should it learn from?",
+    "  fix: pass one of these",
+    "    cancernet finetune ./images        # a folder per class: images/benign/*.png, images/malignant/*.png",
+    "    cancernet finetune ./BreaKHis_v1   # BreakHis or IDC as unpacked: patients are read from the names",
+    "    cancernet finetune labels.csv      # columns path,label and, better, patient",
+    "  No data yet? BreakHis (7,909 images of 82 patients) is free for research:",
+    "    https://web.inf.ufpr.br/vri/databases/breast-cancer-histopathological-database-breakhis/",
+)
+
 
 @options_from(FinetuneOptions)
-def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, FORMAT] = "human") -> None:
+def finetune(data: Data = None, *, options: FinetuneOptions, format: Annotated[Format, FORMAT] = "human") -> None:
     """Train a classifier on labeled images and slides, or a U-Net on images with masks, split by patient.
 
     The model folder gets a card with the data, the splits and the metrics on held-out patients.
@@ -37,6 +49,11 @@ def finetune(data: Data, *, options: FinetuneOptions, format: Annotated[Format, 
 
         cancernet finetune nuclei/manifest.csv --task segment --out models/nuclei
     """
+    if not data:
+        for text in NO_DATA:
+            output.talk(text)
+        raise typer.Exit(OptionError.exit_code)
+    parse_inputs(data)  # a mistyped path is refused before torch is loaded
     if os.environ.get("RANK", "0") != "0":  # started by torchrun: only the first process prints
         format = "quiet"
     with progress.reporter(format) as report:

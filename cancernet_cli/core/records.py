@@ -96,6 +96,7 @@ class RunResult:
         partial: Slides with a prediction although some of their tiles failed; included in `ok`.
         unlisted_folders: Folders that could not be listed, so that their files have no rows.
         tiles_file: The table of tiles, if there are slides.
+        report_file: The HTML page, if it was asked for.
     """
 
     out: Path
@@ -116,6 +117,7 @@ class RunResult:
     partial: int = 0
     unlisted_folders: int = 0
     tiles_file: Path | None = None
+    report_file: Path | None = None
     outputs: dict[str, Path] = field(default_factory=dict)
 
     if not TYPE_CHECKING:  # a type checker would accept any attribute

@@ -17,8 +17,8 @@ import torch
 
 from cancernet_cli import __version__
 from cancernet_cli.core.cards import CARD_FILE, Card, file_sha256
+from cancernet_cli.core.machine.system import available_cores, memory_bytes, package_versions, processor
 from cancernet_cli.core.options import ClassifyOptions, Options
-from cancernet_cli.core.system import available_cores, package_versions, processor
 from cancernet_cli.data.splits.training_images import HASHES_FILE
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.segmentation import segmenters
@@ -101,7 +101,7 @@ def machine_facts() -> dict[str, Any]:
     return {
         "processor": processor(),
         "cores": available_cores(),
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": memory_bytes(),
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         "system": platform.platform(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
@@ -119,10 +119,3 @@ def call_facts() -> dict[str, str]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
-
-
-def _memory_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None

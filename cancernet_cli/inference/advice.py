@@ -14,8 +14,8 @@ from cancernet_cli import __version__
 from cancernet_cli.core.cache import cache_root, private_folder
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.files import output_error, write_bytes
+from cancernet_cli.core.machine.system import processor
 from cancernet_cli.core.options import ClassifyOptions, LoaderOptions
-from cancernet_cli.core.system import processor
 
 FILE = "advice.json"
 # Precisions that `auto` may choose if probabilities differ from fp32 by less than MAX_DIFFERENCE.

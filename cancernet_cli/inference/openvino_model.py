@@ -16,7 +16,7 @@ from cancernet_cli import __version__
 from cancernet_cli.core.cache import cached_folder
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.events import Note, Reporter, silent
-from cancernet_cli.core.system import package_versions
+from cancernet_cli.core.machine.system import package_versions
 from cancernet_cli.inference.openvino_import import ov
 
 FILE = "model.xml"

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from cancernet_cli.core.errors import DeviceError
-from cancernet_cli.core.system import available_cores
+from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.inference.openvino_import import ov
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.inference.runtime import Runtime

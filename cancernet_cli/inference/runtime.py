@@ -9,8 +9,9 @@ import torch
 
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.errors import DeviceError, OptionError
+from cancernet_cli.core.machine.devices import check_device
+from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.core.options import LoaderOptions
-from cancernet_cli.core.system import available_cores
 from cancernet_cli.inference.advice import advice_for
 from cancernet_cli.segmentation.base import openvino_segmenters, segmenters
 
@@ -103,27 +104,20 @@ def with_library(runtime: Runtime, wanted: str, card: Card) -> Runtime:
 
 
 def _device(name: str) -> torch.device:
+    check_device(name)
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda", "mps"):
-        known = "auto, cpu, cuda, cuda:N or mps"
-        meant = f"use cuda for an NVIDIA GPU, or one of {known}" if name.startswith("gpu") else f"use {known}"
-        raise DeviceError(f"unknown device {name!r}", fix=meant)
+    device = torch.device(name)
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if count and (device.index or 0) >= count:
             raise DeviceError(f"no CUDA device {device.index}: PyTorch finds {count}", fix=f"use 0 to {count - 1}")
         if not count:
-            build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
             raise DeviceError(
-                f"no CUDA device found (PyTorch {torch.__version__}, {build})",
-                fix="use --device cpu, or install a PyTorch build and a driver that support the GPU",
+                f"no CUDA device found: the driver finds one, but PyTorch {torch.__version__} does not",
+                fix="install a PyTorch build that goes with the driver (see nvidia-smi), or use --device cpu",
             )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("no Apple GPU (mps) found", fix="use --device auto or cpu")

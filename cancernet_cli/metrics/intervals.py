@@ -108,7 +108,7 @@ def _resamplers(design: Design, scores: Scores, specs: Sequence[FigureSpec]) -> 
     cells = scores.labels * k + scores.predicted  # of each unit's confusion matrix, flat
     found: dict[str, Resampler] = {}
     for weighting in sorted({spec.weighting for spec in specs}):
-        weighted = scores.case_weighted() if weighting == "cases" else scores
+        weighted = scores.case_weighted if weighting == "cases" else scores
         matrices = _Matrices(_cells_by_unit(weighted.counts.astype(np.float64), cells, design, k * k))
         for spec in (spec for spec in specs if spec.weighting == weighting):
             fast = RESAMPLERS.get(function_of(spec))

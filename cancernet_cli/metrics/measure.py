@@ -26,10 +26,10 @@ def measure(spec: FigureSpec, scores: Scores) -> Figure:
     """One figure of labelled predictions, without its interval."""
     function = function_of(spec)
     if spec.weighting == "cases":
-        scores = scores.case_weighted()
+        scores = scores.case_weighted
         if not len(scores.labels):
             return Figure.of(None, 0, "the patients of the images are unknown")
-    found = function(confusion_matrix(scores) if spec.measured_from == "decisions" else scores)
+    found = function(scores.confusion_matrix if spec.measured_from == "decisions" else scores)
     if isinstance(found, Figure):
         return found
     if isinstance(found, PerClass):
@@ -43,16 +43,9 @@ def measure_resamples(spec: FigureSpec, matrices: F64) -> F64:
     return found.combined() if isinstance(found, PerClass) else np.asarray(found)
 
 
-def confusion_matrix(scores: Scores) -> F64:
-    """Images, or their weights, by true class (rows) and decision: `[K, K]`."""
-    k = len(scores.classes)
-    cells = np.bincount(scores.labels * k + scores.predicted, scores.counts, k * k)
-    return cells.reshape(k, k).astype(np.float64)
-
-
 def confusion(scores: Scores) -> dict[str, Any]:
     """The confusion matrix as metrics files hold it; with two classes also tn, fp, fn and tp."""
-    matrix = confusion_matrix(scores).astype(np.int64)
+    matrix = scores.confusion_matrix.astype(np.int64)
     found: dict[str, Any] = {"classes": list(scores.classes), "true_by_predicted": matrix.tolist()}
     if len(matrix) == 2:
         (tn, fp), (fn, tp) = matrix.tolist()

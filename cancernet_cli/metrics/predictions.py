@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cancernet_cli.core.arrays import F64
 from cancernet_cli.core.figures import Figure
@@ -45,8 +45,8 @@ def log_loss(scores: Scores) -> float:
 def brier(scores: Scores) -> float:
     """Brier score: of the positive class when there are two (0 to 1), summed over classes when more (0 to 2)."""
     if len(scores.classes) == 2:
-        probs = scores.probs[:, 1].clip(0, 1)
-        return float(brier_score_loss(scores.labels == 1, probs, sample_weight=scores.counts, pos_label=True))
+        misses = scores.probs[:, 1].clip(0, 1) - (scores.labels == 1)
+        return float(np.average(np.square(misses, out=misses), weights=scores.counts))
     truth = np.eye(len(scores.classes))[scores.labels]
     return float(np.average(((scores.probs - truth) ** 2).sum(axis=1), weights=scores.counts))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -111,15 +112,27 @@ class Scores:
             self._rankings[k] = Ranking.of(self.probs[:, k])
         return self._rankings[k]
 
+    @cached_property
     def case_weighted(self) -> Scores:
         """The entries of known patients, with weights in `counts`: the images of each patient share weight 1."""
         known = self.where(self.patients >= 0)
         at = renumbered(known.patients)
-        return replace(known, counts=known.counts / np.bincount(at, known.counts)[at])
+        weighted = replace(known, counts=known.counts / np.bincount(at, known.counts)[at])
+        weighted._rankings.update(known._rankings)  # of the same probabilities
+        return weighted
+
+    @cached_property
+    def confusion_matrix(self) -> F64:
+        """Images, or their weights, by true class (rows) and decision: `[K, K]`."""
+        k = len(self.classes)
+        cells = np.bincount(self.labels * k + self.predicted, self.counts, k * k)
+        return cells.reshape(k, k).astype(np.float64)
 
     def where(self, chosen: Bools) -> Scores:
         """The chosen entries, `[N]` bool; no copy if all are."""
         if chosen.all():
             return self
         columns = ("labels", "predicted", "probs", "counts", "patients", "magnifications", "slides", "unsure")
-        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
+        found = replace(self, **{name: getattr(self, name)[chosen] for name in columns})
+        found._rankings.update({k: ranking.where(chosen) for k, ranking in self._rankings.items()})
+        return found

@@ -10,8 +10,8 @@ import torch
 
 from cancernet_cli.core.cache import cache_root
 from cancernet_cli.core.cards import Card, read_card
+from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.core.options import ClassifyOptions, FinetuneOptions
-from cancernet_cli.core.system import available_cores
 from cancernet_cli.engine.classify.job import prepare
 from cancernet_cli.inference import advice as bench_advice
 from cancernet_cli.inference.advice import NO_ADVICE, Advice, advice_for, keep_advice

@@ -74,6 +74,7 @@ def _closing_lines(result: RunResult) -> str:
         ("tiles", result.tiles_file),
         ("run record", result.run_file),
         ("metrics", result.metrics_file),
+        ("report", result.report_file),
         *((sinks[name].facts["title"], folder) for name, folder in sorted(result.outputs.items())),
     ]
     lines += [f"{title:<12} {_safe(str(path))}" for title, path in paths if path is not None]

@@ -17,7 +17,8 @@ class OptionSpec:
     """What the command line needs to know beyond a field's name, type and default.
 
     short: one-letter flag, for example `-o`. group: panel of `--help`. changes_result: predictions depend on the
-    option: it is stored in the table's metadata and decides what a resumed run may reuse.
+    option: it is stored in the table's metadata and decides what a resumed run may reuse. flag: where it is not the
+    field's name.
     """
 
     help: str
@@ -25,6 +26,7 @@ class OptionSpec:
     short: str | None = None
     group: str = "Options"
     changes_result: bool = False
+    flag: str = ""
 
 
 def option(
@@ -36,9 +38,10 @@ def option(
     short: str | None = None,
     group: str = "Options",
     changes_result: bool = False,
+    flag: str = "",
 ) -> Any:
     """Declare a dataclass field that is also a command-line flag; see `OptionSpec` and `Limits`."""
-    spec = OptionSpec(help, Limits(min, max), short, group, changes_result)
+    spec = OptionSpec(help, Limits(min, max), short, group, changes_result, flag)
     return field(default=default, metadata={"option": spec})
 
 
@@ -54,7 +57,8 @@ class Options:
         try:
             check_fields(self, {name: spec.limits for name, spec in self._specs().items()})
         except InvalidValue as wrong:
-            raise OptionError(f"{flag_name(wrong.name)} is {wrong.value!r}", fix=wrong.fix) from None
+            flag = self._specs()[wrong.name].flag or flag_name(wrong.name)
+            raise OptionError(f"{flag} is {wrong.value!r}", fix=wrong.fix) from None
 
     @classmethod
     def _specs(cls) -> dict[str, OptionSpec]:

@@ -23,6 +23,12 @@ class ClassifyOptions(InferenceOptions, LoaderOptions, TilingOptions, SinkOption
     metrics: Path | None = option(
         None, help="Metrics file, written when true labels are known; default: next to the table.", group="Output"
     )
+    report_file: Path | None = option(
+        None,
+        help="Also write an HTML page with counts, pictures and metrics to this file, as `cancernet report` does.",
+        group="Output",
+        flag="--report",
+    )
     geojson_regions: Literal["tiles", "merged"] = option(
         "tiles",
         help="Features of the --geojson files: every tile, or adjacent tiles with the same label merged.",

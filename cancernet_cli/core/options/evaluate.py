@@ -16,7 +16,7 @@ class EvaluateOptions(Options):
 
     out: Path | None = option(
         None,
-        help="Folder for report.md, metrics.json and plots; default: <table>.evaluation.",
+        help="Folder for report.html, report.md, metrics.json and plots; default: <table>.evaluation.",
         short="-o",
         group="Output",
     )

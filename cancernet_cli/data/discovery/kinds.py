@@ -43,11 +43,11 @@ def with_kinds(
             look = found.get(i)
             if look == "part" or (look is None and is_part(file.location)):
                 continue
-            kind = kinds[i] or ("slide" if file.location.lower().endswith(endings.slide) else "image")
             if isinstance(look, Failure):
-                yield replace(file, kind=kind, problem=look)
-            else:
-                yield replace(file, kind=kinds[i] or look or kind)
+                yield replace(file, kind=kinds[i] or _kind_by_ending(file, endings), problem=look)
+                continue
+            kind = kinds[i] or look or _kind_by_ending(file, endings)
+            yield file if kind == file.kind else replace(file, kind=kind)  # a copy of every image would be slow
 
 
 def _kind_by_name(file: FoundFile, wanted: Wanted, endings: Endings) -> Kind | None:
@@ -58,6 +58,10 @@ def _kind_by_name(file: FoundFile, wanted: Wanted, endings: Endings) -> Kind | N
     if file.problem is not None or (wanted == "slide" and name.endswith(endings.either)):
         return "slide" if name.endswith(endings.slide) or wanted == "slide" else "image"
     return None
+
+
+def _kind_by_ending(file: FoundFile, endings: Endings) -> Kind:
+    return "slide" if file.location.lower().endswith(endings.slide) else "image"
 
 
 @dataclass(frozen=True)

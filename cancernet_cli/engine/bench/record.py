@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.core.options import BenchOptions
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.core.system import available_cores
 from cancernet_cli.engine.bench.bottleneck import Bounds, verdict
 from cancernet_cli.engine.bench.breakdown import Parts
 from cancernet_cli.engine.bench.end_to_end import WholeRun

@@ -15,8 +15,8 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, Warn, silent
 from cancernet_cli.core.files import write_bytes
+from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.core.options import BenchOptions, ClassifyOptions, InferenceOptions
-from cancernet_cli.core.system import available_cores
 from cancernet_cli.engine.bench.breakdown import measure_parts
 from cancernet_cli.engine.bench.compare import SCHEMA, compare, read_measurement
 from cancernet_cli.engine.bench.end_to_end import WholeRun, whole_run

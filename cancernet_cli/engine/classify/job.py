@@ -109,17 +109,22 @@ def check_output_paths(inputs: Sequence[Input], options: ClassifyOptions) -> Non
         OptionError: the table's name promises another format, or two paths collide.
         OutputError: the table's or the metrics' path is a folder.
     """
-    out, metrics = options.out, options.metrics
+    out = options.out
+    others = {"--metrics": (options.metrics, "metrics.json"), "--report": (options.report_file, "report.html")}
     if out.suffix.lower() in _OTHER_FORMATS:
         raise OptionError(
             f"--out is {str(out)!r}, but the table is a Parquet file",
             fix=f"name it {out.with_suffix('.parquet').name}; pandas, polars, DuckDB and R can read it",
         )
-    for flag, file, example in (("--out", out, "preds.parquet"), ("--metrics", metrics, "metrics.json")):
-        if file is not None and file.is_dir():
+    taken: dict[str, str] = {}
+    for flag, (file, example) in {"--out": (out, "preds.parquet"), **others}.items():
+        if file is None:
+            continue
+        if file.is_dir():
             raise OutputError(f"{file} is a folder", fix=f"give {flag} a file name, such as {example}")
-    if metrics is not None and os.path.realpath(metrics) == os.path.realpath(out):
-        raise OptionError(f"--metrics and --out are both {str(out)!r}", fix="give them different names")
+        other = taken.setdefault(os.path.realpath(file), flag)
+        if other != flag:
+            raise OptionError(f"{flag} and {other} are both {str(file)!r}", fix="give them different names")
     is_input = registered_endings().matcher(slides=True)
     searched = {os.path.realpath(one.location) for one in inputs if one.kind in ("folder", "pattern")}
     for name, folder in options.sink_folders().items():

@@ -83,7 +83,9 @@ def classify(
         report(Warn("no file has a true label, so there are no metrics"))
     if unlike := result.flag_counts.get(OUT_OF_DOMAIN):
         report(Warn(novelty_warning(unlike, result.files)))
-    return replace(result, unlisted_folders=worklist.unlisted_folders)
+    if options.report_file is not None:
+        _write_page(options.report_file, job, report)
+    return replace(result, unlisted_folders=worklist.unlisted_folders, report_file=options.report_file)
 
 
 def dry_run(
@@ -103,6 +105,15 @@ def dry_run(
             "out": str(options.out),
             "is_finished": is_done,
         }
+
+
+def _write_page(out: Path, job: Job, report: Reporter) -> None:
+    """Write the HTML page that was asked for."""
+    from cancernet_cli.core.options import ReportOptions
+    from cancernet_cli.engine.report.run import report as write_page  # scikit-learn takes a second to import
+
+    wanted = ReportOptions(out=out, workers=job.options.workers, file_timeout=job.options.file_timeout)
+    write_page(job.options.out, wanted, report)
 
 
 def _make_int8(job: Job, worklist: Worklist, report: Reporter) -> Int8Network:

@@ -19,12 +19,14 @@ from cancernet_cli.core.files import mark_output, output_error, write_bytes
 from cancernet_cli.core.options import CompareOptions
 from cancernet_cli.engine.compare.baselines import DESCRIPTIONS, baseline_cell, handcrafted_features
 from cancernet_cli.engine.compare.networks import Start, network_cell, start_backbone
+from cancernet_cli.engine.compare.page import comparison_page
 from cancernet_cli.engine.compare.plan import Cell, comparison_recipe, decided_by, finished_cells, list_cells
 from cancernet_cli.engine.compare.plots import draw_plots
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages, list_images
 from cancernet_cli.engine.finetune.frozen.feature_store import Features
 from cancernet_cli.engine.provenance import circumstances
 from cancernet_cli.inference.runtime import Runtime, resolve
+from cancernet_cli.outputs.report.page import write_page
 from cancernet_cli.outputs.reports.comparison_table import headline, table_row, write_tables
 from cancernet_cli.outputs.tables.workspace import Workspace
 
@@ -94,6 +96,7 @@ def compare(data: Sequence[str], options: CompareOptions, report: Reporter = sil
         elapsed_s = time.monotonic() - started
         record = {**circumstances(options), "data": list(data), "reused": reused, "elapsed_s": round(elapsed_s, 3)}
         write_bytes(options.out / "run.json", (json.dumps(record, indent=2) + "\n").encode())
+        write_page(comparison_page(result, cells, folder), options.out / "report.html")
         draw_plots([(cell, found[cell.name]) for cell in cells], folder, options.out / "plots", result["leaks"])
     finally:
         workspace.close()

@@ -83,7 +83,7 @@ def read_labelled(
     patients, patient_names = numbered(chosen["patient"])
     unknown = rows["true_label"].filter(pa.array(ok & has_label & ~known)).cast(pa.string())
     counts = sorted(pc.value_counts(unknown).to_pylist(), key=lambda entry: -entry["counts"])[:_LISTED]
-    return Labelled(
+    found = Labelled(
         Scores.of(
             labels[kept],
             probs[kept],
@@ -103,6 +103,9 @@ def read_labelled(
         unknown_labels={entry["values"]: entry["counts"] for entry in counts},
         thresholds=set(pc.unique(chosen["decision_threshold"].drop_null()).to_pylist()),
     )
+    del rows, chosen
+    pa.default_memory_pool().release_unused()  # Arrow would keep as much memory as all figures take
+    return found
 
 
 def read_rows(table: Path, classes: Sequence[str], change: Change, *, paths: bool) -> pa.Table:
@@ -176,8 +179,7 @@ def in_turn(*changes: Change | None) -> Change:
 
 def has_prediction(rows: pa.Table) -> Bools:
     """Which rows were classified, `[N]`."""
-    words = pa.array(["ok", "partial"])
-    return np.asarray(pc.fill_null(pc.is_in(rows["status"].cast(pa.string()), words), False), dtype=bool)
+    return is_one_of(rows["status"], ("ok", "partial"))
 
 
 def was_seen(rows: pa.Table) -> Bools:
@@ -203,7 +205,7 @@ def decisions(rows: pa.Table, classes: Sequence[str], threshold_of: str = "") ->
         threshold_of: of two classes, the one that thresholds decide on; default: the second.
     """
     predicted = class_numbers(rows["label"], classes)
-    unsure = np.asarray(pc.fill_null(pc.equal(rows["label"].cast(pa.string()), UNSURE), False), dtype=bool)
+    unsure = is_one_of(rows["label"], (UNSURE,))
     if unsure.any():
         chosen = rows.filter(pa.array(unsure))
         probs, thresholds = probabilities(chosen, classes), _floats(chosen["decision_threshold"])
@@ -220,6 +222,12 @@ def class_numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> Indices:
     indices, words = _words(column)
     of_word = np.array([*(classes.index(word) if word in classes else -1 for word in words), -1], np.int32)
     return of_word[indices]
+
+
+def is_one_of(column: pa.ChunkedArray, names: Sequence[str]) -> Bools:
+    """Which rows of a text column have one of the names, `[N]`; not those with null."""
+    indices, words = _words(column)
+    return np.array([*(word in names for word in words), False])[indices]
 
 
 def numbered(column: pa.ChunkedArray) -> tuple[Indices, list[str]]:

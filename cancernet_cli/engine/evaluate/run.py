@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from cancernet_cli.core.text import one_line
 from cancernet_cli.engine.evaluate.compare_tables import compare_tables
 from cancernet_cli.engine.evaluate.join import Pairs
 from cancernet_cli.engine.evaluate.labelled import in_turn, only
+from cancernet_cli.engine.evaluate.page import evaluation_page
 from cancernet_cli.engine.evaluate.relabel import Relabel
 from cancernet_cli.engine.evaluate.select_rows import SelectedRows, changes_of, select_rows
 from cancernet_cli.engine.evaluate.source import Source, read_source
@@ -29,9 +31,11 @@ from cancernet_cli.metrics.calibration import choose_threshold
 from cancernet_cli.metrics.resampling import Resampling
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.metrics.thresholds import threshold_table
+from cancernet_cli.outputs.report.content import Section
+from cancernet_cli.outputs.report.page import write_page
 from cancernet_cli.outputs.reports.evaluation_report import report_text
 
-METRICS_FILE, REPORT_FILE, PLOTS = "metrics.json", "report.md", "plots"
+METRICS_FILE, REPORT_FILE, PAGE_FILE, PLOTS = "metrics.json", "report.md", "report.html", "plots"
 GIVEN = "given with --threshold"
 OWN = "the table's own"
 YOUDEN = "highest Youden index, chosen on these same labels: optimistic"
@@ -46,6 +50,7 @@ class Evaluation:
         table: The table that was evaluated.
         out: The folder with the report.
         report_file: The report, in Markdown.
+        page_file: The same as one HTML page with interactive charts.
         metrics_file: The figures, in JSON.
         metrics: The contents of `metrics_file`.
         plots: Plot files by name.
@@ -55,6 +60,7 @@ class Evaluation:
     table: Path
     out: Path
     report_file: Path
+    page_file: Path
     metrics_file: Path
     metrics: dict[str, Any]
     plots: dict[str, Path] = field(default_factory=dict)
@@ -67,7 +73,7 @@ def evaluate(
     report: Reporter = silent,
     **changes: Any,
 ) -> Evaluation:
-    """Evaluate a predictions table and write a folder with report.md, metrics.json and plots.
+    """Evaluate a predictions table and write a folder with report.md, report.html, metrics.json and plots.
 
     Args:
         table: A table written by `classify`, or the held-out predictions written by `finetune`.
@@ -88,18 +94,22 @@ def evaluate(
 
 
 def evaluate_table(
-    table: Path, options: EvaluateOptions, report: Reporter = silent, divisions: dict[str, Any] | None = None
+    table: Path,
+    options: EvaluateOptions,
+    report: Reporter = silent,
+    divisions: dict[str, Any] | None = None,
+    more: Sequence[Section] = (),
 ) -> Evaluation:
-    """`evaluate`, with figures of repeated divisions into folds (`metrics.groups.repeated_metrics`, as JSON) added."""
+    """`evaluate`, with figures of repeated divisions into folds (`metrics.groups.repeated_metrics`, as JSON) added.
+
+    Args:
+        more: sections of the HTML page that follow the figures, the model's card among them.
+    """
+    out = options.out or table.with_name(f"{table.stem}.evaluation")
     own = _source(table, options)
     source = _with_positive(own, options)
-    out = options.out or table.with_name(f"{table.stem}.evaluation")
     check_output_folder(out, overwrite=options.overwrite)
-    rows = select_rows(source, options)
-    if options.threshold is None and source.positive != own.positive:
-        # The table's threshold is on the other class, which is predicted below it.
-        rows.labelled.thresholds = {1 - t for t in rows.labelled.thresholds}
-    metrics = _metrics(rows, source, options)
+    rows, metrics = _measured(own, source, options)
     if divisions:
         metrics["divisions"] = divisions
     pairs: Pairs | None = None
@@ -108,11 +118,31 @@ def evaluate_table(
     _clear(out)
     scores = _tested(rows, source)
     plots, skipped = _draw(scores, metrics, pairs, out, report) if options.plots else ({}, {})
-    result = Evaluation(table, out, out / REPORT_FILE, out / METRICS_FILE, metrics, plots, skipped)
+    result = Evaluation(
+        table=table,
+        out=out,
+        report_file=out / REPORT_FILE,
+        page_file=out / PAGE_FILE,
+        metrics_file=out / METRICS_FILE,
+        metrics=metrics,
+        plots=plots,
+        skipped=skipped,
+    )
     links = {name: path.relative_to(out).as_posix() for name, path in plots.items()}
     write_bytes(result.report_file, report_text(metrics, links, skipped).encode())
+    write_page(evaluation_page(metrics, scores, source, more), result.page_file)
     write_metrics(metrics, result.metrics_file)
     return result
+
+
+def measure(source: Source, options: EvaluateOptions) -> tuple[dict[str, Any], Scores]:
+    """What metrics.json holds of a table, without a comparison, and the labelled rows that the figures are of.
+
+    Raises:
+        InputError: the table has no labelled row with a prediction.
+    """
+    rows, metrics = _measured(source, source, options)
+    return metrics, _tested(rows, source)
 
 
 def stamps(metrics: dict[str, Any]) -> tuple[str, str]:
@@ -128,6 +158,15 @@ def _stamp(leaks: list[str]) -> str:
     if not leaks:
         return ""
     return f"LEAKING SPLIT: {leaks[0]}" + (f" (and {len(leaks) - 1} more)" if len(leaks) > 1 else "")
+
+
+def _measured(own: Source, source: Source, options: EvaluateOptions) -> tuple[SelectedRows, dict[str, Any]]:
+    """The rows and their metrics; `source` is `own` with the positive class of the options."""
+    rows = select_rows(source, options)
+    if options.threshold is None and source.positive != own.positive:
+        # The table's threshold is on the other class, which is predicted below it.
+        rows.labelled.thresholds = {1 - t for t in rows.labelled.thresholds}
+    return rows, _metrics(rows, source, options)
 
 
 def _metrics(rows: SelectedRows, source: Source, options: EvaluateOptions) -> dict[str, Any]:
@@ -199,7 +238,12 @@ def _clear(out: Path) -> None:
     """Prepare the folder: no plot of an earlier report may outlive its figures; all other files are left."""
     from cancernet_cli.engine.evaluate.plots import NAMES_OF_FILES
 
-    old = [out / METRICS_FILE, out / REPORT_FILE, *(out / PLOTS / f"{name}.png" for name in NAMES_OF_FILES)]
+    old = [
+        out / METRICS_FILE,
+        out / REPORT_FILE,
+        out / PAGE_FILE,
+        *(out / PLOTS / f"{name}.png" for name in NAMES_OF_FILES),
+    ]
     try:
         for path in old:
             path.unlink(missing_ok=True)

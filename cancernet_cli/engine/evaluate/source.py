@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ class Source:
     seen_note: str = ""
     threshold_of: str = ""
     remarks: tuple[str, ...] = ()
+    card: Card | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_source(table: Path, positive: str | None = None, *, decided: bool = False) -> Source:
@@ -79,8 +82,7 @@ def read_source(table: Path, positive: str | None = None, *, decided: bool = Fal
         return _without_metadata(table, classes, positive or "")
     record = _run_record(table)
     card = _card(metadata, record)
-    split = metadata.get("split", "")
-    positive = _positive(metadata, card, classes)
+    split, positive = metadata.get("split", ""), _positive(metadata, card, classes)
     remarks: list[str] = []
     seen: set[str] = set()
     if split not in NOT_TRAINED_ON:
@@ -104,6 +106,8 @@ def read_source(table: Path, positive: str | None = None, *, decided: bool = Fal
         seen_note=card.training.data if card else "",
         threshold_of=positive,
         remarks=tuple(remarks),
+        card=card,
+        record=record,
     )
 
 

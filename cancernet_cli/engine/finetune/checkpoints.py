@@ -13,10 +13,10 @@ from typing import Any
 from torch import Tensor
 
 from cancernet_cli import __version__
+from cancernet_cli.core.machine.system import package_versions
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import FoundFile
-from cancernet_cli.core.system import package_versions
 from cancernet_cli.engine.finetune.model_folder import work_folder
 from cancernet_cli.inference.runtime import Runtime
 from cancernet_cli.training.checkpoints import CheckpointFile

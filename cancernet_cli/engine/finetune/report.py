@@ -10,10 +10,13 @@ from cancernet_cli.core.cards import Card
 from cancernet_cli.core.events import Reporter
 from cancernet_cli.core.options import EvaluateOptions, FinetuneOptions
 from cancernet_cli.core.records import Epoch
+from cancernet_cli.engine.evaluate.page import card_section
 from cancernet_cli.engine.evaluate.run import evaluate_table
 from cancernet_cli.engine.finetune.dataset.labelled_images import LabelledImages
 from cancernet_cli.engine.finetune.figures import HeldOut, write_predictions
 from cancernet_cli.outputs.plots import plot_history
+from cancernet_cli.outputs.report.content import Section
+from cancernet_cli.outputs.report.history import history_charts
 from cancernet_cli.outputs.reports.history import HISTORY_FILE, write_history
 
 EVALUATION = "evaluation"
@@ -40,11 +43,13 @@ def write_report(
     out = options.out
     table = out / ("out_of_fold.parquet" if images.splits is None else "test.parquet")
     write_predictions(held, images, card, table)
-    evaluate_table(table, EvaluateOptions(out=out / EVALUATION, overwrite=True, seed=0), report, divisions)
+    shown = [epoch for epoch in history if not epoch.split.startswith("division_")]  # the first division's
+    more = [Section("training", "Training", history_charts({"": shown}))] if shown else []
+    wanted = EvaluateOptions(out=out / EVALUATION, overwrite=True, seed=0)
+    evaluate_table(table, wanted, report, divisions, [*more, card_section(card)])
     if history:
         write_history(history, out / HISTORY_FILE)
         stamp = f"LEAKING SPLIT: {images.leaks[0]}" if images.leaks else ""
-        shown = [epoch for epoch in history if not epoch.split.startswith("division_")]  # the first division's
         runs: dict[str, list[dict[str, Any]]] = {epoch.split: [] for epoch in shown}
         for epoch in shown:
             runs[epoch.split].append(asdict(epoch))

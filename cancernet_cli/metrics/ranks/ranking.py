@@ -21,9 +21,21 @@ class Ranking:
 
     @classmethod
     def of(cls, scores: F64) -> Ranking:
-        """The ranking of scores `[N]`."""
-        values, at = np.unique(scores, return_inverse=True)
-        return cls(values, at.reshape(-1).astype(np.int32))
+        """The ranking of scores `[N]`; as `np.unique`, in less memory."""
+        order = np.argsort(scores)
+        ascending = scores[order]
+        first = np.append(True, ascending[1:] != ascending[:-1])[: len(scores)]
+        values = ascending[first]
+        del ascending
+        at = np.empty(len(scores), np.int32)
+        at[order] = np.cumsum(first, dtype=np.int32) - 1
+        return cls(values, at)
+
+    def where(self, chosen: Bools) -> Ranking:
+        """The ranking of the chosen images, `[N]` bool."""
+        at = self.at[chosen]
+        present = np.bincount(at, minlength=len(self.values)) > 0
+        return Ranking(self.values[present], (np.cumsum(present, dtype=np.int32) - 1)[at])
 
     def masses(self, chosen: Bools, weights: np.ndarray) -> tuple[F64, F64]:
         """Weights at each distinct value, `[S]` each, of the chosen images (`[N]` bool) and of all others."""

@@ -99,6 +99,9 @@ def test_files_and_plots_are_there(finished: ComparisonResult) -> None:
     text = (out / "table.md").read_text()
     assert f"{NETWORK} (random weights)" in text
     assert "Not a result, but what such a split would have claimed" in text
+    page = (out / "report.html").read_text()
+    assert '"leaking":true' in page
+    assert "Figures on unseen patients" in page
     plots = {path.name for path in (out / "plots").iterdir()}
     assert {f"accuracy-{NETWORK}.png", f"loss-{NETWORK}.png", "auroc.png", "confusion-colour-logistic.png"} < plots
     history = pq.read_table(out / "cells" / f"{NETWORK}-threshold" / "history.parquet").to_pylist()

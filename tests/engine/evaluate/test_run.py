@@ -173,7 +173,7 @@ def test_an_older_report_is_replaced_only_when_told_to(table: Path) -> None:
     stale.parent.mkdir()
     stale.write_text("of an older run")
     quick(table, overwrite=True)
-    ours = [OUTPUT_MARKER, "metrics.json", "report.md"]
+    ours = [OUTPUT_MARKER, "metrics.json", "report.html", "report.md"]
     assert sorted(path.name for path in first.out.iterdir()) == sorted([*ours, "notes.txt"])
     (table.parent / "file").write_text("")
     with pytest.raises(OutputError, match="is a file; choose another --out"):

@@ -233,6 +233,9 @@ def test_a_tuned_backbone_is_judged_on_patients_it_has_not_seen(labelled: Path, 
     splits = {row.split for row in read_history(tmp_path / "model" / "history.parquet")}
     assert splits == {"fold_0", "fold_1", "final"}
     assert (tmp_path / "model" / "evaluation" / "plots" / "loss.png").is_file()
+    page = (tmp_path / "model" / "evaluation" / "report.html").read_text()
+    assert '"history-loss"' in page
+    assert "Model card" in page
     assert not (tmp_path / "model.partial").exists()
 
 

@@ -77,3 +77,21 @@ def test_merged_levels_keep_the_order() -> None:
     assert np.bincount(at).tolist() == [100] * 10
     assert values[at == 3].max() < values[at == 4].min()
     assert len(Ranking.of(np.array([0.5, 0.5])).merged(10)[0]) == 1
+
+
+def test_a_ranking_is_that_of_numpy_and_so_is_that_of_a_part() -> None:
+    scores = np.random.default_rng(0).integers(0, 40, 500) / 40
+    chosen = np.arange(500) % 3 == 0
+    for found, of in ((Ranking.of(scores), scores), (Ranking.of(scores).where(chosen), scores[chosen])):
+        values, at = np.unique(of, return_inverse=True)
+        assert found.values.tolist() == values.tolist()
+        assert found.at.tolist() == at.tolist()
+    assert len(Ranking.of(np.zeros(0)).values) == 0
+
+
+def test_a_part_of_ranked_images_has_the_figures_of_the_same_images_alone() -> None:
+    ranked, alone = many(2), many(2)
+    ranked.ranking(1)
+    chosen = ranked.patients < 7
+    assert ranked.where(chosen).ranking(1).values.tolist() == alone.where(chosen).ranking(1).values.tolist()
+    assert ranked.case_weighted.ranking(1) is ranked.ranking(1)

@@ -12,9 +12,9 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, Warn
+from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import Failure, FoundFile
-from cancernet_cli.core.system import available_cores
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.splits.duplicates import Fingerprint, fingerprint
 

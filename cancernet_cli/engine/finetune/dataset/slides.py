@@ -15,11 +15,11 @@ from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.figures import counted
+from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.patient_pattern import EXAMPLE
 from cancernet_cli.core.options.recipes import Recipe
 from cancernet_cli.core.records import FoundFile, Truth
-from cancernet_cli.core.system import available_cores
 from cancernet_cli.data.tiles.annotation_files import find_annotations
 from cancernet_cli.data.tiles.annotations import read_annotations
 from cancernet_cli.data.tiles.slide_plan import Cut

@@ -1,6 +1,6 @@
 from importlib.metadata import version
 
-from cancernet_cli.core.system import available_cores, package_versions, processor
+from cancernet_cli.core.machine.system import available_cores, package_versions, processor
 
 
 def test_versions_of_installed_packages_only() -> None:

@@ -1,0 +1,1 @@
+"""The machine: its devices, processor and installed packages."""

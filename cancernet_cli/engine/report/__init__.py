@@ -1,0 +1,1 @@
+"""One HTML page from a predictions table: `cancernet report`."""
