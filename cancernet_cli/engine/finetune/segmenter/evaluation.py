@@ -107,19 +107,7 @@ def write_evaluation(
         return
     base = os.path.commonpath([pair.image.absolute().parent for pair in pairs])  # a model may be handed on
     images = [_measured(pair, base, held.mask(pair, cuts[name]), card) for name, pair in tested]
-    rows = [
-        {
-            "image": one.path,
-            "patient": one.patient,
-            "split": name,
-            "nuclei": one.found,
-            "true_nuclei": one.true,
-            **one.values,
-        }
-        for one, (name, _) in zip(images, tested, strict=True)
-    ]
-    with atomic_write(folder / "images.parquet") as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary, compression="zstd")
+    _write_table(images, [name for name, _ in tested], folder / "images.parquet")
     shown = {one.path: word for word, one in worst_median_best(images).items()}
     linked = []
     for one, (name, pair) in zip(images, tested, strict=True):
@@ -143,6 +131,23 @@ def write_evaluation(
             *(picture(f"{measure} per epoch", f"plots/{measure}.png") for measure in _curves(history)),
         ],
     )
+
+
+def _write_table(images: Sequence[ImageOverlap], splits: Sequence[str], path: Path) -> None:
+    """One row per image, with the training that it was held out from."""
+    rows = [
+        {
+            "image": one.path,
+            "patient": one.patient,
+            "split": name,
+            "nuclei": one.found,
+            "true_nuclei": one.true,
+            **one.values,
+        }
+        for one, name in zip(images, splits, strict=True)
+    ]
+    with atomic_write(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary, compression="zstd")
 
 
 def _measured(pair: Pair, base: str, mask: F32, card: Card) -> ImageOverlap:
