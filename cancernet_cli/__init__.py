@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `__getattr__` needs no entry
     from cancernet_cli.core.options.evaluate import EvaluateOptions as EvaluateOptions
     from cancernet_cli.core.options.finetune import FinetuneOptions as FinetuneOptions
     from cancernet_cli.core.options.report import ReportOptions as ReportOptions
+    from cancernet_cli.core.options.segment import SegmentOptions as SegmentOptions
     from cancernet_cli.core.options.tile import TileOptions as TileOptions
     from cancernet_cli.engine.bench.run import bench as bench
     from cancernet_cli.engine.classify.run import classify as classify
@@ -21,13 +22,14 @@ if TYPE_CHECKING:  # for type checkers and editors; `__getattr__` needs no entry
     from cancernet_cli.engine.evaluate.run import evaluate as evaluate
     from cancernet_cli.engine.finetune.run import finetune as finetune
     from cancernet_cli.engine.report.run import report as report
+    from cancernet_cli.engine.segment.run import segment as segment
     from cancernet_cli.engine.tile import tile as tile
 
 __version__ = "0.1.0"
 
 # The commands as `cancernet --help` lists them. Each has three files: its options in core/options/<verb>.py, its
 # function in engine/<verb>.py or engine/<verb>/run.py, and its command in cli/<verb>.py.
-VERBS = ("classify", "finetune", "compare", "evaluate", "report", "tile", "bench", "doctor")
+VERBS = ("classify", "segment", "finetune", "compare", "evaluate", "report", "tile", "bench", "doctor")
 
 __all__ = ["__version__", *VERBS, *(f"{verb.capitalize()}Options" for verb in VERBS)]
 

@@ -13,8 +13,8 @@ import typer
 
 from cancernet_cli import VERBS
 from cancernet_cli.cli import models, output
-from cancernet_cli.cli.shortages import shortage
-from cancernet_cli.cli.streams import prepare_streams
+from cancernet_cli.cli.process.shortages import shortage
+from cancernet_cli.cli.process.streams import prepare_streams
 from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import RenamedKey
 from cancernet_cli.core.errors import CancernetError

@@ -69,8 +69,7 @@ def finetune(data: Data = None, *, options: FinetuneOptions, format: Annotated[F
         card = read_card(options.out)
         output.show(*card_parts(card, options.out))
         output.talk(f"Model written to {options.out}.")
-        if options.task == "classify":
-            unit = "images" if card.training.stamp else "patients"
-            output.talk(f"Evaluation on held-out {unit}: {options.out / 'evaluation' / 'report.md'}")
+        unit = "images" if card.training.stamp else "patients"
+        output.talk(f"Evaluation on held-out {unit}: {options.out / 'evaluation' / 'report.md'}")
         if problems := [*card.training.doubts, *filter(None, [card.training.stamp])]:
             output.talk(f"warning: {'; '.join(problems)}")

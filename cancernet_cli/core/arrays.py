@@ -12,6 +12,7 @@ Bytes = NDArray[np.uint8]  # uint8 that are not pixels
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+Labels = NDArray[np.int32]  # 0 for background
 Indices = NDArray[np.signedinteger[Any]]  # of any width
 Bools = NDArray[np.bool_]
 Strings = NDArray[np.str_]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Table = Literal["images", "magnifications", "slides", "patients", "differences", "comparison", "headline"]
+Table = Literal["images", "magnifications", "slides", "patients", "differences", "comparison", "headline", "masks"]
 
 # From keys in metrics files to fields of `Interval`, in the order in which they are written
 _INTERVAL_KEYS = {"low": "low", "high": "high", "interval_unit": "unit", "interval_units": "units"}
@@ -136,7 +136,7 @@ class FigureSpec:
 
     name: str
     title: str
-    measured_from: Literal["decisions", "predictions", "patients", "abstention"]
+    measured_from: Literal["decisions", "predictions", "patients", "abstention", "overlap"]
     tables: tuple[Table, ...] = ("images",)
     interval: bool = False
     heading: str = ""
@@ -161,6 +161,14 @@ def _by_case(function: str, title: str, bound: Literal["cases", "class"]) -> Fig
     name = f"case_weighted_{function}"
     return FigureSpec(name, title, "decisions", interval=True, function=function, weighting="cases", bound=bound)
 
+
+# Of masks with true masks; each function takes a `LabelOverlap`
+MASK_FIGURES: tuple[FigureSpec, ...] = (
+    FigureSpec("dice", "Dice", "overlap", ("masks",), decimals=3, function="mask_dice"),
+    FigureSpec("jaccard", "Jaccard", "overlap", ("masks",), decimals=3),
+    FigureSpec("aji", "AJI", "overlap", ("masks",), decimals=3),
+    FigureSpec("pq", "PQ", "overlap", ("masks",), decimals=3),
+)
 
 FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(
@@ -304,9 +312,9 @@ def read_figures(found: Mapping[str, Any], table: Table) -> dict[str, Figure]:
     return {spec.name: Figure.from_json(found[spec.name]) for spec in figures_in(table) if spec.name in found}
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 file`, `1,200 files`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 file`, `1,200 files`; `plural` if it does not only add an s."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or noun + 's'}"
 
 
 def show_percent(percent: float) -> str:

@@ -9,6 +9,7 @@ from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.registry import suggestion
 
 DEFAULT_MODEL = "breakhis_lite0"
+DEFAULT_UNET = "tnbc_unet"
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 

@@ -130,6 +130,49 @@ class RunResult:
 
 
 @dataclass(frozen=True)
+class SegmentResult:
+    """A finished `segment` run.
+
+    Attributes:
+        out: The folder with everything that was written.
+        images_file: The table of files.
+        nuclei_file: The table of nuclei.
+        run_file: The run's options, versions, device and times, in JSON.
+        model: The model's name, or the segmenter's.
+        files: The number of input files.
+        ok: Files whose nuclei were found.
+        failed: Files that failed.
+        nuclei: The number of nuclei in all files.
+        reused: Files whose nuclei came from an earlier, interrupted run.
+        elapsed_s: Duration of this run.
+        slides: Files that are whole slides.
+        partial: Slides some of whose tiles failed; included in `ok`.
+        failures: Path and reason of the first failures.
+        overlap: With true masks: the figures of the report.
+        report_file: The report on the overlap with true masks.
+        unlisted_folders: Folders that could not be listed, so that their files have no rows.
+    """
+
+    out: Path
+    images_file: Path
+    nuclei_file: Path
+    run_file: Path
+    model: str
+    files: int
+    ok: int
+    failed: int
+    nuclei: int
+    reused: int
+    elapsed_s: float
+    slides: int = 0
+    partial: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    overlap: dict[str, Any] | None = None
+    report_file: Path | None = None
+    unlisted_folders: int = 0
+
+
+@dataclass(frozen=True)
 class FinetuneResult:
     """A finished `finetune` run.
 

@@ -9,7 +9,7 @@ from cancernet_cli.core.cards import Card
 from cancernet_cli.core.events import Reporter, silent
 from cancernet_cli.inference.runner import Runner
 from cancernet_cli.inference.runtime import Runtime
-from cancernet_cli.segmentation.base import segmenters
+from cancernet_cli.segmentation.base import LearnedSegmenter, segmenters
 
 if TYPE_CHECKING:
     from cancernet_cli.inference.int8 import Int8Network
@@ -57,3 +57,21 @@ def open_runner(
         view_px = (card.input.height_px, card.input.width_px)
         return CudaRunner(pipeline, runtime, view_px, want_mask=want_mask, mode=mode, report=report)
     return TorchRunner(pipeline, runtime, want_mask=want_mask)
+
+
+def open_mask_runner(name: str, folder: Path | None, card: Card | None, runtime: Runtime) -> Runner:
+    """The runner of a segmenter alone, on views at the scale that it was trained at; it returns masks.
+
+    Args:
+        name: of the segmenter. folder, card: of the segmentation model; None for segmenters without weights.
+
+    Raises:
+        ModelError: weights are missing, changed or do not fit.
+    """
+    from cancernet_cli.inference.pipeline import MaskPipeline
+    from cancernet_cli.inference.torch_runner import TorchRunner
+
+    segmenter = segmenters[name].factory(folder)
+    if isinstance(segmenter, LearnedSegmenter) and card is not None:
+        segmenter.at_scale(card.input.scale)
+    return TorchRunner(MaskPipeline(segmenter).eval(), runtime, want_mask=True)

@@ -133,6 +133,20 @@ class Pipeline(nn.Module):
         return bool(getattr(self.classifier, "has_novelty", False))
 
 
+class MaskPipeline(nn.Module):
+    """A segmenter alone, as a pipeline whose logits and novelty mean nothing."""
+
+    def __init__(self, segmenter: nn.Module) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, views: Tensor) -> PipelineOutput:
+        """Masks of views `[B, H, W, 3]` uint8."""
+        mask = self.segmenter(to_tensor(views)).float()
+        fraction = mask.mean(dim=(1, 2, 3))
+        return PipelineOutput(fraction[:, None], fraction, mask, fraction)
+
+
 def _view_mpp(policy: InputPolicy) -> float | None:
     """Micrometers per pixel of views whose scale depends on the magnification: the geometric mean over all; or None.
 

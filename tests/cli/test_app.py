@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import cancernet_cli
 from cancernet_cli import cli, engine
 from cancernet_cli.cli.app import build_app, main
-from cancernet_cli.cli.shortages import shortage
+from cancernet_cli.cli.process.shortages import shortage
 from cancernet_cli.core import options
 from cancernet_cli.core.cards import RenamedKey
 
@@ -140,7 +140,8 @@ def test_output_without_unicode_is_escaped() -> None:
     found = shell('"$0" -m cancernet_cli evaluate d\u00e9j\u00e0.parquet', PYTHONIOENCODING="ascii")
     assert found.returncode == 3
     assert "Traceback" not in found.stderr
-    code = "from cancernet_cli.cli import output, streams; streams.prepare_streams(); output.line('d\\u00e9j\\u00e0')"
+    code = "from cancernet_cli.cli import output; from cancernet_cli.cli.process import streams; "
+    code += "streams.prepare_streams(); output.line('d\\u00e9j\\u00e0')"
     assert shell(f'"$0" -c "{code}"', PYTHONIOENCODING="ascii").stdout == "d\\xe9j\\xe0\n"
 
 

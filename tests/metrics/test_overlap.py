@@ -10,9 +10,12 @@ from cancernet_cli.metrics.overlap import (
     best_cut,
     dice,
     dice_by_patient,
+    label_overlap,
     mean_of_patients,
     overlap_counts,
     overlap_counts_at,
+    overlap_summary,
+    overlap_values,
 )
 
 CUTS = (0.25, 0.5, 0.75)
@@ -66,3 +69,48 @@ def test_the_best_cut_lies_at_half_of_the_dice_it_reaches() -> None:
 
 def test_of_equally_good_cuts_the_one_nearest_to_a_half_is_taken() -> None:
     assert best_cut(np.array([[(3, 4, 4)] * 3]), CUTS) == 0.5
+
+
+def test_figures_of_nuclei_by_hand() -> None:
+    truth = np.zeros((10, 20), np.int32)
+    truth[0:4, 0:4] = 1  # found exactly
+    truth[0:4, 10:14] = 2  # half of it found
+    truth[6:10, 0:4] = 3  # missed
+    labels = np.zeros_like(truth)
+    labels[0:4, 0:4] = 9
+    labels[0:4, 12:14] = 4
+    labels[8:10, 15:17] = 7  # of nothing
+    overlap = label_overlap(labels, truth)
+    assert sorted(overlap.ious.tolist()) == [0.5, 1.0]
+    values = overlap_values(overlap)
+    assert values["dice"] == 2 * 24 / (28 + 48)
+    assert values["jaccard"] == 24 / (28 + 48 - 24)
+    assert values["aji"] == 24 / (16 + 16 + 16 + 4)
+    assert values["pq"] == 1.0 / 3  # an IoU of 0.5 is no match; 3 true and 3 found
+
+
+def test_aji_counts_an_unused_nucleus_once() -> None:
+    truth = np.ones((4, 4), np.int32)
+    labels = np.ones((4, 4), np.int32)
+    labels[:, 3] = 2
+    assert overlap_values(label_overlap(labels, truth))["aji"] == 12 / (16 + 4)
+
+
+def test_empty_masks_agree_and_any_nucleus_on_one_side_does_not() -> None:
+    none, some = np.zeros((4, 4), np.int32), np.ones((4, 4), np.int32)
+    assert set(overlap_values(label_overlap(none, none)).values()) == {1.0}
+    assert set(overlap_values(label_overlap(none, some)).values()) == {0.0}
+    assert set(overlap_values(label_overlap(some, none)).values()) == {0.0}
+
+
+def test_patients_weigh_the_same_whatever_their_number_of_images() -> None:
+    values = {"dice": [0.5, 0.5, 0.5, 0.9]}
+    found = overlap_summary(values, [10, 12, 8, 20], [10, 10, 10, 30], ["a", "a", "a", "b"])
+    dice = found["figures"]["dice"]
+    assert dice["images"] == 0.6
+    assert dice["patients"]["value"] == 0.7
+    assert dice["patients"]["low"] == 0.5
+    assert dice["by_patient"] == {"a": 0.5, "b": 0.9}
+    assert found["counts"]["mean_error"] == -2.5
+    assert found["counts"]["mean_absolute_error"] == 3.5
+    assert found["counts"]["correlation"] > 0.9

@@ -16,5 +16,6 @@ from cancernet_cli.core.options.learning import LearningOptions as LearningOptio
 from cancernet_cli.core.options.loading import InferenceOptions as InferenceOptions
 from cancernet_cli.core.options.loading import LoaderOptions as LoaderOptions
 from cancernet_cli.core.options.report import ReportOptions as ReportOptions
+from cancernet_cli.core.options.segment import SegmentOptions as SegmentOptions
 from cancernet_cli.core.options.tile import TileOptions as TileOptions
 from cancernet_cli.core.options.tiling import TilingOptions as TilingOptions

@@ -16,7 +16,7 @@ from cancernet_cli.data.discovery.entries import absolute
 from cancernet_cli.data.discovery.scratch import scratch_database
 from cancernet_cli.data.discovery.tables import TextTable, is_missing
 
-_COLUMNS = ("path", "patient", "case", "slide", "magnification", "mpp")
+_COLUMNS = ("path", "image", "patient", "case", "slide", "magnification", "mpp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class ManifestRow:
 class Manifest:
     """A CSV or Parquet file with a column `path` and any of label, patient, case, slide, magnification, mpp.
 
+    Lists of images with masks have a column `image` instead of `path`.
+
     Args:
         classes: the allowed labels, case-insensitive; if empty, any label is allowed.
         rule: which column holds the label.
@@ -62,7 +64,8 @@ class Manifest:
         self._table = TextTable(file, _COLUMNS + rule.columns)
         self._refuse_others = rule.refuse_others
         self._classes = {name.casefold(): name for name in classes}
-        if "path" not in self._table.columns:
+        self._path = "image" if "path" not in self._table.columns and "image" in self._table.columns else "path"
+        if self._path not in self._table.columns:
             found = ", ".join(self._table.columns) or "none"
             raise InputError(
                 f"{file} line 1 has no column 'path' (columns: {found})",
@@ -81,9 +84,9 @@ class Manifest:
         insert = "INSERT OR IGNORE INTO row VALUES (?, ?, ?)"
         for line, values in self._table:
             where = self._table.where(line)
-            name = values["path"]
+            name = values[self._path]
             if name is None:
-                raise InputError(f"{where} has no path", fix="fill in the column 'path', or remove the row")
+                raise InputError(f"{where} has no path", fix=f"fill in the column {self._path!r}, or remove the row")
             row = ManifestRow(self._table.real_name(name), self._truth(values, where), line, where)
             if self.has_labels:
                 location = absolute(row.name, folder)

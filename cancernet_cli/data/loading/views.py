@@ -130,10 +130,17 @@ def mirrored(image: Pixels, width_px: int, height_px: int) -> Pixels:
 
 
 def stitch(maps: F32, width_px: int, height_px: int, policy: InputPolicy) -> F32:
-    """Stitch the views' maps into one map of the image, `[H, W]` float32; overlapping views are averaged.
+    """Stitch the views' maps into one map of the image, `[H, W]` float32; see `stitch_scaled`."""
+    # Linear, not cubic: a mask must not overshoot 0 and 1.
+    return resize_fast(stitch_scaled(maps, width_px, height_px, policy), width_px, height_px, enlarge="linear")
+
+
+def stitch_scaled(maps: F32, width_px: int, height_px: int, policy: InputPolicy) -> F32:
+    """Stitch the views' maps into one map of the scaled image, `[H', W']` float32; overlapping views are averaged.
 
     Args:
         maps: `[V, h, w]` float32, one per view and of its size, in the order of `make_views`.
+        width_px, height_px: of the image before it was scaled.
 
     Raises:
         ValueError: number or size of the maps do not match the image.
@@ -147,9 +154,8 @@ def stitch(maps: F32, width_px: int, height_px: int, policy: InputPolicy) -> F32
     for values, (left, top) in zip(maps, grid.corners, strict=True):
         total[top : top + policy.height_px, left : left + policy.width_px] += values
         count[top : top + policy.height_px, left : left + policy.width_px] += 1
-    # Linear, not cubic: a mask must not overshoot 0 and 1.
-    averaged = (total / count)[: grid.height_px, : grid.width_px]  # without what was mirrored
-    return resize_fast(averaged, width_px, height_px, enlarge="linear")
+    averaged: F32 = (total / count)[: grid.height_px, : grid.width_px]  # without what was mirrored
+    return averaged
 
 
 def _at_least(side_px: float, view_px: int) -> int:

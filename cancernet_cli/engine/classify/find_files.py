@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from cancernet_cli.core.cards import Card
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.models import bundled_classifiers_for, is_for
-from cancernet_cli.core.options import flag_name
+from cancernet_cli.core.options import ClassifyOptions, SegmentOptions, flag_name
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.discover import discover
 from cancernet_cli.data.discovery.endings import registered_endings
-from cancernet_cli.data.discovery.layout import split_named
+from cancernet_cli.data.discovery.inputs import Input
+from cancernet_cli.data.discovery.layout import Layout, split_named
 from cancernet_cli.data.discovery.patients import PatientPattern
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.worklist import Worklist
@@ -26,29 +28,61 @@ STAGE = "find files"
 
 def find_files(job: Job, folder: Path, report: Reporter) -> Worklist:
     """Every file under the inputs, in a database in `folder`."""
+    parts = _SplitParts()
+    exclude = [folder, *(sink.folder for sink in job.sinks)]
+    classes = job.card.architecture.classes
+    worklist = list_files(job.inputs, job.base, job.options, folder, report, classes, exclude, each=parts.noted)
+    _warn_of_idle_sinks(job, worklist, report)
+    _suggest_models(job.card, worklist, report)
+    _warn_of_idle_options(job, worklist, report)
+    if len(parts.found) > 1:
+        both = " and ".join(sorted(parts.found))
+        report(Warn(f"the metrics cover {both} folders together; to test a model, classify only held-out images"))
+    return worklist
+
+
+def list_files(
+    inputs: Sequence[Input],
+    base: Path,
+    options: ClassifyOptions | SegmentOptions,
+    folder: Path,
+    report: Reporter,
+    classes: Sequence[str],
+    exclude: Sequence[Path],
+    *,
+    each: Callable[[FoundFile], FoundFile],
+    on_layout: Callable[[Layout], None] | None = None,
+) -> Worklist:
+    """Every file under the inputs, with its patient and after `each`, in a database in `folder`.
+
+    For `on_layout` see `discover`.
+
+    Raises:
+        InputError: there are none.
+    """
     worklist = Worklist(folder / "files.sqlite")
     report(StageStarted(STAGE))
 
     def unlisted() -> None:
         worklist.unlisted_folders += 1
 
-    names = [one.text for one in job.inputs]
-    patients = PatientPattern(job.options.patient_pattern)
+    names = [one.text for one in inputs]
+    patients = PatientPattern(options.patient_pattern)
     files = discover(
-        job.inputs,
-        base=job.base,
-        labels=job.options.labels,
-        classes=job.card.architecture.classes,
-        exclude=[folder, *(sink.folder for sink in job.sinks)],
+        inputs,
+        base=base,
+        labels=options.labels,
+        classes=classes,
+        exclude=exclude,
         stdin=sys.stdin.buffer if "-" in names else None,
-        kind=job.options.kind,
+        kind=options.kind,
         on_problem=lambda message: report(Warn(message)),
         on_unlisted=unlisted,
+        on_layout=on_layout,
         on_passed_over=lambda message: report(Note(message)),
-        timeout_s=job.options.file_timeout,
+        timeout_s=options.file_timeout,
     )
-    parts = _SplitParts()
-    for count in worklist.add(map(parts.noted, map(patients.named, files))):
+    for count in worklist.add(map(each, map(patients.named, files))):
         report(StageAdvanced(STAGE, count))
         interruption.check()
     report(StageFinished(STAGE))
@@ -59,12 +93,6 @@ def find_files(job: Job, folder: Path, report: Reporter) -> Worklist:
             fix="give a folder with slides or with PNG, JPEG, TIFF, BMP or WebP files, or name the files themselves",
         )
     patients.check(lambda message: report(Warn(message)))
-    _warn_of_idle_sinks(job, worklist, report)
-    _suggest_models(job.card, worklist, report)
-    _warn_of_idle_options(job, worklist, report)
-    if len(parts.found) > 1:
-        both = " and ".join(sorted(parts.found))
-        report(Warn(f"the metrics cover {both} folders together; to test a model, classify only held-out images"))
     return worklist
 
 

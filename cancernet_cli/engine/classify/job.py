@@ -78,8 +78,8 @@ def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions)
     card = read_card(folder)
     if card.task != "classify":
         raise ModelError(
-            f"{card.name} is not a classifier but a U-Net for segmentation",
-            fix="choose a classifier (`cancernet models list`), or train one with finetune --segmentation-model",
+            f"{card.name} is a U-Net; use `cancernet segment`",
+            fix=f"run cancernet segment --model {options.model}, or choose a classifier (`cancernet models list`)",
         )
     checked_weights(folder, card)
     card = with_segmenter(card, options.segmenter)

@@ -77,24 +77,41 @@ def classify_pending(
         files=None if slides_pending else len(worklist),  # a slide is as much work as thousands of images
         report=report,
     )
-    report(StageStarted(STAGE, pending))
-    done = 0
     tiles = (workspace.tile_part, source.tile_schema) if source.tile_schema is not None else None
+
+    def ready(outcome: BatchOutcome) -> BatchOutcome:
+        hooks.committed(outcome)
+        return outcome if outcome.rows is None else _with_contents(outcome, outcome.rows, contents)
+
     with PartWriter(workspace.part, schema, workspace.next_number(), tiles=tiles) as writer:
-        for outcome in outcomes(source.batches(loaded), runner):
-            if outcome.failures and job.options.strict:
-                path, reason = outcome.failures[0]
-                raise InputError(f"{path} failed: {reason}", fix="fix or remove the file, or run without --strict")
-            hooks.committed(outcome)
-            writer.put(outcome if outcome.rows is None else _with_contents(outcome, outcome.rows, contents))
-            done += outcome.files
-            report(StageAdvanced(STAGE, outcome.files, len(outcome.failures)))
-            if interruption.requested():
-                break
+        found = map(ready, outcomes(source.batches(loaded), runner))
+        done = write_outcomes(found, writer, STAGE, pending, report, strict=job.options.strict)
     give_memory_back()
     source.finish()
     report(StageFinished(STAGE))
     interruption.check(f"{done:,} of {pending:,} files are done and kept")
+
+
+def write_outcomes(
+    found: Iterator[BatchOutcome], writer: PartWriter, stage: str, pending: int, report: Reporter, *, strict: bool
+) -> int:
+    """Write outcomes until there are no more, or a signal asks to stop; the number of files done.
+
+    Raises:
+        InputError: a file failed, and `strict` is set.
+    """
+    report(StageStarted(stage, pending))
+    done = 0
+    for outcome in found:
+        if outcome.failures and strict:
+            path, reason = outcome.failures[0]
+            raise InputError(f"{path} failed: {reason}", fix="fix or remove the file, or run without --strict")
+        writer.put(outcome)
+        done += outcome.files
+        report(StageAdvanced(stage, outcome.files, len(outcome.failures)))
+        if interruption.requested():
+            break
+    return done
 
 
 def _source(job: Job, worklist: Worklist, workspace: Workspace, schema: pa.Schema, report: Reporter) -> ImageSource:

@@ -18,12 +18,12 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch
 from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.data.loading.slides import DecodedTiles, Done, Idle, PlannedSlide, SlideDecoder, SlideToPlan, Work
-from cancernet_cli.data.tiles.slide_plan import Cut
+from cancernet_cli.data.tiles.slide_plan import Cut, SlidePlan
 from cancernet_cli.data.tiles.target_mpp import target_mpp
 from cancernet_cli.engine.classify.batches import Batch, ImageSource
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.predictions import slide_batch
-from cancernet_cli.engine.classify.slide_files import read_regions, slide_writes, tile_writes
+from cancernet_cli.engine.classify.slide_files import Writes, read_regions, slide_writes, tile_writes
 from cancernet_cli.engine.classify.slide_state import SlideState
 from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.inference.runner import Outputs
@@ -36,31 +36,38 @@ FEWEST_CRASHES = 4  # of tiles that were read together, each alone
 SLIDES_AT_ONCE = 2  # one is being read while the next is planned, so that its tiles are ready in time
 
 
-class SlideStream(ImageSource):
+class TileStream:
     """Slides and images.
 
     Iterating yields plans of slides, one slide ahead; tiles of planned slides; and images while no tiles are ready.
     While only plans are pending it yields `Idle` instead of ending, because more work follows once they are committed.
+
+    A subclass decides what becomes of images, tiles and slides, by the methods at the end.
+
+    Args:
+        images: work for the loader, the pending images. batch_size: tiles that are read together.
     """
 
-    tile_schema: pa.Schema
-
-    def __init__(self, job: Job, worklist: Worklist, workspace: Workspace, schema: pa.Schema, report: Reporter) -> None:
-        super().__init__(job, worklist.pending("image"), schema)
+    def __init__(
+        self,
+        worklist: Worklist,
+        workspace: Workspace,
+        images: Iterator[list[FoundFile]],
+        tile_schema: pa.Schema,
+        batch_size: int,
+        report: Reporter,
+    ) -> None:
         self._worklist, self._report = worklist, report
-        self.decoder = slide_decoder(job, cast(BatchDecoder, self.decoder))
-        self.tile_schema = tile_part_schema(classified_tile_schema(job.card.architecture.classes, job.state))
+        self._images, self.tile_schema, self._batch_size = images, tile_schema, batch_size
         self._tile_parts = workspace.tile_parts()
         self._slides = worklist.pending("slide")
         self._planning = 0
         self._spans: deque[deque[Any]] = deque()
-        self._states: dict[str, SlideState] = {}
-        regions = job.options.mask_regions
-        self._regions: dict[str, I64] = read_regions(regions) if regions is not None else {}
+        self._states: dict[str, Any] = {}
         report(StageStarted(STAGE, 0, "tiles"))
 
     def __iter__(self) -> Iterator[Work]:
-        images = super().__iter__()
+        images = self._images
         while True:
             slide = next(self._slides, None) if self._planning + len(self._spans) < SLIDES_AT_ONCE else None
             if slide is not None:
@@ -101,8 +108,7 @@ class SlideStream(ImageSource):
             return self._outcome(file, None, planned.plan)
         for message in planned.plan.warnings():
             self._report(Warn(f"{file.path}: {message}"))
-        state = SlideState(file, planned.plan, self.job.card, self.job.options)
-        state.seen = planned.seen
+        state = self._new_state(planned, planned.plan)
         parts = [self._tile_parts[number] for number in self._worklist.tile_parts(file.path)]
         restored = tiles_of(file, parts)
         if restored is not None:
@@ -111,7 +117,7 @@ class SlideStream(ImageSource):
             state.keep_telling_views()
         if state.is_complete:
             return self._outcome(file, state, state.predict())
-        spans = deque(state.spans(self.job.runtime.batch_size))
+        spans = deque(state.spans(self._batch_size))
         self._report(StageGrew(STAGE, sum(map(len, spans))))
         self._spans.append(spans)
         self._states[file.path] = state
@@ -126,15 +132,15 @@ class SlideStream(ImageSource):
         if (why := hopeless(tiles)) is not None:
             return self._give_up(state, why)
         rows = state.add(tiles, answer, self.tile_schema)
-        writes = tile_writes(tiles, answer, self._regions.get(name), self.job)
+        writes = self._tile_writes(tiles, answer)
         self._report(StageAdvanced(STAGE, len(tiles.span), len(tiles.failures)))
         if not state.is_complete:
             return BatchOutcome(tiles=rows, writes=writes)
         del self._states[name]
         end = self._outcome(state.file, state, state.predict())
-        return BatchOutcome(end.rows, rows, [*writes, *end.writes], end.files, end.failures)
+        return BatchOutcome(end.rows, _both(rows, end.tiles), [*writes, *end.writes], end.files, end.failures)
 
-    def _give_up(self, state: SlideState, why: Failure) -> BatchOutcome:
+    def _give_up(self, state: Any, why: Failure) -> BatchOutcome:
         """End a slide whose remaining tiles would take too long as well; all of its tiles have failed."""
         name = state.file.path
         left = sum(not is_there for is_there in state.is_there)
@@ -143,10 +149,51 @@ class SlideStream(ImageSource):
         self._report(StageAdvanced(STAGE, left, left))
         del self._states[name]
         end = self._outcome(state.file, state, state.predict())
-        return BatchOutcome(end.rows, rows, [], end.files, end.failures)
+        return BatchOutcome(end.rows, _both(rows, end.tiles), [], end.files, end.failures)
+
+    def _batch(self, decoded: DecodedBatch) -> Batch:
+        """The batch of decoded images."""
+        raise NotImplementedError
+
+    def _new_state(self, planned: PlannedSlide, plan: SlidePlan) -> Any:
+        """The state of a planned slide, with the methods of `SlideState`."""
+        raise NotImplementedError
+
+    def _tile_writes(self, tiles: DecodedTiles, answer: Outputs) -> Writes:
+        """The files that tiles add."""
+        return []
+
+    def _outcome(self, file: FoundFile, state: Any, prediction: Failure | dict[str, Any]) -> BatchOutcome:
+        """The rows and files of a completed slide; its state is None if it could not be planned."""
+        raise NotImplementedError
+
+
+class SlideStream(TileStream, ImageSource):
+    """Slides and images to classify."""
+
+    tile_schema: pa.Schema
+
+    def __init__(self, job: Job, worklist: Worklist, workspace: Workspace, schema: pa.Schema, report: Reporter) -> None:
+        ImageSource.__init__(self, job, worklist.pending("image"), schema)
+        tile_schema = tile_part_schema(classified_tile_schema(job.card.architecture.classes, job.state))
+        images = ImageSource.__iter__(self)
+        TileStream.__init__(self, worklist, workspace, images, tile_schema, job.runtime.batch_size, report)
+        self.decoder = slide_decoder(job, cast(BatchDecoder, self.decoder))
+        regions = job.options.mask_regions
+        self._regions: dict[str, I64] = read_regions(regions) if regions is not None else {}
+
+    def _batch(self, decoded: DecodedBatch) -> Batch:
+        return ImageSource._batch(self, decoded)
+
+    def _new_state(self, planned: PlannedSlide, plan: SlidePlan) -> SlideState:
+        state = SlideState(planned.file, plan, self.job.card, self.job.options)
+        state.seen = planned.seen
+        return state
+
+    def _tile_writes(self, tiles: DecodedTiles, answer: Outputs) -> Writes:
+        return tile_writes(tiles, answer, self._regions.get(tiles.span.file.path), self.job)
 
     def _outcome(self, file: FoundFile, state: SlideState | None, prediction: Failure | dict[str, Any]) -> BatchOutcome:
-        """The row and files of a completed slide."""
         plan = None if state is None else state.plan
         seen = None if state is None else state.seen
         rows = slide_batch(file, plan, prediction, self.job.card, self.schema, seen=seen)
@@ -154,6 +201,11 @@ class SlideStream(ImageSource):
             assert isinstance(prediction, Failure), "a slide without a state has failed"
             return BatchOutcome(rows, files=1, failures=[(file.path, prediction)])
         return BatchOutcome(rows, writes=slide_writes(state, prediction, self.job, self.explanations), files=1)
+
+
+def _both(rows: pa.RecordBatch, more: pa.RecordBatch | None) -> pa.RecordBatch:
+    """The rows of both."""
+    return rows if more is None else pa.Table.from_batches([rows, more]).combine_chunks().to_batches()[0]
 
 
 def hopeless(tiles: DecodedTiles) -> Failure | None:

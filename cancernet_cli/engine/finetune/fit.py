@@ -13,11 +13,17 @@ from cancernet_cli.training.task import Fitted, LoopPolicy, Task
 
 
 def fit_with_progress(
-    task: Task, job: FinetuneJob, checkpoint: CheckpointFile, *, patience: int = 0, stop_after: int | None = None
+    task: Task,
+    job: FinetuneJob,
+    checkpoint: CheckpointFile,
+    *,
+    patience: int = 0,
+    stop_after: int | None = None,
+    select: bool = True,
 ) -> Fitted:
     """`training.loop.fit` by the job's recipe, its steps reported as a stage.
 
-    Only the first of several processes reports and writes. For `patience` and `stop_after` see `LoopPolicy`.
+    Only the first of several processes reports and writes. For `patience`, `stop_after` and `select` see `LoopPolicy`.
     """
     report, processes = job.report, job.processes
     policy = LoopPolicy(
@@ -28,6 +34,7 @@ def fit_with_progress(
         average=job.recipe.tuning.average,
         patience=patience,
         stop_after=stop_after,
+        select=select,
         precision=PRECISIONS[job.runtime.precision],
     )
     stage = f"train {task.name}"

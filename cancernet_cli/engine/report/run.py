@@ -13,9 +13,9 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, Warn, silent
 from cancernet_cli.core.figures import counted
 from cancernet_cli.core.files import write_bytes
+from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.core.options import EvaluateOptions, ReportOptions
 from cancernet_cli.core.records import Kind
-from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.core.text import one_line
 from cancernet_cli.engine.evaluate.page import measured_sections, origin_sections
 from cancernet_cli.engine.evaluate.run import measure

@@ -8,7 +8,7 @@ right and y down from the slide's top left.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +35,15 @@ def write_geojson(results: TileResults, path: Path, *, regions: Literal["tiles",
     Raises:
         OutputError: The file cannot be written.
     """
-    features = _tiles(results) if regions == "tiles" else _regions(results)
+    write_features(_tiles(results) if regions == "tiles" else _regions(results), path)
+
+
+def write_features(features: Iterable[Feature], path: Path) -> None:
+    """Write a FeatureCollection, one feature per line.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     with atomic_write(path, durable=False) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write('{"type":"FeatureCollection","features":[')
         for i, feature in enumerate(features):

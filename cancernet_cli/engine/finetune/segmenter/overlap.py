@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cancernet_cli.core.arrays import I64
+from cancernet_cli.core.arrays import F32, I64
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted
 from cancernet_cli.data.splits.pairs import Pair, read_pair
 from cancernet_cli.inference.pipeline import to_tensor
@@ -50,8 +50,12 @@ def overlaps(
     stage: str,
     cuts: tuple[float, ...] = CUTS,
     against: Sequence[str] = BASELINES,
+    keep: Callable[[Pair, F32], None] = lambda pair, probs: None,
 ) -> Overlaps:
     """Overlaps of the U-Net (on the CPU) and of the baselines `against`, on each pair at full size.
+
+    Args:
+        keep: called with the U-Net's probabilities `[H, W]` of each pair.
 
     Raises:
         InputError: a pair cannot be read.
@@ -65,7 +69,9 @@ def overlaps(
         truth = mask > 0
         pixels = to_tensor(torch.from_numpy(image)[None])
         with torch.inference_mode():
-            of_unet.append(overlap_counts_at(unet(pixels)[0, 0].numpy(), truth, cuts))
+            probs = unet(pixels)[0, 0].numpy()
+            of_unet.append(overlap_counts_at(probs, truth, cuts))
+            keep(pair, probs)
             for name, segmenter in baselines.items():
                 of_others[name].append(overlap_counts(segmenter(pixels)[0, 0].numpy() >= USUAL_CUT, truth))
         report(StageAdvanced(stage, 1))
@@ -92,11 +98,15 @@ def overlap_figures(unet: I64, tested: Overlaps) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CutChoice:
-    """The probability threshold, the data it was chosen on, and the figures for the card."""
+    """The probability threshold, the data it was chosen on, and the figures for the card.
+
+    tested_at: the threshold at which each part was tested, by its name.
+    """
 
     cut: float = USUAL_CUT
     chosen_on: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
+    tested_at: dict[str, float] = field(default_factory=dict)
 
 
 def by_validation(tested: Overlaps, validated: Overlaps | None, given: float | None = None) -> CutChoice:
@@ -111,7 +121,7 @@ def by_validation(tested: Overlaps, validated: Overlaps | None, given: float | N
     else:
         cut = best_cut(validated.unet, validated.cuts)
         chosen_on = _moved(cut, validated, "held out for validation")
-    return CutChoice(cut, chosen_on, {"test": {"cut": cut, **overlap_figures(tested.at(cut), tested)}})
+    return CutChoice(cut, chosen_on, {"test": {"cut": cut, **overlap_figures(tested.at(cut), tested)}}, {"final": cut})
 
 
 def by_folds(tested: Mapping[str, Overlaps], given: float | None = None) -> CutChoice:
@@ -131,10 +141,11 @@ def by_folds(tested: Mapping[str, Overlaps], given: float | None = None) -> CutC
         by_fold[fold] = {"cut": cut, "unet": found["dice"], **baselines}
     everyone = together(list(tested.values()))
     metrics = {"out_of_fold": {**overlap_figures(np.concatenate(counts), everyone), "by_fold": by_fold}}
+    tested_at = {fold: figures["cut"] for fold, figures in by_fold.items()}
     if given is not None:
-        return CutChoice(given, _given(given), metrics)
+        return CutChoice(given, _given(given), metrics, tested_at)
     cut = best_cut(everyone.unet, everyone.cuts)
-    return CutChoice(cut, _moved(cut, everyone, f"out of fold ({len(tested)} folds)"), metrics)
+    return CutChoice(cut, _moved(cut, everyone, f"out of fold ({len(tested)} folds)"), metrics, tested_at)
 
 
 def _given(cut: float) -> str:

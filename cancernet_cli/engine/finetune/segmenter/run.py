@@ -21,6 +21,7 @@ from cancernet_cli.engine.finetune.dataset.leaks import guard_pairs
 from cancernet_cli.engine.finetune.figures import ON_LEAK
 from cancernet_cli.engine.finetune.job import FinetuneJob, open_job
 from cancernet_cli.engine.finetune.model_folder import NOT_FOR, command_line, make_folder, work_folder, write_model
+from cancernet_cli.engine.finetune.segmenter.evaluation import HeldOutMasks, worse_than_otsu, write_evaluation
 from cancernet_cli.engine.finetune.segmenter.overlap import (
     CUTS,
     CutChoice,
@@ -64,7 +65,8 @@ def train_segmenter(
     keep_freed_memory(job.runtime.device)
     facts = [(pair.patient, pair.split, path_facts(pair.image), path_facts(pair.mask)) for pair in pairs]
     checkpoints = open_checkpoints(options, recipe, facts, job.runtime, job.processes)
-    measured = _Measured({})
+    held = HeldOutMasks(work_folder(options) / "held_out")
+    measured = _Measured(held, {})
     history: list[Epoch] = []
     for part in parts:
         trained = train_unet(job, checkpoints, pairs, part)
@@ -80,17 +82,24 @@ def train_segmenter(
         make_folder(options.out)
         card = write_model(trained.network, card, options)
         write_history(history, options.out / HISTORY_FILE)
+        write_evaluation(held, parts, pairs, choice.tested_at, card, history, job)
         shutil.rmtree(work_folder(options), ignore_errors=True)
     job.processes.wait()
     seconds = time.monotonic() - started
     patients = {patient for members in card.training.splits.values() for patient in members}
-    return FinetuneResult(options.out, card.name, "segment", len(pairs), len(patients), seconds, choice.metrics)
+    return FinetuneResult(
+        options.out, card.name, "segment", len(pairs), len(patients), seconds, choice.metrics, card.training.doubts
+    )
 
 
 @dataclass
 class _Measured:
-    """Overlaps with the truth: of each part's test pairs, by name, and of the validation pairs of a single split."""
+    """Overlaps with the truth: of each part's test pairs, by name, and of the validation pairs of a single split.
 
+    held: keeps the probabilities of test pairs.
+    """
+
+    held: HeldOutMasks
     tested: dict[str, Overlaps]
     validated: Overlaps | None = None
 
@@ -105,7 +114,7 @@ class _Measured:
             self.validated = measure(chosen, stage=f"validate {part.name}", against=())
         if len(part.test):
             chosen = [pairs[row] for row in part.test.tolist()]
-            self.tested[part.name] = measure(chosen, stage=f"test {part.name}")
+            self.tested[part.name] = measure(chosen, stage=f"test {part.name}", keep=self.held.keep)
 
     def choice(self, given: float | None) -> CutChoice:
         """The threshold and the figures; `given` overrides the choice."""
@@ -136,6 +145,7 @@ def _card(
             images=len(parts[-1].train),
             group_by="patient",
             leaks=leaks,
+            doubts=worse_than_otsu(choice.metrics),
             splits=card_splits(parts, pairs),
         ),
         decision=Decision(chosen_on=choice.chosen_on + (ON_LEAK if choice.chosen_on and leaks else "")),

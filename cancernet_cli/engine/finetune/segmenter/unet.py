@@ -86,6 +86,8 @@ class Cropped(nn.Module):
 def train_unet(job: FinetuneJob, checkpoints: Checkpoints, pairs: Sequence[Pair], part: SplitPart) -> Trained:
     """Train on a part's training pairs; with validation pairs, the epoch that does best on them is kept.
 
+    In a fold, which has none, the history has the figures on the held-out pairs; nothing is chosen by them.
+
     A U-Net always trains for all its epochs: its validation loss fluctuates for many before the learning rate falls,
     and patience would stop it there.
 
@@ -95,7 +97,8 @@ def train_unet(job: FinetuneJob, checkpoints: Checkpoints, pairs: Sequence[Pair]
         Interrupted: a signal asked to stop; the same command resumes.
     """
     options, runtime = job.options, job.runtime
-    learned, validated = ([pairs[row] for row in rows.tolist()] for rows in (part.train, part.validate))
+    watched = part.validate if len(part.validate) or part.name == "final" else part.test
+    learned, validated = ([pairs[row] for row in rows.tolist()] for rows in (part.train, watched))
     network, policy, architecture, source = _start(job)
     checkpoint = checkpoints.of(part.name, network.state_dict(), [(str(pair.image), pair.patient) for pair in learned])
     network.to(runtime.device).to(memory_format=torch.channels_last)
@@ -131,6 +134,7 @@ def train_unet(job: FinetuneJob, checkpoints: Checkpoints, pairs: Sequence[Pair]
         ),
         job,
         checkpoint,
+        select=bool(len(part.validate)),
     )
     return Trained(network.cpu(), policy, architecture, source, fitted.history)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -26,6 +27,7 @@ from cancernet_cli.core.options.recipes import recipe_of
 from cancernet_cli.core.records import FinetuneResult
 from cancernet_cli.engine.finetune import random_batches
 from cancernet_cli.engine.finetune.segmenter import unet as finetune_unet
+from cancernet_cli.engine.finetune.segmenter.evaluation import worse_than_otsu
 from cancernet_cli.engine.finetune.segmenter.overlap import CUTS
 from cancernet_cli.engine.finetune.segmenter.run import train_segmenter
 from cancernet_cli.outputs.reports.history import HISTORY_FILE, read_history
@@ -107,8 +109,35 @@ def test_the_history_has_every_epoch_of_every_training(undisturbed: Path) -> Non
     assert [(row.split, row.epoch) for row in rows] == [
         (split, epoch) for split in ("fold_0", "fold_1", "final") for epoch in (1, 2)
     ]
-    assert all(row.validation_dice is None and 0 <= (row.train_accuracy or -1) <= 1 for row in rows)
+    # Held-out patients of a fold are watched; the final training has none
+    assert all((row.validation_dice is None) == (row.split == "final") for row in rows)
+    assert all(0 <= (row.train_accuracy or -1) <= 1 for row in rows)
     assert not undisturbed.with_name("unet.partial").exists()
+
+
+def test_the_evaluation_has_every_image_held_out(undisturbed: Path) -> None:
+    folder = undisturbed / "evaluation"
+    rows = pq.read_table(folder / "images.parquet").to_pylist()
+    splits = read_card(undisturbed).training.splits
+    assert sorted(row["image"] for row in rows) == [f"i{seed}.png" for seed in range(8)]
+    assert all(row["patient"] in splits[row["split"]] for row in rows)
+    assert all(0 <= row[name] <= 1 for row in rows for name in ("dice", "jaccard", "aji", "pq"))
+    text = (folder / "report.md").read_text("utf-8")
+    links = [line.split("](")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")]
+    assert {"pictures/worst.jpg", "pictures/best.jpg", "plots/loss.png", "plots/dice.png"} <= set(links)
+    assert all((folder / link).is_file() for link in links)
+
+
+def test_a_network_that_is_no_better_than_otsu_is_doubted(undisturbed: Path) -> None:
+    card = read_card(undisturbed)
+    found = card.metrics["out_of_fold"]
+    unet, otsu = (one["mean_of_patients"]["value"] for one in (found, found["baselines"]["threshold"]))
+    assert bool(card.training.doubts) == (unet <= otsu)
+    better = {"mean_of_patients": {"value": 0.8}, "baselines": {"threshold": {"mean_of_patients": {"value": 0.7}}}}
+    assert worse_than_otsu({"out_of_fold": better}) == ()
+    better["mean_of_patients"] = {"value": 0.7}
+    (doubt,) = worse_than_otsu({"test": better})
+    assert "0.700, no better than the 0.700 of Otsu's threshold" in doubt
 
 
 def test_a_given_split_validates_and_tests_on_its_own_patients(split: Path, tmp_path: Path) -> None:
@@ -157,7 +186,11 @@ def test_stopped_and_started_again_it_ends_at_the_same_bytes(masked: Path, undis
 
     with pytest.raises(KeyboardInterrupt):
         train(masked, options_of(out), stop)
-    assert sorted(path.name for path in out.with_name("unet.partial").iterdir()) == ["fold_0.pt", "fold_1.pt"]
+    assert sorted(path.name for path in out.with_name("unet.partial").iterdir()) == [
+        "fold_0.pt",
+        "fold_1.pt",
+        "held_out",
+    ]
     assert not out.exists()
     seen: list[Event] = []
     train(masked, options_of(out, workers=2), seen.append)  # the count of workers changes nothing either

@@ -1,0 +1,1 @@
+"""Find and measure nuclei in images and slides: `cancernet segment`."""

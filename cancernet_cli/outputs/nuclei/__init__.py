@@ -1,0 +1,1 @@
+"""Files with nuclei: outlines, label images and pictures."""
