@@ -9,12 +9,14 @@ if TYPE_CHECKING:  # for type checkers and editors; `__getattr__` needs no entry
     from cancernet_cli.core.options.bench import BenchOptions as BenchOptions
     from cancernet_cli.core.options.classify import ClassifyOptions as ClassifyOptions
     from cancernet_cli.core.options.compare import CompareOptions as CompareOptions
+    from cancernet_cli.core.options.convert import ConvertOptions as ConvertOptions
     from cancernet_cli.core.options.evaluate import EvaluateOptions as EvaluateOptions
     from cancernet_cli.core.options.finetune import FinetuneOptions as FinetuneOptions
     from cancernet_cli.core.options.tile import TileOptions as TileOptions
     from cancernet_cli.engine.bench.run import bench as bench
     from cancernet_cli.engine.classify.run import classify as classify
     from cancernet_cli.engine.compare.run import compare as compare
+    from cancernet_cli.engine.convert import convert as convert
     from cancernet_cli.engine.evaluate.run import evaluate as evaluate
     from cancernet_cli.engine.finetune.run import finetune as finetune
     from cancernet_cli.engine.tile import tile as tile
@@ -23,7 +25,7 @@ __version__ = "0.1.0"
 
 # The commands as `cancernet --help` lists them. Each has three files: its options in core/options/<verb>.py, its
 # function in engine/<verb>.py or engine/<verb>/run.py, and its command in cli/<verb>.py.
-VERBS = ("classify", "finetune", "compare", "evaluate", "tile", "bench")
+VERBS = ("classify", "finetune", "compare", "evaluate", "convert", "tile", "bench")
 
 __all__ = ["__version__", *VERBS, *(f"{verb.capitalize()}Options" for verb in VERBS)]
 
