@@ -19,6 +19,10 @@ if TYPE_CHECKING:  # for type checkers and editors; `__getattr__` needs no entry
     from cancernet_cli.engine.convert import convert as convert
     from cancernet_cli.engine.evaluate.run import evaluate as evaluate
     from cancernet_cli.engine.finetune.run import finetune as finetune
+    from cancernet_cli.engine.models import models as models
+    from cancernet_cli.engine.predict import Classifier as Classifier
+    from cancernet_cli.engine.predict import predict as predict
+    from cancernet_cli.engine.quantize import quantise as quantise
     from cancernet_cli.engine.tile import tile as tile
 
 __version__ = "0.1.0"
@@ -27,17 +31,24 @@ __version__ = "0.1.0"
 # function in engine/<verb>.py or engine/<verb>/run.py, and its command in cli/<verb>.py.
 VERBS = ("classify", "finetune", "compare", "evaluate", "convert", "tile", "bench")
 
-__all__ = ["__version__", *VERBS, *(f"{verb.capitalize()}Options" for verb in VERBS)]
+# Further names for Python, by the module of the engine that has them.
+_OTHERS = {"predict": "predict", "Classifier": "predict", "models": "models", "quantise": "quantize"}
+
+__all__ = ["__version__", *VERBS, *(f"{verb.capitalize()}Options" for verb in VERBS), *_OTHERS]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a verb's function or options on first use, so that importing the package stays light."""
+    """Import a function or options on first use, so that importing the package stays light."""
     verb = name.removesuffix("Options").lower()
     if name == f"{verb.capitalize()}Options" and verb in VERBS:
         return getattr(importlib.import_module(f"{__name__}.core.options.{verb}"), name)
-    if name in VERBS:
-        module = importlib.import_module(f"{__name__}.engine.{name}")
-        if hasattr(module, "__path__"):
-            module = importlib.import_module(f"{__name__}.engine.{name}.run")
-        return getattr(module, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in VERBS and name not in _OTHERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.engine.{_OTHERS.get(name, name)}")
+    if hasattr(module, "__path__"):
+        module = importlib.import_module(f"{module.__name__}.run")
+    return importlib.import_module(f"{__name__}.cli.render.notebook").with_progress(getattr(module, name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

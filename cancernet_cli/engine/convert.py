@@ -66,7 +66,7 @@ def convert(
 
     Raises:
         InputError: The table does not exist or cannot be read, or has columns that do not fit into cells.
-        OptionError: The ending of `out` is none of the three, or both are the same file.
+        OptionError: The ending of `out` is another one, or both are the same file.
         OutputError: The file exists and `overwrite` is off, it cannot be written, or there are more rows than Excel
             can hold.
     """

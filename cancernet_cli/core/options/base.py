@@ -99,7 +99,7 @@ def chosen(record: type[Record], options: Record | None, changes: Mapping[str, A
     """Options with changes by name; default: those of the class.
 
     Raises:
-        OptionError: there is no option of such a name, or a value is invalid.
+        OptionError: the name of a change is unknown, or a value is invalid.
     """
     known = {f.name for f in dataclasses.fields(record)}
     if unknown := sorted(changes.keys() - known):

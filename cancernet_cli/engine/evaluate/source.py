@@ -60,16 +60,7 @@ def read_source(table: Path, positive: str | None = None, *, decided: bool = Fal
     fix = "name a Parquet or CSV table that `cancernet classify` or `cancernet finetune` wrote"
     if not table.is_file():
         raise InputError(f"file not found: {table}", fix=fix)
-    try:
-        with open_table(table) as file:
-            columns = file.schema.names
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"{table} cannot be read as a table: {' '.join(str(error).split())}", fix=fix) from None
-    if "unit" in columns:
-        raise InputError(
-            f"{table} is a table of patients",
-            fix="evaluate the predictions table that it was made from: the report has figures by patient and by slide",
-        )
+    columns = _columns(table, fix)
     classes = [name.removeprefix(_PROB) for name in dict.fromkeys(columns) if name.startswith(_PROB)]
     record = _run_record(table)
     metadata = _metadata(table, record)
@@ -111,6 +102,25 @@ def read_source(table: Path, positive: str | None = None, *, decided: bool = Fal
         threshold_of=positive,
         remarks=tuple(remarks),
     )
+
+
+def _columns(table: Path, fix: str) -> list[str]:
+    """The names of a table's columns.
+
+    Raises:
+        InputError: it cannot be read, or is a table of patients.
+    """
+    try:
+        with open_table(table) as file:
+            columns: list[str] = file.schema.names
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{table} cannot be read as a table: {' '.join(str(error).split())}", fix=fix) from None
+    if "unit" in columns:
+        raise InputError(
+            f"{table} is a table of patients",
+            fix="evaluate the predictions table that it was made from: the report has figures by patient and by slide",
+        )
+    return columns
 
 
 def _without_metadata(table: Path, classes: list[str], positive: str) -> Source:

@@ -174,7 +174,7 @@ class _Rows:
 
     def _is(self, name: str, word: str) -> np.ndarray:
         words = self.words[name]
-        return self.at[name] == (words.index(word) if word in words else -2)
+        return np.asarray(self.at[name] == (words.index(word) if word in words else -2))
 
     def _word(self, name: str, row: int) -> str:
         place = int(self.at[name][row])
