@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,30 @@ def test_classify_from_python_and_show_predictions(tmp_path: Path) -> None:
     assert f"6 images with a known label: {correct} correct" in shown
     assert shown.count("(none)") == 2
     assert "overlays/" in shown.splitlines()[-1]
+
+
+def test_the_notebook_is_stored_without_outputs() -> None:
+    cells = json.loads((EXAMPLES / "quickstart.ipynb").read_text("utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) > 5
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    book = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
+    nbclient.NotebookClient(book, timeout=200, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
+    shown = [output.data for output in outputs if "data" in output]
+    pages = [data["text/html"] for data in shown if "RunResult" in data.get("text/html", "")]
+    assert len(pages) == 1
+    assert "breakhis_lite0" in pages[0]
+    assert sum("image/jpeg" in data or "image/png" in data for data in shown) == 2
+    texts = "".join(output.text for output in outputs if output.output_type == "stream")
+    assert "classify" in texts or any("classify" in str(data) for data in shown)  # progress is shown
 
 
 def test_show_predictions_tells_apart_what_became_of_images(tmp_path: Path) -> None:

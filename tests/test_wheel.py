@@ -54,12 +54,13 @@ def test_carries_code_models_and_licence_but_no_tests(wheel: Path) -> None:
         assert f"cancernet_cli/_models/{model}/card.toml" in names
         assert f"cancernet_cli/_models/{model}/model.safetensors" in names
     assert "cancernet_cli/py.typed" in names
+    assert "cancernet/__init__.py" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"cancernet_cli", "cancernet"}
 
 
 def test_runs_from_where_it_was_installed(installed: Path, tmp_path: Path) -> None:
-    script = "import cancernet_cli; print(cancernet_cli.__file__)"
+    script = "import cancernet_cli, cancernet; assert cancernet.VERBS; print(cancernet_cli.__file__)"
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     command = [sys.executable, "-P", "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=True)

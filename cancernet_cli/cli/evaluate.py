@@ -13,7 +13,8 @@ from cancernet_cli.cli.bind import FORMAT, Format, options_from
 from cancernet_cli.core.options import EvaluateOptions
 
 Table = Annotated[
-    Path, typer.Argument(help="Predictions table written by `cancernet classify` or `cancernet finetune`.")
+    Path,
+    typer.Argument(help="Predictions table written by `cancernet classify` or `cancernet finetune`: Parquet or CSV."),
 ]
 
 
@@ -39,7 +40,8 @@ def evaluate(table: Table, *, options: EvaluateOptions, format: Annotated[Format
 
         result = measure(table, options, report)
     if format == "json":
-        output.record(dataclasses.asdict(result))
+        record = dataclasses.asdict(result)
+        output.record({"table": record.pop("table_file"), **record})
     elif format == "human":
         from cancernet_cli.cli.render.evaluation import evaluation_parts
 

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cancernet_cli.core.options.sinks import sinks
+from cancernet_cli.core.results import Result, figure_rows, read_table, table_of
 from cancernet_cli.core.text import one_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Kind = Literal["image", "slide"]
 
@@ -72,7 +76,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunResult(Result):
     """A finished `classify` run.
 
     Attributes:
@@ -97,6 +101,8 @@ class RunResult:
         unlisted_folders: Folders that could not be listed, so that their files have no rows.
         tiles_file: The table of tiles, if there are slides.
         report_file: The HTML page, if it was asked for.
+        patients_file: The table of patients and physical slides, if any is known.
+        spreadsheet: The table as CSV or for Excel, if `out` was given such a name; `out` is then the Parquet table.
     """
 
     out: Path
@@ -118,7 +124,13 @@ class RunResult:
     unlisted_folders: int = 0
     tiles_file: Path | None = None
     report_file: Path | None = None
+    patients_file: Path | None = None
+    spreadsheet: Path | None = None
     outputs: dict[str, Path] = field(default_factory=dict)
+
+    def table(self) -> pa.Table:
+        """The predictions, one row per file."""
+        return read_table(self.out)
 
     if not TYPE_CHECKING:  # a type checker would accept any attribute
 
@@ -130,7 +142,7 @@ class RunResult:
 
 
 @dataclass(frozen=True)
-class SegmentResult:
+class SegmentResult(Result):
     """A finished `segment` run.
 
     Attributes:
@@ -171,9 +183,13 @@ class SegmentResult:
     report_file: Path | None = None
     unlisted_folders: int = 0
 
+    def table(self) -> pa.Table:
+        """One row per file."""
+        return read_table(self.images_file)
+
 
 @dataclass(frozen=True)
-class FinetuneResult:
+class FinetuneResult(Result):
     """A finished `finetune` run.
 
     Attributes:
@@ -195,6 +211,10 @@ class FinetuneResult:
     elapsed_s: float
     metrics: dict[str, Any] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
+
+    def table(self) -> pa.Table:
+        """The metrics on the card, one row per figure."""
+        return table_of(list(figure_rows(self.metrics)))
 
 
 @dataclass(frozen=True, slots=True)

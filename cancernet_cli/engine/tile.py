@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from cancernet_cli.core.figures import show_percent
 from cancernet_cli.core.files import atomic_write, check_output_folder, mark_output, output_error, real_path
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import TileOptions
+from cancernet_cli.core.options.base import chosen, input_names
 from cancernet_cli.core.records import Failure, FoundFile
+from cancernet_cli.core.results import Result
 from cancernet_cli.data.discovery.discover import find_slides
 from cancernet_cli.data.discovery.inputs import resolve_base
 from cancernet_cli.data.slides import Slide, UnreadableSlide, open_slide
@@ -47,7 +49,7 @@ _SOURCES = {
 
 
 @dataclass(frozen=True)
-class TileResult:
+class TileResult(Result):
     """A finished tile plan.
 
     Attributes:
@@ -67,6 +69,10 @@ class TileResult:
     failed: int
     tiles: int
     rows: list[dict[str, Any]]
+
+    def table(self) -> pa.Table:
+        """The slides, one row each."""
+        return pa.Table.from_pylist(self.rows, schema=SLIDE_SCHEMA)
 
 
 def tile(
@@ -91,8 +97,8 @@ def tile(
         ModelError: The model does not exist.
         OutputError: The folder is not empty and `overwrite` is off, or it cannot be written.
     """
-    options = replace(options or TileOptions(), **changes)
-    names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
+    options = chosen(TileOptions, options, changes)
+    names = input_names(inputs)
     cut = resolve_cut(options, report)
     _check_folder(options.out, options.overwrite)
     slides = _find(names, options, report)

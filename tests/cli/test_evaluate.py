@@ -74,7 +74,7 @@ def test_leaks_come_first_and_red(
 
 def test_refusals_have_exit_codes_and_a_way_out(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cancernet("evaluate", table.with_name("none.parquet")) == 3
-    assert "fix: name a Parquet table" in capsys.readouterr().err
+    assert "fix: name a Parquet or CSV table" in capsys.readouterr().err
     assert cancernet("evaluate", table, "--positive", "cancer") == 2
     assert "fix: choose one of: benign, malignant" in capsys.readouterr().err
     assert cancernet("evaluate", table, "--threshold", "1.5") == 2

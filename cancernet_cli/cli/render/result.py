@@ -70,7 +70,9 @@ def _closing_lines(result: RunResult) -> str:
     if result.flag_counts:
         lines.append("flagged: " + ", ".join(f"{count:,} {flag}" for flag, count in result.flag_counts.items()))
     paths = [
+        ("spreadsheet", result.spreadsheet),
         ("predictions", result.out),
+        ("patients", result.patients_file),
         ("tiles", result.tiles_file),
         ("run record", result.run_file),
         ("metrics", result.metrics_file),

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import inspect
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import PurePath
+from typing import Any, Literal, TypeVar
 
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.validation import NO_LIMITS, InvalidValue, Limits, check_fields
 
 Auto = Literal["auto"]
+Record = TypeVar("Record", bound="Options")
+_LISTED = "\nAttributes:"
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,17 @@ class Options:
         OptionError: a value has the wrong type, is not one of the choices, or is out of range.
     """
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """List the options under the docstring, for `help()` and editors."""
+        super().__init_subclass__(**kwargs)
+        fields = {
+            f.name: f for base in reversed(cls.__mro__[1:]) for f in getattr(base, "__dataclass_fields__", {}).values()
+        }
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, dataclasses.Field)}
+        lines = [_described(name, f) for name, f in (fields | own).items() if "option" in f.metadata]
+        summary = inspect.cleandoc((cls.__doc__ or "").partition(_LISTED)[0])
+        cls.__doc__ = "\n".join([summary, _LISTED, *lines]) if lines else summary
+
     def __post_init__(self) -> None:
         try:
             check_fields(self, {name: spec.limits for name, spec in self._specs().items()})
@@ -73,6 +91,31 @@ class Options:
         defaults = {f.name: f.default for f in dataclasses.fields(self)}
         specs = self._specs().items()
         return [name for name, spec in specs if spec.group == group and getattr(self, name) != defaults[name]]
+
+
+def _described(name: str, of: dataclasses.Field[Any]) -> str:
+    default = of.default if of.default_factory is dataclasses.MISSING else of.default_factory()
+    spec: OptionSpec = of.metadata["option"]
+    return f"    {name}: {spec.help} [default: {str(default) if isinstance(default, PurePath) else repr(default)}]"
+
+
+def chosen(record: type[Record], options: Record | None, changes: Mapping[str, Any]) -> Record:
+    """Options with changes by name; default: those of the class.
+
+    Raises:
+        OptionError: the name of a change is unknown, or a value is invalid.
+    """
+    known = {f.name for f in dataclasses.fields(record)}
+    if unknown := sorted(changes.keys() - known):
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        meant = f"did you mean {close[0]}? " if close else ""
+        raise OptionError(f"unknown option {unknown[0]!r}", fix=f"{meant}help({record.__name__}) lists them all")
+    return record(**changes) if options is None else dataclasses.replace(options, **changes)
+
+
+def input_names(inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
+    """One or several inputs of a command as text."""
+    return [os.fspath(name) for name in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
 
 
 def flag_name(name: str) -> str:

@@ -19,7 +19,12 @@ Pool = Literal["mean", "topk", "max", "noisy-or"]
 class ClassifyOptions(InferenceOptions, LoaderOptions, TilingOptions, SinkOptions):
     """Options of `cancernet classify`, extended by the folder options of the registered sinks."""
 
-    out: Path = option(Path("predictions.parquet"), help="Predictions table (Parquet).", short="-o", group="Output")
+    out: Path = option(
+        Path("predictions.parquet"),
+        help="Predictions table: .parquet, or .csv or .xlsx with the Parquet file next to it.",
+        short="-o",
+        group="Output",
+    )
     metrics: Path | None = option(
         None, help="Metrics file, written when true labels are known; default: next to the table.", group="Output"
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from cancernet_cli.data.loading.views import make_views, scaled_size
 from cancernet_cli.data.readers import UnreadableImage, read_flagged, read_image, read_shrunk
 from cancernet_cli.data.scales import image_policy, scale_of
 from cancernet_cli.data.splits.training_images import TrainingImages
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,8 @@ class BatchDecoder:
         )
 
 
-def chunks(files: Iterable[FoundFile], size: int) -> Iterator[list[FoundFile]]:
-    """Consecutive lists of `size` files; the last one may be shorter."""
-    rest = iter(files)
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Consecutive lists of `size` items, such as files; the last one may be shorter."""
+    rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk

@@ -84,7 +84,7 @@ def _decoded(location: bytes, max_pixels: int, decode: Callable[[OpenedImage], T
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of unusual metadata, in every worker
             opened = _open(data)
-            _check_size(opened, max_pixels)
+            check_size(opened.width_px, opened.height_px, max_pixels)
             stage = "decode"
             return decode(opened)
     except BadImage as error:
@@ -129,8 +129,8 @@ def _open(data: bytes) -> OpenedImage:
     raise NotAnImage(f"its content is not {', '.join(names)} or {last} (it starts with {data[:8]!r})")
 
 
-def _check_size(opened: OpenedImage, max_pixels: int) -> None:
-    width, height = opened.width_px, opened.height_px
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Raise BadImage if an image has too many pixels, or too few."""
     if width * height > max_pixels:
         raise TooManyPixels(
             f"{width} x {height} is {width * height / 1e6:.1f} megapixels, more than {max_pixels / 1e6:g}; "

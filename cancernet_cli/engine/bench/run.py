@@ -11,12 +11,16 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, Warn, silent
 from cancernet_cli.core.files import write_bytes
 from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.core.options import BenchOptions, ClassifyOptions, InferenceOptions
+from cancernet_cli.core.options.base import chosen
+from cancernet_cli.core.results import Result, table_of
 from cancernet_cli.engine.bench.breakdown import measure_parts
 from cancernet_cli.engine.bench.compare import SCHEMA, compare, read_measurement
 from cancernet_cli.engine.bench.end_to_end import WholeRun, whole_run
@@ -35,8 +39,27 @@ BUSY_LOAD = 0.5  # load per core above which other programs distort the measurem
 RETRY = "run the same command again"
 
 
-def bench(options: BenchOptions, report: Reporter = silent) -> dict[str, Any]:
+class BenchResult(Result, dict[str, Any]):
+    """The record of a measurement (docs/bench.md); its table has one row per stage."""
+
+    def table(self) -> pa.Table:
+        """The stages, one row each; times in milliseconds are the medians."""
+        return table_of([_flat(stage) for stage in self["stages"]])
+
+    def _facts(self) -> dict[str, Any]:
+        whole, settings = self["whole"], self["settings"]
+        rate = whole["images_per_s"]["median"]
+        names = ("model", "device", "runtime", "precision", "batch_size", "workers", "files")
+        return {"images_per_s": rate, "verdict": self["verdict"], **{name: settings[name] for name in names}}
+
+
+def bench(options: BenchOptions | None = None, report: Reporter = silent, **changes: Any) -> BenchResult:
     """Measure, and write the files that the options ask for.
+
+    Args:
+        options: Defaults to the bundled model on generated images.
+        report: Called with progress, notes and warnings (`core.events`).
+        changes: Options by name that override `options`, as in `bench(input="slides", repeat=5)`.
 
     Returns:
         The record documented in docs/bench.md; times are in seconds or milliseconds as their names state, rates in
@@ -45,6 +68,7 @@ def bench(options: BenchOptions, report: Reporter = silent) -> dict[str, Any]:
     Raises:
         CancernetError: the model, device, images or earlier measurement do not exist or do not fit.
     """
+    options = chosen(BenchOptions, options, changes)
     old = read_measurement(options.compare) if options.compare else None
     machine = machine_facts()
     record = {"bench": SCHEMA, "call": call_facts(), "machine": machine, "versions": version_facts()}
@@ -65,7 +89,16 @@ def bench(options: BenchOptions, report: Reporter = silent) -> dict[str, Any]:
         from cancernet_cli.outputs.plots import plot_bench
 
         plot_bench(record, options.plot)
-    return record
+    return BenchResult(record)
+
+
+def _flat(stage: dict[str, Any]) -> dict[str, Any]:
+    """A stage with the median of each measure that was repeated."""
+    return {
+        name: value["median"] if isinstance(value, dict) and "median" in value else value
+        for name, value in stage.items()
+        if not isinstance(value, dict) or "median" in value
+    }
 
 
 def classify_options(options: BenchOptions, scratch: Path) -> ClassifyOptions:

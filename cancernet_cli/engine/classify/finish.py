@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,23 @@ import pyarrow.parquet as pq
 
 from cancernet_cli.core.choices import UNSURE
 from cancernet_cli.core.errors import OutputError
+from cancernet_cli.core.events import Reporter
 from cancernet_cli.core.files import publish, write_bytes
 from cancernet_cli.core.records import RunResult
 from cancernet_cli.engine.classify.flags import split_flags
 from cancernet_cli.engine.classify.job import Job
+from cancernet_cli.engine.classify.results.side_tables import (
+    RECORDED,
+    check_spreadsheets,
+    complete_side_tables,
+    make_side_tables,
+    spreadsheet_places,
+)
 from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.engine.provenance import circumstances
 from cancernet_cli.outputs.tables.classified_tiles import classified_tile_schema, tiles_of, write_tile_table
 from cancernet_cli.outputs.tables.contents import ContentHashes, contents_file, write_contents
+from cancernet_cli.outputs.tables.patient_table import patients_file
 from cancernet_cli.outputs.tables.predictions import (
     ROW_GROUP_ROWS,
     TABLE_SCHEMA,
@@ -87,6 +97,16 @@ def check_extends(job: Job) -> None:
         raise other_files(job)
 
 
+def check_replaceable(job: Job) -> None:
+    """Check that no spreadsheet that the run will replace was edited or comes from elsewhere, unless it may.
+
+    Raises:
+        OutputError: one was.
+    """
+    if not job.options.overwrite:
+        check_spreadsheets(job, _record(job))
+
+
 def other_files(job: Job) -> OutputError:
     """The error for a finished table whose rows cannot be reused."""
     return OutputError(
@@ -95,8 +115,9 @@ def other_files(job: Job) -> OutputError:
     )
 
 
-def from_finished(job: Job, worklist: Worklist, started: float) -> RunResult:
-    """The result of an already finished run from the same files."""
+def from_finished(job: Job, worklist: Worklist, workspace: Workspace, report: Reporter, started: float) -> RunResult:
+    """The result of an already finished run from the same files; side tables that do not exist are written."""
+    complete_side_tables(job, run_file(job.options.out), workspace.folder, report)
     return _result(job, reused=len(worklist), started=started, metrics=_metrics(job))
 
 
@@ -115,7 +136,14 @@ def _outputs(job: Job) -> dict[str, str]:
 
 
 def finish(
-    job: Job, worklist: Worklist, workspace: Workspace, contents: ContentHashes, *, reused: int, started: float
+    job: Job,
+    worklist: Worklist,
+    workspace: Workspace,
+    contents: ContentHashes,
+    report: Reporter,
+    *,
+    reused: int,
+    started: float,
 ) -> RunResult:
     """Assemble the parts, compute metrics and write the run record; the table gets its name last.
 
@@ -126,6 +154,7 @@ def finish(
     whole = workspace.folder / "whole.parquet"
     assemble(worklist.done(), workspace.parts(), whole, schema)
     tiles = _assemble_tiles(job, worklist, workspace)
+    side = make_side_tables(job, whole, workspace.folder, report)
     metrics = _metrics(job, whole)
     if metrics is not None:
         from cancernet_cli.engine.evaluate.summary import write_metrics
@@ -140,20 +169,24 @@ def finish(
         "outputs": _outputs(job),
         "input_sha256": _digest(job, worklist),
         "elapsed_s": round(result.elapsed_s, 3),
+        RECORDED: side.record,
         **{
             name: getattr(result, name)
             for name in ("files", "slides", "ok", "partial", "failed", "unsure", "reused", "flag_counts")
         },
     }
-    out.unlink(missing_ok=True)
+    for old in (out, *spreadsheet_places(job)):
+        old.unlink(missing_ok=True)
     write_contents(worklist.everything(), contents, contents_file(out))
     write_bytes(run_file(out), json.dumps(record, indent=2).encode())
     if tiles is not None:
         publish(tiles, tiles_file(out))
     elif read_metadata(tiles_file(out)) is not None:  # left by an earlier run with slides
         tiles_file(out).unlink()
+    side.publish(out)
     publish(whole, out)
-    return result
+    side.publish_spreadsheets()
+    return replace(result, patients_file=patients_file(out) if side.patients is not None else None)
 
 
 def _digest(job: Job, worklist: Worklist) -> str:
@@ -226,5 +259,7 @@ def _result(
         slides=kinds["slide"],
         partial=statuses["partial"],
         tiles_file=tiles_file(options.out) if kinds["slide"] else None,
+        patients_file=patients_file(options.out) if patients_file(options.out).is_file() else None,
+        spreadsheet=job.spreadsheet,
         outputs=job.options.sink_folders(),
     )

@@ -11,6 +11,7 @@ from cancernet_cli.core.cards import Card, checked_weights, file_sha256, read_ca
 from cancernet_cli.core.errors import InputError, ModelError, OptionError, OutputError
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import ClassifyOptions, flag_name
+from cancernet_cli.core.options.base import input_names
 from cancernet_cli.data.discovery.endings import registered_endings
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_base
 from cancernet_cli.data.splits.training_images import TrainingImages
@@ -19,8 +20,9 @@ from cancernet_cli.inference.int8 import Int8Network, find_int8
 from cancernet_cli.inference.runtime import Runtime, resolve, with_library
 from cancernet_cli.outputs.sink import OpenSink, open_sinks, sinks
 from cancernet_cli.outputs.tables.predictions import TABLE_SCHEMA
+from cancernet_cli.outputs.tables.spreadsheets import SPREADSHEETS
 
-_OTHER_FORMATS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xls", ".xlsx")
+_OTHER_FORMATS = (".tsv", ".txt", ".json", ".jsonl", ".xls", ".ods", ".feather", ".arrow")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Job:
     and without abstention if it is off.
     state: everything the predictions depend on. sinks: those that are written. int8: the quantized network, if the
     precision is int8 and the network exists already. training_images: of the model; None if it does not have them.
+    spreadsheet: the CSV or Excel file that `--out` asks for; `options.out` is then the Parquet table next to it.
     """
 
     inputs: list[Input]
@@ -43,6 +46,7 @@ class Job:
     sinks: list[OpenSink]
     int8: Int8Network | None = None
     training_images: TrainingImages | None = None
+    spreadsheet: Path | None = None
 
     @property
     def parts_state(self) -> dict[str, str]:
@@ -72,8 +76,43 @@ def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions)
         raise InputError(
             "no input was given", fix="pass a folder, a file, a glob pattern, a manifest, or - for standard input"
         )
-    parsed = parse_inputs([os.fspath(name) for name in ([inputs] if isinstance(inputs, (str, Path)) else inputs)])
+    parsed = parse_inputs(input_names(inputs))
     check_output_paths(parsed, options)
+    spreadsheet = options.out if options.out.suffix.lower() in SPREADSHEETS else None
+    if spreadsheet is not None:
+        options = replace(options, out=options.out.with_suffix(".parquet"))
+        check_output_paths(parsed, options)
+    folder, card = open_model(options)
+    opened = open_sinks(options)
+    for sink in opened:
+        if sink.entry.facts.get("requires_segmenter") and card.segmentation.segmenter == "none":
+            flag = flag_name(sink.name)
+            raise OptionError(f"{flag} was given, but nothing is segmented", fix=f"choose a --segmenter or omit {flag}")
+    runtime = with_library(resolve(options, card), options.runtime, card)
+    state = result_state(card, folder, options, runtime)
+    seen = TrainingImages.read(folder)
+    job = Job(
+        parsed,
+        options,
+        resolve_base(parsed),
+        folder,
+        card,
+        runtime,
+        state,
+        opened,
+        training_images=seen,
+        spreadsheet=spreadsheet,
+    )
+    found = find_int8(folder, card) if runtime.precision == "int8" else None
+    return with_int8(job, found) if found else job
+
+
+def open_model(options: ClassifyOptions) -> tuple[Path, Card]:
+    """The folder of the model that the options name, and its card with their segmenter and without abstention if off.
+
+    Raises:
+        ModelError: it does not exist, is not a classifier, or its weights were changed.
+    """
     folder = find_model(options.model)
     card = read_card(folder)
     if card.task != "classify":
@@ -83,18 +122,7 @@ def prepare(inputs: str | Path | Sequence[str | Path], options: ClassifyOptions)
         )
     checked_weights(folder, card)
     card = with_segmenter(card, options.segmenter)
-    card = without_abstaining(card) if options.abstain == "off" else card
-    opened = open_sinks(options)
-    for sink in opened:
-        if sink.entry.facts.get("requires_segmenter") and card.segmentation.segmenter == "none":
-            flag = flag_name(sink.name)
-            raise OptionError(f"{flag} was given, but nothing is segmented", fix=f"choose a --segmenter or omit {flag}")
-    runtime = with_library(resolve(options, card), options.runtime, card)
-    state = result_state(card, folder, options, runtime)
-    seen = TrainingImages.read(folder)
-    job = Job(parsed, options, resolve_base(parsed), folder, card, runtime, state, opened, training_images=seen)
-    found = find_int8(folder, card) if runtime.precision == "int8" else None
-    return with_int8(job, found) if found else job
+    return folder, without_abstaining(card) if options.abstain == "off" else card
 
 
 def with_int8(job: Job, network: Int8Network) -> Job:
@@ -113,8 +141,9 @@ def check_output_paths(inputs: Sequence[Input], options: ClassifyOptions) -> Non
     others = {"--metrics": (options.metrics, "metrics.json"), "--report": (options.report_file, "report.html")}
     if out.suffix.lower() in _OTHER_FORMATS:
         raise OptionError(
-            f"--out is {str(out)!r}, but the table is a Parquet file",
-            fix=f"name it {out.with_suffix('.parquet').name}; pandas, polars, DuckDB and R can read it",
+            f"--out is {str(out)!r}, but the table is written as Parquet, CSV or Excel",
+            fix=f"name it {out.with_suffix('.parquet').name}, {out.with_suffix('.csv').name} or "
+            f"{out.with_suffix('.xlsx').name}",
         )
     taken: dict[str, str] = {}
     for flag, (file, example) in {"--out": (out, "preds.parquet"), **others}.items():
@@ -125,6 +154,8 @@ def check_output_paths(inputs: Sequence[Input], options: ClassifyOptions) -> Non
         other = taken.setdefault(os.path.realpath(file), flag)
         if other != flag:
             raise OptionError(f"{flag} and {other} are both {str(file)!r}", fix="give them different names")
+    if any(os.path.realpath(one.location) == os.path.realpath(os.fsencode(out)) for one in inputs):
+        raise OptionError(f"--out is {str(out)!r}, which is an input", fix="choose another --out")
     is_input = registered_endings().matcher(slides=True)
     searched = {os.path.realpath(one.location) for one in inputs if one.kind in ("folder", "pattern")}
     for name, folder in options.sink_folders().items():

@@ -18,10 +18,13 @@ from cancernet_cli.core.events import Note, Reporter, Warn, silent
 from cancernet_cli.core.figures import counted
 from cancernet_cli.core.files import output_error
 from cancernet_cli.core.options import ClassifyOptions, flag_name
+from cancernet_cli.core.options.base import chosen
+from cancernet_cli.core.options.sinks import with_sinks
 from cancernet_cli.core.records import RunResult
 from cancernet_cli.engine.classify.find_files import find_files, kinds_to_write, make_sink_folders
 from cancernet_cli.engine.classify.finish import (
     check_extends,
+    check_replaceable,
     finish,
     from_finished,
     is_current,
@@ -34,6 +37,7 @@ from cancernet_cli.engine.classify.pending import DEFAULT_HOOKS, Hooks, classify
 from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.inference.int8 import VIEWS, Int8Network, image_views, make_int8
 from cancernet_cli.outputs.tables.contents import ContentHashes
+from cancernet_cli.outputs.tables.spreadsheets import check_size
 from cancernet_cli.outputs.tables.workspace import Workspace
 
 
@@ -59,22 +63,23 @@ def classify(
     Raises:
         CancernetError: The run cannot start or continue. The subclass states the kind of problem, `fix` the remedy.
     """
-    options = replace(options or ClassifyOptions(), **changes)
+    options = chosen(with_sinks(ClassifyOptions), options, changes)
     started = time.monotonic()
     job = prepare(inputs, options)
     is_done = not options.overwrite and is_finished(job)
-    workspace = Workspace(options.out)
+    workspace = Workspace(job.options.out)
     try:
         with closing(find_files(job, workspace.folder, report)) as worklist:
+            check_size(len(worklist), job.spreadsheet or job.options.out)
             if job.runtime.precision == "int8" and job.int8 is None:
                 job = with_int8(job, _make_int8(job, worklist, report))
             if is_done and is_current(job, worklist):
-                result = _reuse(job, worklist, report, started)
+                result = _reuse(job, worklist, workspace, report, started)
             else:
                 result = _resume(job, worklist, workspace, report, hooks, started, extend=is_done)
     except (OSError, sqlite3.OperationalError) as error:
         workspace.close()
-        raise output_error(options.out, error if isinstance(error, OSError) else OSError(str(error))) from error
+        raise output_error(job.options.out, error if isinstance(error, OSError) else OSError(str(error))) from error
     except BaseException:
         workspace.close()
         raise
@@ -102,7 +107,7 @@ def dry_run(
             "model": job.card.name,
             "segmenter": job.card.segmentation.segmenter,
             **job.runtime.settings,
-            "out": str(options.out),
+            "out": str(job.spreadsheet or job.options.out),
             "is_finished": is_done,
         }
 
@@ -127,10 +132,11 @@ def _make_int8(job: Job, worklist: Worklist, report: Reporter) -> Int8Network:
     return make_int8(job.folder, job.card, views, report=report)
 
 
-def _reuse(job: Job, worklist: Worklist, report: Reporter, started: float) -> RunResult:
+def _reuse(job: Job, worklist: Worklist, workspace: Workspace, report: Reporter, started: float) -> RunResult:
     """The result of a finished run; sinks write the files of its slides from the tables."""
-    result = from_finished(job, worklist, started)
-    report(Note(f"{job.options.out} is already complete; no network runs (use --overwrite to start from scratch)"))
+    result = from_finished(job, worklist, workspace, report, started)
+    asked = job.spreadsheet or job.options.out
+    report(Note(f"{asked} is already complete; no network runs (use --overwrite to start from scratch)"))
     lost = kinds_to_write(job, worklist) & {"image", "tile"}
     missing = [
         sink
@@ -164,6 +170,7 @@ def _resume(
     out = job.options.out
     if extend:
         check_extends(job)
+    check_replaceable(job)
     workspace.adopt(job.parts_state, overwrite=job.options.overwrite)
     with closing(ContentHashes(workspace.folder / "contents.sqlite", job.base)) as contents:
         if extend:
@@ -178,4 +185,4 @@ def _resume(
         make_sink_folders(job, kinds_to_write(job, worklist), report)
         classify_pending(job, worklist, workspace, contents, report, hooks)
         use_parts(worklist, workspace, known, retry=False)
-        return finish(job, worklist, workspace, contents, reused=reused, started=started)
+        return finish(job, worklist, workspace, contents, report, reused=reused, started=started)

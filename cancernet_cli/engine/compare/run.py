@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from cancernet_cli.core import interruption
 from cancernet_cli.core.events import Note, Reporter, silent
 from cancernet_cli.core.files import mark_output, output_error, write_bytes
 from cancernet_cli.core.options import CompareOptions
+from cancernet_cli.core.options.base import chosen, input_names
+from cancernet_cli.core.results import Result, table_of
 from cancernet_cli.engine.compare.baselines import DESCRIPTIONS, baseline_cell, handcrafted_features
 from cancernet_cli.engine.compare.networks import Start, network_cell, start_backbone
 from cancernet_cli.engine.compare.page import comparison_page
@@ -32,7 +35,7 @@ from cancernet_cli.outputs.tables.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class ComparisonResult:
+class ComparisonResult(Result):
     """A finished comparison.
 
     Attributes:
@@ -47,8 +50,17 @@ class ComparisonResult:
     reused: int
     elapsed_s: float
 
+    def table(self) -> pa.Table:
+        """The comparison, one row per network and segmenter."""
+        return table_of(self.comparison["rows"])
 
-def compare(data: Sequence[str], options: CompareOptions, report: Reporter = silent) -> ComparisonResult:
+
+def compare(
+    data: str | Path | Sequence[str | Path],
+    options: CompareOptions | None = None,
+    report: Reporter = silent,
+    **changes: Any,
+) -> ComparisonResult:
     """Train and test each network with each segmenter on the same patient-level folds, and tabulate the results.
 
     The figures, out-of-fold predictions and history of each cell are in `<out>/cells/<name>/`. Finished cells are not
@@ -58,6 +70,7 @@ def compare(data: Sequence[str], options: CompareOptions, report: Reporter = sil
         data: The same inputs as for `finetune`, for classification.
         options: Which networks and segmenters to compare, on which folds.
         report: Called with progress, notes and warnings (`core.events`).
+        changes: Options by name that override `options`, as in `compare("BreaKHis_v1", networks="VGG16")`.
 
     Returns:
         The table and the folder that holds it.
@@ -68,6 +81,7 @@ def compare(data: Sequence[str], options: CompareOptions, report: Reporter = sil
         OutputError: Existing cells were made with other options and `overwrite` is off, or a file cannot be written.
     """
     started = time.monotonic()
+    options, data = chosen(CompareOptions, options, changes), input_names(data)
     cells, runtime = list_cells(options), resolve(options)
     images = list_images(data, options, report)
     keys = {cell.name: decided_by(cell, images, options, runtime) for cell in cells}

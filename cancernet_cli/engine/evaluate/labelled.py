@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from cancernet_cli.core.arrays import F64, Bools, Indices
 from cancernet_cli.core.choices import UNSURE
@@ -19,6 +18,7 @@ from cancernet_cli.core.files import display_path
 from cancernet_cli.core.records import Kind
 from cancernet_cli.engine.evaluate.columns import as_column, check_columns
 from cancernet_cli.metrics.scores import Scores
+from cancernet_cli.outputs.tables.reading import open_table
 
 Change = Callable[[pa.RecordBatch], pa.RecordBatch]
 
@@ -120,12 +120,12 @@ def read_rows(table: Path, classes: Sequence[str], change: Change, *, paths: boo
     kept = {"path": pa.string()} if paths else {}
     kept |= {"status": _WORDS, "label": _WORDS, **{f"prob_{c}": pa.float32() for c in classes}, **_OPTIONAL}
     schema = pa.schema(list(kept.items()))
-    with _readable(table), pq.ParquetFile(table) as file:
-        names = file.schema_arrow.names
+    with _readable(table), open_table(table) as file:
+        names = file.schema.names
         present = [name for name in kept if name in names]
         check_columns(table, names, [name for name in kept if name not in (*_OPTIONAL, *_OF_ROWS)], present)
         batches = []
-        for batch in file.iter_batches(batch_size=AT_ONCE, columns=present):
+        for batch in file.batches(AT_ONCE, present):
             columns = {name: as_column(table, name, batch[name], kept[name], classes) for name in present}
             for name in kept:
                 if name not in columns:
@@ -143,14 +143,14 @@ def _of_row(name: str, batch: pa.RecordBatch) -> pa.Array:
 
 def kinds_in(table: Path) -> list[Kind]:
     """The kinds of rows that have a prediction, images first; a table without the column holds images."""
-    with _readable(table), pq.ParquetFile(table) as file:
-        names = file.schema_arrow.names
+    with _readable(table), open_table(table) as file:
+        names = file.schema.names
         if "kind" not in names:
             return ["image"]
         present = [name for name in ("kind", "status") if name in names]
         check_columns(table, names, [], present)
         found: set[str] = set()
-        for batch in file.iter_batches(batch_size=AT_ONCE, columns=present):
+        for batch in file.batches(AT_ONCE, present):
             kinds, *status = (as_column(table, name, batch[name], pa.string(), ()) for name in present)
             rows = kinds.filter(pc.not_equal(status[0], "failed")) if status else kinds
             found |= set(pc.unique(rows.fill_null("image")).to_pylist())
@@ -264,7 +264,7 @@ def _readable(table: Path) -> Iterator[None]:
     except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
         raise InputError(
             f"{display_path(bytes(table))} cannot be read as a predictions table: {' '.join(str(error).split())}",
-            fix="name a Parquet table that `cancernet classify` wrote",
+            fix="name a table that `cancernet classify` wrote, as Parquet or CSV",
         ) from error
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import split_stamp
@@ -16,7 +17,9 @@ from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted, silent
 from cancernet_cli.core.files import check_output_folder, mark_output, output_error, write_bytes
 from cancernet_cli.core.options import EvaluateOptions
+from cancernet_cli.core.options.base import chosen
 from cancernet_cli.core.records import Kind
+from cancernet_cli.core.results import Result, figure_rows, table_of
 from cancernet_cli.core.text import one_line
 from cancernet_cli.engine.evaluate.compare_tables import compare_tables
 from cancernet_cli.engine.evaluate.join import Pairs
@@ -43,11 +46,11 @@ _GRID = np.arange(5, 100, 5) / 100
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Result):
     """A finished evaluation.
 
     Attributes:
-        table: The table that was evaluated.
+        table_file: The table that was evaluated.
         out: The folder with the report.
         report_file: The report, in Markdown.
         page_file: The same as one HTML page with interactive charts.
@@ -57,7 +60,7 @@ class Evaluation:
         skipped: Plots that could not be drawn, with the reason.
     """
 
-    table: Path
+    table_file: Path
     out: Path
     report_file: Path
     page_file: Path
@@ -65,6 +68,10 @@ class Evaluation:
     metrics: dict[str, Any]
     plots: dict[str, Path] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+
+    def table(self) -> pa.Table:
+        """The figures, one row each."""
+        return table_of(list(figure_rows(self.metrics)))
 
 
 def evaluate(
@@ -90,7 +97,7 @@ def evaluate(
         OptionError: `positive` is not a class, or `positive` or `threshold` is given with more than two classes.
         OutputError: The folder is not empty and `overwrite` is off, or it cannot be written.
     """
-    return evaluate_table(Path(table), replace(options or EvaluateOptions(), **changes), report)
+    return evaluate_table(Path(table), chosen(EvaluateOptions, options, changes), report)
 
 
 def evaluate_table(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cancernet_cli.core.cards import CARD_FILE, Card, card_text, file_sha256, read_card
 from cancernet_cli.core.errors import InputError, ModelError
@@ -18,6 +17,7 @@ from cancernet_cli.core.models import find_model
 from cancernet_cli.engine.evaluate.summary import in_order
 from cancernet_cli.engine.evaluate.training_images import seen_patients
 from cancernet_cli.outputs.tables.predictions import read_metadata
+from cancernet_cli.outputs.tables.reading import is_csv, open_table
 
 # How `finetune` marks predictions of patients that the model was not trained on.
 NOT_TRAINED_ON = ("out-of-fold", "held-out")
@@ -60,15 +60,13 @@ def read_source(table: Path, positive: str | None = None, *, decided: bool = Fal
     Raises:
         InputError: there is no such file, or it is not a predictions table.
     """
-    fix = "name a Parquet table that `cancernet classify` or `cancernet finetune` wrote"
+    fix = "name a Parquet or CSV table that `cancernet classify` or `cancernet finetune` wrote"
     if not table.is_file():
         raise InputError(f"file not found: {table}", fix=fix)
-    try:
-        columns = pq.read_schema(table).names
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"{table} cannot be read as a table: {' '.join(str(error).split())}", fix=fix) from None
+    columns = _columns(table, fix)
     classes = [name.removeprefix(_PROB) for name in dict.fromkeys(columns) if name.startswith(_PROB)]
-    metadata = read_metadata(table)
+    record = _run_record(table)
+    metadata = _metadata(table, record)
     if metadata is None and not (positive and decided and len(classes) == 2):
         lost = f"if another program wrote it again, pass --positive ({' or '.join(classes)}) and --threshold"
         raise InputError(
@@ -80,7 +78,6 @@ def read_source(table: Path, positive: str | None = None, *, decided: bool = Fal
         )
     if metadata is None:
         return _without_metadata(table, classes, positive or "")
-    record = _run_record(table)
     card = _card(metadata, record)
     split, positive = metadata.get("split", ""), _positive(metadata, card, classes)
     remarks: list[str] = []
@@ -111,6 +108,25 @@ def read_source(table: Path, positive: str | None = None, *, decided: bool = Fal
     )
 
 
+def _columns(table: Path, fix: str) -> list[str]:
+    """The names of a table's columns.
+
+    Raises:
+        InputError: it cannot be read, or is a table of patients.
+    """
+    try:
+        with open_table(table) as file:
+            columns: list[str] = file.schema.names
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{table} cannot be read as a table: {' '.join(str(error).split())}", fix=fix) from None
+    if "unit" in columns:
+        raise InputError(
+            f"{table} is a table of patients",
+            fix="evaluate the predictions table that it was made from: the report has figures by patient and by slide",
+        )
+    return columns
+
+
 def _without_metadata(table: Path, classes: list[str], positive: str) -> Source:
     """The origin of a table of which nothing but the rows is known."""
     return Source(
@@ -125,6 +141,14 @@ def _without_metadata(table: Path, classes: list[str], positive: str) -> Source:
             "trained on some of these patients, is unknown",
         ),
     )
+
+
+def _metadata(table: Path, record: dict[str, Any]) -> dict[str, str] | None:
+    """What determined the table's result: from its metadata, or of a CSV table from the record of its run."""
+    if not is_csv(table):
+        return read_metadata(table)
+    found = record.get("result")
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) and found else None
 
 
 def _run_record(table: Path) -> dict[str, Any]:

@@ -18,7 +18,12 @@ from tests.tiny_model import write_tiny_model
 @pytest.mark.parametrize(
     ("options", "said", "code"),
     [
-        ({"out": "p.csv"}, "--out is 'p.csv', but the table is a Parquet file; name it p.parquet", 2),
+        (
+            {"out": "p.json"},
+            "--out is 'p.json', but the table is written as Parquet, CSV or Excel; name it p.parquet",
+            2,
+        ),
+        ({"out": "p.csv", "metrics": "p.parquet"}, "--metrics and --out are both 'p.parquet'", 2),
         ({"metrics": "slides"}, "slides is a folder; give --metrics a file name, such as metrics.json", 6),
         ({"out": "p.parquet", "metrics": "./p.parquet"}, "--metrics and --out are both 'p.parquet'", 2),
         ({"out": "slides"}, "slides is a folder; give --out a file name, such as preds.parquet", 6),

@@ -151,10 +151,10 @@ def test_what_cannot_be_measured_is_refused(change: dict[str, Any], message: str
 
 
 def test_no_file_and_no_parquet_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"file not found: .*nothing.parquet; name a Parquet table"):
+    with pytest.raises(InputError, match=r"file not found: .*nothing.parquet; name a Parquet or CSV table"):
         quick(tmp_path / "nothing.parquet")
     (tmp_path / "text.parquet").write_text("text")
-    with pytest.raises(InputError, match=r"cannot be read as a table: .*; name a Parquet table that"):
+    with pytest.raises(InputError, match=r"cannot be read as a table: .*; name a Parquet or CSV table that"):
         quick(tmp_path / "text.parquet")
 
 

@@ -1,0 +1,1 @@
+"""What a classify run makes of its finished predictions table."""
