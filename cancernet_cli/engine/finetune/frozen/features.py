@@ -104,7 +104,12 @@ def image_features(
     pipeline = Pipeline(card, segmenter, FeatureExtractor(backbone, head["reads"]))
     runner = TorchRunner(pipeline, runtime)
     decoder = VariantDecoder(
-        card.input, options.max_pixels, variants=variants, seed=options.seed, with_fingerprints=with_fingerprints
+        card.input,
+        options.max_pixels,
+        timeout_s=options.file_timeout,
+        variants=variants,
+        seed=options.seed,
+        with_fingerprints=with_fingerprints,
     )
 
     def compute(batch: DecodedBatch) -> Rows:
