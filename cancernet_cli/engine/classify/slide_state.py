@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from cancernet_cli.outputs.slides.results import TileResults
 from cancernet_cli.outputs.tables.predictions import row_batch
 
 CONSTANT = "constant_output"
+NOT_READ = Failure("tile", "NotRead", "too many of the tiles before it failed")
+FEWEST_BAD = 64  # failed tiles before a slide is given up, however few --max-bad-tiles allows
 _CONSTANT_TILES, _CONSTANT_SPREAD = 16, 1e-5
 
 
@@ -32,6 +35,7 @@ class SlideState:
     """
 
     seen: bool | None = None  # whether the model was trained on the slide, if known
+    read: int | None = None  # how many of its first tiles count, if the others were given up
 
     def __init__(self, file: FoundFile, plan: SlidePlan, card: Card, options: ClassifyOptions) -> None:
         self.file, self.plan, self.card, self.options = file, plan, card, options
@@ -52,7 +56,8 @@ class SlideState:
 
     def restore(self, rows: pa.Table) -> None:
         """Restore tiles from an earlier run's parts, except those that could not be read: they are retried."""
-        rows = rows.filter(pc.invert(pc.starts_with(rows["error"], "read: ")))
+        for start in ("read: ", str(NOT_READ)):
+            rows = rows.filter(pc.invert(pc.starts_with(rows["error"], start)))
         numbers = rows["_number"].to_numpy()
         self.is_there[numbers] = True
         for k, name in enumerate(self.card.architecture.classes):
@@ -95,6 +100,28 @@ class SlideState:
         self.is_there[:] = True
         return self._rows(np.arange(len(self)), schema)
 
+    def too_many_bad(self) -> int | None:
+        """The number of the tile with which too many have failed; None if they have not.
+
+        Only tiles before the first that is not there are counted, so that the answer in the end is the same whatever
+        was read together, and after an interruption.
+        """
+        most = max(FEWEST_BAD, math.floor(self.options.max_bad_tiles * len(self)))
+        if len(self.errors) <= most:
+            return None
+        known = len(self) if self.is_complete else int(np.argmin(self.is_there))
+        failed = sorted(number for number in self.errors if number < known)
+        return failed[most] if len(failed) > most else None
+
+    def stop(self, last: int, schema: pa.Schema) -> pa.RecordBatch:
+        """Let the tiles after `last` count as not read, even if they were; returns the rows of all tiles."""
+        self.read = last + 1
+        for values in (self.probs, self.mask_fraction, self.novelty, self.blur, self.brightness):
+            values[self.read :] = np.nan
+        self.errors |= dict.fromkeys(range(self.read, len(self)), str(NOT_READ))
+        self.is_there[:] = True
+        return self._rows(np.arange(len(self)), schema)
+
     def results(self) -> TileResults:
         """The tiles as output sinks receive them."""
         plan, size, everything = self.plan, self.plan.tiles.size, np.arange(len(self))
@@ -134,7 +161,8 @@ class SlideState:
 
     def predict(self) -> Failure | dict[str, Any]:
         """The columns of the slide's row that depend on its tiles, or why it has no prediction."""
-        failed = len(self.errors)
+        read = len(self) if self.read is None else self.read
+        failed = len(self.errors) - (len(self) - read)
         if not len(self):
             if TOO_DARK in self.plan.flags:
                 return Failure("tile", "TooDark", "it is too dark to find tissue (--tissue none tiles the whole slide)")
@@ -142,8 +170,11 @@ class SlideState:
             return Failure("tile", "NoTissue", f"{reason} (--tissue none tiles the whole slide)")
         first = self.errors[min(self.errors)] if self.errors else ""
         # The file itself is unavailable, maybe temporarily, or was given up.
-        if failed == len(self) and first.startswith(("read: ", "decode: TimedOut", "decode: WorkerDied")):
+        if failed == read and first.startswith(("read: ", "decode: TimedOut", "decode: WorkerDied")):
             return Failure(*first.split(": ", 2))
+        if read < len(self):
+            words = f"{failed:,} of the first {read:,} of {len(self):,} tiles failed, the first: {first}"
+            return Failure("tile", "TooManyBadTiles", words)
         if failed > self.options.max_bad_tiles * len(self):
             return Failure("tile", "TooManyBadTiles", f"{failed:,} of {len(self):,} tiles failed, the first: {first}")
         return self._pooled(f"tiles: {failed:,} of {len(self):,} failed, the first: {first}" if failed else "")

@@ -105,10 +105,14 @@ class SlideStream(ImageSource):
         state.seen = planned.seen
         parts = [self._tile_parts[number] for number in self._worklist.tile_parts(file.path)]
         restored = tiles_of(file, parts)
+        rows = None
         if restored is not None:
             state.restore(restored)
+            if (last := state.too_many_bad()) is not None:
+                rows = state.stop(last, self.tile_schema)
         if state.is_complete:
-            return self._outcome(file, state, state.predict())
+            end = self._outcome(file, state, state.predict())
+            return BatchOutcome(end.rows, rows, end.writes, end.files, end.failures)
         spans = deque(state.spans(self.job.runtime.batch_size))
         self._report(StageGrew(STAGE, sum(map(len, spans))))
         self._spans.append(spans)
@@ -126,6 +130,9 @@ class SlideStream(ImageSource):
         rows = state.add(tiles, answer, self.tile_schema)
         writes = tile_writes(tiles, answer, self._regions.get(name), self.job)
         self._report(StageAdvanced(STAGE, len(tiles.span), len(tiles.failures)))
+        if (last := state.too_many_bad()) is not None:
+            self._read_no_more(state)
+            rows = state.stop(last, self.tile_schema)
         if not state.is_complete:
             return BatchOutcome(tiles=rows, writes=writes)
         del self._states[name]
@@ -134,14 +141,17 @@ class SlideStream(ImageSource):
 
     def _give_up(self, state: SlideState, why: Failure) -> BatchOutcome:
         """End a slide whose remaining tiles would take too long as well; all of its tiles have failed."""
-        name = state.file.path
-        left = sum(not is_there for is_there in state.is_there)
-        self._spans = deque(spans for spans in self._spans if spans[0].file.path != name)
+        self._read_no_more(state)
         rows = state.give_up(why, self.tile_schema)
-        self._report(StageAdvanced(STAGE, left, left))
-        del self._states[name]
+        del self._states[state.file.path]
         end = self._outcome(state.file, state, state.predict())
         return BatchOutcome(end.rows, rows, [], end.files, end.failures)
+
+    def _read_no_more(self, state: SlideState) -> None:
+        """Forget the tiles of a slide that are still to be read; those being read are ignored."""
+        left = sum(not is_there for is_there in state.is_there)
+        self._spans = deque(spans for spans in self._spans if spans[0].file.path != state.file.path)
+        self._report(StageAdvanced(STAGE, left, left))
 
     def _outcome(self, file: FoundFile, state: SlideState | None, prediction: Failure | dict[str, Any]) -> BatchOutcome:
         """The row and files of a completed slide."""
