@@ -14,7 +14,10 @@ import pytest
 
 from tests.tiny_model import write_tiny_model
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them"),
+    pytest.mark.timeout(400),  # a busy machine takes long to import PyTorch
+]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def classified(inputs: tuple[Path, Path], out: Path, limit: int, value: int, wor
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     return done.returncode, done.stderr
 
