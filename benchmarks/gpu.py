@@ -21,10 +21,8 @@ If a step fails, it is reported and the next one starts; the script then exits w
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -34,6 +32,7 @@ from typing import Any
 import machine
 import numpy as np
 import torch
+from gpu_steps import Found, Steps
 from gpu_watch import GpuWatch
 from torch import Tensor
 
@@ -76,10 +75,6 @@ BUSY = 0.9
 TOLERANCES = {"fp32": 1e-3, "fp16": 3e-2, "bf16": 1e-1}
 AGREEMENT_VIEWS = 8
 MAX_PIXELS = 100_000_000
-# Upper limit of a step's time on an H200 with 16 cores.
-AT_LEAST_S = {"network": 60, "graphs": 40, "end to end": 60, "nvjpeg": 15}
-
-Found = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -325,36 +320,6 @@ def steady(run: WholeRun, started: float) -> tuple[float, float]:
     """Start and end of the steady part of a run: after the first rows and before the last tenth."""
     first = started + run.first_row_s
     return first, first + 0.9 * run.files / run.images_per_s
-
-
-class Steps:
-    """Runs steps while time is left; `keep` receives all results after each step."""
-
-    def __init__(self, limit_s: float, keep: Callable[[Found], object]) -> None:
-        self.found: Found = {}
-        self.failed: list[str] = []
-        self._started = time.perf_counter()
-        self._limit_s = limit_s
-        self._keep = keep
-
-    def __call__(self, name: str, kind: str, step: Callable[[], Found]) -> Found:
-        """Run a step and record its result by name, or that it failed or was skipped because time ran out."""
-        left_s = self._limit_s - (time.perf_counter() - self._started)
-        if left_s < AT_LEAST_S[kind]:
-            found: Found = {"skipped": f"{left_s:.0f} s of --limit-s left, but it may take {AT_LEAST_S[kind]} s"}
-        else:
-            print(f"{name} ({left_s:.0f} s left)", file=sys.stderr)
-            began = time.perf_counter()
-            try:
-                found = step()
-            except Exception as error:  # GPU time is scarce: keep the results of the other steps
-                traceback.print_exc()
-                found = {"failed": f"{type(error).__name__}: {error}"}
-                self.failed.append(name)
-            found["took_s"] = time.perf_counter() - began
-        self.found[name] = found
-        self._keep(self.found)
-        return found
 
 
 def facts(device: str) -> Found:

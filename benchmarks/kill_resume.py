@@ -2,8 +2,11 @@
 
     python benchmarks/kill_resume.py FOLDER --kills 10
     python benchmarks/kill_resume.py --mixed             # a folder of 3 slides, 40 photos and 6 broken files
+    python benchmarks/kill_resume.py --mixed --kills 100 --what main,group,worker
 
-Checks that there is one row per file, and that every table has the same bytes: the main one and, for slides, the tiles.
+Kills the main process, its whole process group, or one of its workers, in turn. Checks that there is one row per file,
+that every table has the same bytes (the main one and, for slides, the tiles), and that five seconds after each kill no
+process, temporary file or shared memory of the run is left.
 """
 
 from __future__ import annotations
@@ -11,13 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import subprocess
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 import machine
 import pyarrow.parquet as pq
+from killing import WHATS, run_and_kill
 from mixed_folder import MIXED, write_mixed
 from processes import classify_command, measured
 
@@ -25,19 +28,6 @@ from cancernet_cli.core.cards import file_sha256
 from cancernet_cli.core.models import DEFAULT_MODEL
 
 SOME_FAILED = 7  # exit code of a run that finished with some unreadable files
-
-
-def killed_after(command: list[str], seconds: float) -> bool:
-    """Start a command and send SIGKILL after `seconds`; returns whether it was still running."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            _, log = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return True
-        if process.returncode not in (0, SOME_FAILED):
-            raise SystemExit(f"failed with exit code {process.returncode}:\n{log}")
-        return False
 
 
 def tables_sha256(out: Path) -> dict[str, str]:
@@ -54,12 +44,16 @@ def main() -> None:
     parser.add_argument("--slide-px", type=int, default=8000, help="side length of its slides, in pixels")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--what", default=",".join(WHATS), help="what to kill, in turn, separated by commas")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", default="auto", help="workers of cancernet classify")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if (arguments.folder is None) != arguments.mixed:
         parser.error("pass a FOLDER or --mixed")
+    whats = arguments.what.split(",")
+    if not set(whats) <= set(WHATS):
+        parser.error(f"--what takes {', '.join(WHATS)}")
     moments = random.Random(arguments.seed)
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -75,7 +69,10 @@ def main() -> None:
 
         out = scratch / "killed.parquet"
         command = classify_command(folder, arguments.model, out, *more)
-        kills: list[float] = []
+        empty = scratch / "temporary"
+        empty.mkdir()
+        kills: list[tuple[str, float]] = []
+        left: list[str] = []
         reused: list[int] = []
         same: list[bool] = []
 
@@ -87,10 +84,12 @@ def main() -> None:
             out.with_suffix(".tiles.parquet").unlink(missing_ok=True)
 
         while len(kills) < arguments.kills:
-            moment = moments.uniform(0.1, taken.elapsed_s)
-            if killed_after(command, moment):
-                kills.append(round(moment, 2))
-            else:
+            moment, what = moments.uniform(0.1, taken.elapsed_s), whats[len(kills) % len(whats)]
+            outcome = run_and_kill(command, moment, what, empty, moments, allowed=(0, SOME_FAILED))
+            left += outcome.left
+            if outcome.killed:
+                kills.append((what, round(moment, 2)))
+            if outcome.has_ended:
                 ended()
         measured(command, allowed=(0, SOME_FAILED))
         ended()
@@ -100,7 +99,9 @@ def main() -> None:
         "rows": dict(sorted(Counter(f"{row['kind']} {row['status']}" for row in rows).items())),
         "tables": sorted(wanted),
         "undisturbed_s": round(taken.elapsed_s, 1),
-        "killed_after_s": kills,
+        "kills": dict(Counter(what for what, _ in kills)),
+        "killed_after_s": [seconds for _, seconds in kills],
+        "left_behind": left,
         "runs_to_the_end": len(same),
         "files_reused_in_them": reused,
         "same_bytes": all(same),
@@ -108,6 +109,8 @@ def main() -> None:
     machine.report("kill-resume-mixed" if arguments.mixed else "kill-resume", result, arguments.out)
     if not all(same):
         raise SystemExit("the tables differ")
+    if left:
+        raise SystemExit(f"left behind: {', '.join(left)}")
 
 
 if __name__ == "__main__":

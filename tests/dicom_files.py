@@ -25,12 +25,20 @@ def jpeg_ycbcr(tile: np.ndarray) -> bytes:
     return simplejpeg.encode_jpeg(np.ascontiguousarray(tile), quality=98, colorsubsampling="444")
 
 
+def jpeg_420(tile: np.ndarray) -> bytes:
+    """YCbCr without a marker; only the sampling tells."""
+    data = simplejpeg.encode_jpeg(np.ascontiguousarray(tile), quality=98, colorsubsampling="420")
+    return data[:2] + data[20:]  # without JFIF
+
+
 CODECS: dict[str, tuple[str, Callable[[np.ndarray], bytes], str]] = {
     "plain": (PLAIN, lambda tile: np.ascontiguousarray(tile).tobytes(), "RGB"),
     "JPEG YBR_FULL": (JPEG, jpeg_ycbcr, "YBR_FULL"),
     "JPEG YBR_FULL_422": (JPEG, jpeg_ycbcr, "YBR_FULL_422"),
     "JPEG said to be RGB": (JPEG, jpeg_ycbcr, "RGB"),
+    "JPEG without markers said to be RGB": (JPEG, jpeg_420, "RGB"),
     "JPEG of RGB said to be YBR_FULL": (JPEG, jpeg_rgb, "YBR_FULL"),
+    "JPEG of RGB said to be YBR_FULL_422": (JPEG, jpeg_rgb, "YBR_FULL_422"),
     "JPEG-LS": (JPEG_LS, lambda tile: bytes(imagecodecs.jpegls_encode(tile)), "RGB"),
     "JPEG 2000": (JPEG_2000, lambda tile: bytes(imagecodecs.jpeg2k_encode(tile, reversible=True, level=0)), "YBR_RCT"),
 }

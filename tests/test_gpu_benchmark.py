@@ -71,7 +71,7 @@ def test_a_failed_step_is_recorded_and_the_next_one_starts(
 
 
 def test_no_step_starts_that_might_exceed_the_limit(script: ModuleType) -> None:
-    steps = script.Steps(script.AT_LEAST_S["end to end"] - 1, lambda found: None)
+    steps = script.Steps(importlib.import_module("gpu_steps").AT_LEAST_S["end to end"] - 1, lambda found: None)
     skipped = steps("whole", "end to end", lambda: pytest.fail("it must not begin"))
     assert skipped["skipped"].endswith("s of --limit-s left, but it may take 60 s")
     assert steps("short", "nvjpeg", lambda: {"rate": 1})["rate"] == 1
@@ -79,7 +79,7 @@ def test_no_step_starts_that_might_exceed_the_limit(script: ModuleType) -> None:
 
 def test_all_steps_fit_into_the_time_limit(script: ModuleType) -> None:
     """The cascade and three networks, alone and from files."""
-    needed = script.AT_LEAST_S
+    needed = importlib.import_module("gpu_steps").AT_LEAST_S
     assert 4 * needed["network"] + needed["graphs"] + 4 * needed["end to end"] + needed["nvjpeg"] <= 560
 
 

@@ -19,7 +19,7 @@ import platformdirs
 
 from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.events import Reporter, Warn, silent
-from cancernet_cli.core.files import OUTPUT_MARKER, file_sha256, mark_output
+from cancernet_cli.core.files import OUTPUT_MARKER, file_sha256, mark_output, private_folder
 
 KEEP_S = 60 * 24 * 3600.0  # entries unused for longer are removed
 SUMS_FILE = "SHA256SUMS"  # as `sha256sum --check` reads it
@@ -38,7 +38,7 @@ def cache_root() -> Path:
     return Path(os.environ.get("CANCERNET_CACHE") or platformdirs.user_cache_path("cancernet"))
 
 
-def private_folder(kind: str, report: Reporter = silent) -> Path:
+def cache_folder(kind: str, report: Reporter = silent) -> Path:
     """A subfolder of the cache that only this user can read or write; created if it is missing.
 
     A folder of this user that others could write to is emptied first, with a warning.
@@ -51,15 +51,15 @@ def private_folder(kind: str, report: Reporter = silent) -> Path:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     _refuse_foreign(root)
     folder = root / kind
-    folder.mkdir(mode=0o700, exist_ok=True)
-    _refuse_foreign(folder)
-    mode = stat.S_IMODE(folder.stat().st_mode)
-    if mode & _OTHERS_WRITE and _checks_owners():
+    was_open = _checks_owners() and folder.is_dir() and bool(folder.stat().st_mode & _OTHERS_WRITE)
+    try:
+        private_folder(folder)
+    except OutputError as error:
+        raise Untrusted(error.message) from None
+    if was_open:
         for entry in folder.iterdir():
             _remove(entry)
         report(Warn(f"{folder} was writable by other users; its content was removed and is created again"))
-    if mode != 0o700:
-        folder.chmod(0o700)
     return folder
 
 
@@ -122,7 +122,7 @@ def cache_entry(kind: str, key: str, make: Callable[[Path], None], report: Repor
     Raises:
         OSError: the cache cannot be used.
     """
-    shelf = private_folder(kind, report)
+    shelf = cache_folder(kind, report)
     entry = shelf / key
     try:
         found = find_cached(kind, key)

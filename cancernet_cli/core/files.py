@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cancernet_cli.core.errors import OutputError
+from cancernet_cli.core.text import words_of
 
 OUTPUT_MARKER = ".cancernet-output"
 _MARKER_TEXT = "CancerNet wrote this folder. When its commands search a folder for images, they pass this one over.\n"
@@ -82,7 +83,7 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
 
 def output_error(path: Path, error: OSError) -> OutputError:
     """The OutputError for an OSError while writing `path`: the cause and its fix."""
-    why = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    why = words_of(error)
     if error.errno == errno.ENOENT:  # Linux also reports it for folders that accept no new files, such as /proc
         why = "the folder does not exist or accepts no new files"
     number = errno.ENOSPC if "disk is full" in why else error.errno or 0  # SQLite's message, which has no number

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 
+def words_of(error: BaseException) -> str:
+    """The message of an exception on one line, without the number and name of an OSError; its class if it has none."""
+    words = getattr(error, "strerror", None) or str(error)
+    return " ".join(str(words).split()) or type(error).__name__
+
+
 def one_line(text: str) -> str:
     r"""Text on one line without control characters, which appear as `\n`, `\x1b`, `\u202e`.
 

@@ -8,12 +8,15 @@ import struct
 from contextlib import suppress
 from typing import BinaryIO
 
+from cancernet_cli.data.readers.jpeg_colors import jpeg_colors
 from cancernet_cli.data.signatures import DICOM, has_signature
 
 _SERIES = (0x0020, 0x000E)
+_COLOR = (0x0028, 0x0004)
 _PIXELS = (0x7FE0, 0x0010)
 _MAX_ELEMENTS = 10_000  # of a file, and of a sequence
 _MAX_UID = 128
+_HEAD_BYTES = 1 << 16  # has the markers of a JPEG
 _UNDEFINED = 0xFFFFFFFF
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
@@ -54,6 +57,41 @@ def series_of(path: str) -> str | None:
             return None
     except (OSError, ValueError, struct.error):
         return None
+
+
+def files_of_series(path: str) -> list[str]:
+    """The files of a slide: those in its folder that have its series, in order of their names."""
+    uid, folder = series_of(path), os.path.dirname(path)
+    if uid is None:
+        return [path]
+    names = sorted(entry.path for entry in os.scandir(folder) if entry.is_file())
+    return [name for name in names if name == path or (is_dicom(os.fsencode(name)) and series_of(name) == uid)]
+
+
+def misstates_colors(path: str) -> bool:
+    """Whether the first frame is a JPEG whose own statement of its colors contradicts the header's.
+
+    OpenSlide believes the header. False if that cannot be told.
+    """
+    color = ""
+    try:
+        with open(path, "rb") as file:
+            file.seek(132)
+            for _ in range(_MAX_ELEMENTS):
+                tag, length = _element(file)
+                if tag == _COLOR:
+                    color = file.read(min(length, _MAX_UID)).rstrip(b"\0 ").decode("ascii", "replace")
+                elif tag == _PIXELS:
+                    _, offsets = _element(file)
+                    file.seek(offsets, 1)
+                    _element(file)
+                    found = jpeg_colors(file.read(_HEAD_BYTES))
+                    return found is not None and (found == "RGB") != (color == "RGB")
+                else:
+                    _skip(file, length)
+    except (OSError, ValueError, struct.error):
+        pass
+    return False
 
 
 def is_cut_off(location: bytes) -> bool:

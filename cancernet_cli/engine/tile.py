@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,8 +15,15 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import read_card
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn, silent
-from cancernet_cli.core.figures import show_percent
-from cancernet_cli.core.files import atomic_write, check_output_folder, mark_output, output_error, real_path
+from cancernet_cli.core.figures import counted
+from cancernet_cli.core.files import (
+    atomic_write,
+    check_output_folder,
+    mark_output,
+    output_error,
+    real_path,
+    write_bytes,
+)
 from cancernet_cli.core.models import find_model
 from cancernet_cli.core.options import TileOptions
 from cancernet_cli.core.options.base import chosen, input_names
@@ -26,26 +31,19 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.core.results import Result
 from cancernet_cli.data.discovery.discover import find_slides
 from cancernet_cli.data.discovery.inputs import resolve_base
-from cancernet_cli.data.slides import Slide, UnreadableSlide, open_slide
-from cancernet_cli.data.tiles.pixels import read_tiles
-from cancernet_cli.data.tiles.slide_plan import Cut, SlidePlan, plan_slide, tile_boxes
+from cancernet_cli.data.loading.each import in_workers
+from cancernet_cli.data.loading.limits import FileLimits
+from cancernet_cli.data.loading.load import load_batches
+from cancernet_cli.data.tiles.pixels import given_up
+from cancernet_cli.data.tiles.slide_plan import Cut, SlidePlan
 from cancernet_cli.data.tiles.target_mpp import target_mpp
-from cancernet_cli.outputs.pictures.files import write_png
-from cancernet_cli.outputs.pictures.tile_preview import draw_tile_preview
+from cancernet_cli.engine.tile_work import TILES_AT_ONCE, Planner, TileEncoder, TileSpan
 from cancernet_cli.outputs.side_files import side_path
 from cancernet_cli.outputs.tables.predictions import row_batch
 from cancernet_cli.outputs.tables.tile_table import SLIDE_SCHEMA, TILE_SCHEMA
 
 STAGE = "tile"
 TILES_FILE, SLIDES_FILE = "tiles.parquet", "slides.parquet"
-_TILES_AT_ONCE = 64
-_SOURCES = {
-    "slide": "from the slide",
-    "tiff_resolution": "from its TIFF resolution",
-    "objective": "from its objective power",
-    "option": "given with --mpp",
-    "model": "ASSUMED: the model's",
-}
 
 
 @dataclass(frozen=True)
@@ -110,12 +108,11 @@ def tile(
             atomic_write(tiles_file) as temporary,
             pq.ParquetWriter(temporary, TILE_SCHEMA, compression="zstd") as writer,
         ):
-            for slide in slides:
-                interruption.check(
-                    f"{len(rows):,} of {len(slides):,} slides were planned, and no table was written",
-                    fix="run the same command with --overwrite to start over",
-                )
-                rows.append(_plan_one(slide, cut, options, writer, report))
+            planner = Planner(cut, options)
+            limits = FileLimits(options.file_timeout)
+            plans = in_workers(planner, slides, limits, workers=1, are_slides=True, meanwhile=_check)
+            for slide, planned in zip(slides, plans, strict=True):
+                rows.append(_write_one(slide, planned, options, writer, report))
                 report(StageAdvanced(STAGE, 1, int(rows[-1]["status"] == "failed")))
         with atomic_write(slides_file) as temporary:
             pq.write_table(pa.Table.from_pylist(rows, schema=SLIDE_SCHEMA), temporary, compression="zstd")
@@ -148,6 +145,7 @@ def _find(names: list[str], options: TileOptions, report: Reporter) -> list[Foun
         kind=options.kind,
         exclude=[options.out],
         on_problem=lambda message: report(Warn(message)),
+        timeout_s=options.file_timeout,
     )
     if not slides:
         raise InputError(
@@ -157,26 +155,30 @@ def _find(names: list[str], options: TileOptions, report: Reporter) -> list[Foun
     return slides
 
 
-def _plan_one(
-    file: FoundFile, cut: Cut, options: TileOptions, writer: pq.ParquetWriter, report: Reporter
+def _write_one(
+    file: FoundFile,
+    planned: tuple[SlidePlan, dict[str, bytes]] | Failure,
+    options: TileOptions,
+    writer: pq.ParquetWriter,
+    report: Reporter,
 ) -> dict[str, Any]:
     """Write the pictures and tile rows of one slide; returns its row in the slide table."""
-    try:
-        if file.problem is not None:
-            raise UnreadableSlide(file.problem)
-        with closing(open_slide(file.location)) as slide:
-            plan = plan_slide(slide, cut, options)
-            _write_pictures(file.path, plan, options.out)
-            failures = _write_images(file.path, slide, plan, options.out) if options.images else None
-    except (UnreadableSlide, MemoryError) as error:
-        no_memory = Failure("tile", "MemoryError", "not enough memory for its thumbnail")
-        failure = error.failure if isinstance(error, UnreadableSlide) else no_memory
-        report(Warn(f"{file.path} failed: {failure}"))
-        return {"path": file.path, "status": "failed", "error": str(failure)}
+    failures: list[Failure] | None = None
+    why = planned if isinstance(planned, Failure) else None
+    if not isinstance(planned, Failure):
+        plan, pictures = planned
+        for suffix, content in pictures.items():
+            write_bytes(side_path(options.out, real_path(file.path), suffix), content, durable=False)
+        if options.images:
+            failures = _write_images(file, plan, options)
+            why = given_up(failures, len(plan.tiles))
+    if why is not None:
+        report(Warn(f"{file.path} failed: {why}"))
+        return {"path": file.path, "status": "failed", "error": str(why)}
     for message in plan.warnings():
         report(Warn(f"{file.path}: {message}"))
     if failures:
-        report(Warn(f"{file.path}: {len(failures):,} tiles cannot be read, the first: {next(iter(failures.values()))}"))
+        report(Warn(f"{file.path}: {counted(len(failures), 'tile')} cannot be read, the first: {failures[0]}"))
     if len(plan.tiles):
         columns = {"slide": file.path, **plan.tile_columns()}
         writer.write_batch(row_batch(columns, len(plan.tiles), TILE_SCHEMA))
@@ -189,51 +191,39 @@ def _plan_one(
     }
 
 
-def _write_pictures(name: str, plan: SlidePlan, out: Path) -> None:
-    """Write `<name>.tissue.png`, white where there is tissue, and `<name>.preview.png`."""
-    write_png(plan.tissue.mask.astype(np.uint8) * 255, side_path(out, real_path(name), ".tissue.png"))
-    thumbnail = plan.thumbnail.pixels
-    preview = draw_tile_preview(thumbnail, plan.tissue.mask, plan.tissue.pen, tile_boxes(plan), _caption(name, plan))
-    write_png(preview, side_path(out, real_path(name), ".preview.png"))
+def _write_images(file: FoundFile, plan: SlidePlan, options: TileOptions) -> list[Failure]:
+    """Write the tiles as `<name>.tiles/x<x>_y<y>.png`; returns why some cannot be read.
 
-
-def _write_images(name: str, slide: Slide, plan: SlidePlan, out: Path) -> dict[tuple[int, int], Failure]:
-    """Write the tiles as `<name>.tiles/x<x>_y<y>.png`; returns, by (x, y), why some cannot be read.
-
-    Images of an earlier plan are removed first.
+    Images of an earlier plan are removed first, and all of them where the slide is given up.
     """
-    folder = side_path(out, real_path(name), ".tiles")
-    with suppress(FileNotFoundError):
-        for old in folder.glob("x*_y*.png"):
-            old.unlink()
-    failures: dict[tuple[int, int], Failure] = {}
+    folder = side_path(options.out, real_path(file.path), ".tiles")
+    _remove_images(folder)
+    failures: list[Failure] = []
     tiles = plan.tiles
-    for first in range(0, len(tiles), _TILES_AT_ONCE):
-        interruption.check("no table was written", fix="run the same command with --overwrite to start over")
-        x, y = tiles.x[first : first + _TILES_AT_ONCE], tiles.y[first : first + _TILES_AT_ONCE]
-        read = read_tiles(slide, x, y, tiles.size)
-        for i, (left, top) in enumerate(zip(x.tolist(), y.tolist(), strict=True)):
-            if i in read.failures:
-                failures[left, top] = read.failures[i]
-            else:
-                write_png(read.pixels[i], folder / f"x{left:07d}_y{top:07d}.png")
+    cuts = [slice(first, first + TILES_AT_ONCE) for first in range(0, len(tiles), TILES_AT_ONCE)]
+    spans = [TileSpan(file.location, tiles.size, tiles.x[cut], tiles.y[cut]) for cut in cuts]
+    encoder = TileEncoder(FileLimits(options.file_timeout))
+    with closing(load_batches(spans, encoder, workers=1, meanwhile=_check)) as encoded:
+        for span, some in zip(spans, encoded, strict=False):
+            for left, top, tile in zip(span.x.tolist(), span.y.tolist(), some, strict=True):
+                if isinstance(tile, Failure):
+                    failures.append(tile)
+                else:
+                    write_bytes(folder / f"x{left:07d}_y{top:07d}.png", tile, durable=False)
+            if given_up(failures, len(tiles)):
+                _remove_images(folder)
+                break
     return failures
 
 
-def _caption(name: str, plan: SlidePlan) -> list[str]:
-    size, tissue, tiles = plan.tiles.size, plan.tissue, plan.tiles
-    wide, high = (side * plan.resolution.mpp for side in (size.width_px, size.height_px))
-    found = f"tissue {tissue.area_mm2:,.2f} mm² ({show_percent(100 * float(tissue.mask.mean()))})"
-    if tissue.pen.any():
-        found += f", pen {show_percent(100 * float(tissue.pen.mean()))}"
-    lines = [
-        os.path.basename(name),
-        f"{len(tiles):,} tiles of {tiles.grid[0] * tiles.grid[1]:,}; {found}",
-        f"{size.width_px} x {size.height_px} px each, {wide:.0f} x {high:.0f} µm, at {plan.target_mpp:.3g} µm/px",
-        f"{plan.levels[0].width_px:,} x {plan.levels[0].height_px:,} px, {plan.resolution.mpp:.4g} µm/px "
-        f"{_SOURCES[plan.resolution.source]}",
-    ]
-    return lines + ([f"flags: {', '.join(plan.flags)}"] if plan.flags else [])
+def _remove_images(folder: Path) -> None:
+    with suppress(FileNotFoundError):
+        for old in folder.glob("x*_y*.png"):
+            old.unlink()
+
+
+def _check() -> None:
+    interruption.check("no table was written", fix="run the same command with --overwrite to start over")
 
 
 def _check_folder(out: Path, overwrite: bool) -> None:

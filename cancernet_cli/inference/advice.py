@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from cancernet_cli import __version__
-from cancernet_cli.core.cache import cache_root, private_folder
+from cancernet_cli.core.cache import cache_folder, cache_root
 from cancernet_cli.core.cards import Card
 from cancernet_cli.core.files import output_error, write_bytes
 from cancernet_cli.core.machine.system import processor
@@ -68,7 +68,7 @@ def keep_advice(advice: Advice, card: Card, device: torch.device, cores: int) ->
     kept[key] = {**(before if isinstance(before, dict) else {}), **found, "model": card.name}
     path = _path()
     try:
-        private_folder(path.parent.name)
+        cache_folder(path.parent.name)
     except OSError as error:
         raise output_error(path, error) from error
     write_bytes(path, (json.dumps(kept, indent=2, sort_keys=True) + "\n").encode(), durable=False)

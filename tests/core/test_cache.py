@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cancernet_cli.core import cache
-from cancernet_cli.core.cache import SUMS_FILE, Untrusted, cached_folder, find_cached, private_folder
+from cancernet_cli.core.cache import SUMS_FILE, Untrusted, cache_folder, cached_folder, find_cached
 from cancernet_cli.core.errors import OutputError
 from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.core.files import OUTPUT_MARKER
@@ -156,6 +156,6 @@ def test_a_private_folder_is_tightened(root: Path) -> None:
     (root / "bench").mkdir(parents=True)
     (root / "bench").chmod(0o755)
     (root / "bench" / "advice.json").write_text("{}")
-    folder = private_folder("bench")
+    folder = cache_folder("bench")
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "advice.json").exists()

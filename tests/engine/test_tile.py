@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import openslide
 import pyarrow.parquet as pq
 import pytest
+import tifffile
 
 from cancernet_cli.core.errors import InputError, OutputError
 from cancernet_cli.core.events import Event, Note, Warn
 from cancernet_cli.core.files import OUTPUT_MARKER
 from cancernet_cli.core.options import TileOptions
+from cancernet_cli.engine import tile_work
 from cancernet_cli.engine.tile import tile
 from tests.slide_files import GLASS, real_slide, tissue_slide, write_ome, write_svs, write_tiled
 
@@ -159,8 +167,6 @@ def test_a_scale_can_be_given_for_slides_without_one(slides: Path, tmp_path: Pat
 
 
 def test_a_damaged_tile_is_counted_and_the_others_are_written(slides: Path, tmp_path: Path) -> None:
-    import tifffile
-
     path = tmp_path / "s.svs"
     write_svs(path, tissue_slide(2400, 1600), mpp="0.5")
     with tifffile.TiffFile(path) as file:
@@ -174,6 +180,63 @@ def test_a_damaged_tile_is_counted_and_the_others_are_written(slides: Path, tmp_
     assert row["status"] == "ok"
     assert 0 < row["failed_tiles"] < row["tiles"]
     assert len(list((result.out / "s.svs.tiles").iterdir())) == row["tiles"] - row["failed_tiles"]
+
+
+def in_a_worker(name: str, act: Callable[[], object]) -> Callable[[bytes], Any]:
+    """`open_slide`, which refuses to work in this process, and acts before it opens the slide of that name."""
+    here, opens = os.getpid(), tile_work.open_slide
+
+    def open_there(location: bytes) -> Any:
+        assert os.getpid() != here
+        if location.endswith(name.encode()):
+            act()
+        return opens(location)
+
+    return open_there
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (
+            partial(signal.raise_signal, signal.SIGKILL),
+            "decode: WorkerDied: the process that read it crashed, was killed or ran out of memory",
+        ),
+        (partial(time.sleep, 600), "decode: TimedOut: it took more than 2 s; see --file-timeout"),
+    ],
+    ids=["crash", "hang"],
+)
+def test_a_slide_that_crashes_or_hangs_its_reader_is_one_failed_row(
+    slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], reason: str
+) -> None:
+    good = tile(slides / "deep", out=tmp_path / "good", **CUT).rows
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for name in ("a.tif", "b.tif"):
+        shutil.copy(slides / "deep" / "a.tif", folder / name)
+    monkeypatch.setattr(tile_work, "open_slide", in_a_worker("a.tif", act))
+    result = tile(folder, out=tmp_path / "out", file_timeout=0.4, **CUT)
+    assert [(row["path"], row["error"]) for row in result.rows] == [("a.tif", reason), ("b.tif", "")]
+    assert result.rows[1]["tiles"] == good[0]["tiles"]
+
+
+def test_a_slide_of_which_most_tiles_fail_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "s.svs"
+    write_svs(path, tissue_slide(2400, 1600), mpp="0.5")
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        places = list(zip(page.dataoffsets, page.databytecounts, strict=True))[:50]  # five of seven rows of tiles
+    data = bytearray(path.read_bytes())
+    for start, count in places:
+        data[start : start + count] = b"\xff" * count
+    path.write_bytes(data)
+    told: list[Event] = []
+    options = TileOptions(out=tmp_path / "out", images=True, tile_mpp=0.5, tile_size_px=120, tissue="none")
+    result = tile(path, options, told.append)
+    (row,) = result.rows
+    assert row["error"].startswith("tile: TooManyBadTiles: more than 50% of its 280 tiles cannot be read, the first: ")
+    assert (result.failed, pq.read_metadata(result.tiles_file).num_rows) == (1, 0)
+    assert not list((result.out / "s.svs.tiles").glob("*"))
 
 
 def test_refusals(slides: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from cancernet_cli.core.cards.sections import CARD_SCHEMA, Card, limits_of
 from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.files import file_sha256
 from cancernet_cli.core.registry import SEGMENTERS, is_entry
+from cancernet_cli.core.text import words_of
 from cancernet_cli.core.validation import NO_LIMITS, InvalidValue, checked_value, field_types
 
 CARD_FILE = "card.toml"
@@ -51,7 +52,7 @@ def read_card(folder: Path) -> Card:
     except FileNotFoundError:
         raise ModelError(f"{folder} has no {CARD_FILE}", fix="name a folder made by `cancernet finetune`") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read: {_one_line(error)}", fix="restore the card from its source") from None
+        raise ModelError(f"{path} cannot be read: {words_of(error)}", fix="restore the card from its source") from None
     if type(table.get("schema")) is not int or table.get("schema") != CARD_SCHEMA:
         raise ModelError(
             f"{path} has schema {table.get('schema')!r}, this version reads {CARD_SCHEMA}",
@@ -132,7 +133,7 @@ def load_weights(network: Any, folder: Path, card: Card, load: Callable[[Path], 
     try:
         state = load(path)
     except Exception as error:  # the library has no common base class for what may be wrong with a file
-        raise ModelError(f"{path} cannot be read as weights: {_one_line(error)}", fix=fix) from None
+        raise ModelError(f"{path} cannot be read as weights: {words_of(error)}", fix=fix) from None
     wanted = network.state_dict()
     for name in sorted(state.keys() & wanted.keys()):
         value, like = state[name], wanted[name]
@@ -147,10 +148,6 @@ def load_weights(network: Any, folder: Path, card: Card, load: Callable[[Path], 
         raise ModelError(
             f"the weights in {folder} do not fit its card: {lines[min(1, len(lines) - 1)].strip()}", fix=fix
         ) from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 R = TypeVar("R")

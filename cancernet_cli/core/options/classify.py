@@ -67,13 +67,6 @@ class ClassifyOptions(InferenceOptions, LoaderOptions, TilingOptions, SinkOption
         group="Slides",
         changes_result=True,
     )
-    file_timeout: float = option(
-        60.0,
-        help="Seconds after which an image is given up; a slide may take five times as long for its plan and for each "
-        "few of its tiles.",
-        min=0.01,
-        group="Input",
-    )
     overwrite: bool = option(False, help="Replace an output made with different options.", group="Output")
     strict: bool = option(False, help="Stop at the first file that fails.", group="Run")
     dry_run: bool = option(False, help="Show what would be done, without reading images or writing files.", group="Run")

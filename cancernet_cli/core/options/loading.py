@@ -15,6 +15,19 @@ InferencePrecision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileOptions(Options):
+    """Options of the commands that open images or slides."""
+
+    file_timeout: float = option(
+        60.0,
+        help="Seconds after which an image is given up; a slide may take five times as long for its plan and for each "
+        "few of its tiles.",
+        min=0.01,
+        group="Input",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DeviceOptions(Options):
     """Options of the commands that run networks."""
 
@@ -36,7 +49,7 @@ class DeviceOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoaderOptions(DeviceOptions):
+class LoaderOptions(DeviceOptions, FileOptions):
     """Options of the commands that read images and run networks."""
 
     max_megapixels: float = option(

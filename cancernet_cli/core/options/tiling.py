@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from cancernet_cli.core.options.base import Options, option
+from cancernet_cli.core.options.base import flag_name, option
+from cancernet_cli.core.options.loading import FileOptions
+
+
+def without_slides(names: Iterable[str]) -> str:
+    """The warning about options of slides that have no effect because there are none."""
+    return f"no effect of {', '.join(map(flag_name, names))}: there are no slides among the inputs"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TilingOptions(Options):
+class TilingOptions(FileOptions):
     """Which files are slides, their resolution, and which tiles are used."""
 
     kind: Literal["auto", "slide", "image"] = option(

@@ -94,6 +94,7 @@ def find_slides(
     kind: Wanted = "auto",
     exclude: Sequence[Path] = (),
     on_problem: Callable[[str], None] = lambda message: None,
+    timeout_s: float = FileLimits.timeout_s,
 ) -> list[FoundFile]:
     """The slides that `discover` finds, without duplicates, sorted by path.
 
@@ -101,9 +102,17 @@ def find_slides(
     """
     found: dict[bytes, FoundFile] = {}
     either = registered_endings().either
-    for file in discover(
-        inputs, base=base, labels="none", classes=(), exclude=exclude, kind=kind, on_problem=on_problem
-    ):
+    files = discover(
+        inputs,
+        base=base,
+        labels="none",
+        classes=(),
+        exclude=exclude,
+        kind=kind,
+        on_problem=on_problem,
+        timeout_s=timeout_s,
+    )
+    for file in files:
         is_missing = file.problem is not None and file.location.lower().endswith(either)
         if file.kind == "slide" or (is_missing and kind != "image"):
             found.setdefault(file.location, file)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from cancernet_cli.core.records import Failure, FoundFile, Kind
 from cancernet_cli.data.discovery.endings import Endings
-from cancernet_cli.data.loading.limits import FileLimits
+from cancernet_cli.data.loading.limits import FileLimits, no_memory
 from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.data.slide_parts import is_part, needs_index
 
@@ -41,7 +41,7 @@ def with_kinds(
             found = dict(zip(doubtful, next(looks), strict=True))
         for i, file in enumerate(chunk):
             look = found.get(i)
-            if look == "part" or (look is None and is_part(file.location)):
+            if look == "part" or (i not in found and is_part(file.location)):
                 continue
             if isinstance(look, Failure):
                 yield replace(file, kind=kinds[i] or _kind_by_ending(file, endings), problem=look)
@@ -94,6 +94,6 @@ def _look(location: bytes) -> Look:
     try:
         return "part" if is_part(location) else kind_of(location)
     except MemoryError:
-        return Failure("discover", "MemoryError", "not enough memory for its directories")
+        return no_memory("discover", "its directories")
     except Exception:  # the per-file edge: parsers raise anything, and the readers will say what is wrong
         return None

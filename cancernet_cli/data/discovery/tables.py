@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.files import real_path
+from cancernet_cli.core.text import words_of
 from cancernet_cli.data.discovery.entries import absolute
 
 _BATCH_ROWS = 4096
@@ -188,5 +189,6 @@ def _parquet_names(file: Path) -> list[str]:
 
 
 def _unreadable(file: Path, error: BaseException) -> InputError:
-    words = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return InputError(f"{file} cannot be read: {words}", fix="check that it is a complete CSV (UTF-8) or Parquet file")
+    return InputError(
+        f"{file} cannot be read: {words_of(error)}", fix="check that it is a complete CSV (UTF-8) or Parquet file"
+    )

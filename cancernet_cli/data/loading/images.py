@@ -14,7 +14,7 @@ import torch
 from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.records import Failure, FoundFile
-from cancernet_cli.data.loading.limits import NO_MEMORY, FileLimits
+from cancernet_cli.data.loading.limits import FileLimits, failure_of, no_memory
 from cancernet_cli.data.loading.quality import Quality, quality
 from cancernet_cli.data.loading.views import make_views, scaled_size
 from cancernet_cli.data.readers import UnreadableImage, read_flagged, read_image, read_shrunk
@@ -90,10 +90,10 @@ class BatchDecoder:
                 images.append(error.failure)
                 continue
             except MemoryError:
-                images.append(NO_MEMORY)
+                images.append(no_memory())
                 continue
             except Exception as error:  # per image: one bad file never ends a run
-                images.append(Failure.of("decode", error))
+                images.append(failure_of("decode", error))
                 continue
             images.append(decoded)
             views.append(its_views)

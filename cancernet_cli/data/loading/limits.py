@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,14 +17,17 @@ except ImportError:  # Windows
 WHOLE = -1  # the step is all of an item, not one of its pieces
 SLIDE_TIMES = 5  # a slide's plan, or a few of its tiles, may take this much longer than an image
 
-NO_MEMORY = Failure("decode", "MemoryError", "not enough memory for its pixels")
-
 _BASE_BYTES = 512 * 1024**2
 _BYTES_PER_PIXEL = 16  # 16 bits with alpha, decoded twice
 _FEWEST_PIXELS = 100_000_000  # a slide needs as much memory, whatever the largest image
 _MOST_FILE_BYTES = 4 * 1024**3
+# In words of C++, GLib, OpenCV, libtiff and the C library
+_REFUSED = re.compile(
+    r"bad_alloc|failed to allocate|out of memory|not enough memory|cannot allocate memory|insufficient memory", re.I
+)
 
-_told: Callable[[int, float, float], None] | None = None
+_told: Callable[[int, float, float, int], None] | None = None
+_allowed_bytes = 0  # for the current step, if the system enforces it
 _statm: int | None = None
 _own_limit = (-1, -1)
 
@@ -47,7 +51,27 @@ class FileLimits:
             return
         file_bytes = 2 * min(size_bytes, _MOST_FILE_BYTES)
         _allow(_BASE_BYTES + _BYTES_PER_PIXEL * max(self.max_pixels, _FEWEST_PIXELS) + file_bytes)
-        _told(step, self.timeout_s * times, starved_s())
+        _told(step, self.timeout_s * times, starved_s(), _allowed_bytes)
+
+
+def no_memory(stage: str = "decode", what: str = "its pixels", allowed_bytes: int | None = None) -> Failure:
+    """The failure of a file that asks for more memory than there is, or than it may take.
+
+    allowed_bytes: the limit; default: that of the current step, if there is one.
+    """
+    allowed = _allowed_bytes if allowed_bytes is None else allowed_bytes
+    limit = f"; the limit for one file is {allowed / 1e9:.1f} GB" if allowed else ""
+    return Failure(stage, "MemoryError", f"not enough memory for {what}{limit}")
+
+
+def failure_of(stage: str, error: Exception) -> Failure:
+    """As `Failure.of`; an allocation that was refused in a library is a MemoryError, whatever the library calls it."""
+    return no_memory(stage) if is_out_of_memory(str(error)) else Failure.of(stage, error)
+
+
+def is_out_of_memory(words: str) -> bool:
+    """Whether a library says that an allocation was refused."""
+    return _REFUSED.search(words) is not None
 
 
 def starved_s(process: int | str = "self") -> float:
@@ -62,8 +86,11 @@ def starved_s(process: int | str = "self") -> float:
         return 0.0
 
 
-def start_limits(told: Callable[[int, float, float], None]) -> None:
-    """In a worker: enforce limits from now on. `told` is called with the step that begins, its seconds, `starved_s`."""
+def start_limits(told: Callable[[int, float, float, int], None]) -> None:
+    """In a worker: enforce limits from now on.
+
+    `told` is called with the step that begins, its seconds, `starved_s`, and its bytes of memory (0: no limit).
+    """
     global _told, _statm, _own_limit
     _told = told
     if resource is not None and os.path.exists("/proc/self/statm"):
@@ -83,6 +110,7 @@ def _allow(more_bytes: int) -> None:
     RLIMIT_DATA and not RLIMIT_AS: libraries, mapped files, memory shared with the main process and address space that
     PyTorch and CUDA only reserve do not count. An allocation beyond it fails, and decoders report that.
     """
+    global _allowed_bytes
     if _statm is None:
         return
     data_bytes = int(os.pread(_statm, 200, 0).split()[5]) * resource.getpagesize()
@@ -90,3 +118,4 @@ def _allow(more_bytes: int) -> None:
     wanted = data_bytes + more_bytes
     at_most = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_DATA, (min([wanted, *at_most]), hard))
+    _allowed_bytes = more_bytes

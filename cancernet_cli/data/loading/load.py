@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from cancernet_cli.core.records import Failure
@@ -29,15 +29,21 @@ class Decoder(Protocol[Item, Loaded]):
 
 
 def load_batches(
-    batches: Iterable[Item], decoder: Decoder[Item, Loaded], *, workers: int, pin_memory: bool = False
+    batches: Iterable[Item],
+    decoder: Decoder[Item, Loaded],
+    *,
+    workers: int,
+    pin_memory: bool = False,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Iterator[Loaded]:
     """Decode batches in order; `batches` is read lazily, a few batches ahead of the workers.
 
     The workers start immediately; 0 workers are one, which does not work ahead. If one dies (a crash in a decoder, the
     kernel's out-of-memory killer) or takes too long, only the piece that is to blame is lost. Pinned memory is for
-    copies to a GPU.
+    copies to a GPU. `meanwhile` is called at least every half second while waiting, and may raise.
     """
-    return _rescued(start_workers(decoder, batches, workers, pin_memory=pin_memory), decoder)
+    loader = start_workers(decoder, batches, workers, pin_memory=pin_memory, meanwhile=meanwhile)
+    return _rescued(loader, decoder)
 
 
 def _rescued(loader: Workers[Loaded], decoder: Decoder[Item, Loaded]) -> Iterator[Loaded]:

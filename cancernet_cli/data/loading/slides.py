@@ -13,7 +13,7 @@ from cancernet_cli.core.arrays import F32, I64
 from cancernet_cli.core.options import TilingOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch
-from cancernet_cli.data.loading.limits import NO_MEMORY, SLIDE_TIMES, WHOLE, FileLimits
+from cancernet_cli.data.loading.limits import SLIDE_TIMES, WHOLE, FileLimits, failure_of, no_memory
 from cancernet_cli.data.loading.quality import brightness, sharpness
 from cancernet_cli.data.loading.views import whole_views
 from cancernet_cli.data.slides import Slide, UnreadableSlide, shared_slide
@@ -152,9 +152,9 @@ class SlideDecoder:
         except UnreadableSlide as error:
             return PlannedSlide(file, error.failure)
         except MemoryError:
-            return PlannedSlide(file, replace(NO_MEMORY, stage="plan"))
+            return PlannedSlide(file, no_memory("plan", "its thumbnail"))
         except Exception as error:  # per slide: one bad slide never ends a run
-            return PlannedSlide(file, Failure.of("plan", error))
+            return PlannedSlide(file, failure_of("plan", error))
 
     def _read(self, span: TileSpan) -> DecodedTiles:
         self._begin()
@@ -163,9 +163,9 @@ class SlideDecoder:
         except UnreadableSlide as error:
             return self._failed(span, error.failure)
         except MemoryError:
-            return self._failed(span, NO_MEMORY)
+            return self._failed(span, no_memory())
         except Exception as error:  # per span: one bad slide never ends a run
-            return self._failed(span, Failure.of("decode", error))
+            return self._failed(span, failure_of("decode", error))
         good = np.array([i for i in range(len(span)) if i not in read.failures], np.int64)
         pixels = read.pixels if len(good) == len(span) else read.pixels[good]
         blur, light = (np.array([measure(tile) for tile in pixels], np.float32) for measure in (sharpness, brightness))

@@ -9,7 +9,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import mmap
@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from cancernet_cli.core.errors import DeviceError
 from cancernet_cli.core.records import Failure
-from cancernet_cli.data.loading.limits import NO_MEMORY, WHOLE, starved_s
+from cancernet_cli.data.loading.limits import WHOLE, is_out_of_memory, no_memory, starved_s
 from cancernet_cli.data.loading.transfer import new_slot, unpack
 from cancernet_cli.data.loading.worker import serve
 
@@ -30,6 +30,7 @@ DIED = Failure("decode", "WorkerDied", "the process that read it crashed, was ki
 _TICK_S = 0.5
 _SMALL_BYTES = 1 << 15  # two such items fit into a connection's buffer, so that sending never waits
 _STARTS = 3
+_LAST_BYTES = 1 << 17
 _KILL_S = 5.0  # longer only where a file system hangs
 
 
@@ -65,8 +66,17 @@ class Workers(Generic[T]):
     Where an item lost its worker, `next` raises WorkerLost; the iteration can continue.
     """
 
-    def __init__(self, work: Work[T], items: Iterable[Any], workers: int, *, pin_memory: bool, ahead: int) -> None:
-        self._work, self._items = work, iter(items)
+    def __init__(
+        self,
+        work: Work[T],
+        items: Iterable[Any],
+        workers: int,
+        *,
+        pin_memory: bool,
+        ahead: int,
+        meanwhile: Callable[[], None] | None,
+    ) -> None:
+        self._work, self._items, self._meanwhile = work, iter(items), meanwhile
         self._pin_memory, self._ahead = pin_memory, ahead if workers else 1
         self._tasks: deque[_Task] = deque()  # in order, until their results are taken
         self._unsent: deque[_Task] = deque()
@@ -160,6 +170,8 @@ class Workers(Generic[T]):
 
     def _watch(self) -> None:
         """Wait for a worker with something to say, for half a second at most; stop those that take too long."""
+        if self._meanwhile is not None:
+            self._meanwhile()
         busy = {one.connection: one for one in self._all if one.tasks}
         for connection in wait(list(busy), _TICK_S):
             self._receive(busy[connection])  # type: ignore[index]
@@ -176,11 +188,11 @@ class Workers(Generic[T]):
         try:
             kind, *told = process.connection.recv()
         except (EOFError, OSError):
-            self._lose(process, DIED, is_late=False)
+            self._lose(process, process.last_words(), is_late=False)
             return
         process.age_s = 0.0
         if kind == "step":
-            process.step, process.allowed_s, process.starved_s = told
+            process.step, process.allowed_s, process.starved_s, process.allowed_bytes = told
             return
         process.step, process.allowed_s = WHOLE, float("inf")
         slot, task = process.tasks.popleft()
@@ -189,7 +201,10 @@ class Workers(Generic[T]):
         if kind == "done":
             task.result = unpack(told[0], process.slot(slot), pin_memory=self._pin_memory)
         elif kind == "memory":
-            task.result = WorkerLost(task.item, WHOLE, NO_MEMORY, is_late=False)
+            task.result = WorkerLost(task.item, WHOLE, told[0], is_late=False)
+        elif kind == "refused":
+            refusal, message, fix = told
+            task.result = refusal(message, fix=fix)
         else:
             task.result = RuntimeError(f"a worker failed:\n{told[0]}")
 
@@ -212,8 +227,9 @@ class Workers(Generic[T]):
 class _Process:
     """A worker as the main process sees it.
 
-    tasks: what it was given, with the slot for the result. free: slots. step, allowed_s, age_s, starved_s: the step it
-    is at, how long that may take, how long it has taken, and how long the process had waited for a core before.
+    tasks: what it was given, with the slot for the result. free: slots. step, allowed_s, age_s, starved_s,
+    allowed_bytes: the step it is at, how long that may take, how long it has taken, how long the process had waited for
+    a core before, and how much memory it may take.
     """
 
     def __init__(self, work: Any, ahead: int, others: list[Connection], spare: bool) -> None:
@@ -221,15 +237,16 @@ class _Process:
         forks = context.get_start_method() == "fork"
         self._slots = [new_slot() for _ in range(ahead)] if forks else []
         self.connection, theirs = multiprocessing.Pipe()
+        self._words = os.memfd_create("words") if forks and hasattr(os, "memfd_create") else None
         inherited = [*others, self.connection] if forks else []
         self._process: BaseProcess = context.Process(
-            target=serve, args=(work, theirs, self._slots, os.getpid(), inherited), daemon=True
+            target=serve, args=(work, theirs, self._slots, os.getpid(), inherited, self._words), daemon=True
         )
         try:
             with _one_opencv_thread():
                 self._process.start()
         except OSError:
-            self.connection.close()
+            self._close()
             raise
         finally:
             theirs.close()
@@ -237,6 +254,7 @@ class _Process:
         self.tasks: deque[tuple[int, _Task]] = deque()
         self.free = deque(range(ahead))
         self.step, self.allowed_s, self.age_s, self.starved_s = WHOLE, float("inf"), 0.0, 0.0
+        self.allowed_bytes = 0
 
     def is_late(self) -> bool:
         """Whether its step has taken longer than it may, not counting the time without a core."""
@@ -258,11 +276,23 @@ class _Process:
         self.tasks.append((self.free.popleft(), task))
         return True
 
+    def last_words(self) -> Failure:
+        """Why it has died, as far as what it printed tells."""
+        said = b"" if self._words is None else os.pread(self._words, _LAST_BYTES, 0)
+        is_memory = is_out_of_memory(said.decode(errors="replace"))
+        return no_memory(allowed_bytes=self.allowed_bytes) if is_memory else DIED
+
     def stop(self) -> None:
         """End it at once."""
         self._process.kill()
         self._process.join(_KILL_S)
+        self._close()
+
+    def _close(self) -> None:
         self.connection.close()
+        if self._words is not None:
+            os.close(self._words)
+            self._words = None
 
 
 def _stop(processes: list[_Process], owner: int) -> None:
@@ -289,21 +319,28 @@ class _Here(Workers[T]):
 
 
 def start_workers(
-    work: Work[T], items: Iterable[Any], workers: int, *, pin_memory: bool = False, ahead: int = 2
+    work: Work[T],
+    items: Iterable[Any],
+    workers: int,
+    *,
+    pin_memory: bool = False,
+    ahead: int = 2,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Workers[T]:
     """`work[item]` for each item, in order; the workers start immediately and read `items` lazily.
 
     With 0 workers, one does an item at a time while this process waits. Each worker prepares `ahead` results in
     advance. Pinned memory is for copies to a GPU. Deadlines and memory limits are those that the work sets by
-    `limits.FileLimits.begin`.
+    `limits.FileLimits.begin`. `meanwhile` is called at least every half second while waiting, and may raise.
 
     Raises:
         DeviceError: a process cannot be started; also while iterating.
+        CancernetError: while iterating: the work raised it.
         WorkerLost: while iterating: a worker died at an item. The iteration can continue.
     """
     if multiprocessing.current_process().daemon:  # a worker of someone's pool
         return _Here(work, items)
-    return Workers(work, items, workers, pin_memory=pin_memory, ahead=ahead)
+    return Workers(work, items, workers, pin_memory=pin_memory, ahead=ahead, meanwhile=meanwhile)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import numpy as np
 
 from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
+from cancernet_cli.data.loading.limits import is_out_of_memory, no_memory
 from cancernet_cli.data.readers.base import (
     BadImage,
     EmptyFile,
@@ -94,7 +95,7 @@ def _decoded(location: bytes, max_pixels: int, decode: Callable[[OpenedImage], T
     except SyntaxError as error:  # raised by Pillow for an invalid header
         raise UnreadableImage(Failure(stage, "BadHeader", " ".join(str(error).split()) or "no message")) from None
     except MemoryError:
-        raise UnreadableImage(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
+        raise UnreadableImage(no_memory()) from None
     except Exception as error:  # the per-image edge: decoders raise anything
         raise UnreadableImage(_failure(stage, error, str(error))) from None
 
@@ -143,4 +144,4 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
 def _failure(stage: str, error: Exception, words: str) -> Failure:
     """A failure with the same message on every run, without the memory addresses in decoders' messages."""
     plain = " ".join(_ADDRESS.sub(r"\1", words).split())
-    return Failure(stage, type(error).__name__, plain or "no message")
+    return no_memory() if is_out_of_memory(plain) else Failure(stage, type(error).__name__, plain or "no message")

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.readers.inner_sizes import inner_size
+from cancernet_cli.data.readers.jpeg_colors import jpeg_colors
 from cancernet_cli.data.readers.pixels import samples_to_rgb
 from cancernet_cli.data.slides.base import TruncatedSlide, UnsupportedSlide
 
 _UNDEFINED = 0xFFFFFFFF
 _ITEM = b"\xfe\xff\x00\xe0"
 _MAX_FRAME_BYTES = 512 * 1024**2
-_JFIF, _MARKERS = b"\xff\xe0", 4096  # the application marker of JFIF; bytes with the markers of a JPEG
 _PIXELS = b"\xe0\x7f\x10\x00"
 
 # By transfer syntax (PS3.5, section 10)
@@ -104,9 +104,9 @@ class Frames:
         if claimed is not None and claimed != (self.width_px, self.height_px):
             raise ValueError(f"frame {index} claims {claimed[0]:,} x {claimed[1]:,} pixels")
         if self._syntax in _JPEG:
-            # Some writers state YBR_FULL over RGB, and some the opposite: a JPEG's own statement counts
-            is_stated = self._samples == 1 or b"Adobe" in data[:_MARKERS] or data[2:4] == _JFIF
-            space = None if is_stated else "RGB" if self._color == "RGB" else "YCBCR"
+            space = None
+            if self._samples == 3:  # some writers state YBR_FULL over RGB, and some the opposite: the JPEG's own counts
+                space = jpeg_colors(data) or ("RGB" if self._color == "RGB" else "YCBCR")
             return np.asarray(imagecodecs.jpeg8_decode(data, colorspace=space, outcolorspace=space and "RGB"))
         samples = np.asarray(_CODECS[self._syntax](data))
         # The codecs of JPEG 2000 convert what is called YBR_ICT or YBR_RCT themselves

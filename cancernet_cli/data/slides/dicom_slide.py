@@ -12,7 +12,8 @@ import pydicom
 
 from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
-from cancernet_cli.data.dicom import is_dicom, series_of
+from cancernet_cli.data.dicom import files_of_series
+from cancernet_cli.data.loading.limits import no_memory
 from cancernet_cli.data.resolution import ScaleFacts
 from cancernet_cli.data.slides.base import Level, UnreadableSlide, UnsupportedSlide, white_region
 from cancernet_cli.data.slides.dicom_frames import Frames
@@ -36,7 +37,10 @@ class DicomSlide:
     def __init__(self, location: bytes) -> None:
         self._images: list[_Image] = []
         try:
-            images = [_Image(path) for path in _series(os.fsdecode(location))]
+            paths = files_of_series(os.fsdecode(location))
+            if len(paths) > _MAX_FILES:
+                raise UnsupportedSlide(f"its series has {len(paths):,} files")
+            images = [_Image(path) for path in paths]
             self._images = images
             whole = [image for image in images if image.flavor not in _NOT_THE_SLIDE]
             chosen = [image for image in whole if image.flavor != "THUMBNAIL"] or whole
@@ -73,7 +77,7 @@ class DicomSlide:
         except OSError as error:
             raise UnreadableSlide(Failure.of("decode", error)) from None
         except MemoryError:
-            raise UnreadableSlide(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
+            raise UnreadableSlide(no_memory()) from None
         return out
 
     def close(self) -> None:
@@ -145,18 +149,6 @@ class _Image:
         with contextlib.suppress(AttributeError, IndexError, TypeError, ValueError):
             power = float(self._header.OpticalPathSequence[0].ObjectiveLensPower)
         return ScaleFacts(mpp, None, power)
-
-
-def _series(path: str) -> list[str]:
-    """The files of a slide: those in its folder that have its series, in order of their names."""
-    uid, folder = series_of(path), os.path.dirname(path)
-    if uid is None:
-        return [path]
-    names = sorted(entry.path for entry in os.scandir(folder) if entry.is_file())
-    found = [name for name in names if name == path or (is_dicom(os.fsencode(name)) and series_of(name) == uid)]
-    if len(found) > _MAX_FILES:
-        raise UnsupportedSlide(f"its series has {len(found):,} files")
-    return found
 
 
 def _pyramid(images: list[_Image]) -> list[_Image]:

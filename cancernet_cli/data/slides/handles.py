@@ -8,7 +8,9 @@ import stat
 from collections import OrderedDict
 
 from cancernet_cli.core.records import Failure
+from cancernet_cli.core.text import words_of
 from cancernet_cli.data.dicom import is_cut_off, is_dicom
+from cancernet_cli.data.loading.limits import no_memory
 from cancernet_cli.data.slide_parts import missing_companion
 from cancernet_cli.data.slides.base import (
     BadSlide,
@@ -73,10 +75,9 @@ def open_slide(location: bytes) -> Slide:
     except UnreadableSlide:
         raise
     except OSError as error:
-        words = error.strerror or " ".join(str(error).split()) or "no message"
-        raise UnreadableSlide(Failure("open", type(error).__name__, words)) from None
+        raise UnreadableSlide(Failure("open", type(error).__name__, words_of(error))) from None
     except MemoryError:
-        raise UnreadableSlide(Failure("open", "MemoryError", "not enough memory to open it")) from None
+        raise UnreadableSlide(no_memory("open", "its directories")) from None
     except _CONFUSED as error:
         words = f"its metadata cannot be understood ({' '.join(str(error).split())})"
         raise UnreadableSlide(Failure("open", "DamagedSlide", words)) from None
@@ -151,8 +152,7 @@ def _look(location: bytes) -> os.stat_result:
         if not os.access(location, os.R_OK):
             raise PermissionError("permission denied")
     except OSError as error:
-        words = error.strerror or str(error)
-        raise UnreadableSlide(Failure("read", type(error).__name__, words)) from None
+        raise UnreadableSlide(Failure("read", type(error).__name__, words_of(error))) from None
     if not status.st_size:
         raise UnreadableSlide(Failure("open", "EmptyFile", "the file is empty"))
     return status

@@ -13,11 +13,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import simplejpeg
 import tifffile
 
 from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.data.readers.inner_sizes import inner_size
+from cancernet_cli.data.readers.strict_jpeg import decode_strictly, is_damage
 from cancernet_cli.data.slides.base import Level, UnreadableSlide
 from cancernet_cli.data.slides.tiff import tifffile_page
 from cancernet_cli.data.slides.tiff_directories import read_directories
@@ -32,6 +32,10 @@ _ADOBE = {number: b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([how]
 
 ReadLevel = Callable[[int, int, int, int, int], Pixels]
 IsExact = Callable[[int], bool]
+
+
+class DamagedTile(ValueError):
+    """A truncated or damaged tile, of which OpenSlide would fill up what is missing."""
 
 
 class JpegTiles:
@@ -74,8 +78,12 @@ class JpegTiles:
         size = inner_size(data)  # microseconds, and the decoder would allocate what the tile claims
         if size != (page.grid.tile_width_px, page.grid.tile_height_px):
             raise ValueError(f"tile {index} claims {size} pixels")
-        tile: Pixels = simplejpeg.decode_jpeg(page.head + data[2:], "RGB")
-        return tile
+        try:
+            return decode_strictly(page.head + data[2:]).pixels
+        except ValueError as error:
+            if is_damage(error):
+                raise DamagedTile(f"tile {index}: {error}") from None
+            raise
 
 
 class _Page:

@@ -11,9 +11,11 @@ import openslide
 
 from cancernet_cli.core.arrays import Pixels
 from cancernet_cli.core.records import Failure
+from cancernet_cli.data.dicom import files_of_series, misstates_colors
+from cancernet_cli.data.loading.limits import no_memory
 from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
 from cancernet_cli.data.slides.base import Level, UnreadableSlide, on_white
-from cancernet_cli.data.slides.jpeg_tiles import open_jpeg_tiles
+from cancernet_cli.data.slides.jpeg_tiles import DamagedTile, open_jpeg_tiles
 from cancernet_cli.data.slides.tiff import tiff_shape
 from cancernet_cli.data.slides.tiff_directories import read_directories
 
@@ -55,8 +57,12 @@ class OpenSlideSlide:
 
     def read_level(self, level: int, x: int, y: int, width_px: int, height_px: int) -> Pixels:
         if self._jpeg is not None and level in self._jpeg:
-            with suppress(UnreadableSlide, OSError):  # a damaged tile, perhaps; OpenSlide reports it
-                return self._jpeg.read(level, x, y, width_px, height_px)
+            with suppress(OSError):  # OpenSlide reports it
+                try:
+                    return self._jpeg.read(level, x, y, width_px, height_px)
+                except UnreadableSlide as error:
+                    if error.failure.error == DamagedTile.__name__:
+                        raise
         return self._drawn(level, x, y, width_px, height_px)
 
     def close(self) -> None:
@@ -73,7 +79,7 @@ class OpenSlideSlide:
             self._reopen()
             raise UnreadableSlide(Failure.of("decode", error)) from None
         except MemoryError:
-            raise UnreadableSlide(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
+            raise UnreadableSlide(no_memory()) from None
         return on_white(np.asarray(region))
 
     def _reopen(self) -> None:
@@ -88,6 +94,8 @@ class OpenSlideSlide:
 def takes(location: bytes) -> bool:
     """Whether OpenSlide supports the format and reads the whole pyramid."""
     vendor = vendor_of(location)
+    if vendor == "dicom":
+        return not any(map(misstates_colors, files_of_series(os.fsdecode(location))))
     if vendor != GENERIC:
         return vendor is not None
     shape = tiff_shape(read_directories(location))

@@ -12,10 +12,11 @@ import tifffile
 from numpy.typing import NDArray
 
 from cancernet_cli.core.arrays import Pixels
-from cancernet_cli.core.records import Failure
+from cancernet_cli.data.loading.limits import failure_of, no_memory
 from cancernet_cli.data.readers.base import ALPHA_IGNORED, FIRST_OF_SEVERAL
 from cancernet_cli.data.readers.inner_sizes import inner_size
 from cancernet_cli.data.readers.pixels import Alpha, alpha_of, samples_to_rgb
+from cancernet_cli.data.readers.strict_jpeg import check_part
 from cancernet_cli.data.resolution import ScaleFacts, mpp_from_tiff
 from cancernet_cli.data.slides.base import Level, UnreadableSlide, UnsupportedSlide, white_region
 from cancernet_cli.data.slides.ome import Ome, read_ome
@@ -25,6 +26,7 @@ from cancernet_cli.data.slides.tile_grid import TileCache, TileGrid
 
 # How many bytes a byte can become, by TIFF's number of the compression: LZW, Deflate (twice), PackBits
 _MAX_RATIO = {5: 2800, 8: 1040, 32946: 1040, 32773: 64}
+_JPEG = 7
 _PROBES, _PROBE_PX = 8, 64
 _MAX_SEGMENT_BYTES = 512 * 1024**2
 _GRAY, _COLORS = ("MINISBLACK", "MINISWHITE"), ("RGB", "YCBCR")
@@ -82,9 +84,9 @@ class TiffSlide:
         except UnreadableSlide:
             raise
         except MemoryError:
-            raise UnreadableSlide(Failure("decode", "MemoryError", "not enough memory for its pixels")) from None
+            raise UnreadableSlide(no_memory()) from None
         except Exception as error:  # codecs raise anything
-            raise UnreadableSlide(Failure.of("decode", error)) from None
+            raise UnreadableSlide(failure_of("decode", error)) from None
         inside[:] = _to_rgb(samples, self._pages[level], self._alpha)
         return out
 
@@ -139,6 +141,8 @@ class TiffSlide:
         if len(data) < count:
             raise EOFError(f"the file ends within tile {index}")
         _check_claims(data, page, self._grids[level], index)
+        if int(page.compression) == _JPEG:
+            check_part(data, page.jpegtables or b"", int(page.samplesperpixel))
         tables = {"jpegtables": page.jpegtables} if page.jpegtables is not None else {}
         found, _, _ = page.decode(data, index, **tables)
         return None if found is None else np.asarray(found)[0]

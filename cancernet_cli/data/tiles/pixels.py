@@ -14,6 +14,7 @@ from cancernet_cli.data.slides.base import Slide, UnreadableSlide, level_for
 from cancernet_cli.data.tiles.tiling import TileSize
 
 _MAX_READ_PIXELS = 4_000_000  # of a level, at once: 16 MB as RGBA from OpenSlide
+MOST_BAD = 0.5  # of the tiles of a slide: with more, it is not worth reading on
 _MAX_GAP = 0.5  # of a tile: smaller gaps are read along, instead of reading twice
 
 
@@ -76,6 +77,19 @@ def read_tiles(slide: Slide, x: Sequence[int] | I64, y: Sequence[int] | I64, siz
             except UnreadableSlide as error:
                 failures[i] = error.failure
     return TilePixels(pixels, failures)
+
+
+def given_up(failures: Sequence[Failure], tiles: int) -> Failure | None:
+    """Why a slide is given up while its tiles are read; None if it is not.
+
+    Args:
+        failures: of the tiles so far, in order. tiles: how many there are in all.
+    """
+    late = next((why for why in failures if why.error == "TimedOut"), None)
+    if late is not None or len(failures) <= MOST_BAD * tiles:
+        return late  # the others would take as long
+    words = f"more than {MOST_BAD:.0%} of its {tiles:,} tiles cannot be read, the first: {failures[0]}"
+    return Failure("tile", "TooManyBadTiles", words)
 
 
 def _together(slide: Slide, regions: list[LevelRegion]) -> Iterator[tuple[int, int]]:

@@ -14,6 +14,7 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.models import bundled_classifiers_for, is_for
 from cancernet_cli.core.options import ClassifyOptions, SegmentOptions, flag_name
+from cancernet_cli.core.options.tiling import without_slides
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.discover import discover
 from cancernet_cli.data.discovery.endings import registered_endings
@@ -153,8 +154,7 @@ def _warn_of_idle_options(job: Job, worklist: Worklist, report: Reporter) -> Non
     if not worklist.kinds()["slide"]:
         idle = [name for name in options.changed("Slides") if name != "kind"]  # which decides what is a slide
         if idle:
-            flags = ", ".join(map(flag_name, idle))
-            report(Warn(f"no effect of {flags}: there are no slides among the inputs"))
+            report(Warn(without_slides(idle)))
     if "top_k" in options.changed("Slides") and "top_k" not in idle and options.pool != "topk":
         report(Warn("no effect of --top-k without --pool topk"))
     if "geojson_regions" in options.changed("Output") and "geojson" not in options.sink_folders():

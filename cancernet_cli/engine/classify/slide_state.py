@@ -14,6 +14,7 @@ from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
 from cancernet_cli.data.tiles.slide_plan import TOO_DARK, SlidePlan
+from cancernet_cli.engine.classify.bad_tiles import NOT_READ, one_too_many, too_many
 from cancernet_cli.engine.classify.flags import BLURRED_BELOW, flags_of, join_flags, slide_flags, split_flags
 from cancernet_cli.engine.classify.pooling import pooled
 from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide, probabilities
@@ -34,6 +35,7 @@ class SlideState:
     """
 
     seen: bool | None = None  # whether the model was trained on the slide, if known
+    read: int | None = None  # how many of its first tiles count, if the others were given up
 
     def __init__(self, file: FoundFile, plan: SlidePlan, card: Card, options: ClassifyOptions) -> None:
         self.file, self.plan, self.card, self.options = file, plan, card, options
@@ -55,7 +57,8 @@ class SlideState:
 
     def restore(self, rows: pa.Table) -> None:
         """Restore tiles from an earlier run's parts, except those that could not be read: they are retried."""
-        rows = rows.filter(pc.invert(pc.starts_with(rows["error"], "read: ")))
+        for start in ("read: ", str(NOT_READ)):
+            rows = rows.filter(pc.invert(pc.starts_with(rows["error"], start)))
         numbers = rows["_number"].to_numpy()
         self.is_there[numbers] = True
         for k, name in enumerate(self.card.architecture.classes):
@@ -124,6 +127,19 @@ class SlideState:
         self.is_there[:] = True
         return self._rows(np.arange(len(self)), schema)
 
+    def too_many_bad(self) -> int | None:
+        """The number of the tile with which too many have failed (`bad_tiles`); None if they have not."""
+        return one_too_many(self.errors, self.is_there, self.options.max_bad_tiles, len(self))
+
+    def stop(self, last: int, schema: pa.Schema) -> pa.RecordBatch:
+        """Let the tiles after `last` count as not read, even if they were; returns the rows of all tiles."""
+        self.read = last + 1
+        for values in (self.probs, self.mask_fraction, self.novelty, self.blur, self.brightness):
+            values[self.read :] = np.nan
+        self.errors |= dict.fromkeys(range(self.read, len(self)), str(NOT_READ))
+        self.is_there[:] = True
+        return self._rows(np.arange(len(self)), schema)
+
     def results(self) -> TileResults:
         """The tiles as output sinks receive them."""
         plan, size, everything = self.plan, self.plan.tiles.size, np.arange(len(self))
@@ -163,7 +179,8 @@ class SlideState:
 
     def predict(self) -> Failure | dict[str, Any]:
         """The columns of the slide's row that depend on its tiles, or why it has no prediction."""
-        failed = len(self.errors)
+        read = len(self) if self.read is None else self.read
+        failed = len(self.errors) - (len(self) - read)
         if not len(self):
             if TOO_DARK in self.plan.flags:
                 return Failure("tile", "TooDark", "it is too dark to find tissue (--tissue none tiles the whole slide)")
@@ -171,8 +188,10 @@ class SlideState:
             return Failure("tile", "NoTissue", f"{reason} (--tissue none tiles the whole slide)")
         first = self.errors[min(self.errors)] if self.errors else ""
         # The file itself is unavailable, maybe temporarily, or was given up.
-        if failed == len(self) and first.startswith(("read: ", "decode: TimedOut", "decode: WorkerDied")):
+        if failed == read and first.startswith(("read: ", "decode: TimedOut", "decode: WorkerDied")):
             return Failure(*first.split(": ", 2))
+        if read < len(self):
+            return too_many(failed, read, len(self), first)
         if failed > self.options.max_bad_tiles * len(self):
             return Failure("tile", "TooManyBadTiles", f"{failed:,} of {len(self):,} tiles failed, the first: {first}")
         return self._pooled(f"tiles: {failed:,} of {len(self):,} failed, the first: {first}" if failed else "")

@@ -26,6 +26,7 @@ from cancernet_cli.engine.classify.predictions import slide_batch
 from cancernet_cli.engine.classify.slide_files import Writes, read_regions, slide_writes, tile_writes
 from cancernet_cli.engine.classify.slide_state import SlideState
 from cancernet_cli.engine.classify.worklist import Worklist
+from cancernet_cli.engine.explain.explanations import Explanations
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.outputs.tables.classified_tiles import classified_tile_schema, tile_part_schema, tiles_of
 from cancernet_cli.outputs.tables.parts import BatchOutcome
@@ -47,6 +48,8 @@ class TileStream:
     Args:
         images: work for the loader, the pending images. batch_size: tiles that are read together.
     """
+
+    explanations: Explanations | None = None
 
     def __init__(
         self,
@@ -111,12 +114,16 @@ class TileStream:
         state = self._new_state(planned, planned.plan)
         parts = [self._tile_parts[number] for number in self._worklist.tile_parts(file.path)]
         restored = tiles_of(file, parts)
+        rows = None
         if restored is not None:
             state.restore(restored)
-        if self.explanations is not None:
+            if (last := state.too_many_bad()) is not None:
+                rows = state.stop(last, self.tile_schema)
+        if self.explanations is not None and rows is None:
             state.keep_telling_views()
         if state.is_complete:
-            return self._outcome(file, state, state.predict())
+            end = self._outcome(file, state, state.predict())
+            return BatchOutcome(end.rows, _both(rows, end.tiles), end.writes, end.files, end.failures)
         spans = deque(state.spans(self._batch_size))
         self._report(StageGrew(STAGE, sum(map(len, spans))))
         self._spans.append(spans)
@@ -134,6 +141,9 @@ class TileStream:
         rows = state.add(tiles, answer, self.tile_schema)
         writes = self._tile_writes(tiles, answer)
         self._report(StageAdvanced(STAGE, len(tiles.span), len(tiles.failures)))
+        if (last := state.too_many_bad()) is not None:
+            self._read_no_more(state)
+            rows = state.stop(last, self.tile_schema)
         if not state.is_complete:
             return BatchOutcome(tiles=rows, writes=writes)
         del self._states[name]
@@ -142,14 +152,17 @@ class TileStream:
 
     def _give_up(self, state: Any, why: Failure) -> BatchOutcome:
         """End a slide whose remaining tiles would take too long as well; all of its tiles have failed."""
-        name = state.file.path
-        left = sum(not is_there for is_there in state.is_there)
-        self._spans = deque(spans for spans in self._spans if spans[0].file.path != name)
+        self._read_no_more(state)
         rows = state.give_up(why, self.tile_schema)
-        self._report(StageAdvanced(STAGE, left, left))
-        del self._states[name]
+        del self._states[state.file.path]
         end = self._outcome(state.file, state, state.predict())
         return BatchOutcome(end.rows, _both(rows, end.tiles), [], end.files, end.failures)
+
+    def _read_no_more(self, state: Any) -> None:
+        """Forget the tiles of a slide that are still to be read; those being read are ignored."""
+        left = sum(not is_there for is_there in state.is_there)
+        self._spans = deque(spans for spans in self._spans if spans[0].file.path != state.file.path)
+        self._report(StageAdvanced(STAGE, left, left))
 
     def _batch(self, decoded: DecodedBatch) -> Batch:
         """The batch of decoded images."""
@@ -203,9 +216,11 @@ class SlideStream(TileStream, ImageSource):
         return BatchOutcome(rows, writes=slide_writes(state, prediction, self.job, self.explanations), files=1)
 
 
-def _both(rows: pa.RecordBatch, more: pa.RecordBatch | None) -> pa.RecordBatch:
+def _both(rows: pa.RecordBatch | None, more: pa.RecordBatch | None) -> pa.RecordBatch | None:
     """The rows of both."""
-    return rows if more is None else pa.Table.from_batches([rows, more]).combine_chunks().to_batches()[0]
+    if rows is None or more is None:
+        return rows or more
+    return pa.Table.from_batches([rows, more]).combine_chunks().to_batches()[0]
 
 
 def hopeless(tiles: DecodedTiles) -> Failure | None:

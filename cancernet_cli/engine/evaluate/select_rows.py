@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import pyarrow.parquet as pq
+
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.options import EvaluateOptions
 from cancernet_cli.core.records import Kind
@@ -97,6 +99,11 @@ def _check_labels(labelled: Labelled, source: Source, relabel: Relabel | None) -
         raise InputError(
             f"the labels in {table} ({names}) are not among its classes ({', '.join(source.classes)})",
             fix="provide labels of these classes with --labels FILE",
+        )
+    if labelled.unusable and "label" not in pq.read_schema(table).names:
+        raise InputError(
+            f"{table} has no column label, so nothing is decided on",
+            fix="pass --threshold, or evaluate the table that CancerNet wrote",
         )
     if labelled.failed_labelled or labelled.unusable:
         raise InputError(f"no labelled image in {table} has a prediction", fix="check the column `error`")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from cancernet_cli import __version__
 from cancernet_cli.core.cards import Card
-from cancernet_cli.core.registry import Entry
 from cancernet_cli.core.machine.system import package_versions
+from cancernet_cli.core.registry import Entry
 from cancernet_cli.engine.export.base import Exporter
 from cancernet_cli.engine.export.cascade import Exported
 

@@ -23,7 +23,17 @@ from cancernet_cli.training.checkpoints import CheckpointFile
 from cancernet_cli.training.distributed import Processes
 
 # Options that do not affect the weights.
-WITHOUT_EFFECT = {"out", "overwrite", "about", "tensorboard", "workers", "also_segmenters", "device", "precision"}
+WITHOUT_EFFECT = {
+    "out",
+    "overwrite",
+    "about",
+    "tensorboard",
+    "workers",
+    "file_timeout",
+    "also_segmenters",
+    "device",
+    "precision",
+}
 # Packages whose version may affect the weights.
 PACKAGES = ("opencv-python-headless", "numpy", "segmentation-models-pytorch", "timm", "torch", "torchvision")
 

@@ -14,6 +14,7 @@ from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, chunks
+from cancernet_cli.data.loading.limits import FileLimits
 from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.engine.finetune.domain import chosen_views
 from cancernet_cli.inference.runner import Outputs
@@ -27,7 +28,7 @@ class CardViews:
 
     files: Sequence[FoundFile]
     policy: InputPolicy
-    max_pixels: int
+    limits: FileLimits
     processes: Processes
 
     def pooled(self, runner: TorchRunner, rows: I64) -> F64:
@@ -73,7 +74,7 @@ class CardViews:
     ) -> list[F64]:
         """One array `[views, F]` per row."""
         runtime = runner.runtime
-        decoder = BatchDecoder(self.policy, self.max_pixels)
+        decoder = BatchDecoder(self.policy, self.limits.max_pixels, timeout_s=self.limits.timeout_s)
         batches = load_batches(
             chunks((self.files[row] for row in rows.tolist()), runtime.batch_size),
             decoder,

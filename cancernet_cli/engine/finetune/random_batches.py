@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import NamedTuple
 
@@ -19,18 +20,19 @@ from cancernet_cli.core.errors import DeviceError, InputError
 from cancernet_cli.core.files import display_path
 from cancernet_cli.core.pixels import resize_fast
 from cancernet_cli.core.records import FoundFile
+from cancernet_cli.data.loading.limits import FileLimits
 from cancernet_cli.data.loading.views import scaled_image
 from cancernet_cli.data.loading.workers import WorkerLost, start_workers
 from cancernet_cli.data.readers import UnreadableImage, read_image
 from cancernet_cli.data.scales import image_policy
-from cancernet_cli.data.splits.pairs import Pair, read_pair
+from cancernet_cli.data.splits.pairs import Pair, read_pair, read_pairs
+from cancernet_cli.engine.finetune.dataset.reading import limits_of
 from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.training.augment import AugmentPolicy, random_crop, random_view
 from cancernet_cli.training.distributed import Processes
 
 # Makes a random variant of a row, and its target; both arrays have the same shape for all rows.
 Maker = Callable[[int, Random], tuple[NDArray[np.generic], NDArray[np.generic]]]
-Made = tuple[Tensor, Tensor] | str
 BATCHES_AHEAD = 2  # per worker
 HELD_BYTES = 2 * 1024**3
 
@@ -85,11 +87,16 @@ class CropMaker:
         Raises:
             InputError: a file can no longer be read.
         """
-        example = self.examples[row] if self.examples else scaled_pair(self.pairs[row], self.scale, self.max_pixels)
+        if self.examples:
+            example = self.examples[row]
+        else:
+            example = scaled_pair(*read_pair(self.pairs[row], max_pixels=self.max_pixels), scale=self.scale)
         return random_crop(*example, self.side_px, self.augment, rng)
 
 
-def crop_maker(pairs: Sequence[Pair], scale: float, side_px: int, augment: AugmentPolicy, max_pixels: int) -> CropMaker:
+def crop_maker(
+    pairs: Sequence[Pair], scale: float, side_px: int, augment: AugmentPolicy, limits: FileLimits
+) -> CropMaker:
     """Random crops of the pairs; each pair is read once here, to check it.
 
     Raises:
@@ -97,17 +104,16 @@ def crop_maker(pairs: Sequence[Pair], scale: float, side_px: int, augment: Augme
     """
     examples: list[tuple[Pixels, Pixels]] = []
     held = 0
-    for pair in pairs:
-        examples.append(scaled_pair(pair, scale, max_pixels))
-        held += sum(part.nbytes for part in examples[-1])
+    for example in read_pairs(pairs, limits, partial(scaled_pair, scale=scale)):
+        examples.append(example)
+        held += sum(part.nbytes for part in example)
         if held > HELD_BYTES:
             examples.clear()
-    return CropMaker(tuple(pairs), tuple(examples), scale, side_px, augment, max_pixels)
+    return CropMaker(tuple(pairs), tuple(examples), scale, side_px, augment, limits.max_pixels)
 
 
-def scaled_pair(pair: Pair, scale: float, max_pixels: int) -> tuple[Pixels, Pixels]:
+def scaled_pair(image: Pixels, mask: Pixels, *, scale: float) -> tuple[Pixels, Pixels]:
     """Image and mask at the network's scale."""
-    image, mask = read_pair(pair, max_pixels=max_pixels)
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
     return resize_fast(image, *size, enlarge="linear"), resize_fast(mask, *size, enlarge="linear")
 
@@ -130,12 +136,12 @@ def random_batches(
 
     Raises:
         InputError: a file can no longer be read.
-        DeviceError: a worker died.
+        DeviceError: a worker died, or took too long.
     """
     device = job.runtime.device
     draws = _draws(order, batch, first_epoch, job.processes)
     loader = start_workers(
-        _Variants(maker, job.options.seed),
+        _Variants(maker, job.options.seed, limits_of(job.options)),
         draws,
         job.runtime.workers,
         pin_memory=device.type == "cuda",
@@ -143,13 +149,11 @@ def random_batches(
     )
     try:
         for made in loader:
-            if isinstance(made, str):
-                raise InputError(made, fix="repair or remove the file")
             inputs, targets = (part.to(device, non_blocking=True) for part in made)
             yield inputs, targets
     except WorkerLost as lost:
         raise DeviceError(
-            f"a worker process died: {lost.failure.message}",
+            f"a training image cannot be read again: {lost.failure.message}",
             fix="use fewer --workers if memory is short, then run the same command again to resume",
         ) from None
     finally:
@@ -172,17 +176,16 @@ def _draws(order: Callable[[int], I64], batch: int, first: int, processes: Proce
 
 @dataclass(frozen=True)
 class _Variants:
-    """Called in workers; returns a message instead of a batch if a file cannot be read."""
+    """Called in workers; raises as `maker`."""
 
     maker: Maker
     seed: int
+    limits: FileLimits
 
-    def __getitem__(self, draws: list[_Draw]) -> Made:
+    def __getitem__(self, draws: list[_Draw]) -> tuple[Tensor, Tensor]:
         made = []
-        for epoch, position, row in draws:
-            try:
-                made.append(self.maker(row, np.random.default_rng([self.seed, epoch, position])))
-            except InputError as error:  # exceptions lose their attributes on the way out of a worker
-                return error.message
+        for number, (epoch, position, row) in enumerate(draws):
+            self.limits.begin(number)
+            made.append(self.maker(row, np.random.default_rng([self.seed, epoch, position])))
         inputs, targets = (torch.from_numpy(np.stack(column)) for column in zip(*made, strict=True))
         return inputs, targets

@@ -20,6 +20,7 @@ from cancernet_cli.core.records import Epoch
 from cancernet_cli.data.splits.folds import SplitPart
 from cancernet_cli.engine.finetune.checkpoints import Checkpoints, file_facts, open_checkpoints
 from cancernet_cli.engine.finetune.dataset.labelled_images import Division, LabelledImages, TrainingOutcome, split_parts
+from cancernet_cli.engine.finetune.dataset.reading import limits_of
 from cancernet_cli.engine.finetune.domain import add_domain, some_rows
 from cancernet_cli.engine.finetune.fit import fit_with_progress
 from cancernet_cli.engine.finetune.frozen.features import FeatureExtractor
@@ -163,7 +164,7 @@ class Tuner:
         checkpoint = self._checkpoint(part, stop_after)
         pipeline = Pipeline(self.card, self.segmenter, classifier)
         runner = TorchRunner(pipeline, runtime)
-        views = CardViews(self.images.files, self.card.input, job.options.max_pixels, job.processes)
+        views = CardViews(self.images.files, self.card.input, limits_of(job.options), job.processes)
         resumes = job.processes.from_first(job.processes.is_first and checkpoint.read() is not None)
         if not resumes and is_unset(classifier.head):
             self._measure(classifier, part, views)

@@ -19,6 +19,7 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import DecodedBatch
 from cancernet_cli.data.loading.slides import DecodedTiles, PlannedSlide, SlideDecoder, TileSpan
 from cancernet_cli.data.tiles.slide_plan import Cut, SlidePlan
+from cancernet_cli.engine.classify.bad_tiles import NOT_READ, one_too_many, too_many
 from cancernet_cli.engine.classify.batches import Batch
 from cancernet_cli.engine.classify.slide_files import intersecting, read_regions
 from cancernet_cli.engine.classify.slide_stream import TileStream
@@ -46,6 +47,8 @@ class NucleiState:
     is_there: `[T]`, whether a tile is done, has failed or is outside the regions. errors: reasons, by tile.
     """
 
+    read: int | None = None  # how many of its first tiles count, if the others were given up
+
     def __init__(self, file: FoundFile, plan: SlidePlan, job: SegmentJob, boxes: I64 | None) -> None:
         self.file, self.plan, self.job, self.boxes = file, plan, job, boxes
         self.cores = Cores(plan)
@@ -65,6 +68,7 @@ class NucleiState:
         rows = rows.filter(
             pc.and_(pc.greater_equal(rows["_number"], 0), pc.invert(pc.starts_with(rows["error"], "read: ")))
         )
+        rows = rows.filter(pc.not_equal(rows["error"], str(NOT_READ)))
         for row in rows.to_pylist():
             number = row["_number"]
             self.is_there[number] = True
@@ -102,15 +106,33 @@ class NucleiState:
         self.is_there[:] = True
         return self._rows(list(self.errors), schema)
 
+    def too_many_bad(self) -> int | None:
+        """The number of the tile with which too many have failed (`bad_tiles`); None if they have not."""
+        return one_too_many(self.errors, self.is_there, self.job.options.max_bad_tiles, int(self.wanted.sum()))
+
+    def stop(self, last: int, schema: pa.Schema) -> pa.RecordBatch:
+        """Let the tiles after `last` count as not read, even if they were; returns the rows of all tiles."""
+        self.read = last + 1
+        after = [number for number in np.flatnonzero(self.wanted).tolist() if number > last]
+        for number in after:
+            self.nuclei[number] = no_nuclei()
+        self.errors |= dict.fromkeys(after, str(NOT_READ))
+        self.is_there[:] = True
+        return self._rows(np.flatnonzero(self.wanted).tolist(), schema)
+
     def predict(self) -> Failure | dict[str, Any]:
         """The columns of the slide's row that depend on its tiles, or why there are none."""
-        failed, count = len(self.errors), int(self.wanted.sum())
+        count = int(self.wanted.sum())
+        read = count if self.read is None else int(self.wanted[: self.read].sum())
+        failed = len(self.errors) - (count - read)
         if not count:
             where = "" if self.boxes is None else " in the regions"
             return Failure("tile", "NoTissue", f"no tile has tissue{where} (--tissue none tiles the whole slide)")
         first = self.errors[min(self.errors)] if self.errors else ""
-        if failed == count and first.startswith(("read: ", "decode: TimedOut", "decode: WorkerDied")):
+        if failed == read and first.startswith(("read: ", "decode: TimedOut", "decode: WorkerDied")):
             return Failure(*first.split(": ", 2))
+        if read < count:
+            return too_many(failed, read, count, first)
         if failed > self.job.options.max_bad_tiles * count:
             return Failure("tile", "TooManyBadTiles", f"{failed:,} of {count:,} tiles failed, the first: {first}")
         mpp, tissue_px = self.plan.resolution.mpp, self._tissue_px()

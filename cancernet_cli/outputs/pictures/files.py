@@ -19,7 +19,12 @@ def write_png(image: Pixels, path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    _write(image, path, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
+    write_bytes(path, png_bytes(image), durable=False)
+
+
+def png_bytes(image: Pixels) -> bytes:
+    """`[H, W]` gray or `[H, W, 3]` RGB pixels as the content of an 8-bit PNG file."""
+    return _encoded(image, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 
 def write_jpeg(image: Pixels, path: Path) -> None:
@@ -30,7 +35,8 @@ def write_jpeg(image: Pixels, path: Path) -> None:
     """
     # Subsampling fades thin lines
     full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    _write(image, path, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *full_colour])
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *full_colour]
+    write_bytes(path, _encoded(image, ".jpg", parameters), durable=False)
 
 
 def write_mask(mask: F32, path: Path) -> None:
@@ -42,10 +48,10 @@ def write_mask(mask: F32, path: Path) -> None:
     write_png(np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8), path)
 
 
-def _write(image: Pixels, path: Path, ending: str, parameters: list[int]) -> None:
-    """Encode in memory and write with Python, since cv2.imwrite cannot open every valid file name."""
+def _encoded(image: Pixels, ending: str, parameters: list[int]) -> bytes:
+    """Encoded in memory and written with Python, since cv2.imwrite cannot open every valid file name."""
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     encoded, content = cv2.imencode(ending, pixels, parameters)
     if not encoded:
         raise ValueError(f"cannot encode an array of shape {image.shape} and type {image.dtype} as {ending}")
-    write_bytes(path, content.tobytes(), durable=False)
+    return content.tobytes()

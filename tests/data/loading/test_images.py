@@ -12,6 +12,7 @@ from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, chunks
 from cancernet_cli.data.loading.load import load_batches
+from tests.numbered_images import write_numbered
 
 POLICY = InputPolicy(view="grid", width_px=32, height_px=32)
 
@@ -30,12 +31,7 @@ class DeadlyDecoder(BatchDecoder):
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[FoundFile]:
-    found = []
-    for number in range(10):
-        path = tmp_path / f"{number}.png"
-        side = 32 if number % 2 else 64  # one view or four
-        cv2.imwrite(str(path), np.full((side, side, 3), number, np.uint8))
-        found.append(FoundFile(path.name, os.fsencode(path), path.stat().st_size, 1))
+    found = write_numbered(tmp_path, [64, 32] * 5)  # four views or one
     found[3] = FoundFile("3.png", b"", 0, 0, problem=Failure("discover", "FileNotFoundError", "gone"))
     return found
 

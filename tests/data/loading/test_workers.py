@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -26,6 +25,7 @@ from cancernet_cli.data.loading import transfer
 from cancernet_cli.data.loading.images import BatchDecoder, DecodedBatch, DecodedImage, chunks
 from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.data.loading.workers import start_workers
+from tests.numbered_images import write_numbered
 
 POLICY = InputPolicy(width_px=16, height_px=16)
 
@@ -45,12 +45,7 @@ class EvilDecoder(BatchDecoder):
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[FoundFile]:
-    found = []
-    for number in range(7):
-        path = tmp_path / f"{number}.png"
-        cv2.imwrite(str(path), np.full((32, 32, 3), number, np.uint8))
-        found.append(FoundFile(path.name, os.fsencode(path), path.stat().st_size, 1))
-    return found
+    return write_numbered(tmp_path, [32] * 7)
 
 
 def failures(batches: list[DecodedBatch]) -> dict[str, Failure]:
@@ -101,7 +96,8 @@ def test_a_worker_that_is_killed_from_outside_costs_nothing(files: list[FoundFil
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces it")
 def test_a_file_that_takes_too_much_memory_fails(files: list[FoundFile]) -> None:
     found = failures(load(files, lambda: np.ones(6 * 1024**3, np.uint8), 1))
-    assert found == {"4.png": Failure("decode", "MemoryError", "not enough memory for its pixels")}
+    words = "not enough memory for its pixels; the limit for one file is 2.1 GB"
+    assert found == {"4.png": Failure("decode", "MemoryError", words)}
 
 
 def test_pixels_that_do_not_fit_into_shared_memory_come_through_the_connection(

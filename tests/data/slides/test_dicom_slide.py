@@ -27,8 +27,7 @@ def read_by_us(path: Path) -> Slide:
 def test_every_encoding_keeps_its_colors(tmp_path: Path, how: str) -> None:
     path = tmp_path / "s.dcm"
     write_dicom(path, PICTURE, how)
-    chosen = [] if how == "JPEG said to be RGB" else [open_slide(os.fsencode(path))]  # OpenSlide believes it
-    for slide in (read_by_us(path), *chosen):
+    for slide in (read_by_us(path), open_slide(os.fsencode(path))):
         assert (slide.vendor, slide.scale.mpp) == ("dicom", (0.5, 0.5))
         found = slide.read_level(0, -10, -10, 520, 350).astype(int)
         assert (found[:10] == 255).all()

@@ -11,7 +11,7 @@ import openslide
 import pytest
 import tifffile
 
-from cancernet_cli.data.slides import open_slide
+from cancernet_cli.data.slides import UnreadableSlide, open_slide
 from cancernet_cli.data.slides.jpeg_tiles import open_jpeg_tiles
 from cancernet_cli.data.slides.openslide_slide import OpenSlideSlide
 from tests.he_images import he_like
@@ -71,6 +71,24 @@ def test_pixels_are_those_of_openslide_at_every_level_and_beyond_the_border(
     slide = opened(path)
     assert directly(slide) == [0, 1]
     assert_same_as_openslide(path, slide, [0, 1])
+
+
+@pytest.mark.parametrize("ending", [".tif", ".ome.tif"])
+def test_a_tile_that_is_cut_is_no_picture_and_the_others_are(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"s{ending}"
+    if ending == ".tif":
+        write_jpegs(path)
+    else:
+        tifffile.imwrite(path, PICTURE, ome=True, tile=(256, 256), photometric="rgb", compression="jpeg")
+    with tifffile.TiffFile(path) as file:
+        start, count = file.pages.first.dataoffsets[0], file.pages.first.databytecounts[0]
+    data = bytearray(path.read_bytes())
+    data[start + count // 2 : start + count] = bytes(count - count // 2)
+    path.write_bytes(data)
+    slide = open_slide(os.fsencode(path))
+    with pytest.raises(UnreadableSlide, match=r"Premature|Corrupt|premature"):
+        slide.read_level(0, 0, 0, 300, 300)
+    assert np.abs(slide.read_level(0, 300, 300, 200, 200).astype(int) - PICTURE[300:500, 300:500]).mean() < 6
 
 
 def test_of_an_svs_too(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,8 @@ import pytest
 from PIL import Image
 
 from cancernet_cli.core.errors import InputError
+from cancernet_cli.data.loading.limits import FileLimits
+from cancernet_cli.data.splits import pairs
 from cancernet_cli.data.splits.pairs import Pair, list_pairs, pair_folds, read_pair
 
 
@@ -90,3 +95,34 @@ def test_a_mask_of_another_size_and_a_missing_one_are_refused(tmp_path: Path) ->
         read_pair(Pair(tmp_path / "a.png", tmp_path / "m.png", "1"), max_pixels=10**6)
     with pytest.raises(InputError, match="repair it, or remove its row"):
         read_pair(Pair(tmp_path / "a.png", tmp_path / "none.png", "1"), max_pixels=10**6)
+
+
+def test_files_that_crash_or_hang_their_reader_are_an_error_that_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "m.png", "crash.png", "hang.png"):
+        Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / name)
+    here, reads, kind_of = os.getpid(), pairs.read_image, pairs.kind_of
+
+    def act(location: bytes) -> None:
+        assert os.getpid() != here
+        if location.endswith(b"crash.png"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if location.endswith(b"hang.png"):
+            time.sleep(600)
+
+    monkeypatch.setattr(pairs, "read_image", lambda location, **more: (act(location), reads(location, **more))[1])
+    monkeypatch.setattr(pairs, "kind_of", lambda location: (act(location), kind_of(location))[1])
+    text = "image,mask,patient\na.png,m.png,1\ncrash.png,m.png,2\nhang.png,m.png,3\n"
+    found = list_pairs(manifest(tmp_path, text), timeout_s=2.0)
+    assert [pair.patient for pair in found] == ["1", "2", "3"]
+    limits = FileLimits(timeout_s=2.0)
+    image, mask = next(pairs.read_pairs(found[:1], limits, both))
+    assert (image.shape, mask.shape) == ((20, 30, 3), (20, 30))
+    for pair, reason in ((found[1], "WorkerDied"), (found[2], "TimedOut")):
+        with pytest.raises(InputError, match=rf"{pair.image.name} or its mask: decode: {reason}: .*repair it"):
+            list(pairs.read_pairs([pair], limits, both))
+
+
+def both(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return image, mask

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,7 @@ from cancernet_cli.core import interruption
 from cancernet_cli.core.errors import CancernetError, InputError, OutputError
 from cancernet_cli.core.events import Event, Warn
 from cancernet_cli.core.files import OUTPUT_MARKER
-from cancernet_cli.core.records import FoundFile, RunResult
-from cancernet_cli.data.loading import slides as loading_slides
-from cancernet_cli.data.loading.load import load_batches
-from cancernet_cli.data.loading.slides import PlannedSlide
-from cancernet_cli.data.slides import shared_slide
+from cancernet_cli.core.records import RunResult
 from cancernet_cli.engine.classify.pending import Hooks
 from cancernet_cli.outputs.tables.parts import BatchOutcome
 from tests.he_images import he_like
@@ -208,76 +202,6 @@ def stop_if_requested(words: str = "", **more: Any) -> None:
         raise KeyboardInterrupt
 
 
-def damaged(path: Path, picture: np.ndarray, tiles: range) -> None:
-    """An SVS some of whose JPEG tiles hold nonsense."""
-    write_svs(path, picture, mpp="0.5")
-    with tifffile.TiffFile(path) as file:
-        page = file.pages.first
-        places = [(page.dataoffsets[i], page.databytecounts[i]) for i in tiles]
-    data = bytearray(path.read_bytes())
-    for start, count in places:
-        data[start : start + count] = b"\xff" * count
-    path.write_bytes(data)
-
-
-def test_damaged_tiles_fail_alone_unless_there_are_too_many(run: Run, tmp_path: Path) -> None:
-    slides = tmp_path / "slides"
-    slides.mkdir()
-    damaged(slides / "bad.svs", tissue_slide(1200, 720), range(6, 7))  # 240 x 240 of level 0, from (240, 240)
-    result = run(slides, max_bad_tiles=0.5)
-    row, tiles = rows_of(result)["bad.svs"], tiles_of(result, "bad.svs")
-    failed = [t for t in tiles if t["status"] == "failed"]
-    assert (row["status"], row["failed_tiles"], row["error"][:5]) == ("partial", len(failed), "tiles")
-    assert (result.ok, result.partial, result.failed) == (1, 1, 0)
-    assert row["error"].startswith(f"tiles: {len(failed)} of {len(tiles)} failed, the first: decode: ")
-    assert 0 < len(failed) <= 25
-    assert all(t["x"] + 16 > 192 and t["x"] < 480 and t["y"] + 16 > 192 and t["y"] < 480 for t in failed)
-    assert all(t["prob_malignant"] is None and t["label"] is None and t["error"] for t in failed)
-    good = [t["prob_malignant"] for t in tiles if t["status"] == "ok"]
-    assert row["prob_malignant"] == pytest.approx(np.mean(good), abs=1e-6)
-    strict = rows_of(run(slides, max_bad_tiles=0.0, out=tmp_path / "strict.parquet"))["bad.svs"]
-    assert strict["status"] == "failed"
-    assert strict["error"].startswith(f"tile: TooManyBadTiles: {len(failed)} of {len(tiles)} tiles failed, the first: ")
-    assert strict["prob_malignant"] is None
-    with pytest.raises(InputError, match=r"bad\.svs failed: tile: TooManyBadTiles"):
-        run(slides, max_bad_tiles=0.0, strict=True, out=tmp_path / "stops.parquet")
-
-
-def once_planned(act: Callable[[FoundFile], None]) -> Hooks:
-    """Hooks that call `act` with each slide whose plan has just been loaded."""
-
-    def load(*args: Any, **options: Any) -> Iterator[Any]:
-        for loaded in load_batches(*args, **options):
-            if isinstance(loaded, PlannedSlide):
-                act(loaded.file)
-            yield loaded
-
-    return Hooks(load_batches=load)
-
-
-def test_a_slide_that_is_removed_while_its_tiles_are_read_is_one_failed_row(run: Run, tmp_path: Path) -> None:
-    slides = tmp_path / "slides"
-    slides.mkdir()
-    write_svs(slides / "gone.svs", tissue_slide(900, 600), mpp="0.5")
-    write_svs(slides / "stays.svs", tissue_slide(900, 600), mpp="0.5")
-
-    def remove(file: FoundFile) -> None:
-        if file.path == "gone.svs":
-            os.unlink(file.location)
-
-    rows = rows_of(run(slides, hooks=once_planned(remove)))
-    assert rows["gone.svs"]["error"] == "read: FileNotFoundError: No such file or directory"
-    assert rows["stays.svs"]["status"] == "ok"
-
-
-def test_a_slide_that_changes_during_the_run_fails(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "slide.svs"
-    write_svs(path, tissue_slide(900, 600), mpp="0.5")
-    touch = once_planned(lambda file: os.utime(path, ns=(0, 0)))
-    row = rows_of(run(path, hooks=touch))["slide.svs"]
-    assert row["error"] == "read: FileChanged: the file has changed since the run started"
-
-
 def test_masks_of_chosen_regions(folder: Path, run: Run, tmp_path: Path) -> None:
     regions = tmp_path / "regions.csv"
     regions.write_text("slide,x,y,width_px,height_px\nb.svs,200,200,100,30\n")
@@ -375,33 +299,3 @@ def test_the_tile_table_has_compact_types(folder: Path, run: Run) -> None:
 def test_regions_without_masks_are_refused(folder: Path, run: Run, tmp_path: Path) -> None:
     with pytest.raises(CancernetError, match="--mask-regions"):
         run(folder, mask_regions=tmp_path / "regions.csv")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_slide_that_takes_too_long_is_given_up(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
-) -> None:
-    slides = tmp_path / "slides"
-    slides.mkdir()
-    for name in ("good.svs", "slow.svs"):
-        write_svs(slides / name, tissue_slide(900, 600), mpp="0.5")
-    monkeypatch.setattr(
-        loading_slides, "read_tiles", once_in_a_slow_slide(loading_slides.read_tiles, slides / "slow.svs")
-    )
-    result = run(slides, workers=workers, file_timeout=1.0)
-    rows = rows_of(result)
-    assert rows["slow.svs"]["error"] == "decode: TimedOut: it took more than 5 s; see --file-timeout"
-    assert rows["good.svs"]["status"] == "ok"
-    assert {tile["error"] for tile in tiles_of(result, "slow.svs")} == {rows["slow.svs"]["error"]}
-
-
-def once_in_a_slow_slide(read: Callable[..., Any], slow: Path) -> Callable[..., Any]:
-    """`read`, which never returns for the lower half of one slide."""
-
-    def reads(slide: Any, x: Any, y: Any, size: Any) -> Any:
-        if slide is shared_slide(os.fsencode(slow)) and min(y) > 300:
-            time.sleep(600)
-        return read(slide, x, y, size)
-
-    return reads

@@ -174,3 +174,15 @@ def test_slides_whose_images_all_have_several_labels_have_no_figures(tmp_path: P
     found = evaluate(table, plots=False)
     assert found.metrics["by_slide"]["reason"] == "the images of every slide have several labels"
     assert "No figures by slide: the images of every slide have several labels." in found.report_file.read_text()
+
+
+def test_a_table_that_lost_its_labels_alone_says_so_and_can_be_decided_on_again(tmp_path: Path) -> None:
+    whole = write_predictions(tmp_path / "t.parquet", metadata={**OURS, "positive": "malignant"})
+    rows = pq.read_table(whole)
+    pq.write_table(rows.drop_columns("label"), tmp_path / "without.parquet")  # its metadata and its status stay
+    with pytest.raises(
+        InputError, match=r"without\.parquet has no column label, so nothing is decided on; pass --thre"
+    ):
+        figures(tmp_path / "without.parquet")
+    found = figures(tmp_path / "without.parquet", threshold=0.4)
+    assert found["images"] == figures(whole, threshold=0.4)["images"]

@@ -25,6 +25,7 @@ from cancernet_cli.core.events import Event, StageAdvanced, silent
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.recipes import Tuning, recipe_of
 from cancernet_cli.core.records import FoundFile
+from cancernet_cli.data.loading.limits import FileLimits
 from cancernet_cli.data.loading.views import make_views
 from cancernet_cli.data.splits.folds import SplitPart
 from cancernet_cli.engine.finetune.checkpoints import file_facts, open_checkpoints
@@ -208,7 +209,7 @@ def test_the_head_standardises_by_the_training_views_alone(undisturbed: Tuned, f
 
     reading = FeatureExtractor(start.backbone, heads["level_stats"].facts["reads"])
     runner = TorchRunner(Pipeline(card, segmenters["threshold"].factory(None), reading), runtime)
-    read = CardViews(files, card.input, 10**8, ALONE).every(runner, PART.train)
+    read = CardViews(files, card.input, FileLimits(), ALONE).every(runner, PART.train)
     np.testing.assert_allclose(state_of(undisturbed)["head.centre"], read.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(state_of(undisturbed)["head.spread"], read.std(axis=0), atol=1e-5)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator
 
 import simplejpeg
@@ -19,6 +18,7 @@ from cancernet_cli.data.readers.base import (
     readers,
 )
 from cancernet_cli.data.readers.pixels import TURNED, exif_orientation, pillow_to_rgb, upright
+from cancernet_cli.data.readers.strict_jpeg import decode_strictly
 
 # Only powers of two make the inverse transform cheaper. A factor that does not divide a side would stretch the image,
 # because its last pixel would cover less of it than the others.
@@ -29,9 +29,7 @@ FACTORS = (8, 4, 2)
 MAX_SCANS = 100
 _APP1 = 0xE1
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
-_SCAN, _END = b"\xff\xda", b"\xff\xd9"
-_ROUNDS = 4  # the decoder has read some of the stray bytes ahead, and does not count them
-_EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+_SCAN = b"\xff\xda"
 
 
 @readers.register("jpeg", endings=(".jpg", ".jpeg", ".jpe", ".jfif"), signatures=(b"\xff\xd8\xff",))
@@ -54,7 +52,7 @@ def jpeg(data: bytes) -> OpenedImage:
     _check_scans(data)
 
     def decode() -> FlaggedPixels:
-        pixels, flags = _strict(data)
+        pixels, flags = decode_strictly(data)
         return FlaggedPixels(upright(pixels, _orientation(data)), flags)
 
     def shrink(needs: Needs) -> ShrunkImage:
@@ -68,35 +66,12 @@ def jpeg(data: bytes) -> OpenedImage:
                 continue
             sides = {"min_width": width // factor, "min_height": height // factor}
             if sides["min_width"] >= least_width and sides["min_height"] >= least_height:
-                pixels, flags = _strict(data, **sides)
+                pixels, flags = decode_strictly(data, **sides)
                 return ShrunkImage(upright(pixels, orientation), *size, flags)
         pixels, flags = decode()
         return ShrunkImage(pixels, *size, flags)
 
     return OpenedImage(width, height, decode, shrink)
-
-
-def _strict(data: bytes, **sides: int) -> FlaggedPixels:
-    """Decode; a file that is whole apart from its end is repaired first, and has to pass the same strict decoder."""
-    try:
-        return FlaggedPixels(simplejpeg.decode_jpeg(data, "RGB", strict=True, **sides))
-    except ValueError as error:
-        repaired, problem = data, str(error)
-        for _ in range(_ROUNDS):
-            repaired = _repaired(repaired, problem)
-            try:
-                return FlaggedPixels(simplejpeg.decode_jpeg(repaired, "RGB", strict=True, **sides), (DAMAGED,))
-            except ValueError as next_error:
-                problem = str(next_error)
-        raise
-
-
-def _repaired(data: bytes, problem: str) -> bytes:
-    """The file without the stray bytes that the decoder met before the end marker, or with a missing end marker."""
-    if found := _EXTRANEOUS.search(problem):
-        end = data.rfind(_END)
-        return data[: max(0, end - int(found[1]))] + data[end:]
-    return data + _END if "Premature end of JPEG file" in problem else data
 
 
 def _with_flags(found: FlaggedPixels, flags: tuple[str, ...]) -> FlaggedPixels:

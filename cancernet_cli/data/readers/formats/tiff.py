@@ -17,11 +17,13 @@ from cancernet_cli.data.readers.base import (
     readers,
 )
 from cancernet_cli.data.readers.pixels import pillow_limit_lifted, pillow_to_rgb, samples_to_rgb, upright
+from cancernet_cli.data.readers.strict_jpeg import check_part
 from cancernet_cli.data.readers.tiff.colors import BLACK_IS_ZERO, RGB, WHITE_IS_ZERO, to_rgb
 from cancernet_cli.data.readers.tiff.directories import (
     BITS,
     COMPRESSION,
     EXTRA_SAMPLES,
+    JPEG_TABLES,
     ORIENTATION,
     PHOTOMETRIC,
     PLANAR,
@@ -31,14 +33,14 @@ from cancernet_cli.data.readers.tiff.directories import (
     starting_at,
 )
 from cancernet_cli.data.readers.tiff.pages import choose_pages
-from cancernet_cli.data.readers.tiff.segments import check_layout
+from cancernet_cli.data.readers.tiff.segments import check_layout, segments
 from cancernet_cli.data.readers.tiff.tolerant import decode_page, is_raw_ycbcr
 from cancernet_cli.data.signatures import TIFF
 
 # Uncompressed, fax, LZW, JPEG, Deflate, PackBits, LZMA, Zstandard. Pillow lists WebP, but its wheels cannot read it.
 _COMMON = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000})
 _UNSIGNED, _SIGNED, _FLOAT, _VOID = 1, 2, 3, 4
-_SEPARATE = 2
+_SEPARATE, _JPEG = 2, 7
 
 
 @readers.register("tiff", endings=(".tif", ".tiff"), signatures=TIFF)
@@ -74,6 +76,23 @@ def _check(page: Directory) -> None:
 def _decode(page: Directory) -> FlaggedPixels:
     """By the fast decoder for its kind, or else by the tolerant one, whose reason is the better one if it fails too."""
     bits = max(page.numbers(BITS, (1,)))
+    damage = _damage(page) if page.number(COMPRESSION, 1) == _JPEG else ()
+    found = _undamaged(page, bits)
+    return found._replace(flags=(*found.flags, *damage))
+
+
+def _damage(page: Directory) -> tuple[str, ...]:
+    """Flags of the JPEG strips or tiles; libtiff and Pillow would fill up what is missing.
+
+    Raises:
+        ValueError: one is truncated or damaged. TruncatedImage: one is not in the file.
+    """
+    tables, samples = page.content(JPEG_TABLES), page.number(SAMPLES, 1)
+    found = [flag for part in segments(page) for flag in check_part(part, tables, samples)]
+    return tuple(dict.fromkeys(found))
+
+
+def _undamaged(page: Directory, bits: int) -> FlaggedPixels:
     if page.number(COMPRESSION, 1) in _COMMON and PHOTOMETRIC in page and not is_raw_ycbcr(page):
         with suppress(Exception):  # decoders raise anything
             return _by_libtiff(page) if bits == 16 else _by_pillow(page, bits)

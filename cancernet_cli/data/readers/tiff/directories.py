@@ -14,7 +14,7 @@ from cancernet_cli.data.readers.base import Contradiction, TruncatedImage
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 SUBFILE, OLD_SUBFILE, DESCRIPTION, ORIENTATION, SAMPLES, ROWS_PER_STRIP = 254, 255, 270, 274, 277, 278
 STRIPS, STRIP_BYTES, MAX_SAMPLE, PLANAR, COLOR_MAP, TILE_WIDTH, TILE_HEIGHT = 273, 279, 281, 284, 320, 322, 323
-TILES, TILE_BYTES, SUB_DIRECTORIES, EXTRA_SAMPLES, SAMPLE_FORMAT = 324, 325, 330, 338, 339
+TILES, TILE_BYTES, SUB_DIRECTORIES, EXTRA_SAMPLES, SAMPLE_FORMAT, JPEG_TABLES = 324, 325, 330, 338, 339, 347
 SUBSAMPLING, REFERENCE_BLACK_WHITE = 530, 532
 
 MAX_DIRECTORIES = 4096
@@ -55,6 +55,11 @@ class Directory:
         if kind not in _NUMBERS or not count or at + _SIZES[kind] > len(self.data):
             return default
         return int(np.frombuffer(self.data, self.order + _NUMBERS[kind], 1, at)[0])
+
+    def content(self, tag: int) -> bytes:
+        """The bytes of a tag of bytes; empty without it."""
+        kind, count, at = self.entries.get(tag, (0, 0, 0))
+        return self.data[at : at + count] if kind in (1, 7) else b""
 
     def text(self, tag: int) -> str:
         """A tag's text; empty without it."""

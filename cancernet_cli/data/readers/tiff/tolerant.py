@@ -12,12 +12,12 @@ import math
 from typing import Any
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
 from cancernet_cli.data.readers.base import Contradiction, FlaggedPixels, TruncatedImage, UnsupportedPixels
 from cancernet_cli.data.readers.inner_sizes import inner_size
+from cancernet_cli.data.readers.strict_jpeg import check_part
 from cancernet_cli.data.readers.tiff.colors import YCBCR, to_rgb
 from cancernet_cli.data.readers.tiff.directories import (
     BITS,
@@ -88,14 +88,8 @@ def _check_inner(data: bytes, index: int, found: Any) -> None:
     width, height = (found.tilewidth, found.tilelength) if found.is_tiled else (found.imagewidth, found.rowsperstrip)
     if inner is not None and (inner[0] > width or inner[1] > min(height, found.imagelength + _BLOCK)):
         raise Contradiction(f"strip or tile {index} holds {inner[0]} x {inner[1]} pixels, more than {width} x {height}")
-    if found.compression == _JPEG and data[:2] == b"\xff\xd8":
-        tables = found.jpegtables or b""
-        whole = tables[: tables.rfind(b"\xff\xd9")] + data[2:] if tables else data
-        try:
-            simplejpeg.decode_jpeg(whole, "CMYK" if found.samplesperpixel == 4 else "RGB", strict=True)
-        except ValueError as error:
-            if "Corrupt" in str(error) or "Premature" in str(error):
-                raise
+    if found.compression == _JPEG:
+        check_part(data, found.jpegtables or b"", found.samplesperpixel)
 
 
 def _from_ycbcr(page: Directory, found: Any, decompressors: Any) -> FlaggedPixels:

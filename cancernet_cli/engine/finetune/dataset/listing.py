@@ -11,7 +11,8 @@ from pathlib import Path
 from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Note, Reporter, Warn
 from cancernet_cli.core.figures import counted
-from cancernet_cli.core.options import LearningOptions, flag_name
+from cancernet_cli.core.options import LearningOptions
+from cancernet_cli.core.options.tiling import without_slides
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.discover import discover
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_base
@@ -98,7 +99,7 @@ def labelled_files(
     slides = [file for file in files if file.kind == "slide"]
     # `kind` decides what is a slide, and the card records `mpp`
     if cutter and not slides and (idle := sorted({*cutter.options.changed("Slides")} - {"kind", "mpp"})):
-        report(Warn(f"no effect of {', '.join(map(flag_name, idle))}: there are no slides among the inputs"))
+        report(Warn(without_slides(idle)))
     tiles = cutter.tiles(slides, chosen, classes) if cutter and slides else None
     if tiles is not None:
         chosen = sorted([*chosen, *tiles.files], key=lambda file: file.path)
@@ -137,6 +138,7 @@ def _openable(
         on_problem=lambda message: report(Warn(message)),
         on_layout=layouts.append,
         on_passed_over=lambda message: report(Note(message)),
+        timeout_s=options.file_timeout,
     )
     once: dict[bytes, FoundFile] = {}
     for file in found:

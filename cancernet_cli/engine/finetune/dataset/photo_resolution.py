@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,10 +11,12 @@ from cancernet_cli.core.cards import InputPolicy
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.events import Note, Reporter
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.records import FoundFile
+from cancernet_cli.core.records import Failure, FoundFile
+from cancernet_cli.data.loading.each import in_workers
 from cancernet_cli.data.loading.views import part_of_one_view
-from cancernet_cli.data.readers import UnreadableImage, read_image
+from cancernet_cli.data.readers import read_image
 from cancernet_cli.engine.finetune.dataset.labelled_images import UnsplitImages
+from cancernet_cli.engine.finetune.dataset.reading import limits_of
 
 SAMPLE = 16  # photos whose size is looked at
 _AGREE = 1.05  # resolutions that differ by less are one
@@ -43,7 +45,7 @@ def with_resolution(
     if mpp is None:
         return policy
     policy = replace(policy, mpp=mpp)
-    size = _usual_size(images.files, options.max_pixels)
+    size = _usual_size(images.files, options)
     tile = part_of_one_view(*size, policy) if size else None
     if tile is None:
         return policy
@@ -56,6 +58,15 @@ def with_resolution(
     return replace(policy, tile_width_px=tile[0], tile_height_px=tile[1])
 
 
+@dataclass(frozen=True)
+class _Measure:
+    max_pixels: int
+
+    def __call__(self, location: bytes) -> tuple[int, int]:
+        height_px, width_px = read_image(location, max_pixels=self.max_pixels).shape[:2]
+        return width_px, height_px
+
+
 def _one_mpp(files: list[FoundFile], otherwise: float | None) -> float | None:
     """The resolution of all files; None if it is unknown or differs."""
     found = [file.truth.mpp or otherwise for file in files]
@@ -65,15 +76,11 @@ def _one_mpp(files: list[FoundFile], otherwise: float | None) -> float | None:
     return float(np.median(known))
 
 
-def _usual_size(files: list[FoundFile], max_pixels: int) -> tuple[int, int] | None:
+def _usual_size(files: list[FoundFile], options: FinetuneOptions) -> tuple[int, int] | None:
     """Width and height of most of some photos, evenly spread over all; None if they differ."""
     rows = np.unique(np.linspace(0, len(files) - 1, SAMPLE).round().astype(np.int64))
-    sizes = Counter[tuple[int, int]]()
-    for row in rows:
-        try:
-            height_px, width_px = read_image(files[row].location, max_pixels=max_pixels).shape[:2]
-        except UnreadableImage:
-            continue  # reported once it is needed
-        sizes[width_px, height_px] += 1
+    chosen = [files[row].location for row in rows]
+    found = in_workers(_Measure(options.max_pixels), chosen, limits_of(options))
+    sizes = Counter(size for size in found if not isinstance(size, Failure))  # reported once it is needed
     (size, count), *_ = sizes.most_common(1) or [((0, 0), 0)]
     return size if count * 2 > sizes.total() else None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,41 +14,53 @@ from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, St
 from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.core.options import LearningOptions
 from cancernet_cli.core.records import Failure, FoundFile
-from cancernet_cli.data.readers import UnreadableImage, read_image
+from cancernet_cli.data.loading.each import in_workers
+from cancernet_cli.data.loading.limits import FileLimits
+from cancernet_cli.data.readers import read_image
 from cancernet_cli.data.splits.duplicates import Fingerprint, fingerprint
 
 STAGE = "looking for duplicates"
-MOST_THREADS = 16
+MOST_WORKERS = 16
+
+
+def limits_of(options: LearningOptions) -> FileLimits:
+    """What one training file may cost."""
+    return FileLimits(options.file_timeout, options.max_pixels)
+
+
+def workers_of(options: LearningOptions) -> int:
+    """How many workers read files before the training, which has not started its own."""
+    wanted = options.workers if isinstance(options.workers, int) else available_cores()
+    return min(wanted, MOST_WORKERS)
+
+
+@dataclass(frozen=True)
+class _Printer:
+    max_pixels: int
+
+    def __call__(self, location: bytes) -> Fingerprint:
+        return fingerprint(read_image(location, max_pixels=self.max_pixels))
 
 
 def read_fingerprints(
     locations: Sequence[bytes], options: LearningOptions, report: Reporter
 ) -> list[Fingerprint | Failure]:
-    """The fingerprint of each image file, or why it cannot be read; each file is decoded once, in threads.
+    """The fingerprint of each image file, or why it cannot be read; each file is decoded once, in workers.
 
     Raises:
         Interrupted: a signal asked to stop.
     """
-
-    def read(location: bytes) -> Fingerprint | Failure:
-        try:
-            return fingerprint(read_image(location, max_pixels=options.max_pixels))
-        except UnreadableImage as error:
-            return error.failure
-
     report(StageStarted(STAGE, len(locations), "images"))
-    threads = options.workers if isinstance(options.workers, int) else available_cores()
     found: list[Fingerprint | Failure] = []
-    pool = ThreadPoolExecutor(max(1, min(threads, MOST_THREADS)))
-    # Reading changes the process's warning filters and restores them; threads that do so at once may not.
-    with warnings.catch_warnings():
-        try:
-            for one in pool.map(read, locations):
-                found.append(one)
-                report(StageAdvanced(STAGE, 1, failed=int(isinstance(one, Failure))))
-                interruption.check()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    for one in in_workers(
+        _Printer(options.max_pixels),
+        locations,
+        limits_of(options),
+        workers=workers_of(options),
+        meanwhile=interruption.check,
+    ):
+        found.append(one)
+        report(StageAdvanced(STAGE, 1, failed=int(isinstance(one, Failure))))
     report(StageFinished(STAGE))
     return found
 

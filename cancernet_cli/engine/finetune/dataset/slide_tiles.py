@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 
 from cancernet_cli import __version__
-from cancernet_cli.core import interruption
 from cancernet_cli.core.arrays import I64
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.figures import show_percent
 from cancernet_cli.core.files import write_bytes
 from cancernet_cli.core.options import FinetuneOptions, TilingOptions
-from cancernet_cli.core.records import FoundFile
+from cancernet_cli.core.records import Failure, FoundFile
+from cancernet_cli.data.loading.limits import SLIDE_TIMES, WHOLE, FileLimits, no_memory
 from cancernet_cli.data.resolution import is_plausible_mpp
 from cancernet_cli.data.slides import Slide, UnreadableSlide, open_slide
 from cancernet_cli.data.splits.training_images import slide_hash
 from cancernet_cli.data.tiles.annotations import annotated_share, read_annotations
 from cancernet_cli.data.tiles.choice import even_shares, spread_tiles
-from cancernet_cli.data.tiles.pixels import read_tiles
+from cancernet_cli.data.tiles.pixels import given_up, read_tiles
 from cancernet_cli.data.tiles.slide_plan import Cut, SlidePlan, plan_slide
 from cancernet_cli.data.tiles.tiling import TileSize
 from cancernet_cli.outputs.pictures.files import write_png
@@ -78,7 +78,8 @@ def cut_slide(
     """Choose a slide's tiles and write the missing ones as PNG.
 
     The same slide, annotations and options give the same tiles, each written atomically, in a separate subfolder of
-    `folder`; a slide that was cut without a failure is not opened again.
+    `folder`; a slide that was cut without a failure is not opened again. In a worker, the plan and each few tiles have
+    a deadline of their own; a slide of which more than half of the tiles fail is given up.
 
     Args:
         annotations: a GeoJSON file: only tiles in its regions are used, with the region's class. None: every tile has
@@ -86,7 +87,6 @@ def cut_slide(
 
     Raises:
         InputError: the annotations are not valid GeoJSON, or their origin is ambiguous.
-        Interrupted: Ctrl-C or SIGTERM; tiles written so far are kept.
         OutputError: a tile cannot be written.
     """
     place = folder / _digest(slide, annotations, classes, cut, options)
@@ -99,7 +99,7 @@ def cut_slide(
     except UnreadableSlide as error:
         return SlideTiles(place, failure=str(error.failure))
     except MemoryError:
-        return SlideTiles(place, failure="tile: MemoryError: not enough memory for its thumbnail")
+        return SlideTiles(place, failure=str(no_memory("tile", "its thumbnail")))
 
 
 def tile_file(folder: Path, x: int, y: int) -> Path:
@@ -131,7 +131,9 @@ def _cut_open(
         return SlideTiles(place, others=chosen.others, warnings=tuple(warnings), failure=why)
     x, y = plan.tiles.x[chosen.rows], plan.tiles.y[chosen.rows]
     corners = list(zip(x.tolist(), y.tolist(), strict=True))
-    failures = _write(opened, corners, plan.tiles.size, place)
+    failures = _write(opened, corners, plan.tiles.size, place, options)
+    if (why := given_up(list(failures.values()), len(corners))) is not None:
+        return SlideTiles(place, others=chosen.others, warnings=tuple(warnings), failure=str(why))
     if failures:
         (left, top), why = next(iter(failures.items()))
         warnings.append(f"{len(failures)} of {len(x)} tiles are omitted; the first, at ({left}, {top}): {why}")
@@ -208,19 +210,22 @@ def _annotated(
 
 
 def _write(
-    slide: Slide, corners: Sequence[tuple[int, int]], size: TileSize, folder: Path
-) -> dict[tuple[int, int], str]:
-    """Write the missing tiles; returns by (x, y) why some cannot be read."""
+    slide: Slide, corners: Sequence[tuple[int, int]], size: TileSize, folder: Path, options: FinetuneOptions
+) -> dict[tuple[int, int], Failure]:
+    """Write the missing tiles; returns by (x, y) why some cannot be read, up to where the slide is given up."""
     missing = [corner for corner in corners if not _is_there(folder, *corner)]
-    failures: dict[tuple[int, int], str] = {}
+    failures: dict[tuple[int, int], Failure] = {}
+    limits = FileLimits(options.file_timeout, options.max_pixels)
     for first in range(0, len(missing), _AT_ONCE):
-        interruption.check("the tiles so far are kept")
+        if given_up(list(failures.values()), len(corners)):
+            break
+        limits.begin(WHOLE, times=SLIDE_TIMES)
         some = missing[first : first + _AT_ONCE]
         x, y = np.array(some, np.int64).T
         read = read_tiles(slide, x, y, size)
         for place, corner in enumerate(some):
             if place in read.failures:
-                failures[corner] = str(read.failures[place])
+                failures[corner] = read.failures[place]
             else:
                 write_png(read.pixels[place], tile_file(folder, *corner))
     return failures

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from cancernet_cli.core import interruption
 from cancernet_cli.core.cards import InputPolicy
-from cancernet_cli.core.errors import OptionError
+from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.figures import counted
-from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.core.options import FinetuneOptions
 from cancernet_cli.core.options.patient_pattern import EXAMPLE
 from cancernet_cli.core.options.recipes import Recipe
-from cancernet_cli.core.records import FoundFile, Truth
+from cancernet_cli.core.records import Failure, FoundFile, Truth
+from cancernet_cli.data.loading.each import in_workers
 from cancernet_cli.data.tiles.annotation_files import find_annotations
 from cancernet_cli.data.tiles.annotations import read_annotations
 from cancernet_cli.data.tiles.slide_plan import Cut
 from cancernet_cli.data.tiles.target_mpp import USUAL_MPP, target_mpp
+from cancernet_cli.engine.finetune.dataset.reading import limits_of, workers_of
 from cancernet_cli.engine.finetune.dataset.slide_tiles import SlideTiles, cut_slide, tile_file
 from cancernet_cli.engine.finetune.model_folder import make_folder, work_folder
 from cancernet_cli.training.distributed import ALONE, Processes
@@ -33,7 +34,7 @@ FOLDER = "tiles"
 RECTANGLE = "#xywh="  # after a slide's path, in front of a tile's place
 UNKNOWN_SLIDE = "slide "  # in front of its path, where a patient is unknown
 _SHOWN = 10
-_MOST_THREADS = 4  # thumbnail and masks of a slide take a few hundred megabytes
+_MOST_WORKERS = 4  # thumbnail and masks of a slide take a few hundred megabytes
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,35 @@ class Tiles:
     files: list[FoundFile]
     sources: list[bytes]
     facts: TileFacts | None
+
+
+@dataclass(frozen=True)
+class _SlideCut:
+    """Cuts a slide, with its annotations if it has any, in a worker."""
+
+    classes: tuple[str, ...]
+    cut: Cut
+    options: FinetuneOptions
+    folder: Path
+
+    def __call__(self, work: tuple[FoundFile, Path | None]) -> SlideTiles:
+        return cut_slide(*work, self.classes, self.cut, self.options, self.folder)
+
+
+@dataclass(frozen=True)
+class _AnnotationsCheck:
+    classes: tuple[str, ...]
+
+    def __call__(self, file: Path) -> None:
+        read_annotations(file, self.classes)
+
+
+def _check_annotations(files: Sequence[Path], classes: Sequence[str], options: FinetuneOptions) -> None:
+    """Raises InputError if an annotation file cannot be used."""
+    checked = in_workers(_AnnotationsCheck(tuple(classes)), files, limits_of(options))
+    for file, why in zip(files, checked, strict=True):
+        if why is not None:
+            raise InputError(f"{file} cannot be read: {why}", fix="correct or remove it")
 
 
 @dataclass(frozen=True)
@@ -148,27 +178,29 @@ class SlideCutter:
     ) -> list[SlideTiles]:
         """One entry per slide. Each process starts at a different slide, and reuses the others' tiles."""
         options, folder = self.options, work_folder(self.options) / FOLDER
-        for file in files.values():
-            read_annotations(file, classes)  # fail now rather than after hours
+        _check_annotations([*files.values()], classes, options)  # now rather than after hours
         make_folder(work_folder(options))
         first = len(slides) * self.processes.rank // self.processes.count
         turned = [*slides[first:], *slides[:first]]
-        threads = options.workers if isinstance(options.workers, int) else available_cores()
-        pool = ThreadPoolExecutor(max(1, min(threads, _MOST_THREADS)))
+        work = [(slide, files.get(slide.location)) for slide in turned]
+        cuts = in_workers(
+            _SlideCut(tuple(classes), cut, options, folder),
+            work,
+            limits_of(options),
+            workers=min(workers_of(options), _MOST_WORKERS),
+            are_slides=True,
+            meanwhile=partial(interruption.check, "the tiles so far are kept"),
+        )
         self.report(StageStarted(STAGE, len(turned), "slides"))
         found: list[SlideTiles] = []
-        try:
-            cuts = pool.map(lambda one: cut_slide(one, files.get(one.location), classes, cut, options, folder), turned)
-            for slide, its in zip(turned, cuts, strict=True):
-                for words in its.warnings:
-                    self.report(Warn(f"{slide.path}: {words}"))
-                if its.failure:
-                    self.report(Warn(f"{slide.path} is omitted: {its.failure}"))
-                found.append(its)
-                self.report(StageAdvanced(STAGE, 1, failed=int(not its.x)))
-                interruption.check("the tiles so far are kept")
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for slide, made in zip(turned, cuts, strict=True):
+            its = SlideTiles(folder, failure=str(made)) if isinstance(made, Failure) else made
+            for words in its.warnings:
+                self.report(Warn(f"{slide.path}: {words}"))
+            if its.failure:
+                self.report(Warn(f"{slide.path} is omitted: {its.failure}"))
+            found.append(its)
+            self.report(StageAdvanced(STAGE, 1, failed=int(not its.x)))
         self.report(StageFinished(STAGE))
         self._tell_others(found, classes)
         back = len(slides) - first

@@ -103,9 +103,7 @@ def image_features(
     )
     pipeline = Pipeline(card, segmenter, FeatureExtractor(backbone, head["reads"]))
     runner = TorchRunner(pipeline, runtime)
-    decoder = VariantDecoder(
-        card.input, options.max_pixels, variants=variants, seed=options.seed, with_fingerprints=with_fingerprints
-    )
+    decoder = _decoder(card, options, variants, with_fingerprints)
 
     def compute(batch: DecodedBatch) -> Rows:
         answer = runner.start(batch.pixels)()
@@ -125,6 +123,17 @@ def image_features(
         return found
 
     return fill_store(store, files, decoder, compute, runtime, report, stage=stage)
+
+
+def _decoder(card: Card, options: LearningOptions, variants: int, with_fingerprints: bool) -> VariantDecoder:
+    return VariantDecoder(
+        card.input,
+        options.max_pixels,
+        timeout_s=options.file_timeout,
+        variants=variants,
+        seed=options.seed,
+        with_fingerprints=with_fingerprints,
+    )
 
 
 def fill_store(

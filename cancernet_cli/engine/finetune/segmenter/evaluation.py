@@ -21,7 +21,8 @@ from cancernet_cli.core.files import atomic_write
 from cancernet_cli.core.pixels import resize
 from cancernet_cli.core.records import Epoch
 from cancernet_cli.data.splits.folds import SplitPart
-from cancernet_cli.data.splits.pairs import Pair, read_pair
+from cancernet_cli.data.splits.pairs import Pair, image_and_mask, read_pairs
+from cancernet_cli.engine.finetune.dataset.reading import limits_of
 from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.engine.finetune.report import EVALUATION
 from cancernet_cli.metrics.overlap import label_overlap, overlap_summary, overlap_values
@@ -106,7 +107,11 @@ def write_evaluation(
     if not tested:
         return
     base = os.path.commonpath([pair.image.absolute().parent for pair in pairs])  # a model may be handed on
-    images = [_measured(pair, base, held.mask(pair, cuts[name]), card) for name, pair in tested]
+    read = read_pairs([pair for _, pair in tested], limits_of(job.options), image_and_mask, workers=1)
+    images = [
+        _measured(pair, base, held.mask(pair, cuts[name]), connected_nuclei(truth > 0), card)
+        for (name, pair), (_, truth) in zip(tested, read, strict=True)
+    ]
     _write_table(images, [name for name, _ in tested], folder / "images.parquet")
     shown = {one.path: word for word, one in worst_median_best(images).items()}
     linked = []
@@ -150,9 +155,8 @@ def _write_table(images: Sequence[ImageOverlap], splits: Sequence[str], path: Pa
         pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary, compression="zstd")
 
 
-def _measured(pair: Pair, base: str, mask: F32, card: Card) -> ImageOverlap:
-    labels, truth = _labels(mask, card), _truth(pair, mask.size)
-    overlap = label_overlap(labels, truth)
+def _measured(pair: Pair, base: str, mask: F32, truth: Labels, card: Card) -> ImageOverlap:
+    overlap = label_overlap(_labels(mask, card), truth)
     return ImageOverlap(
         os.path.relpath(pair.image, base), pair.patient, len(overlap.found), len(overlap.true), overlap_values(overlap)
     )
@@ -166,12 +170,8 @@ def _labels(mask: F32, card: Card) -> Labels:
     return full_size(small, separate_nuclei(small, mpp / scale), width, height)[1]
 
 
-def _truth(pair: Pair, pixels: int) -> Labels:
-    return connected_nuclei(read_pair(pair, max_pixels=pixels)[1] > 0)
-
-
 def _draw(pair: Pair, mask: F32, card: Card, job: FinetuneJob, path: Path) -> None:
-    image, truth = read_pair(pair, max_pixels=job.options.max_pixels)
+    ((image, truth),) = read_pairs([pair], limits_of(job.options), image_and_mask)
     nuclei = measure_nuclei(_labels(mask, card), image)
     drawn = draw_nuclei(image, nuclei, connected_nuclei(truth > 0), name=card.name, mpp=card.input.mpp)
     write_jpeg(drawn, path)

@@ -12,7 +12,8 @@ from torch import nn
 
 from cancernet_cli.core.arrays import F32, I64
 from cancernet_cli.core.events import Reporter, StageAdvanced, StageFinished, StageStarted
-from cancernet_cli.data.splits.pairs import Pair, read_pair
+from cancernet_cli.data.loading.limits import FileLimits
+from cancernet_cli.data.splits.pairs import Pair, image_and_mask, read_pairs
 from cancernet_cli.inference.pipeline import to_tensor
 from cancernet_cli.metrics.overlap import best_cut, dice_by_patient, overlap_counts, overlap_counts_at
 from cancernet_cli.segmentation import segmenters
@@ -44,7 +45,7 @@ class Overlaps:
 def overlaps(
     unet: nn.Module,
     pairs: Sequence[Pair],
-    max_pixels: int,
+    limits: FileLimits,
     report: Reporter,
     *,
     stage: str,
@@ -64,8 +65,7 @@ def overlaps(
     of_unet: list[I64] = []
     of_others: dict[str, list[tuple[int, int, int]]] = {name: [] for name in against}
     report(StageStarted(stage, len(pairs), "images"))
-    for pair in pairs:
-        image, mask = read_pair(pair, max_pixels=max_pixels)
+    for pair, (image, mask) in zip(pairs, read_pairs(pairs, limits, image_and_mask, workers=1), strict=True):
         truth = mask > 0
         pixels = to_tensor(torch.from_numpy(image)[None])
         with torch.inference_mode():

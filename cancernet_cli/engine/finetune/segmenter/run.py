@@ -18,6 +18,7 @@ from cancernet_cli.data.splits.folds import SplitPart
 from cancernet_cli.data.splits.pairs import Pair, list_pairs
 from cancernet_cli.engine.finetune.checkpoints import open_checkpoints, path_facts
 from cancernet_cli.engine.finetune.dataset.leaks import guard_pairs
+from cancernet_cli.engine.finetune.dataset.reading import limits_of
 from cancernet_cli.engine.finetune.figures import ON_LEAK
 from cancernet_cli.engine.finetune.job import FinetuneJob, open_job
 from cancernet_cli.engine.finetune.model_folder import NOT_FOR, command_line, make_folder, work_folder, write_model
@@ -59,7 +60,7 @@ def train_segmenter(
             fix="omit it, and fill in the column patient",
         )
     job = open_job(data, options, recipe, report)
-    pairs = list_pairs(data, check_split=not (options.resplit or options.allow_leak))
+    pairs = list_pairs(data, check_split=not (options.resplit or options.allow_leak), timeout_s=options.file_timeout)
     guarded = guard_pairs(pairs, options, job.report)
     parts = segmenter_parts(pairs, guarded.groups, options)
     keep_freed_memory(job.runtime.device)
@@ -108,7 +109,7 @@ class _Measured:
         options = job.options
         unet = UNet(trained.network, trained.policy).eval()
         cuts = CUTS if options.mask_threshold is None else (options.mask_threshold,)
-        measure = partial(overlaps, unet, max_pixels=options.max_pixels, report=job.report, cuts=cuts)
+        measure = partial(overlaps, unet, limits=limits_of(options), report=job.report, cuts=cuts)
         if len(part.validate) and options.mask_threshold is None:  # they choose the threshold, without the baselines
             chosen = [pairs[row] for row in part.validate.tolist()]
             self.validated = measure(chosen, stage=f"validate {part.name}", against=())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,8 +18,9 @@ from cancernet_cli.core.errors import ModelError
 from cancernet_cli.core.events import Note
 from cancernet_cli.core.records import Epoch
 from cancernet_cli.data.splits.folds import SplitPart
-from cancernet_cli.data.splits.pairs import Pair
+from cancernet_cli.data.splits.pairs import Pair, read_pairs
 from cancernet_cli.engine.finetune.checkpoints import Checkpoints
+from cancernet_cli.engine.finetune.dataset.reading import limits_of
 from cancernet_cli.engine.finetune.fit import fit_with_progress
 from cancernet_cli.engine.finetune.job import FinetuneJob
 from cancernet_cli.engine.finetune.random_batches import crop_maker, random_batches, scaled_pair
@@ -105,7 +107,7 @@ def train_unet(job: FinetuneJob, checkpoints: Checkpoints, pairs: Sequence[Pair]
     if job.processes.count > 1 and runtime.device.type == "cuda":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     learner = Cropped(network, policy).to(runtime.device).train()
-    maker = crop_maker(learned, policy.scale, options.crop_px, AugmentPolicy(), options.max_pixels)
+    maker = crop_maker(learned, policy.scale, options.crop_px, AugmentPolicy(), limits_of(options))
     batch = options.batch_size if isinstance(options.batch_size, int) else BATCH
     steps = -(-len(learned) // batch)
     patients = len({pair.patient for pair in learned})
@@ -143,7 +145,7 @@ def _judge_of(network: nn.Module, policy: InputPolicy, pairs: list[Pair], job: F
     """Validation on whole images at the network's scale; Dice is pooled over all pixels."""
     device = job.runtime.device
     unet = UNet(network, replace(policy, scale=1.0)).to(device)
-    examples = [scaled_pair(pair, policy.scale, job.options.max_pixels) for pair in pairs]
+    examples = [*read_pairs(pairs, limits_of(job.options), partial(scaled_pair, scale=policy.scale))]
 
     def judge() -> Judgement:
         losses, counts = [], []

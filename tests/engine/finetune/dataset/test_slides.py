@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -321,6 +322,28 @@ def test_the_runs_own_tiles_are_no_input(slides: Path, tmp_path: Path) -> None:
     first = listed(tmp_path, out)
     assert list((tmp_path / "benign" / "model.partial").rglob("*.png"))
     assert [file.path for file in listed(tmp_path, out).files] == [file.path for file in first.files]
+
+
+def test_a_slide_that_crashes_its_reader_is_omitted_with_the_reason(
+    slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, opens = os.getpid(), slide_tiles.open_slide
+
+    def open_there(location: bytes) -> object:
+        assert os.getpid() != here
+        if location.endswith(b"0.tif"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return opens(location)
+
+    for path in slides.glob("*/*.tif"):  # and one more, so that a class has two slides left
+        (tmp_path / path.parent.name).mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / path.relative_to(slides))
+    shutil.copy(slides / "benign" / "2.tif", tmp_path / "benign" / "4.tif")
+    monkeypatch.setattr(slide_tiles, "open_slide", open_there)
+    said: list[Event] = []
+    images = listed(tmp_path, tmp_path / "model", said)
+    assert not any(file.path.startswith("benign/0.tif") for file in images.files)
+    assert any("benign/0.tif is omitted: decode: WorkerDied: " in words for words in words_of(said, Warn))
 
 
 def test_several_processes_share_the_slides_and_list_the_same(slides: Path, tmp_path: Path) -> None:
