@@ -6,7 +6,7 @@ Ruifrok, Johnston, "Quantification of histochemical staining by color deconvolut
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ SQUEEZE = 0.05
 _LINEAR_DOWN_TO = 2 * (1 + SQUEEZE)
 
 Enlarge = Literal["linear", "cubic"]
+Interpolation = Literal["area", "linear", "cubic"]
 T = TypeVar("T", np.uint8, np.float32)
 
 
@@ -38,23 +39,39 @@ def resize(pixels: NDArray[T], width_px: int, height_px: int, *, enlarge: Enlarg
     if (width, height) == (width_px, height_px):
         return pixels
     is_smaller = width_px <= width and height_px <= height
-    return _resized(pixels, width_px, height_px, "area" if is_smaller else enlarge)
+    return interpolate(pixels, ResizeStep(width_px, height_px, "area" if is_smaller else enlarge))
 
 
 def resize_fast(pixels: NDArray[T], width_px: int, height_px: int, *, enlarge: Enlarge) -> NDArray[T]:
-    """Resize as `resize` does, but down to half a side linearly.
+    """Resize as `resize` does, but down to half a side linearly; `fast_steps` are its steps."""
+    height, width = pixels.shape[:2]
+    for step in fast_steps(width, height, width_px, height_px, enlarge=enlarge):
+        pixels = interpolate(pixels, step)
+    return pixels
+
+
+class ResizeStep(NamedTuple):
+    """One interpolation to a size in pixels, by OpenCV's INTER_AREA, INTER_LINEAR or INTER_CUBIC."""
+
+    width_px: int
+    height_px: int
+    how: Interpolation
+
+
+def fast_steps(width: int, height: int, width_px: int, height_px: int, *, enlarge: Enlarge) -> list[ResizeStep]:
+    """The steps by which `resize_fast` gets from `width` x `height` to `width_px` x `height_px`; none if equal.
 
     At half a side, linear interpolation is the mean of 2 x 2 pixels; above, it skips no pixel, and takes OpenCV a tenth
     of the time of its INTER_AREA, which averages only when no side grows.
     """
-    height, width = pixels.shape[:2]
+    steps = []
     if max(width / width_px, height / height_px) > _LINEAR_DOWN_TO:
         width, height = min(width, width_px), min(height, height_px)
-        pixels = _resized(pixels, width, height, "area")
-    if (width, height) == (width_px, height_px):
-        return pixels
-    is_smaller = width_px < width or height_px < height
-    return _resized(pixels, width_px, height_px, "linear" if is_smaller else enlarge)
+        steps.append(ResizeStep(width, height, "area"))
+    if (width, height) != (width_px, height_px):
+        is_smaller = width_px < width or height_px < height
+        steps.append(ResizeStep(width_px, height_px, "linear" if is_smaller else enlarge))
+    return steps
 
 
 def size_within(width_px: int, height_px: int, longest_px: int) -> tuple[int, int]:
@@ -63,9 +80,11 @@ def size_within(width_px: int, height_px: int, longest_px: int) -> tuple[int, in
     return max(1, round(width_px * share)), max(1, round(height_px * share))
 
 
-def _resized(pixels: NDArray[T], width_px: int, height_px: int, how: Literal["area", "linear", "cubic"]) -> NDArray[T]:
+def interpolate(pixels: NDArray[T], step: ResizeStep) -> NDArray[T]:
+    """Resize `[H, W]` or `[H, W, C]` in one step."""
     import cv2  # not at the top: every start of the command line imports core
 
     methods = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
-    changed: Any = cv2.resize(pixels, (width_px, height_px), interpolation=methods[how])  # typed without the dtype
+    size = (step.width_px, step.height_px)
+    changed: Any = cv2.resize(pixels, size, interpolation=methods[step.how])  # typed without the dtype
     return np.asarray(changed, pixels.dtype)

@@ -24,6 +24,7 @@ BACKBONES = "cancernet_cli.classification.backbone"
 HEADS = "cancernet_cli.classification.head"
 SEGMENTERS = "cancernet_cli.segmentation.segmenter"
 SINKS = "cancernet_cli.outputs.sinks"
+EXPORT_FORMATS = "cancernet_cli.engine.export.formats"
 PLUGINS = "cancernet.plugins"  # entry-point group: modules of other packages that register entries
 _ROOT = Path(__file__).resolve().parents[1]
 _registries: dict[str, Registry[Any]] = {}

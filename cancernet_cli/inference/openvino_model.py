@@ -10,7 +10,7 @@ import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cancernet_cli import __version__
 from cancernet_cli.core.cache import cached_folder
@@ -18,6 +18,9 @@ from cancernet_cli.core.cards import Card
 from cancernet_cli.core.events import Note, Reporter, silent
 from cancernet_cli.core.system import package_versions
 from cancernet_cli.inference.openvino_import import ov
+
+if TYPE_CHECKING:
+    import torch
 
 FILE = "model.xml"
 PACKAGES = ("openvino", "torch", "timm", "segmentation-models-pytorch")
@@ -59,7 +62,18 @@ def save_openvino(model: ov.Model, path: Path) -> None:
 
 
 def convert(folder: Path, card: Card) -> ov.Model:
-    """Convert the pipeline of a model's folder.
+    """Convert the pipeline of a model's folder."""
+    import torch
+
+    from cancernet_cli.inference.pipeline import load_pipeline
+
+    example = torch.zeros((1, card.input.height_px, card.input.width_px, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        return convert_program(torch.export.export(load_pipeline(folder, card), (example,)))
+
+
+def convert_program(program: torch.export.ExportedProgram) -> ov.Model:
+    """Convert an exported program; sizes that vary in it vary in the result.
 
     Uses OpenVINO's PyTorch frontend (https://docs.openvino.ai, "Converting a PyTorch Model") and not `convert_model`,
     which sends telemetry.
@@ -69,20 +83,17 @@ def convert(folder: Path, card: Card) -> ov.Model:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
-    from cancernet_cli.inference.pipeline import load_pipeline
-
-    example = torch.zeros((1, card.input.height_px, card.input.width_px, 3), dtype=torch.uint8)
-    with torch.no_grad():
-        exported = torch.export.export(load_pipeline(folder, card), (example,))
-        # It logs a traceback through the root logger for every decomposition that this PyTorch no longer has.
-        before = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-        try:
-            decoder = TorchFXPythonDecoder.from_exported_program(exported, dynamic_shapes=False)
-        finally:
-            logging.disable(before)
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        model: ov.Model = frontend.convert(frontend.load(decoder))
+    varies = bool(program.range_constraints)
+    # It logs a traceback through the root logger for every decomposition that this PyTorch no longer has.
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with torch.no_grad():
+            decoder = TorchFXPythonDecoder.from_exported_program(program, dynamic_shapes=varies)
+    finally:
+        logging.disable(before)
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    model: ov.Model = frontend.convert(frontend.load(decoder))
     apply_moc_transformations(model, cf=False)  # as `convert_model` does; folds batch norms, for example
     return model
 

@@ -33,9 +33,9 @@ def normalize_stain(pixels: Tensor, *, balance: bool = False) -> Tensor:
     if balance:
         white = _percentile(sampled, SHARE).clamp_min(DARKEST)
         pixels, sampled = pixels / white[..., None], sampled / white
-    dark = _percentile(sampled, 1 - SHARE).clamp(DARKEST, 1)
+    dark = _percentile(sampled, 1 - SHARE).clamp(DARKEST, 1.0)
     power = TARGET / (-torch.log10(dark)).clamp_min(LEAST)
-    return pixels.clamp(DARKEST, 1) ** power[..., None].to(pixels.dtype)
+    return pixels.clamp(DARKEST, 1.0) ** power[..., None].to(pixels.dtype)
 
 
 def _percentile(values: Tensor, share: float) -> Tensor:

@@ -1,0 +1,1 @@
+"""`cancernet models export`: a model as one file for another program."""
