@@ -39,7 +39,7 @@ from torch import Tensor
 from cancernet_cli.core.events import Event, Note, Warn, silent
 from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options import ClassifyOptions
-from cancernet_cli.core.options.loading import InferencePrecision
+from cancernet_cli.core.options.shared.loading import InferencePrecision
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.loading.images import BatchDecoder
 from cancernet_cli.data.readers import read_image

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from cancernet_cli.cli.models.cards import list_models as list_models
@@ -14,11 +16,12 @@ app = typer.Typer(
     help="List the bundled models, show a model's card, quantise or export a model, or fetch weights to train from.",
     no_args_is_help=True,
 )
-for name, command in {
+_COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_models,
     "show": show_model,
     "quantise": quantise_model,
     "export": export_model,
     "fetch": fetch_weights,
-}.items():
+}
+for name, command in _COMMANDS.items():
     app.command(name)(command)

@@ -12,10 +12,10 @@ from cancernet_cli.core.options.classify import Pool as Pool
 from cancernet_cli.core.options.compare import CompareOptions as CompareOptions
 from cancernet_cli.core.options.evaluate import EvaluateOptions as EvaluateOptions
 from cancernet_cli.core.options.finetune import FinetuneOptions as FinetuneOptions
-from cancernet_cli.core.options.learning import LearningOptions as LearningOptions
-from cancernet_cli.core.options.loading import InferenceOptions as InferenceOptions
-from cancernet_cli.core.options.loading import LoaderOptions as LoaderOptions
 from cancernet_cli.core.options.report import ReportOptions as ReportOptions
 from cancernet_cli.core.options.segment import SegmentOptions as SegmentOptions
+from cancernet_cli.core.options.shared.learning import LearningOptions as LearningOptions
+from cancernet_cli.core.options.shared.loading import InferenceOptions as InferenceOptions
+from cancernet_cli.core.options.shared.loading import LoaderOptions as LoaderOptions
+from cancernet_cli.core.options.shared.tiling import TilingOptions as TilingOptions
 from cancernet_cli.core.options.tile import TileOptions as TileOptions
-from cancernet_cli.core.options.tiling import TilingOptions as TilingOptions

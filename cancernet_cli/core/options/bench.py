@@ -8,7 +8,7 @@ from typing import Literal
 
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options.base import Auto, option
-from cancernet_cli.core.options.loading import InferenceOptions
+from cancernet_cli.core.options.shared.loading import InferenceOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from typing import Literal
 
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options.base import option
-from cancernet_cli.core.options.loading import InferenceOptions, LoaderOptions
+from cancernet_cli.core.options.shared.loading import InferenceOptions, LoaderOptions
+from cancernet_cli.core.options.shared.tiling import TilingOptions
 from cancernet_cli.core.options.sinks import SinkOptions
-from cancernet_cli.core.options.tiling import TilingOptions
 
 Pool = Literal["mean", "topk", "max", "noisy-or"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cancernet_cli.core.choices import FrozenRecipe
 from cancernet_cli.core.options.base import option
-from cancernet_cli.core.options.learning import LearningOptions
+from cancernet_cli.core.options.shared.learning import LearningOptions
 
 
 @dataclass(frozen=True, kw_only=True)

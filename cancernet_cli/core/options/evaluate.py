@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from cancernet_cli.core.options.base import Options, option
-from cancernet_cli.core.options.patient_pattern import compiled_pattern, patient_pattern_option
+from cancernet_cli.core.options.shared.patient_pattern import compiled_pattern, patient_pattern_option
 
 
 @dataclass(frozen=True, kw_only=True)

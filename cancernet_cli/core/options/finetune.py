@@ -17,8 +17,8 @@ from cancernet_cli.core.choices import (
 )
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.options.base import option
-from cancernet_cli.core.options.learning import LearningOptions
-from cancernet_cli.core.options.tiling import TilingOptions
+from cancernet_cli.core.options.shared.learning import LearningOptions
+from cancernet_cli.core.options.shared.tiling import TilingOptions
 from cancernet_cli.core.registry import BACKBONES, HEADS, SEGMENTERS, check_entry, entry_names
 
 

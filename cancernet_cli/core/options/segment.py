@@ -8,8 +8,8 @@ from pathlib import Path
 from cancernet_cli.core.errors import OptionError
 from cancernet_cli.core.models import DEFAULT_UNET
 from cancernet_cli.core.options.base import option
-from cancernet_cli.core.options.loading import LoaderOptions
-from cancernet_cli.core.options.tiling import TilingOptions
+from cancernet_cli.core.options.shared.loading import LoaderOptions
+from cancernet_cli.core.options.shared.tiling import TilingOptions
 from cancernet_cli.core.registry import SEGMENTERS, entry_names
 
 

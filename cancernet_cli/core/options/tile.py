@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options.base import option
-from cancernet_cli.core.options.tiling import TilingOptions
+from cancernet_cli.core.options.shared.tiling import TilingOptions
 
 
 @dataclass(frozen=True, kw_only=True)

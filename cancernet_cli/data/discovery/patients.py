@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.figures import counted
-from cancernet_cli.core.options.patient_pattern import EXAMPLE, compiled_pattern, group_of
+from cancernet_cli.core.options.shared.patient_pattern import EXAMPLE, compiled_pattern, group_of
 from cancernet_cli.core.records import FoundFile
 
 

@@ -14,7 +14,7 @@ from cancernet_cli.core.errors import InputError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.models import bundled_classifiers_for, is_for
 from cancernet_cli.core.options import ClassifyOptions, SegmentOptions, flag_name
-from cancernet_cli.core.options.tiling import without_slides
+from cancernet_cli.core.options.shared.tiling import without_slides
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.discover import discover
 from cancernet_cli.data.discovery.endings import registered_endings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +47,9 @@ class Views(nn.Module):
         count: V, views per image.
     """
 
+    rows: Tensor | None
+    columns: Tensor | None
+
     def __init__(self, width_px: int, height_px: int, policy: InputPolicy) -> None:
         super().__init__()
         grid = view_grid(width_px, height_px, policy)
@@ -64,7 +68,7 @@ class Views(nn.Module):
         """`[N, H, W, 3]` uint8 to `[N * V, h, w, 3]` of whole numbers, an image's views one after the other."""
         if len(self.steps):
             images = self.steps(images.permute(0, 3, 1, 2).float()).permute(0, 2, 3, 1)
-        if self.rows is not None:
+        if self.rows is not None and self.columns is not None:
             images = images.index_select(1, self.rows).index_select(2, self.columns)
         wide, high = self.view_px
         views = [images[:, top : top + high, left : left + wide] for left, top in self.corners]
@@ -73,8 +77,8 @@ class Views(nn.Module):
 
 def _mirrored_places(grid: ViewGrid, policy: InputPolicy) -> tuple[Tensor | None, Tensor | None]:
     """Row and column of the scaled image at each place of the one that `mirrored` makes of it; None if unchanged."""
-    places = np.indices((grid.height_px, grid.width_px)).transpose(1, 2, 0)
-    larger = mirrored(places, policy.width_px, policy.height_px)
+    places: Any = np.indices((grid.height_px, grid.width_px)).transpose(1, 2, 0)
+    larger: Any = mirrored(places, policy.width_px, policy.height_px)
     if larger is places:
         return None, None
     return torch.from_numpy(larger[:, 0, 0].copy()), torch.from_numpy(larger[0, :, 1].copy())

@@ -99,7 +99,7 @@ def engine_outputs(folder: Path, card: Card, network: Exported, inputs: Pixels) 
     if card.task == "segment":
         unet = load_unet(folder)
         with torch.inference_mode():
-            return [torch.cat([unet(to_tensor(one)) for one in torch.from_numpy(inputs).split(BATCH)]).numpy()]
+            return [torch.cat([unet(to_tensor(one)) for one in torch.split(torch.from_numpy(inputs), BATCH)]).numpy()]
     views = inputs[:, None] if network.is_view else np.stack([make_views(image, card.input) for image in inputs])
     return _engine_on_views(folder, card, network, views)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -75,8 +75,8 @@ def apply(function: str, arguments: Sequence[Any], pick: int | None = None) -> A
     return found
 
 
-Rule = Callable[..., Any]
-RULES: dict[str, Rule] = {}
+Rule = TypeVar("Rule", bound=Callable[..., Any])
+RULES: dict[str, Callable[..., Any]] = {}
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:

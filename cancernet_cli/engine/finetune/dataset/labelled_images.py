@@ -14,7 +14,7 @@ from cancernet_cli.core.arrays import F64, I64, Bools, Strings
 from cancernet_cli.core.cards import Domain
 from cancernet_cli.core.events import Note, Reporter, Warn, silent
 from cancernet_cli.core.options import LearningOptions
-from cancernet_cli.core.options.patient_pattern import EXAMPLE
+from cancernet_cli.core.options.shared.patient_pattern import EXAMPLE
 from cancernet_cli.core.records import Epoch, Failure, FoundFile
 from cancernet_cli.data.splits.duplicates import Fingerprint
 from cancernet_cli.data.splits.folder_splits import split_of_folders

@@ -12,7 +12,7 @@ from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Note, Reporter, Warn
 from cancernet_cli.core.figures import counted
 from cancernet_cli.core.options import LearningOptions
-from cancernet_cli.core.options.tiling import without_slides
+from cancernet_cli.core.options.shared.tiling import without_slides
 from cancernet_cli.core.records import FoundFile
 from cancernet_cli.data.discovery.discover import discover
 from cancernet_cli.data.discovery.inputs import Input, parse_inputs, resolve_base

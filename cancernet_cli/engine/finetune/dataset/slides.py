@@ -16,8 +16,8 @@ from cancernet_cli.core.errors import InputError, OptionError
 from cancernet_cli.core.events import Note, Reporter, StageAdvanced, StageFinished, StageStarted, Warn
 from cancernet_cli.core.figures import counted
 from cancernet_cli.core.options import FinetuneOptions
-from cancernet_cli.core.options.patient_pattern import EXAMPLE
 from cancernet_cli.core.options.recipes import Recipe
+from cancernet_cli.core.options.shared.patient_pattern import EXAMPLE
 from cancernet_cli.core.records import Failure, FoundFile, Truth
 from cancernet_cli.data.loading.each import in_workers
 from cancernet_cli.data.tiles.annotation_files import find_annotations

@@ -7,7 +7,7 @@ from typing import Literal
 
 from cancernet_cli.core.models import DEFAULT_MODEL
 from cancernet_cli.core.options.base import Auto, Options, option
-from cancernet_cli.core.options.patient_pattern import compiled_pattern, patient_pattern_option
+from cancernet_cli.core.options.shared.patient_pattern import compiled_pattern, patient_pattern_option
 from cancernet_cli.core.registry import SEGMENTERS, entry_names
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cancernet_cli.core.options.base import option
-from cancernet_cli.core.options.loading import LoaderOptions
+from cancernet_cli.core.options.shared.loading import LoaderOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cancernet_cli.core.options.base import flag_name, option
-from cancernet_cli.core.options.loading import FileOptions
+from cancernet_cli.core.options.shared.loading import FileOptions
 
 
 def without_slides(names: Iterable[str]) -> str:
