@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from cancernet_cli.core.records import Failure
@@ -35,7 +35,7 @@ def load_batches(
     workers: int,
     pin_memory: bool = False,
     meanwhile: Callable[[], None] | None = None,
-) -> Iterator[Loaded]:
+) -> Generator[Loaded]:
     """Decode batches in order; `batches` is read lazily, a few batches ahead of the workers.
 
     The workers start immediately; 0 workers are one, which does not work ahead. If one dies (a crash in a decoder, the
@@ -46,7 +46,7 @@ def load_batches(
     return _rescued(loader, decoder)
 
 
-def _rescued(loader: Workers[Loaded], decoder: Decoder[Item, Loaded]) -> Iterator[Loaded]:
+def _rescued(loader: Workers[Loaded], decoder: Decoder[Item, Loaded]) -> Generator[Loaded]:
     try:
         while True:
             try:

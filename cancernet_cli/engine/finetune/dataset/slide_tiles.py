@@ -132,11 +132,11 @@ def _cut_open(
     x, y = plan.tiles.x[chosen.rows], plan.tiles.y[chosen.rows]
     corners = list(zip(x.tolist(), y.tolist(), strict=True))
     failures = _write(opened, corners, plan.tiles.size, place, options)
-    if (why := given_up(list(failures.values()), len(corners))) is not None:
-        return SlideTiles(place, others=chosen.others, warnings=tuple(warnings), failure=str(why))
+    if (reason := given_up(list(failures.values()), len(corners))) is not None:
+        return SlideTiles(place, others=chosen.others, warnings=tuple(warnings), failure=str(reason))
     if failures:
-        (left, top), why = next(iter(failures.items()))
-        warnings.append(f"{len(failures)} of {len(x)} tiles are omitted; the first, at ({left}, {top}): {why}")
+        (left, top), first = next(iter(failures.items()))
+        warnings.append(f"{len(failures)} of {len(x)} tiles are omitted; the first, at ({left}, {top}): {first}")
     good = [i for i, corner in enumerate(corners) if corner not in failures]
     found = SlideTiles(
         place,
