@@ -24,7 +24,7 @@ from typing import Any
 import cv2
 import machine
 import numpy as np
-from nested_choice import Values, features_of
+from nested_choice import features_of
 
 from cancernet_cli.core.arrays import F64, I64, Pixels
 from cancernet_cli.core.events import silent
@@ -35,7 +35,7 @@ from cancernet_cli.data.readers import read_image
 from cancernet_cli.data.splits.repeats import repeated_folds
 from cancernet_cli.engine.finetune.dataset.labelled_images import Division, LabelledImages, list_images
 from cancernet_cli.engine.finetune.figures import division_figures, held_out_by_division
-from cancernet_cli.engine.finetune.frozen.head import HeadTrainer
+from cancernet_cli.engine.finetune.frozen.head import HeadTrainer, Values
 from cancernet_cli.training.stain_variation import restained
 
 MAX_PIXELS = 100_000_000

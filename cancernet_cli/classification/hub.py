@@ -146,7 +146,7 @@ def _of_timm(name: str) -> Published:
             f"timm publishes no weights for {name!r}",
             fix=f"choose one of: {', '.join(known)}" if known else "choose another network",
         )
-    address = settings.url
+    address = str(settings.url)
     if settings.hf_hub_id:
         address = f"{_SITE}/{settings.hf_hub_id}/resolve/main/{settings.hf_hub_filename or 'model.safetensors'}"
     ending = Path(urlparse(address).path).suffix

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from cancernet_cli.cli import output, progress
 from cancernet_cli.cli.bind import FORMAT, Format, options_from
-from cancernet_cli.cli.finetune import Data
+from cancernet_cli.cli.finetune import Data, checked_data
 from cancernet_cli.core.options import CompareOptions
 
 
 @options_from(CompareOptions)
-def compare(data: Data, *, options: CompareOptions, format: Annotated[Format, FORMAT] = "human") -> None:
+def compare(data: Data = None, *, options: CompareOptions, format: Annotated[Format, FORMAT] = "human") -> None:
     """Compare networks and segmenters on the same patients, alongside baselines and what a leaking split would claim.
 
     Repeats table 1 and figures 3 and 4 of the paper that CancerNet follows, with folds by patient. Finished cells are
@@ -23,6 +23,7 @@ def compare(data: Data, *, options: CompareOptions, format: Annotated[Format, FO
 
         cancernet compare labels.csv --backbones vgg16,densenet121 --segmenters none,unet --weights vgg16=v.safetensors
     """
+    data = checked_data(data, "compare")
     with progress.reporter(format) as report:
         from cancernet_cli.engine.compare.run import compare as run  # torch is imported here, not at --help
 

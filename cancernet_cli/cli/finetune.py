@@ -25,12 +25,26 @@ Data = Annotated[
 NO_DATA = (
     "error: DATA is missing: what should it learn from?",
     "  fix: pass one of these",
-    "    cancernet finetune ./images        # a folder per class: images/benign/*.png, images/malignant/*.png",
-    "    cancernet finetune ./BreaKHis_v1   # BreakHis or IDC as unpacked: patients are read from the names",
-    "    cancernet finetune labels.csv      # columns path,label and, better, patient",
+    "    cancernet {verb} ./images        # a folder per class: images/benign/*.png, images/malignant/*.png",
+    "    cancernet {verb} ./BreaKHis_v1   # BreakHis or IDC as unpacked: patients are read from the names",
+    "    cancernet {verb} labels.csv      # columns path,label and, better, patient",
     "  No data yet? BreakHis (7,909 images of 82 patients) is free for research:",
     "    https://web.inf.ufpr.br/vri/databases/breast-cancer-histopathological-database-breakhis/",
 )
+
+
+def checked_data(data: list[str] | None, verb: str) -> list[str]:
+    """The data to learn from, before torch is loaded; without any, say what they may be and exit.
+
+    Raises:
+        InputError: one does not exist.
+    """
+    if not data:
+        for text in NO_DATA:
+            output.talk(text.format(verb=verb))
+        raise typer.Exit(OptionError.exit_code)
+    parse_inputs(data)
+    return data
 
 
 @options_from(FinetuneOptions)
@@ -49,11 +63,7 @@ def finetune(data: Data = None, *, options: FinetuneOptions, format: Annotated[F
 
         cancernet finetune nuclei/manifest.csv --task segment --out models/nuclei
     """
-    if not data:
-        for text in NO_DATA:
-            output.talk(text)
-        raise typer.Exit(OptionError.exit_code)
-    parse_inputs(data)  # a mistyped path is refused before torch is loaded
+    data = checked_data(data, "finetune")
     if os.environ.get("RANK", "0") != "0":  # started by torchrun: only the first process prints
         format = "quiet"
     with progress.reporter(format) as report:

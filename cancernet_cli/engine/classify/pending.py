@@ -118,7 +118,7 @@ def _source(job: Job, worklist: Worklist, workspace: Workspace, schema: pa.Schem
     """The pending images, with the pending slides if there are any."""
     if not worklist.count_pending("slide"):
         return ImageSource(job, worklist.pending("image"), schema)
-    from cancernet_cli.engine.classify.slide_stream import SlideStream  # scikit-image and OpenSlide
+    from cancernet_cli.engine.classify.slides.stream import SlideStream  # scikit-image and OpenSlide
 
     return SlideStream(job, worklist, workspace, schema, report)
 

@@ -126,7 +126,7 @@ def _make_int8(job: Job, worklist: Worklist, report: Reporter) -> Int8Network:
     kinds = worklist.kinds()
     views = image_views(worklist.sample(VIEWS, "image"), job.card, round(job.options.max_megapixels * 1e6))
     if kinds["slide"] and kinds["image"] < VIEWS:
-        from cancernet_cli.engine.classify.slide_stream import tile_views  # scikit-image and OpenSlide
+        from cancernet_cli.engine.classify.slides.stream import tile_views  # scikit-image and OpenSlide
 
         views = chain(views, tile_views(worklist.sample(VIEWS, "slide"), job, -(-VIEWS // kinds["slide"])))
     return make_int8(job.folder, job.card, views, report=report)
@@ -144,7 +144,7 @@ def _reuse(job: Job, worklist: Worklist, workspace: Workspace, report: Reporter,
         if (sink.needs("explanation") or any(sink.writes(kind) for kind in lost)) and not sink.folder.exists()
     ]
     if result.slides and any(sink.writes("slide") and not sink.needs("explanation") for sink in job.sinks):
-        from cancernet_cli.engine.classify.rewrite_slide_files import rewrite_slide_files  # scikit-image and OpenSlide
+        from cancernet_cli.engine.classify.slides.rewrite import rewrite_slide_files  # scikit-image and OpenSlide
 
         make_sink_folders(job, {"slide"}, report)
         rewrite_slide_files(job, worklist, report)

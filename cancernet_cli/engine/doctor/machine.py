@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from cancernet_cli.core.cache import Untrusted, cache_root, private_folder
+from cancernet_cli.core.cache import Untrusted, cache_folder, cache_root
 from cancernet_cli.core.errors import DeviceError
 from cancernet_cli.core.machine.devices import check_device
 from cancernet_cli.core.machine.system import available_cores, memory_bytes, processor
@@ -89,7 +89,7 @@ def _cache() -> Finding:
     root = cache_root()
     fix = f"make {root} yours and writable, or set CANCERNET_CACHE to another folder"
     try:
-        folder = private_folder("doctor")
+        folder = cache_folder("doctor")
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"0" * 65_536)
         folder.rmdir()

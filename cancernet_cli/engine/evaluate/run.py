@@ -126,7 +126,7 @@ def evaluate_table(
     scores = _tested(rows, source)
     plots, skipped = _draw(scores, metrics, pairs, out, report) if options.plots else ({}, {})
     result = Evaluation(
-        table=table,
+        table_file=table,
         out=out,
         report_file=out / REPORT_FILE,
         page_file=out / PAGE_FILE,

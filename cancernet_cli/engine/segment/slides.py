@@ -19,10 +19,10 @@ from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.images import DecodedBatch
 from cancernet_cli.data.loading.slides import DecodedTiles, PlannedSlide, SlideDecoder, TileSpan
 from cancernet_cli.data.tiles.slide_plan import Cut, SlidePlan
-from cancernet_cli.engine.classify.bad_tiles import NOT_READ, one_too_many, too_many
 from cancernet_cli.engine.classify.batches import Batch
-from cancernet_cli.engine.classify.slide_files import intersecting, read_regions
-from cancernet_cli.engine.classify.slide_stream import TileStream
+from cancernet_cli.engine.classify.slides.bad_tiles import NOT_READ, one_too_many, too_many
+from cancernet_cli.engine.classify.slides.files import intersecting, read_regions
+from cancernet_cli.engine.classify.slides.stream import TileStream
 from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.engine.segment.images import SUFFIXES, ImageStream
 from cancernet_cli.engine.segment.job import SegmentJob
@@ -175,7 +175,7 @@ class NucleiState:
 
 
 class NucleiStream(TileStream):
-    """Slides and images, see `engine.classify.slide_stream`."""
+    """Slides and images, see `engine.classify.slides.stream`."""
 
     def __init__(
         self,

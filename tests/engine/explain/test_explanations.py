@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from cancernet_cli import classify
 from cancernet_cli.core.cards import InputPolicy, read_card
 from cancernet_cli.core.events import Event, Warn
-from cancernet_cli.engine.classify.slide_state import SlideState
+from cancernet_cli.engine.classify.slides.state import SlideState
 from cancernet_cli.engine.explain.explainer import Explainer
 from cancernet_cli.engine.explain.explanations import TILES, added_up, direction_of, most_telling
 from tests.he_images import he_like

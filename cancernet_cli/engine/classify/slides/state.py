@@ -14,10 +14,10 @@ from cancernet_cli.core.options import ClassifyOptions
 from cancernet_cli.core.records import Failure, FoundFile
 from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
 from cancernet_cli.data.tiles.slide_plan import TOO_DARK, SlidePlan
-from cancernet_cli.engine.classify.bad_tiles import NOT_READ, one_too_many, too_many
 from cancernet_cli.engine.classify.flags import BLURRED_BELOW, flags_of, join_flags, slide_flags, split_flags
-from cancernet_cli.engine.classify.pooling import pooled
 from cancernet_cli.engine.classify.predictions import NOT_FINITE, decide, probabilities
+from cancernet_cli.engine.classify.slides.bad_tiles import NOT_READ, one_too_many, too_many
+from cancernet_cli.engine.classify.slides.pooling import pooled
 from cancernet_cli.engine.explain.explanations import most_telling
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.outputs.slides.results import TileResults

@@ -23,8 +23,8 @@ from cancernet_cli.data.tiles.target_mpp import target_mpp
 from cancernet_cli.engine.classify.batches import Batch, ImageSource
 from cancernet_cli.engine.classify.job import Job
 from cancernet_cli.engine.classify.predictions import slide_batch
-from cancernet_cli.engine.classify.slide_files import Writes, read_regions, slide_writes, tile_writes
-from cancernet_cli.engine.classify.slide_state import SlideState
+from cancernet_cli.engine.classify.slides.files import Writes, read_regions, slide_writes, tile_writes
+from cancernet_cli.engine.classify.slides.state import SlideState
 from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.engine.explain.explanations import Explanations
 from cancernet_cli.inference.runner import Outputs

@@ -17,7 +17,7 @@ from cancernet_cli.core.files import real_path
 from cancernet_cli.data.discovery.tables import TextTable
 from cancernet_cli.data.loading.slides import DecodedTiles, TileSpan
 from cancernet_cli.engine.classify.job import Job
-from cancernet_cli.engine.classify.slide_state import SlideState
+from cancernet_cli.engine.classify.slides.state import SlideState
 from cancernet_cli.engine.explain.explanations import Explanations
 from cancernet_cli.inference.runner import Outputs
 from cancernet_cli.outputs.side_files import side_path

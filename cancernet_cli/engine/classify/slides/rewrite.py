@@ -9,9 +9,9 @@ from cancernet_cli.data.loading.load import load_batches
 from cancernet_cli.data.loading.slides import PlannedSlide, SlideToPlan
 from cancernet_cli.engine.classify.finish import tiles_file
 from cancernet_cli.engine.classify.job import Job
-from cancernet_cli.engine.classify.slide_files import slide_writes
-from cancernet_cli.engine.classify.slide_state import SlideState
-from cancernet_cli.engine.classify.slide_stream import slide_decoder
+from cancernet_cli.engine.classify.slides.files import slide_writes
+from cancernet_cli.engine.classify.slides.state import SlideState
+from cancernet_cli.engine.classify.slides.stream import slide_decoder
 from cancernet_cli.engine.classify.worklist import Worklist
 from cancernet_cli.outputs.tables.classified_tiles import numbered_tiles
 

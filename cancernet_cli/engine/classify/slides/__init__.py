@@ -1,0 +1,1 @@
+"""Whole slides in a run: their tiles as they come, their rows and files."""
