@@ -157,7 +157,7 @@ def test_size_and_scale_default_to_the_model_card(slides: Path, tmp_path: Path) 
     assert (row["view_width_px"], row["view_height_px"]) == (352, 224)
     assert row["tile_mpp"] == pytest.approx(0.4)
     assert (row["tile_width_px"], row["tile_height_px"]) == (282, 179)
-    assert any("0.4 um/px from its magnification 100x" in event.message for event in told if isinstance(event, Note))
+    assert any("0.4 µm/px from its magnification 100x" in event.message for event in told if isinstance(event, Note))
 
 
 def test_a_scale_can_be_given_for_slides_without_one(slides: Path, tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def model(card: Card, folder: Path) -> dict[str, str]:
         "scales": ", ".join(f"{power:g}x {scale:g}" for power, scale, _ in view.known_magnifications),
         "magnifications": ", ".join(f"{m:g}x" for m in view.magnifications),
         "mpp": "" if view.mpp is None else f"{view.mpp:g}",
-        "slide tile": f"{view.tile_px[0]} x {view.tile_px[1]} pixels at {view.mpp:g} um/px" if view.tile_px else "",
+        "slide tile": f"{view.tile_px[0]} x {view.tile_px[1]} pixels at {view.mpp:g} µm/px" if view.tile_px else "",
     }
     if card.task == "classify":
         facts["for"] = card.use.suits

@@ -40,7 +40,7 @@ def target_mpp(policy: InputPolicy) -> TargetMpp:
         nearest = min(policy.known_magnifications, key=lambda one: abs(math.log(one.mpp / one.scale / USUAL_MPP)))
         return TargetMpp(nearest.mpp / nearest.scale)
     if not policy.magnifications:
-        return TargetMpp(USUAL_MPP, f"the model's card has neither mpp nor magnification; assuming {USUAL_MPP} um/px")
+        return TargetMpp(USUAL_MPP, f"the model's card has neither mpp nor magnification; assuming {USUAL_MPP} µm/px")
     is_breakhis = all(power in PUBLISHED_BREAKHIS_MPP for power in policy.magnifications)
     pixels = {
         power: PUBLISHED_BREAKHIS_MPP[power] if is_breakhis else UM_TIMES_POWER / power
@@ -48,7 +48,7 @@ def target_mpp(policy: InputPolicy) -> TargetMpp:
     }
     power = min(pixels, key=lambda power: abs(math.log(pixels[power] / scale / USUAL_MPP)))
     mpp = pixels[power] / scale
-    shown = f"{pixels[power]:g} um" + (f" at scale {scale:g}" if scale != 1 else "")
+    shown = f"{pixels[power]:g} µm" + (f" at scale {scale:g}" if scale != 1 else "")
     return TargetMpp(
-        mpp, f"the model's card has no mpp; assuming {mpp:.3g} um/px from its magnification {power:g}x ({shown})"
+        mpp, f"the model's card has no mpp; assuming {mpp:.3g} µm/px from its magnification {power:g}x ({shown})"
     )

@@ -35,11 +35,11 @@ from cancernet_cli.segmentation.nuclei import measure_nuclei
 
 _VIEWS_PER_IMAGE = 4  # of a microscope field, about
 SUFFIXES = {
-    "binary_masks": ("masks", ".png"),
-    "soft_masks": ("soft_masks", ".png"),
-    "instances": ("instances", ".tif"),
+    "binary_masks": ("masks", ".mask.png"),
+    "soft_masks": ("soft_masks", ".soft.png"),
+    "instances": ("instances", ".instances.tif"),
     "geojson": ("geojson", ".geojson"),
-    "overlays": ("overlays", ".jpg"),
+    "overlays": ("overlays", ".overlay.jpg"),
 }
 
 

@@ -13,6 +13,7 @@ from cancernet_cli.core.arrays import F32, Labels, Pixels
 from cancernet_cli.core.figures import counted
 from cancernet_cli.core.nuclei import Nuclei
 from cancernet_cli.outputs.pictures.lettering import TEXT, fitted, font, line_size, text_band
+from cancernet_cli.outputs.pictures.scale_bar import draw_scale_bar
 from cancernet_cli.outputs.pictures.size import LONGEST_PX, picture_size, resized
 
 FOUND, TRUE = (
@@ -26,7 +27,6 @@ _NUCLEUS_PX = 20
 _SUBPIXELS = 4
 _GAP_PX = 6
 _NOTE = "Research use only: not for diagnosis."
-_BAR_UM = (5000, 2000, 1000, 500, 200, 100, 50, 20, 10, 5)
 _BAR_SHARE = 0.2  # of the width, at most
 
 
@@ -107,21 +107,11 @@ def _gap(panel: Pixels) -> Pixels:
 def _draw_bar(picture: Pixels, um_per_px: float) -> None:
     """A scale bar in the lower right corner, on a dark plate."""
     height, width = picture.shape[:2]
-    fits = [um for um in _BAR_UM if um / um_per_px <= _BAR_SHARE * width]
-    if not fits:
-        return
-    length, text = round(fits[0] / um_per_px), f"{fits[0]:,} um" if fits[0] < 1000 else f"{fits[0] // 1000} mm"
-    letters = max(0.4, width / 1600)
-    thick = max(1, round(width / 900))
-    (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, letters, thick)
-    pad = high // 2 + 2
-    right, bottom = width - 2 * pad, height - 2 * pad
-    left = right - max(length, wide)
-    plate = picture[bottom - high - 3 * pad : bottom + pad, left - pad : right + pad]
-    plate[:] = plate // 4
-    cv2.rectangle(picture, (right - length, bottom - max(2, thick)), (right, bottom), (255, 255, 255), -1)
-    where = (right - wide, bottom - max(2, thick) - pad)
-    cv2.putText(picture, text, where, cv2.FONT_HERSHEY_SIMPLEX, letters, (255, 255, 255), thick, cv2.LINE_AA)
+    size, room = max(12, width // 45), round(width * _BAR_SHARE)
+    plate = picture[height - 3 * size :, width - room - 2 * size :]
+    dark = Image.fromarray(plate // 4)
+    draw_scale_bar(ImageDraw.Draw(dark), size, size, um_per_px, room, size)
+    plate[:] = np.asarray(dark)
 
 
 def _legend(width: int, entries: Sequence[tuple[Any, str]]) -> Pixels:

@@ -85,8 +85,8 @@ def test_files_agree_with_the_table(measured: SegmentResult) -> None:
     nuclei = pq.read_table(measured.nuclei_file)
     for name in SIZES:
         side = f"images/{name}"
-        labels = tifffile.imread(out / "instances" / f"{side}.tif")
-        mask = np.asarray(Image.open(out / "masks" / f"{side}.png"))
+        labels = tifffile.imread(out / "instances" / f"{side}.instances.tif")
+        mask = np.asarray(Image.open(out / "masks" / f"{side}.mask.png"))
         here = nuclei.filter(np.array(nuclei["path"].to_pylist()) == side)
         assert labels.dtype == np.uint16
         assert labels.shape[::-1] == mask.shape[::-1] == SIZES[name]
@@ -94,8 +94,8 @@ def test_files_agree_with_the_table(measured: SegmentResult) -> None:
         assert np.bincount(labels.ravel())[1:].tolist() == here["area_px"].to_pylist()
         features = json.loads((out / "geojson" / f"{side}.geojson").read_text("utf-8"))["features"]
         assert [one["properties"]["measurements"]["id"] for one in features] == here["id"].to_pylist()
-        assert np.asarray(Image.open(out / "soft_masks" / f"{side}.png")).max() == 255
-        assert Image.open(out / "overlays" / f"{side}.jpg").width > 1000
+        assert np.asarray(Image.open(out / "soft_masks" / f"{side}.soft.png")).max() == 255
+        assert Image.open(out / "overlays" / f"{side}.overlay.jpg").width > 1000
 
 
 def test_report_of_the_overlap(measured: SegmentResult) -> None:
@@ -174,7 +174,7 @@ def test_overwriting_removes_the_files_of_other_inputs(folder: Path, tmp_path: P
     (tmp_path / "o" / "notes.txt").write_text("mine")
     segment(folder / "images" / "p2" / "c.png", overwrite=True, **options)
     left = {path.name for path in (tmp_path / "o").rglob("*") if path.is_file() and "png" in path.name}
-    assert left == {"c.png.png", "c.png.tif", "c.png.geojson", "c.png.jpg"}
+    assert left == {"c.png.mask.png", "c.png.instances.tif", "c.png.geojson", "c.png.overlay.jpg"}
     assert (tmp_path / "o" / "notes.txt").exists()
 
 

@@ -50,7 +50,7 @@ def test_every_nucleus_is_counted_once(found: SegmentResult) -> None:
 
 
 def test_labels_and_outlines_are_at_full_resolution(found: SegmentResult) -> None:
-    labels = tifffile.imread(found.out / "instances" / "a.tif.tif")
+    labels = tifffile.imread(found.out / "instances" / "a.tif.instances.tif")
     assert labels.shape[::-1] == SIDE
     nuclei = pq.read_table(found.nuclei_file).to_pylist()
     assert {labels[int(row["y"]), int(row["x"])] for row in nuclei} == {row["id"] for row in nuclei}
@@ -58,7 +58,7 @@ def test_labels_and_outlines_are_at_full_resolution(found: SegmentResult) -> Non
     for feature, row in zip(features, nuclei, strict=True):
         ring = np.array(feature["geometry"]["coordinates"][0])
         assert np.abs(ring.mean(axis=0) - (row["x"], row["y"])).max() < 4
-    assert (found.out / "overlays" / "a.tif.jpg").is_file()
+    assert (found.out / "overlays" / "a.tif.overlay.jpg").is_file()
 
 
 def test_same_bytes_after_an_interruption(
@@ -81,7 +81,7 @@ def test_same_bytes_after_an_interruption(
     result = segment(slide, workers=2, **options)
     for name in ("images_file", "nuclei_file"):
         assert getattr(result, name).read_bytes() == getattr(found, name).read_bytes()
-    for name in ("instances/a.tif.tif", "geojson/a.tif.geojson"):
+    for name in ("instances/a.tif.instances.tif", "geojson/a.tif.geojson"):
         assert (result.out / name).read_bytes() == (found.out / name).read_bytes()
 
 

@@ -51,7 +51,7 @@ def with_resolution(
         return policy
     report(
         Note(
-            f"a tile of a slide will be {tile[0]} x {tile[1]} px at {mpp:g} um/px, then {policy.width_px} x "
+            f"a tile of a slide will be {tile[0]} x {tile[1]} px at {mpp:g} µm/px, then {policy.width_px} x "
             f"{policy.height_px} px like the images"
         )
     )

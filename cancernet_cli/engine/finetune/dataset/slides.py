@@ -170,7 +170,7 @@ class SlideCutter:
             seen = "as for the photos" if powers or known else "as at 20x"
             if photos and not (powers or known):
                 seen += " (the resolution of the photos is unknown)"
-            self.report(Note(f"slides are cut at {mpp:.3g} um/px, {seen}; --tile-mpp changes it"))
+            self.report(Note(f"slides are cut at {mpp:.3g} µm/px, {seen}; --tile-mpp changes it"))
         return Cut(recipe.view_width_px, recipe.view_height_px, mpp)
 
     def _all_cut(
@@ -225,7 +225,7 @@ class SlideCutter:
         if annotated:
             words.append(f"tiles of {counted(annotated, 'slide')} have the label of the annotated region they are in")
         labels = "; ".join(words)
-        size = f"{cut.view_width_px} x {cut.view_height_px} px at {cut.mpp:.3g} um/px"
+        size = f"{cut.view_width_px} x {cut.view_height_px} px at {cut.mpp:.3g} µm/px"
         self.report(Note(f"{counted(tiles, 'tile')} of {counted(len(slides), 'slide')}, {size}: {labels}"))
         unknown = sum(slide.truth.patient is None for slide in slides)
         if unknown:

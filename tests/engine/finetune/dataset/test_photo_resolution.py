@@ -71,7 +71,7 @@ def test_a_model_of_patches_knows_their_resolution_and_size(
     card = read_card(tmp_path / "model")
     assert (card.input.mpp, card.input.tile_px) == (4.0, (50, 50))
     assert "--mpp 4" in card.training.command
-    words = "a tile of a slide will be 50 x 50 px at 4 um/px, then 64 x 64 px like the images"
+    words = "a tile of a slide will be 50 x 50 px at 4 µm/px, then 64 x 64 px like the images"
     assert words in [event.message for event in said if isinstance(event, Note)]
     assert not [event.message for event in said if isinstance(event, Warn) and "no effect of" in event.message]
 

@@ -275,7 +275,7 @@ def test_beside_photos_slides_are_cut_at_what_the_photos_views_show(slides: Path
     tiles = [file for file in images.files if "#xywh=" in file.path]
     assert len(images.files) - len(tiles) == 2
     assert {file.path.split(",")[2] for file in tiles} == {"51"}  # 64 pixels of 0.4 um are 51 of 0.5
-    assert any("slides are cut at 0.4 um/px, as for the photos" in words for words in words_of(said, Note))
+    assert any("slides are cut at 0.4 µm/px, as for the photos" in words for words in words_of(said, Note))
 
 
 def test_a_slide_that_is_no_good_is_left_out_with_its_reason(slides: Path, tmp_path: Path) -> None:
