@@ -37,7 +37,7 @@ class Outcome:
 def run_and_kill(
     command: Sequence[str], seconds: float, what: str, scratch: Path, moments: random.Random, *, allowed: Sequence[int]
 ) -> Outcome:
-    """Start a command in a session of its own, and send SIGKILL after `seconds` to what is named.
+    """Start a command in a separate session, and send SIGKILL after `seconds` to what is named.
 
     With `worker`, a child process dies, and the command has to come to its end regardless.
 

@@ -99,7 +99,12 @@ def out_of_fold(
 
 def measured(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """AUROC by tint in each division, from features computed once for each tint."""
-    options = FinetuneOptions(folds=given.folds, classes=given.classes, seed=given.seed, **tomllib.loads(given.options))
+    options = FinetuneOptions(
+        folds=given.folds,
+        classes=given.classes,
+        seed=given.seed,
+        **tomllib.loads(f"given = {{{given.options}}}")["given"],
+    )
     images = list_images(given.data, options, silent)
     original = features_of("original", options, images, scratch / "original")
     if len(original.rows) != len(images.files):
@@ -146,7 +151,9 @@ def main() -> None:
     """Measure one data set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+")
-    parser.add_argument("--options", default="", help="options of `cancernet finetune` for the recipe, as TOML")
+    parser.add_argument(
+        "--options", default="", help="options of `cancernet finetune` for the recipe, as in TOML's braces"
+    )
     parser.add_argument("--classes", default="")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--divisions", type=int, default=5)

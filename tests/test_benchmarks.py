@@ -40,6 +40,10 @@ CALLS = {
         *("--recipe", 'one = {backbone = "test_efficientnet", weights = "none", segmenter = "none"}'),
         *("--recipe", 'two = {backbone = "test_efficientnet", weights = "none", segmenter = "none", scale = 1.0}'),
     ],
+    "tinted_images.py": [
+        *("labelled", "--folds", "2", "--divisions", "1"),
+        *("--options", 'backbone = "test_efficientnet", weights = "none", segmenter = "none"'),
+    ],
     "out_of_domain.py": ["labelled", "--folds", "2", "--divisions", "1", "--per-case", "1", "--segmenter", "none"],
     "read_tiles.py": ["--side-px", "1600", "--mpp", "0.25", "0.5", "--tiles", "20", "--rounds", "1", "--least", "0"],
     "tint.py": ["labelled", "--folds", "2"],

@@ -198,6 +198,6 @@ def test_classify_runs_with_plug_ins_alone(tmp_path: Path, runtime: str) -> None
         "slide.toyslide": ("slide", "ok"),
     }
     assert rows["slide.toyslide"]["mpp"] == 0.5
-    assert [file.name for file in (tmp_path / "masks").glob("*.png")] == ["image.toy.png"]
+    assert [file.name for file in (tmp_path / "masks").glob("*.png")] == ["image.toy.mask.png"]
     notes = {file.name: file.read_text() for file in (tmp_path / "notes").glob("*.txt")}
     assert notes == {f"{path}.txt": row["label"] for path, row in rows.items()}

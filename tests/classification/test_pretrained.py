@@ -84,7 +84,7 @@ def test_without_a_network_the_error_says_how_to_bring_the_file(
         raise OSError("no route to host")
 
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
-    with pytest.raises(ModelError, match=r"ImageNet weights of vgg16 cannot be downloaded .*; .* --weights FILE"):
+    with pytest.raises(ModelError, match=r"the weights of vgg16 cannot be downloaded .*; .* --weights FILE"):
         load_pretrained(build_backbone("vgg16", (0,)), "vgg16")
 
 

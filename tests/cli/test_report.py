@@ -31,7 +31,7 @@ def test_a_person_sees_where_the_page_is(tmp_path: Path, capsys: pytest.CaptureF
     assert cancernet("report", table, "--out", page, "--pictures", "0", "--resamples", "100", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 80
     assert cancernet("report", tmp_path / "none.parquet") == 3
-    assert "fix: name a Parquet table" in capsys.readouterr().err
+    assert "fix: name a Parquet or CSV table" in capsys.readouterr().err
 
 
 def test_classify_writes_the_page_along_with_the_table(

@@ -15,7 +15,7 @@ _LETTERS = (b"RGB", b"rgb")
 def jpeg_colors(data: bytes) -> ColorSpace | None:
     """The color space of a JPEG with three components; None for others, and where nothing tells.
 
-    As libjpeg decides (`jdapimin.c`): by the JFIF marker, else by Adobe's, else by the components' names. Besides, RGB
+    As libjpeg decides (`jdapimin.c`): by the JFIF marker, else by Adobe's, else by the components' names. RGB
     is never stored with fewer samples of one color than of another.
     """
     jfif: ColorSpace | None = None

@@ -93,8 +93,7 @@ def compare(
     workspace = Workspace(folder)  # no second run may write the same cells
     try:
         found = finished_cells(keys, folder, overwrite=options.overwrite)
-        reused = len(found)
-        if reused:
+        if reused := len(found):
             report(Note(f"{reused} of {len(cells)} cells were already finished"))
         make = _cell_maker(images, options, runtime, folder, report)
         for cell in cells:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cancernet_cli.core.errors import InputError
@@ -15,7 +16,9 @@ from cancernet_cli.core.figures import counted
 from cancernet_cli.core.files import write_bytes
 from cancernet_cli.core.machine.system import available_cores
 from cancernet_cli.core.options import EvaluateOptions, ReportOptions
+from cancernet_cli.core.options.base import chosen
 from cancernet_cli.core.records import Kind
+from cancernet_cli.core.results import Result, read_table
 from cancernet_cli.core.text import one_line
 from cancernet_cli.engine.evaluate.page import measured_sections, origin_sections
 from cancernet_cli.engine.evaluate.run import measure
@@ -33,7 +36,7 @@ _MOST_TILES = 200_000  # of one slide, for its heat map
 
 
 @dataclass(frozen=True)
-class ReportResult:
+class ReportResult(Result):
     """A finished report.
 
     Attributes:
@@ -43,6 +46,7 @@ class ReportResult:
         shown: Rows on the page.
         pictures: Rows with a picture.
         missing: Rows whose picture could not be made.
+        table_file: The table.
     """
 
     out: Path
@@ -51,10 +55,15 @@ class ReportResult:
     shown: int
     pictures: int
     missing: int
+    table_file: Path
+
+    def table(self) -> pa.Table:
+        """The predictions, one row per file."""
+        return read_table(self.table_file)
 
 
 def report(
-    table: str | Path, options: ReportOptions | None = None, reporter: Reporter = silent, **changes: Any
+    table: str | Path, options: ReportOptions | None = None, report: Reporter = silent, **changes: Any
 ) -> ReportResult:
     """Write a predictions table as one HTML page that loads nothing from elsewhere.
 
@@ -64,7 +73,7 @@ def report(
     Args:
         table: A table written by `classify` or `finetune`.
         options: Defaults to `<table>.report.html` with at most 300 pictures and 25 MB.
-        reporter: Called with progress, notes and warnings (`core.events`).
+        report: Called with progress, notes and warnings (`core.events`).
         changes: Options by name that override `options`, as in `report("preds.parquet", pictures=100)`.
 
     Returns:
@@ -74,12 +83,12 @@ def report(
         InputError: The table was not written by CancerNet.
         OutputError: The page cannot be written.
     """
-    options, table = replace(options or ReportOptions(), **changes), Path(table)
+    options, table = chosen(ReportOptions, options, changes), Path(table)
     source = read_source(table)
     out = options.out or table.with_name(f"{table.stem}.report.html")
     if options.images is not None and not options.images.is_dir():
         raise InputError(f"{options.images} is not a folder", fix="name the folder that the table's paths start in")
-    found = overview(source, options.rows, options.seed, reporter)
+    found = overview(source, options.rows, options.seed, report)
     rows = read_rows(table, list(found.sample))
     measured, warnings, notes = _figures(found, source, options)
     page = Page(
@@ -92,14 +101,14 @@ def report(
         footer=f"From {table.name}.",
     )
     budget = int(options.max_mb * 1e6) - len(render(_with_gallery(page, found, rows, [], source)))
-    pictures, omitted = within(_pictures(found, rows, source, options, reporter), budget, embedded_bytes)
+    pictures, omitted = within(_pictures(found, rows, source, options, report), budget, embedded_bytes)
     if omitted:
-        reporter(Warn(f"{counted(omitted, 'picture')} omitted to stay below --max-mb {options.max_mb:g}"))
+        report(Warn(f"{counted(omitted, 'picture')} omitted to stay below --max-mb {options.max_mb:g}"))
     content = render(_with_gallery(page, found, rows, pictures, source))
     write_bytes(out, content)
     seen = sum(1 for one in pictures if one.layers)
     missing = sum(1 for one in pictures if one.missing) - omitted
-    return ReportResult(out, len(content), found.rows, len(rows), seen, missing)
+    return ReportResult(out, len(content), found.rows, len(rows), seen, missing, table)
 
 
 def _with_gallery(

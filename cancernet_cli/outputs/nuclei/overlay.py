@@ -13,7 +13,7 @@ from cancernet_cli.core.arrays import F32, Labels, Pixels
 from cancernet_cli.core.figures import counted
 from cancernet_cli.core.nuclei import Nuclei
 from cancernet_cli.outputs.pictures.lettering import TEXT, fitted, font, line_size, text_band
-from cancernet_cli.outputs.pictures.scale_bar import draw_scale_bar
+from cancernet_cli.outputs.pictures.scale_bar import draw_scale_bar, round_length_um
 from cancernet_cli.outputs.pictures.size import LONGEST_PX, picture_size, resized
 
 FOUND, TRUE = (
@@ -48,11 +48,10 @@ def draw_nuclei(
         rings = true_outlines(truth)
         panels.append(_outlined(image, rings, size, scale, TRUE))
         legend.append((TRUE, f"true: {counted(len(np.unique(truth[truth > 0])), 'nucleus', 'nuclei')}"))
-    if mpp is not None:
-        _draw_bar(panels[0], mpp / scale)
     picture = np.hstack([part for panel in panels for part in (panel, _gap(panel))][:-1])
     lines = [*([note] if note else []), _NOTE]
-    return np.vstack([picture, _legend(picture.shape[1], legend), text_band(picture.shape[1], lines)])
+    band = _legend(picture.shape[1], legend, mpp and mpp / scale)
+    return np.vstack([picture, band, text_band(picture.shape[1], lines)])
 
 
 def draw_nuclei_on_slide(
@@ -69,9 +68,9 @@ def draw_nuclei_on_slide(
     places = np.stack([nuclei.x, nuclei.y], axis=1) / downsample * (size[0] / width)
     columns, rows = np.clip(places.astype(np.int64), 0, np.array(size) - 1).T
     picture[rows, columns] = FOUND
-    _draw_bar(picture, mpp * downsample * width / size[0])
     legend = [(FOUND, f"{name}: {counted(len(nuclei), 'nucleus', 'nuclei')}, one dot each")]
-    return np.vstack([picture, _legend(size[0], legend), text_band(size[0], [title, _NOTE])])
+    band = _legend(size[0], legend, mpp * downsample * width / size[0])
+    return np.vstack([picture, band, text_band(size[0], [title, _NOTE])])
 
 
 def true_outlines(truth: Labels) -> list[F32]:
@@ -104,21 +103,17 @@ def _gap(panel: Pixels) -> Pixels:
     return np.full((len(panel), _GAP_PX, 3), 255, np.uint8)
 
 
-def _draw_bar(picture: Pixels, um_per_px: float) -> None:
-    """A scale bar in the lower right corner, on a dark plate."""
-    height, width = picture.shape[:2]
-    size, room = max(12, width // 45), round(width * _BAR_SHARE)
-    plate = picture[height - 3 * size :, width - room - 2 * size :]
-    dark = Image.fromarray(plate // 4)
-    draw_scale_bar(ImageDraw.Draw(dark), size, size, um_per_px, room, size)
-    plate[:] = np.asarray(dark)
-
-
-def _legend(width: int, entries: Sequence[tuple[Any, str]]) -> Pixels:
-    """One entry per panel, each a piece of line and its meaning."""
-    band = Image.fromarray(text_band(width, [""]))
+def _legend(width: int, entries: Sequence[tuple[Any, str]], um_per_px: float | None) -> Pixels:
+    """One entry per panel, each a piece of line and its meaning; and a scale bar, if the pixel size is known."""
+    band = Image.fromarray(text_band(width, ["", ""] if um_per_px else [""]))
     draw, size = ImageDraw.Draw(band), line_size(width)
-    part = width / len(entries)
+    room = width
+    if um_per_px:
+        longest = width * _BAR_SHARE
+        length = round_length_um(um_per_px, longest) / um_per_px
+        draw_scale_bar(draw, round(width - size - length), round(1.5 * size), um_per_px, longest, size)
+        room = round(width - 2 * size - longest)
+    part = room / len(entries)
     for i, (color, words) in enumerate(entries):
         left, middle = i * part + size, band.height / 2
         draw.line((left, middle, left + 2 * size, middle), color, max(3, size // 5))

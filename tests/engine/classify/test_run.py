@@ -244,8 +244,8 @@ def test_a_pattern_that_matches_no_path_is_an_input_error(run: Run, tiny_folder:
 def test_overlays_and_masks_mirror_the_input(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
     _, rows = run(tiny_folder, overlays=tmp_path / "overlays", masks=tmp_path / "masks")
     for row in rows:
-        assert (tmp_path / "overlays" / (row["path"] + ".jpg")).is_file()
-        assert (tmp_path / "masks" / (row["path"] + ".png")).is_file()
+        assert (tmp_path / "overlays" / (row["path"] + ".overlay.jpg")).is_file()
+        assert (tmp_path / "masks" / (row["path"] + ".mask.png")).is_file()
 
 
 def test_overlays_inside_the_input_are_not_classified(run: Run, tiny_folder: Path, tmp_path: Path) -> None:

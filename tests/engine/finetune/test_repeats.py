@@ -45,7 +45,7 @@ def test_the_card_has_mean_interval_and_every_value(repeated: Path) -> None:
     assert divisions["patients"]["count"] == divisions["images"]["patients"] == 8
     assert divisions["by_magnification"]["100"]["patients"] == 8
     assert card.decision.chosen_on.endswith("(3 divisions into 2 folds, no patient in two)")
-    assert headline(card).startswith("case-weighted auroc ")
+    assert headline(card).startswith("case-weighted AUROC ")
 
 
 def test_terminal_and_report_show_the_spread(repeated: Path) -> None:

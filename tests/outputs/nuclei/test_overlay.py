@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cancernet_cli.outputs.nuclei.overlay import FOUND, TRUE, draw_nuclei, draw_nuclei_on_slide, true_outlines
+from cancernet_cli.outputs.pictures.lettering import TEXT
 from cancernet_cli.segmentation.nuclei import measure_nuclei
 from tests.nuclei_images import in_a_grid, with_nuclei
 
@@ -35,9 +36,9 @@ def test_outlines_are_drawn_at_the_edge_of_nuclei_and_the_truth_in_a_second_pane
 def test_the_scale_bar_has_the_length_that_it_states(mpp: float) -> None:
     image, labels = with_nuclei(*SIZE, [(100, 100)])
     picture = draw_nuclei(image, measure_nuclei(labels, image), None, name="unet", mpp=mpp)
-    white = (picture[:480] == 255).all(axis=2)
-    longest = max(row.sum() for row in white)
-    assert longest == pytest.approx({0.25: 20, 1.0: 100}[mpp] / mpp, abs=2)
+    bar = (picture[480:, 400:] == TEXT).all(axis=2)
+    longest = max(row.sum() for row in bar)
+    assert longest == pytest.approx({0.25: 20, 1.0: 100}[mpp] / mpp, abs=3)
 
 
 def test_small_nuclei_are_enlarged() -> None:
@@ -46,7 +47,7 @@ def test_small_nuclei_are_enlarged() -> None:
 
 
 def test_a_dot_per_nucleus_on_a_slide() -> None:
-    image, labels = with_nuclei(*SIZE, in_a_grid(*SIZE, 80)[:-1])  # the scale bar hides the last
+    image, labels = with_nuclei(*SIZE, in_a_grid(*SIZE, 80))
     nuclei = measure_nuclei(labels, image).placed(4)
     picture = draw_nuclei_on_slide(image, nuclei, downsample=4.0, title="a.svs", name="unet", mpp=0.25)
     assert (picture[:1200] == FOUND).all(axis=2).sum() == len(nuclei)

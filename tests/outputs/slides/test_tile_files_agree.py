@@ -115,7 +115,7 @@ def test_heat_map(tiles: TileResults, from_arrays: tuple[np.ndarray, np.ndarray]
     values, failed = (np.kron(array, np.ones((side, side))) for array in from_arrays)
     is_there = ~np.isnan(values)
     place = np.interp(values[is_there], [0, 0.37, 1], [0, 0.5, 1])
-    expected = 0.5 * colormaps["RdYlBu_r"](place)[:, :3] * 255 + 0.5 * grey
+    expected = 0.45 * colormaps["RdYlBu_r"](place)[:, :3] * 255 + 0.55 * grey
     assert np.abs(made[is_there] - expected).max() < 4  # 256 colours, twice
     nothing = ~is_there & (failed == 0)
     assert (made[nothing] == grey).all()

@@ -17,7 +17,7 @@ FEWEST_BAD = 64  # failed tiles before a slide is given up, however few --max-ba
 def one_too_many(errors: Mapping[int, str], is_there: Bools, most_share: float, wanted: int) -> int | None:
     """The number of the tile with which too many have failed; None if they have not.
 
-    Only tiles before the first that is not there are counted, so that the answer in the end is the same whatever was
+    Only tiles before the first missing one are counted, so that the answer in the end is the same whatever was
     read together, and after an interruption.
 
     Args:

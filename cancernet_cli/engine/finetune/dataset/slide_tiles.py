@@ -78,8 +78,8 @@ def cut_slide(
     """Choose a slide's tiles and write the missing ones as PNG.
 
     The same slide, annotations and options give the same tiles, each written atomically, in a separate subfolder of
-    `folder`; a slide that was cut without a failure is not opened again. In a worker, the plan and each few tiles have
-    a deadline of their own; a slide of which more than half of the tiles fail is given up.
+    `folder`; a slide that was cut without a failure is not opened again. In a worker, the plan has a deadline, and
+    so has every few tiles; a slide of which more than half of the tiles fail is given up.
 
     Args:
         annotations: a GeoJSON file: only tiles in its regions are used, with the region's class. None: every tile has
