@@ -82,10 +82,14 @@ def memory_peaks(process: subprocess.Popen[Any]) -> tuple[int, int]:
 
 def _descendants(pid: int) -> Iterator[int]:
     """IDs of all live descendants of a process."""
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:  # the process has ended
+        return
+    for thread in threads:
         try:
-            found = [int(word) for word in children.read_text("ascii").split()]
-        except OSError:  # the process has ended
+            found = [int(word) for word in (thread / "children").read_text("ascii").split()]
+        except OSError:  # the thread has ended
             continue
         for child in found:
             yield child

@@ -28,6 +28,21 @@ def _resized(images: Any, rows: Any, columns: Any) -> Any:
     return ops.transpose(turned, (0, 2, 3, 1))
 
 
+def _with_count(inputs: Any, count: int) -> Any:
+    """Symbolic tensors with `count` for the unknown number of images."""
+    if isinstance(inputs, (list, tuple)):
+        return [_with_count(one, count) for one in inputs]
+    return keras.KerasTensor([count if side is None else side for side in inputs.shape], inputs.dtype)
+
+
+def _any_count(few: Any, many: Any) -> Any:
+    """Symbolic tensors whose sides are unknown where they depend on the number of images."""
+    if isinstance(few, (list, tuple)):
+        return [_any_count(*pair) for pair in zip(few, many, strict=True)]
+    shape = [side if side == other else None for side, other in zip(few.shape, many.shape, strict=True)]
+    return keras.KerasTensor(shape, few.dtype)
+
+
 _OWN = {"part": _part, "resized": _resized}
 _PREFIX = "ops."  # Keras replaces a text in a layer's configuration that is the name of one of its functions
 
@@ -70,6 +85,14 @@ class Op(keras.layers.Layer):  # type: ignore[misc]
         function: Any = _OWN.get(self.function) or getattr(ops, self.function)
         result = function(*[filled(value) for value in self.arguments])
         return result if self.pick is None else result[self.pick]
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """The result's shape for any number of images; Keras tries numbers into which the views of images do not go."""
+        try:
+            return super().compute_output_spec(inputs)
+        except Exception:
+            few, many = (super(Op, self).compute_output_spec(_with_count(inputs, count)) for count in (840, 1680))
+        return _any_count(few, many)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
