@@ -14,7 +14,7 @@ from typing import Any
 
 import results_table
 
-from cancernet_cli.core.machine.system import available_cores, processor
+from cancernet_cli.core.machine.system import available_cores, memory_bytes, processor
 
 PACKAGES = (
     "cancernet",
@@ -47,7 +47,7 @@ def facts() -> dict[str, Any]:
         "machine": {
             "processor": processor(),
             "cores": available_cores(),
-            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+            "memory_gb": round((memory_bytes() or 0) / 1e9, 1),
             "gpu": gpu(),
             "system": platform.platform(),
             "load_before": LOAD_BEFORE,

@@ -7,19 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cancernet_cli.cli.app import main
 from tests.bench_runs import make_quick
+from tests.command_line import cancernet
 from tests.tiny_model import write_tiny_model
 
 QUICK = ("--files", "4", "--size", "96x80", "--repeat", "1", "--warm-up", "0", "--runtime", "torch", "--workers", "0")
-
-
-def cancernet(*words: object) -> int:
-    try:
-        main(list(map(str, words)))
-    except SystemExit as left:
-        return int(left.code or 0)
-    return 0
 
 
 @pytest.fixture

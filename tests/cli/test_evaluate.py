@@ -7,18 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cancernet_cli.cli.app import main
+from tests.command_line import cancernet
 from tests.prediction_tables import OURS, write_predictions
 
 QUICK = ("--resamples", "100", "--no-plots")
-
-
-def cancernet(*words: object) -> int:
-    try:
-        main(list(map(str, words)))
-    except SystemExit as left:
-        return int(left.code or 0)
-    return 0
 
 
 @pytest.fixture

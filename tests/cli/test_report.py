@@ -7,17 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cancernet_cli.cli.app import main
+from tests.command_line import cancernet
 from tests.prediction_tables import OURS, write_predictions
 from tests.tiny_model import write_tiny_model
-
-
-def cancernet(*words: object) -> int:
-    try:
-        main(list(map(str, words)))
-    except SystemExit as left:
-        return int(left.code or 0)
-    return 0
 
 
 def test_a_person_sees_where_the_page_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,17 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cancernet_cli.cli.app import main
+from tests.command_line import cancernet
 from tests.nuclei_images import in_a_grid, with_nuclei
 from tests.tiny_model import write_tiny_unet
-
-
-def cancernet(*words: object) -> int:
-    try:
-        main(list(map(str, words)))
-    except SystemExit as left:
-        return int(left.code or 0)
-    return 0
 
 
 @pytest.fixture

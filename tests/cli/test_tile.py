@@ -10,16 +10,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from cancernet_cli.cli.app import main
+from tests.command_line import cancernet
 from tests.slide_files import tissue_slide, write_svs
-
-
-def cancernet(*words: object) -> int:
-    try:
-        main(list(map(str, words)))
-    except SystemExit as left:
-        return int(left.code or 0)
-    return 0
 
 
 @pytest.fixture

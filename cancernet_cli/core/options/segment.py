@@ -57,13 +57,6 @@ class SegmentOptions(LoaderOptions, TilingOptions):
         group="Input",
         changes_result=True,
     )
-    file_timeout: float = option(
-        60.0,
-        help="Seconds after which an image is given up; a slide may take five times as long for its plan and for each "
-        "few of its tiles.",
-        min=0.01,
-        group="Input",
-    )
     mpp: float | None = option(
         None,
         help="Resolution of all files in µm/px, in place of their metadata; default: of slides the metadata's, of "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 from cancernet_cli import __version__
@@ -56,21 +56,13 @@ def _packages(needed: list[str]) -> Finding:
 
 def _extras(needed: dict[str, list[str]]) -> Finding:
     offered = {extra: packages for extra, packages in needed.items() if extra not in _DEVELOPERS}
-    there = [extra for extra, packages in offered.items() if not any(map(_is_missing, packages))]
+    there = [extra for extra, packages in offered.items() if len(package_versions(*packages)) == len({*packages})]
     not_there = [extra for extra in offered if extra not in there]
     if not_there:
         wanted = f'pip install "cancernet[{",".join(not_there)}]"'
         found = f"installed: {', '.join(there) or 'none'}; not installed: {', '.join(not_there)}"
         return Finding("extras", "note", found, f"run `{wanted}` if you need them")
     return Finding("extras", "ok", f"installed: {', '.join(there) or 'none'}")
-
-
-def _is_missing(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return True
-    return False
 
 
 def _model(folder: Path) -> Finding:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 from sklearn.metrics import roc_curve
 
 from cancernet_cli.core.arrays import F64
 from cancernet_cli.core.records import Kind
+from cancernet_cli.metrics.calibration import quantile_bins
 from cancernet_cli.metrics.patients import mean_of_patients
 from cancernet_cli.metrics.scores import Scores
 from cancernet_cli.metrics.thresholds import threshold_table
@@ -17,7 +17,6 @@ from cancernet_cli.metrics.thresholds import threshold_table
 _GRID = (np.arange(1001) / 1000).astype(np.float32).astype(np.float64)  # as float32, as the table stores probabilities
 _MOST_POINTS = 400
 _MOST_CURVES = 8
-_BINS = 10
 
 
 def page_curves(scores: Scores, threshold: float | None, unit: Kind = "image") -> dict[str, Any]:
@@ -72,24 +71,12 @@ def _curve(name: str, scores: Scores, k: int) -> dict[str, Any]:
 
 
 def _reliability(scores: Scores) -> list[dict[str, Any]]:
-    """Ten bins with equally many images by probability of the positive class, with Wilson intervals."""
-    order = np.argsort(scores.probs[:, 1], kind="stable")
-    found = []
-    for rows in np.array_split(order, min(_BINS, len(order))):
-        count = int(scores.counts[rows].sum())
-        positive = int((scores.counts[rows] * (scores.labels[rows] == 1)).sum())
-        interval = binomtest(positive, count).proportion_ci(method="wilson")
-        mean = float(np.average(scores.probs[rows, 1], weights=scores.counts[rows]))
-        found.append(
-            {
-                "mean": round(mean, 4),
-                "observed": round(positive / count, 4),
-                "low": round(float(interval.low), 4),
-                "high": round(float(interval.high), 4),
-                "count": count,
-            }
-        )
-    return found
+    """The bins of the reliability plot, of the positive class."""
+    names = {"mean": "predicted", "observed": "observed", "low": "observed_low", "high": "observed_high"}
+    return [
+        {name: round(one[key], 4) for name, key in names.items()} | {"count": one["count"]}
+        for one in quantile_bins(scores.probs[:, 1], scores.labels == 1, scores.counts)
+    ]
 
 
 def _thresholds(scores: Scores, own: float | None, unit: Kind) -> dict[str, Any]:

@@ -111,8 +111,6 @@ def _reliability_plot(scores: Scores, metrics: dict[str, Any], name: str, stamp:
         draw = partial(draw, probability=f"probability of {positive}", share=f"Fraction that is {positive}")
     else:
         predicted, happened = scores.probs.max(axis=1), scores.probs.argmax(axis=1) == scores.labels
-    if scores.is_large:
-        predicted = np.round(predicted, 3)  # few values, so that sorting is fast
     bins = {"images": quantile_bins(predicted, happened, scores.counts)}
     error = Figure.from_json(metrics["images"].get("ece"))
     notes = {} if error.value is None else {"images": f"calibration error {error.text(3, interval=False)}"}
